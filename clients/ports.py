@@ -1,0 +1,148 @@
+"""The ports through which workers speak to the clouds. Synchronous, small, vendor-neutral.
+
+Each method may raise any `clients.errors.ClientError`. Writes take a `client_request_id`
+that the caller has recorded before calling, so that a crash leaves a trace on both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from clients.types import (
+    AssignmentOrder,
+    DirectoryGroup,
+    DirectoryUser,
+    GroupAssignment,
+    GroupMembers,
+    IdentityCenterInstance,
+    OnDemandResult,
+    OrganizationAccount,
+    OrganizationUnit,
+    PermissionSetDetails,
+    PimAssignment,
+    PimEligibility,
+    PimPolicy,
+    PimRequest,
+    ProvisioningJob,
+    Reading,
+    Receipt,
+    RemovalOrder,
+    StoreGroup,
+    StoreMembership,
+    StoreUser,
+)
+
+
+class EntraDirectory(Protocol):
+    """People and groups of the tenant."""
+
+    def read_user(self, object_id: str) -> Reading[DirectoryUser | None]:
+        """One person, or None when the directory has nobody (any more) with this object id."""
+        ...
+
+    def read_groups(self, group_ids: Sequence[str]) -> Reading[tuple[DirectoryGroup, ...]]:
+        """The groups that exist among these ids, in one call for up to fifteen ids each."""
+        ...
+
+    def read_members(self, group_id: str, *, transitive: bool = False) -> Reading[GroupMembers]:
+        """Members of a group; `transitive` flattens nested groups into people."""
+        ...
+
+    def application_groups(self) -> Reading[frozenset[str]]:
+        """Object ids of the groups assigned to the enterprise application, the only ones that SCIM carries."""
+        ...
+
+
+class EntraPim(Protocol):
+    """PIM for Groups, members only."""
+
+    def group_eligibilities(self, group_id: str) -> Reading[tuple[PimEligibility, ...]]:
+        """Everyone (people and groups) eligible for this group."""
+        ...
+
+    def principal_eligibilities(self, principal_id: str) -> Reading[tuple[PimEligibility, ...]]:
+        """Every group this principal is eligible for, directly."""
+        ...
+
+    def group_policy(self, group_id: str) -> Reading[PimPolicy]:
+        """The group's member settings; ids change at onboarding, so it is always read by group."""
+        ...
+
+    def assignments(self, group_id: str, *, principal_id: str = "") -> Reading[tuple[PimAssignment, ...]]:
+        """What PIM holds now for this group, optionally for one principal."""
+        ...
+
+    def requests(self, group_id: str, principal_id: str) -> Reading[tuple[PimRequest, ...]]:
+        """PIM's own history of asks for this pair, newest first; carries our tags."""
+        ...
+
+    def assign(self, order: AssignmentOrder, *, client_request_id: str) -> Reading[PimRequest]:
+        """Put time-bound membership in place (adminAssign). Never retried inside: the caller reads back."""
+        ...
+
+    def remove(self, order: RemovalOrder, *, client_request_id: str) -> Reading[PimRequest]:
+        """Take the membership away (adminRemove). Never retried inside."""
+        ...
+
+
+class EntraProvisioning(Protocol):
+    """The enterprise application's synchronization job."""
+
+    def job(self) -> Reading[ProvisioningJob]:
+        """State of the job and its last cycle."""
+        ...
+
+    def provision_on_demand(
+        self, group_id: str, principal_ids: Sequence[str], *, client_request_id: str
+    ) -> Reading[OnDemandResult]:
+        """Ask for one group and at most five of its members to be carried now (5 calls per 10 s per application)."""
+        ...
+
+
+class IdentityCenter(Protocol):
+    """IAM Identity Center: permission sets, account assignments and its identity store."""
+
+    def instance(self) -> Reading[IdentityCenterInstance]: ...
+
+    def permission_set_arns(self) -> Reading[tuple[str, ...]]: ...
+
+    def permission_set(self, arn: str) -> Reading[PermissionSetDetails]:
+        """One permission set with its policies, boundary and tags (six calls at the vendor)."""
+        ...
+
+    def group_assignments(self, store_group_id: str) -> Reading[tuple[GroupAssignment, ...]]:
+        """All account assignments of one group, organisation-wide."""
+        ...
+
+    def groups(self) -> Reading[tuple[StoreGroup, ...]]: ...
+
+    def users(self) -> Reading[tuple[StoreUser, ...]]: ...
+
+    def find_user(self, user_name: str) -> Reading[StoreUser | None]: ...
+
+    def memberships(self, store_user_id: str, store_group_ids: Iterable[str]) -> Reading[Mapping[str, bool]]:
+        """The cheapest read-back: is this person a member of each of these groups (100 groups a call)."""
+        ...
+
+    def membership(self, store_user_id: str, store_group_id: str) -> Reading[StoreMembership | None]:
+        """One membership with its creation stamp, or None."""
+        ...
+
+    def group_memberships(self, store_group_id: str) -> Reading[tuple[StoreMembership, ...]]: ...
+
+
+class Organization(Protocol):
+    """AWS Organizations, read slowly and in the background only."""
+
+    def units(self) -> Reading[tuple[OrganizationUnit, ...]]: ...
+
+    def accounts(self) -> Reading[tuple[OrganizationAccount, ...]]: ...
+
+    def account_tags(self, account_id: str) -> Reading[Mapping[str, str]]: ...
+
+
+class CallObserver(Protocol):
+    """Told about every outside call; what it records has an expiry (polls are not audit events)."""
+
+    def __call__(self, *, port: str, operation: str, outcome: str, receipt: Receipt, milliseconds: int) -> None: ...

@@ -1,0 +1,67 @@
+"""Which adapter stands behind each port, decided once per process and replaceable in tests.
+
+Adapters are imported at first use only: the web process never asks, so it never loads an SDK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+
+from clients.ports import EntraDirectory, EntraPim, EntraProvisioning, IdentityCenter, Organization
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """One adapter per port."""
+
+    directory: EntraDirectory
+    pim: EntraPim
+    provisioning: EntraProvisioning
+    identity_center: IdentityCenter
+    organization: Organization
+
+
+_current: Clients | None = None
+
+
+def clients() -> Clients:
+    """The process's adapters, built from the environment on first use.
+
+    Raises:
+        clients.errors.NotPermitted: in a process that holds no cloud credential (the web process).
+    """
+    global _current
+    if _current is None:
+        entra = import_module("clients.entra.build").build_entra()
+        aws = import_module("clients.aws.build").build_aws()
+        _current = Clients(
+            directory=entra.directory,
+            pim=entra.pim,
+            provisioning=entra.provisioning,
+            identity_center=aws.identity_center,
+            organization=aws.organization,
+        )
+    return _current
+
+
+@contextmanager
+def using(replacement: Clients) -> Iterator[None]:
+    """Run a block with other adapters; for tests."""
+    global _current
+    before, _current = _current, replacement
+    try:
+        yield
+    finally:
+        _current = before
+
+
+def forget() -> None:
+    """Drop the adapters, so that a forked pool child builds its own (event loops don't survive fork)."""
+    global _current
+    _current = None
+
+
+__all__ = ["Clients", "clients", "forget", "using"]
