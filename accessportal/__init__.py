@@ -1,0 +1,1 @@
+"""The project: settings, processes, and what every page shares."""

@@ -1,0 +1,42 @@
+"""Refusals with a reason. Each carries a code for machines, a sentence for people, and an HTTP status.
+
+A wrong state is a `Conflict`, a missing right is a `Denied`: never one for the other.
+"""
+
+from __future__ import annotations
+
+
+class DomainError(Exception):
+    """Base of everything an action refuses with; nothing was changed."""
+
+    status = 400
+
+    def __init__(self, code: str, sentence: str, *, field: str = "") -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
+        self.field = field  # the form field it belongs to, "" for the form as a whole
+
+
+class Invalid(DomainError):
+    """The input cannot be accepted as it is."""
+
+    status = 422
+
+
+class Denied(DomainError):
+    """This person may not do this."""
+
+    status = 403
+
+
+class Conflict(DomainError):
+    """Nobody may do this now: the state has moved on."""
+
+    status = 409
+
+
+class Missing(DomainError):
+    """Absent, or not for this person to see: deliberately the same answer."""
+
+    status = 404

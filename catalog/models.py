@@ -1,0 +1,208 @@
+"""What may be asked for, as last read from Entra and AWS. Pages read these rows; workers write them.
+
+Rows that vanish in the cloud are marked (`present=False`), not deleted: requests and the audit
+trail go on pointing at them.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar
+
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
+from django.db import models
+
+from identity.models import DirectoryGroup, Person
+
+
+class OrganizationalUnit(models.Model):
+    """A node of the AWS organisation's tree; the root has no parent."""
+
+    unit_id = models.CharField(max_length=68, unique=True)
+    name = models.CharField(max_length=128)
+    parent = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="children")
+    path = models.CharField(max_length=1024, blank=True)  # names from the root, " / " between
+    present = models.BooleanField(default=True)
+
+    def __str__(self) -> str:
+        return self.path or self.name
+
+
+class AwsAccount(models.Model):
+    """An AWS account of the organisation."""
+
+    account_id = models.CharField(max_length=12, unique=True)
+    name = models.CharField(max_length=128)
+    email = models.CharField(max_length=320, blank=True)
+    state = models.CharField(max_length=24)  # Organizations' State, e.g. ACTIVE, SUSPENDED
+    unit = models.ForeignKey(OrganizationalUnit, on_delete=models.SET_NULL, null=True, related_name="accounts")
+    tags = models.JSONField(default=dict)
+    tags_read_at = models.DateTimeField(null=True)
+    present = models.BooleanField(default=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["name"], name="account_by_name")]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.account_id})"
+
+
+class PermissionSet(models.Model):
+    """A permission set of IAM Identity Center with everything that says what it allows."""
+
+    arn = models.CharField(max_length=128, unique=True)
+    name = models.CharField(max_length=32)
+    description = models.CharField(max_length=700, blank=True)
+    session_duration = models.DurationField(default=timedelta(hours=1))
+    relay_state = models.CharField(max_length=240, blank=True)
+    managed_policies = models.JSONField(default=list)  # [{"name", "arn"}]
+    customer_managed_policies = models.JSONField(default=list)  # [{"path", "name"}]
+    inline_policy = models.TextField(blank=True)
+    permissions_boundary = models.CharField(max_length=512, blank=True)
+    tags = models.JSONField(default=dict)
+    summary = models.TextField(blank=True)  # what it allows, in words; written at sync
+    content_hash = models.CharField(max_length=64, blank=True)
+    present = models.BooleanField(default=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["name"], name="permission_set_by_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PimGroup(models.Model):
+    """A PIM-managed Entra group: the thing that a request really activates."""
+
+    object_id = models.CharField(max_length=36, unique=True)
+    display_name = models.CharField(max_length=256)
+    description = models.TextField(blank=True)
+    store_group_id = models.CharField(max_length=47, blank=True)  # in IAM Identity Center, "" until provisioned
+    managed = models.BooleanField(default=False)  # in the deployed allow-list
+    security_enabled = models.BooleanField(default=True)
+    role_assignable = models.BooleanField(default=False)
+    synced_from_on_premises = models.BooleanField(default=False)
+    dynamic = models.BooleanField(default=False)
+    assigned_to_application = models.BooleanField(default=False)  # SCIM carries it
+    present = models.BooleanField(default=True)
+
+    # PIM policy for members, as last read.
+    policy_read_at = models.DateTimeField(null=True)
+    activation_maximum = models.DurationField(null=True)
+    requires_justification = models.BooleanField(default=True)
+    requires_mfa = models.BooleanField(default=False)
+    requires_ticket = models.BooleanField(default=False)
+    requires_approval = models.BooleanField(default=False)
+    authentication_context = models.CharField(max_length=8, blank=True)
+    assignment_maximum = models.DurationField(null=True)
+
+    # What the group opens, denormalised by sync so that lists need no aggregation.
+    account_count = models.IntegerField(default=0)
+    permission_set_count = models.IntegerField(default=0)
+    longest_session = models.DurationField(null=True)
+    scope_hash = models.CharField(max_length=64, blank=True)  # of (account, permission set, content) triples
+    search = SearchVectorField(null=True)  # group, permission sets, accounts, tags
+    synced_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["display_name"], name="pim_group_by_name"),
+            GinIndex(fields=["search"], name="pim_group_search"),
+        ]
+
+    def __str__(self) -> str:
+        return self.display_name
+
+
+class AccountAssignment(models.Model):
+    """One permission set on one AWS account, opened by membership of a group."""
+
+    group = models.ForeignKey(PimGroup, on_delete=models.CASCADE, related_name="account_assignments")
+    account = models.ForeignKey(AwsAccount, on_delete=models.CASCADE, related_name="account_assignments")
+    permission_set = models.ForeignKey(
+        PermissionSet, on_delete=models.CASCADE, related_name="account_assignments"
+    )
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["group", "account", "permission_set"], name="account_assignment_once"),
+        ]
+
+
+class Eligibility(models.Model):
+    """A person may ask for a group: directly, or through a group that is itself eligible."""
+
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="eligibilities")
+    group = models.ForeignKey(PimGroup, on_delete=models.CASCADE, related_name="eligibilities")
+    instance_id = models.CharField(max_length=128)
+    through = models.ForeignKey(DirectoryGroup, on_delete=models.CASCADE, null=True, related_name="+")
+    starts_at = models.DateTimeField(null=True)
+    ends_at = models.DateTimeField(null=True)  # None: permanent
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["person", "group", "instance_id"], name="eligibility_once_per_instance"
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["person", "group"], name="eligibility_by_person")]
+
+
+class ProvisioningState(models.Model):
+    """The synchronization job of the enterprise application, as last seen. One row."""
+
+    job_id = models.CharField(max_length=128, unique=True)
+    code = models.CharField(max_length=16)
+    interval = models.DurationField(null=True)
+    last_cycle_id = models.CharField(max_length=64, blank=True)
+    last_cycle_began_at = models.DateTimeField(null=True)
+    last_cycle_ended_at = models.DateTimeField(null=True)
+    last_cycle_succeeded = models.BooleanField(default=False)
+    quarantine_reason = models.CharField(max_length=64, blank=True)
+    next_attempt_at = models.DateTimeField(null=True)
+    observed_at = models.DateTimeField()  # business time
+
+
+class SyncRun(models.Model):
+    """One pass of a part of the catalogue sync; a cursor makes long work resumable."""
+
+    class Part(models.TextChoices):
+        ORGANIZATION = "organization", "AWS accounts and organisational units"
+        PERMISSION_SETS = "permission_sets", "Permission sets"
+        GROUPS = "groups", "PIM groups, policies and what they open"
+        ELIGIBILITIES = "eligibilities", "Eligibilities"
+        DIRECTORY = "directory", "People and approver groups"
+        PROVISIONING = "provisioning", "Provisioning job"
+
+    class Status(models.TextChoices):
+        RUNNING = "running", "Running"
+        SUCCEEDED = "succeeded", "Succeeded"
+        FAILED = "failed", "Failed"
+
+    part = models.CharField(max_length=20, choices=Part)
+    status = models.CharField(max_length=10, choices=Status, default=Status.RUNNING)
+    cursor = models.JSONField(default=dict)
+    started_at = models.DateTimeField()  # real time
+    finished_at = models.DateTimeField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    calls = models.IntegerField(default=0)
+    changes = models.JSONField(default=dict)
+    error = models.TextField(blank=True)  # a sentence for people
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["part", "-started_at"], name="sync_run_latest")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["part"], condition=models.Q(status="running"), name="sync_run_one_at_a_time"
+            ),
+        ]
+
+
+class PersonRefresh(models.Model):
+    """When one person's eligibilities were last read from PIM, and by when a fresh look is owed."""
+
+    person = models.OneToOneField(Person, on_delete=models.CASCADE, related_name="refresh")
+    read_at = models.DateTimeField(null=True)  # business time
+    wanted_at = models.DateTimeField(null=True)  # real time a page asked
+    error = models.TextField(blank=True)

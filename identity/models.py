@@ -1,0 +1,116 @@
+"""People as Entra knows them, and the optional login of each.
+
+A Person exists before any sign-in, because catalogue sync meets people as eligible principals
+and approvers first. Identity is (tenant id, object id); names and addresses are for display.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.db import models
+
+
+class Person(models.Model):
+    """Somebody in the directory of the one tenant this portal serves."""
+
+    tenant_id = models.CharField(max_length=36)
+    object_id = models.CharField(max_length=36)
+    display_name = models.CharField(max_length=256)
+    given_name = models.CharField(max_length=128, blank=True)
+    surname = models.CharField(max_length=128, blank=True)
+    user_principal_name = models.CharField(max_length=256, blank=True)
+    mail = models.CharField(max_length=320, blank=True)
+    employee_id = models.CharField(max_length=64, blank=True)
+    department = models.CharField(max_length=128, blank=True)
+    job_title = models.CharField(max_length=128, blank=True)
+    enabled = models.BooleanField(default=True)
+    guest = models.BooleanField(default=False)
+    # IAM Identity Center's id of the same person, "" until catalogue sync has joined the two.
+    store_user_id = models.CharField(max_length=47, blank=True)
+    synced_at = models.DateTimeField(null=True)  # business time of the last look at the directory
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant_id", "object_id"], name="person_unique_in_tenant"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["display_name"], name="person_by_name"),
+            models.Index(fields=["store_user_id"], name="person_by_store_user"),
+        ]
+
+    def __str__(self) -> str:
+        return self.display_name
+
+
+class DirectoryGroup(models.Model):
+    """A group whose members matter to the portal: it approves, or it is eligible for a PIM group."""
+
+    object_id = models.CharField(max_length=36, unique=True)
+    display_name = models.CharField(max_length=256, blank=True)
+    missing = models.BooleanField(default=False)  # the directory no longer has it
+    synced_at = models.DateTimeField(null=True)
+    members = models.ManyToManyField(Person, through="DirectoryMembership", related_name="directory_groups")
+
+    def __str__(self) -> str:
+        return self.display_name or self.object_id
+
+
+class DirectoryMembership(models.Model):
+    """A person in a directory group, nested membership flattened; a snapshot with the group's age."""
+
+    group = models.ForeignKey(DirectoryGroup, on_delete=models.CASCADE)
+    person = models.ForeignKey(Person, on_delete=models.CASCADE)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["group", "person"], name="directory_membership_once"),
+        ]
+
+
+class UserManager(BaseUserManager["User"]):
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(subject=username)
+
+    def create_user(self, *, person: Person, **extra: Any) -> User:
+        """The login of a person; there are no passwords in this product."""
+        user = self.model(person=person, subject=f"{person.tenant_id}:{person.object_id}", **extra)
+        user.set_unusable_password()
+        user.save(using=self._db)
+        return user
+
+
+class AppRole(models.TextChoices):
+    """App roles of the sign-in application in Entra; everyone who signs in is an employee."""
+
+    AUDITOR = "Auditor", "Auditor"
+    OPERATOR = "Operator", "Operator"
+
+
+class User(AbstractBaseUser):
+    """A Person's login, made at the first sign-in."""
+
+    person = models.OneToOneField(Person, on_delete=models.PROTECT, related_name="user")
+    subject = models.CharField(max_length=80, unique=True)  # "<tenant id>:<object id>"
+    app_roles = models.JSONField(default=list)  # as the last ID token said; refreshed at every sign-in
+    is_active = models.BooleanField(default=True)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "subject"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    def __str__(self) -> str:
+        return self.person.display_name
+
+    @property
+    def is_auditor(self) -> bool:
+        return AppRole.AUDITOR in self.app_roles
+
+    @property
+    def is_operator(self) -> bool:
+        return AppRole.OPERATOR in self.app_roles
+
+    # Nobody has staff rights: the Django admin is not mounted.
+    is_staff = False

@@ -1,0 +1,125 @@
+"""Postgres holds the life cycle too: triggers made from the table in `lifecycle`.
+
+They see `.update()`, bulk writes, raw SQL and the wrong process alike: an edge that the table
+lacks, a version that doesn't count up by one, or a database role that may not move the edge is
+refused. A second, deferred trigger (from the ledger) refuses a commit in which a version has no
+audit event.
+"""
+
+from __future__ import annotations
+
+from django.db.migrations.operations import RunPython
+from django.db.migrations.state import StateApps
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+
+from requests_app.lifecycle import MACHINES, Machine, Process
+
+ROLE_OF = {Process.WEB: "portal_web", Process.WORKER: "portal_worker"}
+
+
+def guard_function_sql(machine: Machine) -> str:
+    """The trigger function of one machine, with its edges as a VALUES list."""
+    rows = ",\n        ".join(
+        "({source}, '{target}', ARRAY[{roles}])".format(
+            source=f"'{edge.source}'" if edge.source else "''",
+            target=edge.target,
+            roles=", ".join(f"'{ROLE_OF[process]}'" for process in sorted(edge.by)),
+        )
+        for edge in machine.edges
+    )
+    return f"""
+CREATE OR REPLACE FUNCTION {machine.table}_guard() RETURNS trigger LANGUAGE plpgsql AS $guard$
+DECLARE
+    before text := '';
+    movers text[];
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        before := OLD.status;
+        IF NEW.id <> OLD.id THEN
+            RAISE EXCEPTION '{machine.subject}: the id never changes' USING ERRCODE = 'check_violation';
+        END IF;
+        IF NEW.status = OLD.status THEN
+            IF NEW.version <> OLD.version THEN
+                RAISE EXCEPTION '{machine.subject}: a version counts status changes only'
+                    USING ERRCODE = 'check_violation';
+            END IF;
+            RETURN NEW;
+        END IF;
+        IF NEW.version <> OLD.version + 1 THEN
+            RAISE EXCEPTION '{machine.subject}: version % does not follow %', NEW.version, OLD.version
+                USING ERRCODE = 'check_violation';
+        END IF;
+    ELSIF NEW.version <> 1 THEN
+        RAISE EXCEPTION '{machine.subject}: versions begin at 1' USING ERRCODE = 'check_violation';
+    END IF;
+    SELECT edge.movers INTO movers FROM (VALUES
+        {rows}
+    ) AS edge(source, target, movers) WHERE edge.source = before AND edge.target = NEW.status;
+    IF movers IS NULL THEN
+        RAISE EXCEPTION '{machine.subject}: no step from "%" to "%"', before, NEW.status
+            USING ERRCODE = 'check_violation';
+    END IF;
+    IF NOT current_user = ANY (movers) THEN
+        RAISE EXCEPTION '{machine.subject}: % may not move "%" to "%"', current_user, before, NEW.status
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN NEW;
+END
+$guard$;
+"""
+
+
+def guard_trigger_sql(machine: Machine) -> str:
+    """Both triggers of one machine's table: the edges, and an event for every version."""
+    return f"""
+DROP TRIGGER IF EXISTS lifecycle_guard ON {machine.table};
+CREATE TRIGGER lifecycle_guard BEFORE INSERT OR UPDATE ON {machine.table}
+    FOR EACH ROW EXECUTE FUNCTION {machine.table}_guard();
+DROP TRIGGER IF EXISTS lifecycle_event ON {machine.table};
+CREATE CONSTRAINT TRIGGER lifecycle_event AFTER INSERT OR UPDATE OF status, version ON {machine.table}
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION audit_require_event('{machine.subject}');
+"""
+
+
+REQUEST_SQL = """
+DROP TRIGGER IF EXISTS lifecycle_event ON requests_app_accessrequest;
+CREATE CONSTRAINT TRIGGER lifecycle_event AFTER INSERT ON requests_app_accessrequest
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION audit_require_event('request');
+"""
+
+# Never one's own request, by any route: the last of the routes is SQL.
+SELF_DECISION_SQL = """
+CREATE OR REPLACE FUNCTION requests_app_decision_not_own() RETURNS trigger LANGUAGE plpgsql AS $guard$
+BEGIN
+    IF EXISTS (SELECT 1 FROM requests_app_requestitem item
+               WHERE item.id = NEW.item_id AND item.requester_id = NEW.approver_id) THEN
+        RAISE EXCEPTION 'decision: nobody decides on their own request' USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END
+$guard$;
+DROP TRIGGER IF EXISTS not_own ON requests_app_decision;
+CREATE TRIGGER not_own BEFORE INSERT OR UPDATE OF approver_id, item_id ON requests_app_decision
+    FOR EACH ROW EXECUTE FUNCTION requests_app_decision_not_own();
+"""
+
+
+def install(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    """Write all guards; safe to run again after the table has changed."""
+    for machine in MACHINES:
+        schema_editor.execute(guard_function_sql(machine))
+        schema_editor.execute(guard_trigger_sql(machine))
+    schema_editor.execute(REQUEST_SQL)
+    schema_editor.execute(SELF_DECISION_SQL)
+
+
+class InstallGuards(RunPython):
+    """Migration operation: bring the triggers up to the table. Add one after every change of `lifecycle`."""
+
+    def __init__(self) -> None:
+        super().__init__(install, RunPython.noop)
+
+    def deconstruct(self) -> tuple[str, list[object], dict[str, object]]:
+        return self.__class__.__qualname__, [], {}

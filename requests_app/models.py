@@ -1,0 +1,248 @@
+"""Requests, what they ask for, what was decided, and the access that followed.
+
+Statuses move through `actions.moving` only; Postgres refuses anything else (see `guards`).
+Which process may write which column is a database right, given in the migrations.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+
+from catalog.models import PimGroup
+from identity.models import Person
+from policy.models import RuleVersion
+from requests_app.lifecycle import OPEN, DecisionStatus, EndReason, GrantStatus, ItemStatus
+
+
+class AccessRequest(models.Model):
+    """One ask: who, why, and for which PIM groups. Never changed after it was made."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    version = models.IntegerField(default=1)
+    requester = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="access_requests")
+    justification = models.TextField()
+    reference = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField()  # business time
+    created_real_at = models.DateTimeField()
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["requester", "-created_at"], name="request_by_requester"),
+        ]
+
+
+class RequestItem(models.Model):
+    """One PIM group of a request; carries the decision."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    request = models.ForeignKey(AccessRequest, on_delete=models.PROTECT, related_name="items")
+    requester = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="request_items")
+    group = models.ForeignKey(PimGroup, on_delete=models.PROTECT, related_name="request_items")
+    duration = models.DurationField()
+    status = models.CharField(max_length=12, choices=ItemStatus)
+    version = models.IntegerField(default=1)
+    stage = models.IntegerField(default=0)  # index of the approval stage that decides next
+    rule_version = models.ForeignKey(RuleVersion, on_delete=models.PROTECT, related_name="request_items")
+    scope_hash = models.CharField(max_length=64)  # what the group opened when it was asked for
+    longest_session = models.DurationField()
+    created_at = models.DateTimeField()  # business time
+    lapses_at = models.DateTimeField()  # business time
+    decided_at = models.DateTimeField(null=True)  # business time
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["requester", "group"],
+                condition=Q(status=ItemStatus.PENDING),
+                name="item_one_pending_per_person_and_group",
+            ),
+            models.CheckConstraint(condition=Q(duration__gt="00:00:00"), name="item_duration_positive"),
+            models.CheckConstraint(
+                condition=Q(status=ItemStatus.PENDING, decided_at__isnull=True)
+                | (~Q(status=ItemStatus.PENDING) & Q(decided_at__isnull=False)),
+                name="item_decided_at_with_status",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["lapses_at"], condition=Q(status=ItemStatus.PENDING), name="item_pending_by_lapse"),
+            models.Index(fields=["requester", "-created_at"], name="item_by_requester"),
+            models.Index(fields=["group", "created_at"], condition=Q(status="pending"), name="item_pending_by_group"),
+        ]
+
+
+class RequestScope(models.Model):
+    """What an item opens, as shown when it was asked for: one permission set on one AWS account.
+
+    Names are kept as they were, so that the audit trail reads right after renames.
+    """
+
+    item = models.ForeignKey(RequestItem, on_delete=models.PROTECT, related_name="scope")
+    account_id = models.CharField(max_length=12)
+    account_name = models.CharField(max_length=128)
+    permission_set_arn = models.CharField(max_length=128)
+    permission_set_name = models.CharField(max_length=32)
+    session_duration = models.DurationField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["item", "account_id", "permission_set_arn"], name="scope_once"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["account_id", "item"], name="scope_by_account"),
+            models.Index(fields=["permission_set_name", "item"], name="scope_by_permission_set"),
+        ]
+
+
+class Verdict(models.TextChoices):
+    APPROVE = "approve", "Approve"
+    DENY = "deny", "Deny"
+
+
+class Decision(models.Model):
+    """One approver's word on an item. A worker checks it against the clouds before it counts."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    item = models.ForeignKey(RequestItem, on_delete=models.PROTECT, related_name="decisions")
+    approver = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="decisions")
+    verdict = models.CharField(max_length=8, choices=Verdict)
+    comment = models.TextField(blank=True)
+    stage = models.IntegerField()
+    status = models.CharField(max_length=10, choices=DecisionStatus)
+    version = models.IntegerField(default=1)
+    reason = models.TextField(blank=True)  # why it was not counted, for people
+    submitted_at = models.DateTimeField()  # business time
+    settled_at = models.DateTimeField(null=True)  # business time
+    retry_at = models.DateTimeField(null=True)  # real time
+    lease_until = models.DateTimeField(null=True)  # real time
+    failures = models.IntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["item", "approver", "stage"],
+                condition=~Q(status=DecisionStatus.REFUSED),
+                name="decision_once_per_approver_and_stage",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["submitted_at"], condition=Q(status="submitted"), name="decision_owed"),
+            models.Index(fields=["approver", "-submitted_at"], name="decision_by_approver"),
+        ]
+
+
+class Grant(models.Model):
+    """Our record of time-bound access of one person through one PIM group.
+
+    `starts_at` and `ends_at` are fixed when it is made, before anything is sent, and no role of
+    the application has the right to change them: a retry can't move the end.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="grants")
+    group = models.ForeignKey(PimGroup, on_delete=models.PROTECT, related_name="grants")
+    status = models.CharField(max_length=16, choices=GrantStatus)
+    version = models.IntegerField(default=1)
+    revision = models.IntegerField(default=1)  # part of the tag that travels to PIM
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    longest_session = models.DurationField()
+    created_at = models.DateTimeField()
+
+    # What the world showed, each with its instant (business time).
+    assigned_at = models.DateTimeField(null=True)
+    arrived_at = models.DateTimeField(null=True)
+    removal_started_at = models.DateTimeField(null=True)
+    out_of_entra_at = models.DateTimeField(null=True)
+    out_of_aws_at = models.DateTimeField(null=True)
+    last_possible_use_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    end_reason = models.CharField(max_length=20, choices=EndReason, blank=True)
+    pim_request_id = models.CharField(max_length=64, blank=True)
+    pim_schedule_id = models.CharField(max_length=160, blank=True)
+    # Why it was not granted, or what it waits for: a sentence for people and its code.
+    problem_code = models.CharField(max_length=64, blank=True)
+    problem = models.TextField(blank=True)
+
+    # Owed work.
+    next_action_at = models.DateTimeField(null=True)  # business time; None: nothing is owed
+    retry_at = models.DateTimeField(null=True)  # real time; not before
+    lease_until = models.DateTimeField(null=True)  # real time; somebody is at it
+    lease_token = models.UUIDField(null=True)
+    failures = models.IntegerField(default=0)
+    unknown_writes = models.IntegerField(default=0)  # assignments sent whose outcome was never learnt
+    last_write_at = models.DateTimeField(null=True)  # business time of the last write to PIM
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["person", "group"],
+                condition=Q(status__in=sorted(OPEN)),
+                name="grant_one_open_per_person_and_group",
+            ),
+            models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="grant_window_positive"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["next_action_at"], condition=Q(next_action_at__isnull=False), name="grant_owed"),
+            models.Index(fields=["person", "-created_at"], name="grant_by_person"),
+            models.Index(fields=["group", "status"], name="grant_by_group"),
+        ]
+
+    @property
+    def tag(self) -> str:
+        """The idempotency mark that PIM echoes: it names this grant and nothing about anyone."""
+        return f"{self.id}.{self.revision}"
+
+
+class GrantInterval(models.Model):
+    """Which item contributed which span of a grant."""
+
+    grant = models.ForeignKey(Grant, on_delete=models.PROTECT, related_name="intervals")
+    item = models.OneToOneField(RequestItem, on_delete=models.PROTECT, related_name="interval")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="interval_positive"),
+        ]
+
+
+class Attempt(models.Model):
+    """One outside call for a grant, written before it and completed after it. Expires; events don't."""
+
+    class Kind(models.TextChoices):
+        READ_ENTRA = "read_entra", "Read PIM"
+        ASSIGN = "assign", "Assign in PIM"
+        REMOVE = "remove", "Remove in PIM"
+        ON_DEMAND = "on_demand", "Provision on demand"
+        READ_AWS = "read_aws", "Read IAM Identity Center"
+        READ_JOB = "read_job", "Read the provisioning job"
+
+    class Outcome(models.TextChoices):
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        REFUSED = "refused", "Refused"
+        UNKNOWN = "unknown", "Outcome unknown"
+        RETRY = "retry", "To be tried again"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)  # also the client-request-id
+    grant = models.ForeignKey(Grant, on_delete=models.CASCADE, related_name="attempts")
+    kind = models.CharField(max_length=12, choices=Kind)
+    outcome = models.CharField(max_length=8, choices=Outcome, default=Outcome.RUNNING)
+    started_at = models.DateTimeField()  # real time
+    finished_at = models.DateTimeField(null=True)  # real time
+    vendor_request_id = models.CharField(max_length=128, blank=True)
+    code = models.CharField(max_length=64, blank=True)
+    sentence = models.TextField(blank=True)
+    found = models.JSONField(default=dict)  # what a read showed, as an allow-list of facts
+    expires_at = models.DateTimeField()  # real time
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["grant", "-started_at"], name="attempt_by_grant"),
+            models.Index(fields=["expires_at"], name="attempt_by_expiry"),
+        ]
