@@ -1,0 +1,250 @@
+"""The ledger's tables in SQL: partitions, generated columns and guards, for which Django has no words.
+
+Everything that can be derived from `canon` is derived by Postgres, so that whoever may insert an
+event can make neither its columns nor its version row say anything else than the text that is sealed.
+"""
+
+# The functions and tables are named with their schema, so that no search_path can redirect a guard.
+
+REFUSE_CHANGE = """
+CREATE FUNCTION public.audit_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'The audit trail only grows: % on % is refused.', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'insufficient_privilege';
+END
+$$;
+"""
+
+# Reading an ISO 8601 instant depends on settings only when the text leaves something open. Ours ends in Z
+# and says everything, which makes the result immutable, as a generated column demands.
+INSTANT = """
+CREATE FUNCTION public.audit_instant(iso text) RETURNS timestamptz
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+BEGIN
+    IF iso !~ '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{6}Z$' THEN
+        RAISE EXCEPTION 'Not an instant in UTC with microseconds: %', iso USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN iso::timestamptz;
+END
+$$;
+"""
+
+EVENT = """
+CREATE TABLE public.audit_event (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    canon text NOT NULL CHECK (octet_length(canon) <= 262144),
+    data jsonb GENERATED ALWAYS AS (canon::jsonb) STORED,
+    business_at timestamptz NOT NULL
+        GENERATED ALWAYS AS (public.audit_instant(canon::jsonb ->> 'business_at')) STORED,
+    type text NOT NULL GENERATED ALWAYS AS (canon::jsonb ->> 'type') STORED,
+    outcome text NOT NULL GENERATED ALWAYS AS (canon::jsonb ->> 'outcome') STORED
+        CHECK (outcome IN ('done', 'refused', 'failed')),
+    actor_kind text NOT NULL GENERATED ALWAYS AS (canon::jsonb #>> '{actor,kind}') STORED
+        CHECK (actor_kind IN ('person', 'worker', 'system', 'anonymous')),
+    actor_oid text NOT NULL GENERATED ALWAYS AS (coalesce(canon::jsonb #>> '{actor,oid}', '')) STORED,
+    about_oid text NOT NULL GENERATED ALWAYS AS (coalesce(canon::jsonb ->> 'about', '')) STORED,
+    group_oid text NOT NULL GENERATED ALWAYS AS (coalesce(canon::jsonb ->> 'group', '')) STORED,
+    request_id uuid GENERATED ALWAYS AS ((canon::jsonb ->> 'request')::uuid) STORED,
+    grant_id uuid GENERATED ALWAYS AS ((canon::jsonb ->> 'grant')::uuid) STORED,
+    ip text NOT NULL GENERATED ALWAYS AS (coalesce(canon::jsonb #>> '{actor,ip}', '')) STORED,
+    session text NOT NULL GENERATED ALWAYS AS (coalesce(canon::jsonb #>> '{actor,session}', '')) STORED,
+    PRIMARY KEY (id, at)
+) PARTITION BY RANGE (at);
+
+-- Newest first everywhere: partitions follow each other in `at`, so a page reads as few of them as it needs.
+CREATE INDEX audit_event_newest ON public.audit_event (at DESC, id DESC);
+CREATE INDEX audit_event_actor ON public.audit_event (actor_oid, at DESC, id DESC) WHERE actor_oid <> '';
+CREATE INDEX audit_event_about ON public.audit_event (about_oid, at DESC, id DESC) WHERE about_oid <> '';
+CREATE INDEX audit_event_group ON public.audit_event (group_oid, at DESC, id DESC) WHERE group_oid <> '';
+CREATE INDEX audit_event_type ON public.audit_event (type, at DESC, id DESC);
+CREATE INDEX audit_event_outcome ON public.audit_event (outcome, at DESC, id DESC) WHERE outcome <> 'done';
+CREATE INDEX audit_event_request ON public.audit_event (request_id, at DESC, id DESC)
+    WHERE request_id IS NOT NULL;
+CREATE INDEX audit_event_grant ON public.audit_event (grant_id, at DESC, id DESC) WHERE grant_id IS NOT NULL;
+
+CREATE TRIGGER audit_event_unchanged BEFORE UPDATE OR DELETE ON public.audit_event
+    FOR EACH ROW EXECUTE FUNCTION public.audit_refuse_change();
+CREATE TRIGGER audit_event_untruncated BEFORE TRUNCATE ON public.audit_event
+    FOR EACH STATEMENT EXECUTE FUNCTION public.audit_refuse_change();
+"""
+
+# One row per change of a guarded thing. Written by the database itself from the event's own text, so that
+# no version can be claimed without the event that says so; the key allows one event a change.
+VERSION = """
+CREATE TABLE public.audit_version (
+    subject_kind text NOT NULL,
+    subject_id uuid NOT NULL,
+    version integer NOT NULL CHECK (version > 0),
+    event_id bigint NOT NULL UNIQUE,
+    PRIMARY KEY (subject_kind, subject_id, version)
+);
+
+CREATE FUNCTION public.audit_write_version() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO public.audit_version (subject_kind, subject_id, version, event_id)
+    VALUES (NEW.data #>> '{subject,kind}', (NEW.data #>> '{subject,id}')::uuid,
+            (NEW.data #>> '{subject,version}')::integer, NEW.id);
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER audit_event_version AFTER INSERT ON public.audit_event
+    FOR EACH ROW WHEN (NEW.data ? 'subject')
+    EXECUTE FUNCTION public.audit_write_version();
+"""
+
+# Words and names of people, beside the ledger. The event holds sha256(salt || words) only, so a row here
+# can be deleted one day and every proof still holds; until then it can't be changed.
+PII = """
+CREATE TABLE public.audit_pii (
+    event_id bigint NOT NULL,
+    field text NOT NULL,
+    salt bytea NOT NULL CHECK (octet_length(salt) = 16),
+    words text NOT NULL,
+    PRIMARY KEY (event_id, field)
+);
+CREATE TRIGGER audit_pii_unchanged BEFORE UPDATE ON public.audit_pii
+    FOR EACH ROW EXECUTE FUNCTION public.audit_refuse_change();
+CREATE TRIGGER audit_pii_untruncated BEFORE TRUNCATE ON public.audit_pii
+    FOR EACH STATEMENT EXECUTE FUNCTION public.audit_refuse_change();
+"""
+
+SEALS = """
+CREATE TABLE public.audit_leaf (
+    event_id bigint PRIMARY KEY,
+    batch bigint NOT NULL,
+    idx integer NOT NULL CHECK (idx >= 0),
+    leaf bytea NOT NULL CHECK (octet_length(leaf) = 32),
+    UNIQUE (batch, idx)
+);
+CREATE TABLE public.audit_seal (
+    batch bigint PRIMARY KEY CHECK (batch > 0),
+    n integer NOT NULL CHECK (n >= 0),
+    root bytea NOT NULL CHECK (octet_length(root) = 32),
+    prev_seal bytea NOT NULL CHECK (octet_length(prev_seal) = 32),
+    seal bytea NOT NULL UNIQUE CHECK (octet_length(seal) = 32),
+    key_id text NOT NULL,
+    signature bytea NOT NULL CHECK (octet_length(signature) = 64),
+    at timestamptz NOT NULL
+);
+"""
+
+# For these, too, UPDATE, DELETE and TRUNCATE are refused to everyone.
+APPEND_ONLY = ("audit_version", "audit_leaf", "audit_seal")
+
+
+def append_only(table: str) -> str:
+    """The triggers that let a table only grow."""
+    return f"""
+CREATE TRIGGER {table}_unchanged BEFORE UPDATE OR DELETE ON public.{table}
+    FOR EACH ROW EXECUTE FUNCTION public.audit_refuse_change();
+CREATE TRIGGER {table}_untruncated BEFORE TRUNCATE ON public.{table}
+    FOR EACH STATEMENT EXECUTE FUNCTION public.audit_refuse_change();
+ALTER TABLE public.{table} ENABLE ALWAYS TRIGGER {table}_unchanged;
+ALTER TABLE public.{table} ENABLE ALWAYS TRIGGER {table}_untruncated;
+"""
+
+
+# ALWAYS: a session that pretends to be a replica doesn't get past them either.
+ALWAYS = """
+ALTER TABLE public.audit_event ENABLE ALWAYS TRIGGER audit_event_unchanged;
+ALTER TABLE public.audit_event ENABLE ALWAYS TRIGGER audit_event_untruncated;
+ALTER TABLE public.audit_event ENABLE ALWAYS TRIGGER audit_event_version;
+ALTER TABLE public.audit_pii ENABLE ALWAYS TRIGGER audit_pii_unchanged;
+ALTER TABLE public.audit_pii ENABLE ALWAYS TRIGGER audit_pii_untruncated;
+"""
+
+# Partitions by month. The first reaches back to the beginning of time and the default one catches what lies
+# beyond the last, so no event ever finds no place. Made apart and attached: that locks out no writer.
+# Statement triggers aren't inherited, so each partition gets its own against TRUNCATE.
+MONTHS = """
+CREATE FUNCTION public.audit_make_months(ahead integer) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
+DECLARE
+    this_month timestamptz := date_trunc('month', clock_timestamp());
+    month timestamptz;
+    name text;
+    lower_bound text;
+    made integer := 0;
+BEGIN
+    IF ahead NOT BETWEEN 0 AND 60 THEN
+        RAISE EXCEPTION 'Months ahead must be between 0 and 60, not %.', ahead;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('audit_make_months', 0));
+    FOR i IN 0..ahead LOOP
+        month := this_month + make_interval(months => i);
+        name := 'audit_event_' || to_char(month, 'YYYY_MM');
+        CONTINUE WHEN to_regclass('public.' || name) IS NOT NULL;
+        lower_bound := quote_literal(month);
+        IF NOT EXISTS (SELECT FROM pg_inherits WHERE inhparent = 'public.audit_event'::regclass
+                       AND inhrelid IS DISTINCT FROM to_regclass('public.audit_event_beyond')) THEN
+            lower_bound := 'MINVALUE';
+        END IF;
+        EXECUTE format('CREATE TABLE public.%I (LIKE public.audit_event INCLUDING DEFAULTS '
+                       'INCLUDING GENERATED INCLUDING CONSTRAINTS)', name);
+        EXECUTE format('ALTER TABLE public.audit_event ATTACH PARTITION public.%I FOR VALUES FROM (%s) TO (%L)',
+                       name, lower_bound, month + interval '1 month');
+        PERFORM public.audit_guard_partition(name);
+        made := made + 1;
+    END LOOP;
+    RETURN made;
+END
+$$;
+
+CREATE FUNCTION public.audit_guard_partition(name text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('CREATE TRIGGER audit_event_untruncated BEFORE TRUNCATE ON public.%I '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION public.audit_refuse_change()', name);
+    EXECUTE format('ALTER TABLE public.%I ENABLE ALWAYS TRIGGER audit_event_untruncated', name);
+END
+$$;
+
+CREATE TABLE public.audit_event_beyond PARTITION OF public.audit_event DEFAULT;
+SELECT public.audit_guard_partition('audit_event_beyond');
+SELECT public.audit_make_months(24);
+
+REVOKE ALL ON FUNCTION public.audit_guard_partition(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.audit_make_months(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION public.audit_make_months(integer) TO portal_sealer;
+"""
+
+# For other tables: AFTER INSERT OR UPDATE constraint trigger, DEFERRABLE INITIALLY DEFERRED, with the
+# subject's kind as its argument; the table has `id uuid` and `version integer`.
+REQUIRE_EVENT = """
+CREATE FUNCTION public.audit_require_event() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM public.audit_version
+                   WHERE subject_kind = TG_ARGV[0] AND subject_id = NEW.id AND version = NEW.version) THEN
+        RAISE EXCEPTION 'No audit event says how % % came to version %; the change is refused.',
+            TG_ARGV[0], NEW.id, NEW.version
+            USING ERRCODE = 'integrity_constraint_violation',
+                  HINT = 'Write the event with audit.ledger.recorder.record in the same transaction.';
+    END IF;
+    RETURN NULL;
+END
+$$;
+"""
+
+CREATE = "".join(
+    (
+        REFUSE_CHANGE,
+        INSTANT,
+        EVENT,
+        VERSION,
+        PII,
+        SEALS,
+        *(append_only(table) for table in APPEND_ONLY),
+        ALWAYS,
+        MONTHS,
+        REQUIRE_EVENT,
+    )
+)
+
+DROP = """
+DROP TABLE public.audit_event, public.audit_version, public.audit_pii, public.audit_leaf, public.audit_seal;
+DROP FUNCTION public.audit_require_event(), public.audit_make_months(integer),
+    public.audit_guard_partition(text), public.audit_write_version(), public.audit_instant(text),
+    public.audit_refuse_change();
+"""
