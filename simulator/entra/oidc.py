@@ -1,0 +1,461 @@
+"""OpenID Connect and OAuth 2.0 of the simulated Entra: the provider and its back-channel endpoints.
+
+Discovery, keys and the token endpoint are served over TLS, because azure-identity accepts nothing else;
+the pages that a browser meets are in `signin`.
+"""
+
+import datetime as dt
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jwt
+from flask import Blueprint, Response, jsonify, request
+
+from simulator.entra.accounts import Account, Accounts
+from simulator.entra.registrations import Registration, Registrations, code_challenge
+from simulator.entra.sessions import CodeError, Grant, SignInState
+from simulator.entra.tokens import (
+    ACCESS_TOKEN_SECONDS,
+    GRAPH_AUDIENCE,
+    ID_TOKEN_SECONDS,
+    SigningKeys,
+    application_access_token,
+    delegated_access_token,
+    id_token,
+)
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+OIDC_SCOPES = ("openid", "profile", "email", "offline_access")
+
+
+@dataclass(eq=False)
+class OAuthError(Exception):
+    """A refusal with OAuth's error word and Entra's AADSTS number and sentence."""
+
+    error: str
+    number: int
+    sentence: str
+    status: int = 400
+
+    @property
+    def description(self) -> str:
+        """Entra's way of writing it, without the trace lines."""
+        return f"AADSTS{self.number}: {self.sentence}"
+
+
+@dataclass
+class Provider:
+    """Everything that the endpoints share."""
+
+    tenant_id: str
+    authority: str
+    """Origin of the HTTPS listener, without a slash at the end."""
+    browser_origin: str
+    """Origin of the plain HTTP listener."""
+    keys: SigningKeys
+    registrations: Registrations
+    accounts: Accounts
+    state: SignInState = field(default_factory=SignInState)
+    access_token_seconds: int = ACCESS_TOKEN_SECONDS
+    id_token_seconds: int = ID_TOKEN_SECONDS
+
+    def issuer(self, tenant_id: str | None = None) -> str:
+        """The exact `iss` of tokens of a tenant (ours unless named)."""
+        return f"{self.authority}/{tenant_id or self.tenant_id}/v2.0"
+
+    @property
+    def token_endpoint(self) -> str:
+        """Absolute address of the token endpoint."""
+        return f"{self.authority}/{self.tenant_id}/oauth2/v2.0/token"
+
+    def graph_audiences(self) -> tuple[str, ...]:
+        """What an access token's `aud` may be for our Graph front to accept it."""
+        return (GRAPH_AUDIENCE,)
+
+    def check_tenant(self, tenant: str) -> None:
+        """Raises OAuthError unless the path names our tenant."""
+        if tenant.lower() == self.tenant_id.lower():
+            return
+        if tenant in ("common", "organizations", "consumers"):
+            raise OAuthError(
+                "invalid_request",
+                50194,
+                "Application is not configured as a multi-tenant application. Usage of the /common endpoint "
+                "is not supported for such apps. Use a tenant-specific endpoint.",
+            )
+        raise OAuthError(
+            "invalid_request",
+            90002,
+            f"Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID.",
+        )
+
+    def check_person(self, account: Account | None) -> Account:
+        """Raises OAuthError for a person who can't sign in any more."""
+        if account is None:
+            raise OAuthError("invalid_grant", 50034, "The user account does not exist in the directory.")
+        if not account.enabled:
+            raise OAuthError("invalid_grant", 50057, "The user account is disabled.")
+        return account
+
+
+def discovery_document(provider: Provider) -> dict[str, Any]:
+    """The tenant's OpenID configuration, with the fields that Entra publishes."""
+    browser = f"{provider.browser_origin}/{provider.tenant_id}/oauth2/v2.0"
+    return {
+        "token_endpoint": provider.token_endpoint,
+        "token_endpoint_auth_methods_supported": [
+            "client_secret_post",
+            "private_key_jwt",
+            "client_secret_basic",
+        ],
+        "jwks_uri": f"{provider.authority}/{provider.tenant_id}/discovery/v2.0/keys",
+        "response_modes_supported": ["query", "form_post"],
+        "subject_types_supported": ["pairwise"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "response_types_supported": ["code"],
+        "scopes_supported": list(OIDC_SCOPES),
+        "issuer": provider.issuer(),
+        "request_uri_parameter_supported": False,
+        "userinfo_endpoint": f"{provider.browser_origin}/oidc/userinfo",
+        "authorization_endpoint": f"{browser}/authorize",
+        "http_logout_supported": True,
+        "frontchannel_logout_supported": True,
+        "end_session_endpoint": f"{browser}/logout",
+        "claims_supported": [
+            "sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "nonce", "preferred_username", "name",
+            "tid", "ver", "at_hash", "c_hash", "email",
+        ],
+        "code_challenge_methods_supported": ["S256"],
+        "tenant_region_scope": None,
+        "cloud_instance_name": "simulator",
+    }  # fmt: skip
+
+
+def _authenticate_by_assertion(provider: Provider, app: Registration, assertion: str) -> None:
+    def refuse(sentence: str) -> OAuthError:
+        return OAuthError(
+            "invalid_client", 700027, f"Client assertion failed signature validation: {sentence}", 401
+        )
+
+    try:
+        header = jwt.get_unverified_header(assertion)
+    except jwt.PyJWTError as reason:
+        raise OAuthError("invalid_client", 50027, "JWT token is invalid or malformed.", 401) from reason
+    certificate = app.certificate_for(header)
+    if certificate is None:
+        raise refuse("The key was not found among the certificates of the application.")
+    if certificate.not_valid_after_utc < dt.datetime.now(dt.UTC):
+        raise refuse("The certificate that was used to sign the assertion has expired.")
+    key: Any = certificate.public_key()
+    try:
+        claims = jwt.decode(
+            assertion,
+            key,
+            algorithms=["RS256", "PS256"],
+            audience=[provider.token_endpoint, provider.issuer()],
+            issuer=app.client_id,
+            options={"require": ["exp", "iss", "sub", "aud"]},
+        )
+    except jwt.ExpiredSignatureError as reason:
+        raise OAuthError(
+            "invalid_client", 700024, "Client assertion is not within its valid time range.", 401
+        ) from reason
+    except jwt.PyJWTError as reason:
+        raise refuse(f"{reason}.") from reason
+    if claims["sub"] != app.client_id:
+        raise refuse("The subject of the assertion is not the application.")
+
+
+def _authenticate_client(provider: Provider, form: Mapping[str, str]) -> tuple[Registration, bool]:
+    """The application that calls, and whether it proved itself by certificate. Raises OAuthError."""
+    basic = request.authorization
+    by_basic = basic is not None and basic.type == "basic"
+    client_id = form.get("client_id") or (str(basic.username) if basic is not None and by_basic else "")
+    assertion = form.get("client_assertion")
+    if not client_id and assertion:
+        try:
+            client_id = str(jwt.decode(assertion, options={"verify_signature": False}).get("sub", ""))
+        except jwt.PyJWTError as reason:
+            raise OAuthError("invalid_client", 50027, "JWT token is invalid or malformed.", 401) from reason
+    if not client_id:
+        raise OAuthError(
+            "invalid_request", 900144, "The request body must contain the following parameter: 'client_id'."
+        )
+    app = provider.registrations.by_client_id(client_id)
+    if app is None:
+        raise OAuthError(
+            "unauthorized_client",
+            700016,
+            f"Application with identifier '{client_id}' was not found in the directory.",
+        )
+    if assertion:
+        if form.get("client_assertion_type") != ASSERTION_TYPE:
+            raise OAuthError("invalid_request", 50027, "The client assertion type is not supported.")
+        _authenticate_by_assertion(provider, app, assertion)
+        return app, True
+    secret = form.get("client_secret") or (str(basic.password) if basic is not None and by_basic else "")
+    if not secret:
+        raise OAuthError(
+            "invalid_client",
+            7000218,
+            "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
+            401,
+        )
+    if not app.has_secret(secret):
+        raise OAuthError(
+            "invalid_client",
+            7000215,
+            "Invalid client secret provided. Ensure the secret being sent in the request is the client "
+            f"secret value, not the client secret ID, for a secret added to app '{client_id}'.",
+            401,
+        )
+    return app, False
+
+
+def _redeem_code(provider: Provider, app: Registration, form: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        grant = provider.state.redeem_code(form.get("code", ""))
+    except CodeError as problem:
+        if problem.used:
+            raise OAuthError(
+                "invalid_grant",
+                54005,
+                "OAuth2 Authorization code was already redeemed, please retry with a new valid code.",
+            ) from problem
+        if problem.expired:
+            raise OAuthError(
+                "invalid_grant", 70008, "The provided authorization code has expired."
+            ) from problem
+        raise OAuthError(
+            "invalid_grant", 9002313, "Invalid request. Request is malformed or invalid."
+        ) from problem
+    if grant.client_id != app.client_id:
+        raise OAuthError(
+            "invalid_grant", 700005, "Provided authorization code is intended to use against other client."
+        )
+    if form.get("redirect_uri", "") != grant.redirect_uri:
+        raise OAuthError(
+            "invalid_grant",
+            500112,
+            "The reply address does not match the one provided when requesting the authorization code.",
+        )
+    verifier = form.get("code_verifier")
+    if grant.challenge is not None:
+        if not verifier:
+            raise OAuthError(
+                "invalid_grant", 50148, "The code_verifier does not match the code_challenge supplied."
+            )
+        if code_challenge(verifier) != grant.challenge:
+            raise OAuthError(
+                "invalid_grant", 501481, "The Code_Verifier does not match the code_challenge supplied."
+            )
+    return _tokens(provider, app, grant, grant.scopes)
+
+
+def _refresh(provider: Provider, app: Registration, form: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        grant = provider.state.refresh(form.get("refresh_token", ""))
+    except CodeError as problem:
+        if problem.expired:
+            raise OAuthError(
+                "invalid_grant", 700082, "The refresh token has expired due to inactivity."
+            ) from problem
+        raise OAuthError(
+            "invalid_grant", 50173, "The provided grant has expired or was revoked."
+        ) from problem
+    if grant.client_id != app.client_id:
+        raise OAuthError(
+            "invalid_grant", 700005, "Provided refresh token is intended to use against other client."
+        )
+    asked = tuple(form.get("scope", "").split()) or grant.scopes
+    return _tokens(provider, app, grant, _granted(app, asked))
+
+
+def _granted(app: Registration, asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Scopes in the short form that an application may have. Raises OAuthError for any other."""
+    given: list[str] = []
+    for scope in asked:
+        short = scope.removeprefix(GRAPH_AUDIENCE + "/")
+        if short == ".default":
+            given += app.scopes
+        elif short in app.scopes:
+            given.append(short)
+        elif "://" in scope and not scope.startswith(GRAPH_AUDIENCE):
+            raise OAuthError(
+                "invalid_resource", 500011, f"The resource principal named {scope} was not found."
+            )
+        else:
+            raise OAuthError(
+                "consent_required",
+                65001,
+                f"The user or administrator has not consented to use the application: '{short}'.",
+            )
+    return tuple(dict.fromkeys(given))
+
+
+def granted_scopes(app: Registration, scope: str) -> tuple[str, ...]:
+    """The scopes that a sign-in request gets. Raises OAuthError for a missing or refused one."""
+    asked = tuple(scope.split())
+    if not asked:
+        raise OAuthError(
+            "invalid_request", 900144, "The request body must contain the following parameter: 'scope'."
+        )
+    return _granted(app, asked)
+
+
+def _tokens(provider: Provider, app: Registration, grant: Grant, scopes: tuple[str, ...]) -> dict[str, Any]:
+    account = provider.check_person(provider.accounts.find(grant.object_id))
+    tenant_id = account.tenant_id if grant.foreign else provider.tenant_id
+    issuer = provider.issuer(tenant_id)
+    resource_scopes = [scope for scope in scopes if scope not in OIDC_SCOPES] or ["User.Read"]
+    answer: dict[str, Any] = {
+        "token_type": "Bearer",
+        "scope": " ".join(scopes),
+        "expires_in": provider.access_token_seconds,
+        "ext_expires_in": provider.access_token_seconds,
+        "access_token": delegated_access_token(
+            provider.keys,
+            issuer=issuer,
+            tenant_id=tenant_id,
+            client_id=app.client_id,
+            object_id=account.object_id,
+            name=account.name,
+            user_principal_name=account.user_principal_name,
+            scopes=[
+                *resource_scopes,
+                *(scope for scope in scopes if scope in ("openid", "profile", "email")),
+            ],
+            contexts=grant.contexts,
+            lifetime_seconds=provider.access_token_seconds,
+        ),
+    }
+    if "openid" in scopes:
+        answer["id_token"] = id_token(
+            provider.keys,
+            issuer=issuer,
+            tenant_id=tenant_id,
+            client_id=app.client_id,
+            object_id=account.object_id,
+            name=account.name,
+            user_principal_name=account.user_principal_name,
+            email=account.email if "email" in scopes else None,
+            session_id=grant.session_id,
+            nonce=grant.nonce,
+            app_roles=() if grant.foreign else account.app_roles,
+            contexts=grant.contexts,
+            auth_time=grant.authenticated_at if grant.auth_time_wanted else None,
+            lifetime_seconds=provider.id_token_seconds,
+        )
+    if "offline_access" in scopes:
+        answer["refresh_token"] = provider.state.issue_refresh(grant)
+    return answer
+
+
+def _client_credentials(
+    provider: Provider, app: Registration, form: Mapping[str, str], *, by_certificate: bool
+) -> dict[str, Any]:
+    scope = form.get("scope", "")
+    if not scope.endswith("/.default") or " " in scope.strip():
+        raise OAuthError(
+            "invalid_scope",
+            1002012,
+            f"The provided value for scope {scope} is not valid. Client credential flows must have a scope "
+            "value with /.default suffixed to the resource identifier (application ID URI).",
+        )
+    resource = scope.removesuffix("/.default").rstrip("/")
+    if resource in (provider.browser_origin, "00000003-0000-0000-c000-000000000000"):
+        resource = GRAPH_AUDIENCE
+    if resource not in (GRAPH_AUDIENCE, "https://management.azure.com"):
+        raise OAuthError(
+            "invalid_resource", 500011, f"The resource principal named {resource} was not found."
+        )
+    capabilities: tuple[str, ...] = ()
+    try:
+        claims = json.loads(form["claims"]) if form.get("claims") else {}
+        capabilities = tuple(claims.get("access_token", {}).get("xms_cc", {}).get("values", ()))
+    except (ValueError, AttributeError, TypeError) as reason:
+        raise OAuthError("invalid_request", 7000022, "The claims parameter is not valid JSON.") from reason
+    return {
+        "token_type": "Bearer",
+        "expires_in": provider.access_token_seconds,
+        "ext_expires_in": provider.access_token_seconds,
+        "access_token": application_access_token(
+            provider.keys,
+            issuer=provider.issuer(),
+            tenant_id=provider.tenant_id,
+            client_id=app.client_id,
+            service_principal_id=app.service_principal_id,
+            permissions=app.permissions if resource == GRAPH_AUDIENCE else (),
+            audience=resource,
+            lifetime_seconds=provider.access_token_seconds,
+            by_certificate=by_certificate,
+            capabilities=capabilities,
+        ),
+    }
+
+
+def _answer_token(provider: Provider, tenant: str) -> dict[str, Any]:
+    provider.check_tenant(tenant)
+    form = request.form
+    kind = form.get("grant_type")
+    if not kind:
+        raise OAuthError(
+            "invalid_request", 900144, "The request body must contain the following parameter: 'grant_type'."
+        )
+    if kind not in ("authorization_code", "refresh_token", "client_credentials"):
+        raise OAuthError(
+            "unsupported_grant_type", 70003, f"The app requested an unsupported grant type '{kind}'."
+        )
+    app, by_certificate = _authenticate_client(provider, form)
+    if kind == "authorization_code":
+        return _redeem_code(provider, app, form)
+    if kind == "refresh_token":
+        return _refresh(provider, app, form)
+    return _client_credentials(provider, app, form, by_certificate=by_certificate)
+
+
+def error_body(problem: OAuthError) -> dict[str, Any]:
+    """The token endpoint's error answer."""
+    trace, correlation = str(uuid.uuid4()), str(uuid.uuid4())
+    moment = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime())
+    return {
+        "error": problem.error,
+        "error_description": (
+            f"{problem.description} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {moment}"
+        ),
+        "error_codes": [problem.number],
+        "timestamp": moment,
+        "trace_id": trace,
+        "correlation_id": correlation,
+    }
+
+
+def back_channel(provider: Provider) -> Blueprint:
+    """Discovery, keys and the token endpoint."""
+    blueprint = Blueprint("back_channel", __name__)
+
+    @blueprint.get("/<tenant>/v2.0/.well-known/openid-configuration")
+    def discovery(tenant: str) -> Response:
+        provider.check_tenant(tenant)
+        return jsonify(discovery_document(provider))
+
+    @blueprint.get("/<tenant>/discovery/v2.0/keys")
+    def keys(tenant: str) -> Response:
+        provider.check_tenant(tenant)
+        return jsonify(provider.keys.jwks())
+
+    @blueprint.post("/<tenant>/oauth2/v2.0/token")
+    def token(tenant: str) -> Response:
+        response = jsonify(_answer_token(provider, tenant))
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @blueprint.errorhandler(OAuthError)
+    def refused(problem: OAuthError) -> tuple[Response, int]:
+        return jsonify(error_body(problem)), problem.status
+
+    return blueprint
