@@ -1,1 +1,1 @@
-"""The ledger: what happened, written once, never changed, and provable. Imports nothing of ours but `base`."""
+"""The ledger: what happened, written once, never changed, provable. Of ours it imports only `base`."""

@@ -184,8 +184,8 @@ BEGIN
         END IF;
         EXECUTE format('CREATE TABLE public.%I (LIKE public.audit_event INCLUDING DEFAULTS '
                        'INCLUDING GENERATED INCLUDING CONSTRAINTS)', name);
-        EXECUTE format('ALTER TABLE public.audit_event ATTACH PARTITION public.%I FOR VALUES FROM (%s) TO (%L)',
-                       name, lower_bound, month + interval '1 month');
+        EXECUTE format('ALTER TABLE public.audit_event ATTACH PARTITION public.%I '
+                       'FOR VALUES FROM (%s) TO (%L)', name, lower_bound, month + interval '1 month');
         PERFORM public.audit_guard_partition(name);
         made := made + 1;
     END LOOP;
