@@ -1,0 +1,1 @@
+"""Embedded servers, process supervisor and installation. Nobody in the product imports this package."""
