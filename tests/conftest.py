@@ -1,0 +1,128 @@
+"""Fixtures of every test. The environment is set here, before Django's settings are read."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+import pytest
+from pytest_django import DjangoDbBlocker
+
+os.environ.update(
+    DJANGO_SETTINGS_MODULE="accessportal.settings",
+    PORTAL_PROCESS="worker",
+    PORTAL_MODE="test",
+    # Nothing listens here: the harness points Django at the session's servers when a test asks for them.
+    DATABASE_HOST="127.0.0.1",
+    DATABASE_PORT="1",
+    DATABASE_NAME="portal",
+    DATABASE_PASSWORD="",
+    REDIS_URL="redis://127.0.0.1:1/0",
+)
+
+import django
+
+from tests.support import servers  # Django may be imported from here on
+
+_numbers = itertools.count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    try:
+        django.setup()  # pytest-django finds it done and blocks the database
+    except Exception as error:
+        from django.conf import empty, settings
+
+        settings._wrapped = empty
+        print(f"Django isn't set up: {error}")
+    config.stash[_session_key] = servers.Session.open()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[_session_key].close()
+
+
+_session_key = pytest.StashKey[servers.Session]()
+
+
+@pytest.fixture(scope="session")
+def test_session(pytestconfig: pytest.Config) -> servers.Session:
+    """The folder and servers that this test run shares."""
+    return pytestconfig.stash[_session_key]
+
+
+@pytest.fixture(scope="session")
+def postgres_server(
+    test_session: servers.Session, django_db_blocker: DjangoDbBlocker
+) -> servers.PostgresServer:
+    """The session's PostgreSQL, with a migrated template."""
+    with django_db_blocker.unblock():
+        return test_session.postgres()
+
+
+@pytest.fixture
+def redis_url(test_session: servers.Session) -> str:
+    """The address of the session's Redis; it is shared, so use keys of your own."""
+    return test_session.redis_url()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(postgres_server: servers.PostgresServer, worker_id: str) -> Iterator[None]:
+    """A database of this process's own, as the application's role. Replaces pytest-django's fixture."""
+    name = f"portal_{worker_id}"
+    postgres_server.clone(name)
+    with servers.pointed_at(postgres_server, name, step_into=servers.DEFAULT_ROLE):
+        yield
+    postgres_server.drop(name)
+
+
+@pytest.fixture
+def committed_db(
+    postgres_server: servers.PostgresServer,
+    django_db_blocker: DjangoDbBlocker,
+    worker_id: str,
+    request: pytest.FixtureRequest,
+) -> Iterator[str]:
+    """For tests that commit, or use several threads or processes: a fresh clone, dropped afterwards.
+
+    Gives the database's name. Use it instead of the `django_db` mark, never together with it.
+    """
+    if request.node.get_closest_marker("django_db"):
+        pytest.fail("committed_db replaces the django_db mark; use one of them.")
+    name = f"portal_{worker_id}_{next(_numbers)}"
+    postgres_server.clone(name)
+    try:
+        with (
+            django_db_blocker.unblock(),
+            servers.pointed_at(postgres_server, name, step_into=servers.DEFAULT_ROLE),
+        ):
+            yield name
+    finally:
+        postgres_server.drop(name)
+
+
+@pytest.fixture
+def transactional_db() -> None:
+    """pytest-django's fixture would flush the database afterwards; that is refused here."""
+    pytest.fail("A database is never flushed: use the committed_db fixture, which gives a clone.")
+
+
+@pytest.fixture
+def as_role() -> Callable[[str], AbstractContextManager[None]]:
+    """`with as_role("portal_web"):` runs the body's queries with the rights of that database role.
+
+    Without it, tests have the rights of portal_worker.
+    """
+    return servers.as_role
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        mark = item.get_closest_marker("django_db")
+        if mark is not None and (mark.kwargs.get("transaction") or mark.args[:1] == (True,)):
+            raise pytest.UsageError(
+                f"{item.nodeid} asks for django_db(transaction=True), which would flush the database. "
+                "Use the committed_db fixture, which gives a fresh clone."
+            )

@@ -1,0 +1,1 @@
+"""What tests share: servers, databases and browsers. No rule of the product is written here."""
