@@ -114,3 +114,23 @@ class User(AbstractBaseUser):
 
     # Nobody has staff rights: the Django admin is not mounted.
     is_staff = False
+
+
+class SignIn(models.Model):
+    """One browser session of a user: when it began and was last used, and what Entra calls it.
+
+    Both instants are real time. Idle sessions end by `seen_at`, all by `started_at`; Entra's
+    front-channel sign-out finds sessions by `sid`.
+    """
+
+    session_key = models.CharField(max_length=40, unique=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sign_ins")
+    sid = models.CharField(max_length=64, blank=True)  # Entra's session id, an optional claim
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["sid"], name="sign_in_by_sid")]
+
+    def __str__(self) -> str:
+        return f"{self.user} since {self.started_at:%Y-%m-%d %H:%M}"

@@ -1,0 +1,70 @@
+"""Middleware of every page: health before anything else, and domain errors turned into pages."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+
+from base.errors import DomainError
+
+logger = logging.getLogger(__name__)
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+class HealthMiddleware:
+    """Answers probes before the redirect to https and before ALLOWED_HOSTS, which a probe by address fails.
+
+    /healthz: this process answers. /readyz: it also reaches the database.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method in ("GET", "HEAD"):
+            if request.path_info == "/healthz":
+                return _answer(200, "alive")
+            if request.path_info == "/readyz":
+                return self._ready()
+        return self.get_response(request)
+
+    def _ready(self) -> HttpResponse:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        except DatabaseError as error:
+            logger.warning("Not ready: the database can't be reached (%s).", type(error).__name__)
+            return _answer(503, "no database")
+        return _answer(200, "ready")
+
+
+def _answer(status: int, word: str) -> JsonResponse:
+    return JsonResponse({"status": word}, status=status, headers={"Cache-Control": "no-store"})
+
+
+class DomainErrorMiddleware:
+    """A refusal that no form caught becomes a page (or a fragment, for htmx) with its status and sentence."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, DomainError):
+            return None
+        if exception.status == 404:  # absent and forbidden look exactly alike
+            return render(request, "errors/404.html", status=404)
+        return refused(request, exception)
+
+
+def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
+    """The page, or for htmx the fragment, that says why something was refused."""
+    fragment = bool(getattr(request, "htmx", False)) and not request.headers.get("HX-Boosted")
+    template = "errors/refused.html#refusal" if fragment else "errors/refused.html"
+    return render(request, template, {"error": error}, status=error.status)

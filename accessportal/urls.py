@@ -1,0 +1,14 @@
+"""Every address of the portal. Of allauth only the callback is mounted, by `identity.urls`."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("identity.urls")),
+]
+
+handler400 = "accessportal.views.bad_request"
+handler403 = "accessportal.views.forbidden"
+handler404 = "accessportal.views.not_found"
+handler500 = "accessportal.views.server_error"

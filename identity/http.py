@@ -1,0 +1,48 @@
+"""The request of a signed-in page, and who may open one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django_htmx.middleware import HtmxDetails
+
+from identity.models import User
+
+
+class PortalRequest(HttpRequest):
+    """A request of somebody signed in, which LoginRequiredMiddleware has made sure of."""
+
+    user: User
+    htmx: HtmxDetails
+
+
+type View[**P] = Callable[Concatenate[PortalRequest, P], HttpResponse]
+
+
+def auditor_required[**P](view: View[P]) -> View[P]:
+    """For auditors only; to everybody else the page doesn't exist."""
+    return _only_if(view, lambda user: user.is_auditor)
+
+
+def operator_required[**P](view: View[P]) -> View[P]:
+    """For operators only; to everybody else the page doesn't exist."""
+    return _only_if(view, lambda user: user.is_operator)
+
+
+def not_activity[**P](view: View[P]) -> View[P]:
+    """For what a page fetches by itself: it doesn't keep an idle session alive."""
+    view.is_not_activity = True  # type: ignore[attr-defined]  # read by SessionGuardMiddleware
+    return view
+
+
+def _only_if[**P](view: View[P], may: Callable[[User], bool]) -> View[P]:
+    @wraps(view)
+    def guarded(request: PortalRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not (request.user.is_authenticated and may(request.user)):
+            raise Http404
+        return view(request, *args, **kwargs)
+
+    return guarded

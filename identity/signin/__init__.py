@@ -1,0 +1,1 @@
+"""Sign-in with Microsoft Entra: allauth's OpenID Connect provider, with what it leaves out."""
