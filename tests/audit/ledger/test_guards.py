@@ -1,0 +1,212 @@
+"""What each database role can't do to the trail, and that no change goes without its event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from django.db import DatabaseError, IntegrityError, ProgrammingError, connection
+from django_subatomic.db import transaction
+
+from audit.ledger.models import Event
+from audit.ledger.recorder import Subject
+from tests.audit.ledger.factories import ask, note
+from tests.support.servers import PostgresServer
+
+type AsRole = Callable[[str], AbstractContextManager[None]]
+
+TABLES = ("audit_event", "audit_version", "audit_pii", "audit_leaf", "audit_seal")
+CANON = (
+    '{"type":"trial.noted","outcome":"done","business_at":"2026-01-01T00:00:00.000000Z",'
+    '"actor":{"kind":"system"}}'
+)
+
+
+def run(statement: str, *arguments: str | UUID) -> None:
+    with transaction(), connection.cursor() as cursor:
+        cursor.execute(statement, arguments)
+
+
+@pytest.fixture(params=["portal_owner", "postgres"])
+def mighty(
+    request: pytest.FixtureRequest, committed_db: str, postgres_server: PostgresServer
+) -> Iterator[psycopg.Connection]:
+    """A connection of the tables' owner, then of the superuser, to a database with one event."""
+    with transaction():
+        ask()
+    conninfo = postgres_server.conninfo(request.param, committed_db)
+    with psycopg.connect(conninfo, autocommit=True) as direct:
+        yield direct
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("role", ["portal_web", "portal_worker", "portal_sealer"])
+@pytest.mark.parametrize("table", [*TABLES, "audit_event_beyond"])
+@pytest.mark.parametrize(
+    "statement", ["DELETE FROM {}", "TRUNCATE {}", "DROP TABLE {}", "ALTER TABLE {} DISABLE TRIGGER ALL"]
+)
+def test_no_application_role_takes_anything_away(
+    role: str, table: str, statement: str, as_role: AsRole
+) -> None:
+    with as_role(role), pytest.raises(ProgrammingError, match=r"denied|must be owner"):
+        run(statement.format(table))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("role", ["portal_web", "portal_worker", "portal_sealer"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE audit_event SET canon = canon",
+        "UPDATE audit_version SET event_id = event_id + 1",
+        "UPDATE audit_pii SET words = 'other'",
+        "UPDATE audit_leaf SET batch = 1",
+        "UPDATE audit_seal SET n = 1",
+    ],
+)
+def test_no_application_role_changes_anything(role: str, change: str, as_role: AsRole) -> None:
+    with as_role(role), pytest.raises(ProgrammingError, match="permission denied"):
+        run(change)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("role", ["portal_web", "portal_worker"])
+@pytest.mark.parametrize(
+    "forgery",
+    [
+        "INSERT INTO audit_event (canon, at) VALUES (%s, '2020-01-01')",
+        "INSERT INTO audit_event (canon, id) OVERRIDING SYSTEM VALUE VALUES (%s, 7)",
+        "INSERT INTO audit_event (canon, data) VALUES (%s, DEFAULT)",
+        "INSERT INTO audit_event (canon, type) VALUES (%s, 'trial.other')",
+        "INSERT INTO audit_event_beyond (canon) VALUES (%s)",
+        "INSERT INTO audit_version VALUES (left(%s, 0), gen_random_uuid(), 1, 1)",
+        "INSERT INTO audit_leaf VALUES (1, 1, length(%s), sha256(''))",
+        "INSERT INTO audit_seal (batch) VALUES (length(%s))",
+        "SELECT audit_make_months(length(%s))",
+    ],
+)
+def test_the_application_forges_neither_id_nor_time_nor_version_nor_seal(
+    role: str, forgery: str, as_role: AsRole
+) -> None:
+    with as_role(role), pytest.raises(ProgrammingError, match=r"permission denied|non-DEFAULT"):
+        run(forgery, CANON)
+
+
+@pytest.mark.django_db
+def test_the_sealer_writes_no_event_and_reads_nobodys_words(as_role: AsRole) -> None:
+    with as_role("portal_sealer"):
+        for statement in (
+            "INSERT INTO audit_event (canon) VALUES ('{}')",
+            "INSERT INTO audit_pii VALUES (1, 'x', sha256(''), 'x')",
+            "SELECT words FROM audit_pii",
+        ):
+            with pytest.raises(ProgrammingError, match="permission denied"):
+                run(statement)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "canon",
+    [
+        "not json",
+        "{}",
+        CANON.replace("done", "perhaps"),
+        CANON.replace("system", "robot"),
+        CANON.replace("2026-01-01T00:00:00.000000Z", "today"),
+        CANON.replace("2026-01-01T00:00:00.000000Z", "2026-01-01T00:00:00.000000+05"),
+        CANON.replace("{", '{"request":"no uuid",', 1),
+        CANON.replace("{", '{"subject":{"kind":"trial","id":null,"version":1},', 1),
+    ],
+)
+def test_text_that_is_no_event_is_refused(canon: str) -> None:
+    run("INSERT INTO audit_event (canon) VALUES (%s)", CANON)
+    with pytest.raises(DatabaseError):
+        run("INSERT INTO audit_event (canon) VALUES (%s)", canon)
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM {}", "TRUNCATE {}"])
+def test_triggers_stop_the_owner_and_the_superuser(mighty: psycopg.Connection, statement: str) -> None:
+    for table in ("audit_event", "audit_version"):
+        with pytest.raises(psycopg.Error, match="only grows"):
+            mighty.execute(statement.format(table))
+    with pytest.raises(psycopg.Error, match="only grows"):
+        mighty.execute("UPDATE audit_pii SET words = 'other'")
+    with pytest.raises(psycopg.Error, match="only grows"):
+        mighty.execute("UPDATE audit_event SET canon = canon")
+    assert Event.objects.count() == 1
+
+
+def test_every_partition_has_its_own_guard_against_truncate(mighty: psycopg.Connection) -> None:
+    partitions = mighty.execute(
+        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'audit_event'::regclass"
+    ).fetchall()
+    assert len(partitions) >= 26
+    for (name,) in partitions:
+        with pytest.raises(psycopg.Error, match="only grows"):
+            mighty.execute(f"TRUNCATE {name}")
+
+
+def test_pretending_to_be_a_replica_does_not_get_past_the_triggers(
+    committed_db: str, postgres_server: PostgresServer
+) -> None:
+    with transaction():
+        ask()
+    with psycopg.connect(postgres_server.conninfo("postgres", committed_db), autocommit=True) as superuser:
+        superuser.execute("SET session_replication_role = replica")
+        for statement in (
+            "DELETE FROM audit_event",
+            "UPDATE audit_event SET canon = canon",
+            "TRUNCATE audit_pii",
+        ):
+            with pytest.raises(psycopg.Error, match="only grows"):
+                superuser.execute(statement)
+
+
+@pytest.mark.django_db
+def test_the_sealer_makes_months_ahead(as_role: AsRole) -> None:
+    with as_role("portal_sealer"), transaction(), connection.cursor() as cursor:
+        cursor.execute("SELECT audit_make_months(26)")
+        ((made,),) = cursor.fetchall()
+        cursor.execute("SELECT audit_make_months(26)")
+        ((again,),) = cursor.fetchall()
+    assert made >= 1
+    assert again == 0
+    event = Event.objects.extra(select={"kept_in": "tableoid::regclass::text"}).get(id=note())
+    assert event.kept_in == f"audit_event_{event.at:%Y_%m}"
+
+
+@pytest.fixture
+def guarded_table(committed_db: str, postgres_server: PostgresServer) -> None:
+    """A table of another app with the guard attached, as its migration would."""
+    with psycopg.connect(postgres_server.conninfo("portal_owner", committed_db), autocommit=True) as owner:
+        owner.execute("CREATE TABLE trial (id uuid PRIMARY KEY, status text, version integer)")
+        owner.execute("GRANT SELECT, INSERT, UPDATE ON trial TO portal_web, portal_worker")
+        owner.execute(
+            "CREATE CONSTRAINT TRIGGER trial_event AFTER INSERT OR UPDATE OF status, version ON trial "
+            "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION audit_require_event('trial')"
+        )
+
+
+@pytest.mark.parametrize("role", ["portal_web", "portal_worker"])
+@pytest.mark.usefixtures("guarded_table")
+def test_no_change_without_its_event(role: str, as_role: AsRole) -> None:
+    thing = uuid4()
+    with as_role(role):
+        with pytest.raises(IntegrityError, match="No audit event says how trial"):
+            run("INSERT INTO trial VALUES (%s, 'new', 1)", thing)
+        with transaction():
+            run_inside("INSERT INTO trial VALUES (%s, 'new', 1)", thing)
+            ask(subject=Subject("trial", thing, 1))
+        with pytest.raises(IntegrityError, match="version 2"):
+            run("UPDATE trial SET status = 'old', version = 2 WHERE id = %s", thing)
+        with transaction():
+            ask(subject=Subject("trial", thing, 2))
+            run_inside("UPDATE trial SET status = 'old', version = 2 WHERE id = %s", thing)
+
+
+def run_inside(statement: str, *arguments: str | UUID) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, arguments)
