@@ -36,7 +36,9 @@ class AwsAccount(models.Model):
     name = models.CharField(max_length=128)
     email = models.CharField(max_length=320, blank=True)
     state = models.CharField(max_length=24)  # Organizations' State, e.g. ACTIVE, SUSPENDED
-    unit = models.ForeignKey(OrganizationalUnit, on_delete=models.SET_NULL, null=True, related_name="accounts")
+    unit = models.ForeignKey(
+        OrganizationalUnit, on_delete=models.SET_NULL, null=True, related_name="accounts"
+    )
     tags = models.JSONField(default=dict)
     tags_read_at = models.DateTimeField(null=True)
     present = models.BooleanField(default=True)
@@ -78,7 +80,10 @@ class PimGroup(models.Model):
     object_id = models.CharField(max_length=36, unique=True)
     display_name = models.CharField(max_length=256)
     description = models.TextField(blank=True)
-    store_group_id = models.CharField(max_length=47, blank=True)  # in IAM Identity Center, "" until provisioned
+    store_group_id = models.CharField(
+        max_length=47, blank=True
+    )  # in IAM Identity Center, "" until provisioned
+    join_problem = models.TextField(blank=True)  # why the two can't be told to be one; a sentence for people
     managed = models.BooleanField(default=False)  # in the deployed allow-list
     security_enabled = models.BooleanField(default=True)
     role_assignable = models.BooleanField(default=False)
@@ -88,7 +93,8 @@ class PimGroup(models.Model):
     present = models.BooleanField(default=True)
 
     # PIM policy for members, as last read.
-    policy_read_at = models.DateTimeField(null=True)
+    policy_read_at = models.DateTimeField(null=True)  # business time
+    policy_problem = models.TextField(blank=True)  # why the last reading failed; a sentence for people
     activation_maximum = models.DurationField(null=True)
     requires_justification = models.BooleanField(default=True)
     requires_mfa = models.BooleanField(default=False)
@@ -103,11 +109,12 @@ class PimGroup(models.Model):
     longest_session = models.DurationField(null=True)
     scope_hash = models.CharField(max_length=64, blank=True)  # of (account, permission set, content) triples
     search = SearchVectorField(null=True)  # group, permission sets, accounts, tags
-    synced_at = models.DateTimeField(null=True)
+    synced_at = models.DateTimeField(null=True)  # business time
+    eligibilities_read_at = models.DateTimeField(null=True)  # business time
 
     class Meta:
         indexes: ClassVar = [
-            models.Index(fields=["display_name"], name="pim_group_by_name"),
+            models.Index(fields=["display_name", "id"], name="pim_group_by_name"),
             GinIndex(fields=["search"], name="pim_group_search"),
         ]
 
@@ -126,7 +133,26 @@ class AccountAssignment(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["group", "account", "permission_set"], name="account_assignment_once"),
+            models.UniqueConstraint(
+                fields=["group", "account", "permission_set"], name="account_assignment_once"
+            ),
+        ]
+
+
+class GroupEligibility(models.Model):
+    """A directory group is itself eligible for a PIM group: its members may ask."""
+
+    directory_group = models.ForeignKey(DirectoryGroup, on_delete=models.CASCADE, related_name="+")
+    group = models.ForeignKey(PimGroup, on_delete=models.CASCADE, related_name="group_eligibilities")
+    instance_id = models.CharField(max_length=128)
+    starts_at = models.DateTimeField(null=True)
+    ends_at = models.DateTimeField(null=True)  # None: permanent
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["group", "instance_id"], name="group_eligibility_once_per_instance"
+            ),
         ]
 
 
@@ -205,4 +231,5 @@ class PersonRefresh(models.Model):
     person = models.OneToOneField(Person, on_delete=models.CASCADE, related_name="refresh")
     read_at = models.DateTimeField(null=True)  # business time
     wanted_at = models.DateTimeField(null=True)  # real time a page asked
+    lease_until = models.DateTimeField(null=True)  # real time; a worker is at it
     error = models.TextField(blank=True)

@@ -43,7 +43,14 @@ class RuleDocument:
     lapses_after: timedelta  # business time until an unanswered request lapses
 
 
-KNOWN_FIELDS = {"groups", "stages", "longest_duration", "shortest_justification", "reference_required", "lapses_after"}
+KNOWN_FIELDS = {
+    "groups",
+    "stages",
+    "longest_duration",
+    "shortest_justification",
+    "reference_required",
+    "lapses_after",
+}
 
 
 def parse_document(raw: Mapping[str, Any]) -> RuleDocument:
