@@ -1,0 +1,33 @@
+"""One request to the Graph front together with its answer, as observers and recordings see it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What went over the wire, with the body parsed; tokens are left out.
+
+    `status` is 0 when the connection was closed without an answer.
+    """
+
+    method: str
+    path: str
+    """Below `/v1.0`, decoded."""
+    query: Mapping[str, str]
+    request_body: Any
+    status: int
+    response_headers: Mapping[str, str]
+    response_body: Any
+    application_id: str = ""
+
+    def to_line(self) -> str:
+        """One line of JSON."""
+        return json.dumps(asdict(self), separators=(",", ":"), default=str)
+
+    @classmethod
+    def from_line(cls, line: str) -> "Exchange":
+        """The exchange in a line of a recording. Raises ValueError or TypeError for any other line."""
+        return cls(**json.loads(line))

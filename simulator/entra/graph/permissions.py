@@ -1,0 +1,71 @@
+"""Which permissions each Graph operation accepts, and whether a token has one of them.
+
+permissions.json is held to the contract by a test; it is a copy because the simulator runs without the tests.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from simulator.entra.graph.errors import denied, unauthenticated
+from simulator.entra.oidc import Provider
+from simulator.entra.tokens import InvalidTokenError
+
+TABLE = Path(__file__).with_name("permissions.json")
+OWNED_ONLY = "Application.ReadWrite.OwnedBy"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who holds the access token: an application, or a person through one."""
+
+    application_id: str
+    object_id: str
+    """Of the service principal, or of the person when delegated."""
+    delegated: bool
+    permissions: frozenset[str]
+
+
+@cache
+def accepted() -> Mapping[str, Mapping[str, frozenset[str]]]:
+    """`METHOD /template` → `application` and `delegated` → permissions of which one is enough."""
+    stored = json.loads(TABLE.read_text())
+    return {
+        operation: {kind: frozenset(names) for kind, names in kinds.items()}
+        for operation, kinds in stored.items()
+    }
+
+
+def authenticate(provider: Provider, authorization: str | None) -> Caller:
+    """The caller behind an Authorization header. Raises GraphError 401."""
+    scheme, _, token = (authorization or "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise unauthenticated("Access token is empty.")
+    try:
+        claims: dict[str, Any] = provider.keys.verify(
+            token, audiences=provider.graph_audiences(), issuers=[provider.issuer()]
+        )
+    except InvalidTokenError as reason:
+        raise unauthenticated(str(reason)) from reason
+    delegated = "scp" in claims
+    names = str(claims["scp"]).split() if delegated else claims.get("roles", [])
+    return Caller(str(claims["appid"]), str(claims["oid"]), delegated, frozenset(names))
+
+
+def authorize(caller: Caller, operation: str, *, owned: bool | None = None) -> None:
+    """Raises GraphError 403 unless the caller has one of the permissions that the operation accepts.
+
+    `owned` says whether the caller's service principal owns the object that is addressed, where the
+    permission to touch owned applications only could matter.
+    """
+    kinds = accepted()[operation]
+    enough = kinds["delegated" if caller.delegated else "application"] & caller.permissions
+    if owned is False:
+        enough -= {OWNED_ONLY}
+    if not enough:
+        raise denied()
+
+
