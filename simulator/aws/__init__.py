@@ -1,0 +1,1 @@
+"""The AWS front: moto's dispatch, answered from the world."""

@@ -1,0 +1,1 @@
+"""SCIM v2 as IAM Identity Center profiles it."""

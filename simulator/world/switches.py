@@ -1,0 +1,68 @@
+"""What the vendors don't document: each open question is a switch, so that the product meets both answers."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Switches:
+    """Defaults are the less convenient answer, or the one that somebody has observed."""
+
+    # --- PIM for Groups
+    echo_ticket_info: bool = True
+    """Requests give ticketInfo back; when off, it is accepted and forgotten."""
+    admin_mfa_rule_blocks_app: bool = False
+    """A policy that demands MFA for admin assignments refuses an application (MfaRule)."""
+    app_may_assign_role_assignable: bool = True
+    """An application may assign into a role-assignable group."""
+    admin_remove_reaches_future: bool = True
+    """adminRemove also takes away an assignment that starts later; when off only `cancel` does."""
+    missing_principal_code: str = "SubjectNotFound"
+    """Error code for a principal that doesn't exist."""
+    pending_request_code: str = "PendingRoleAssignmentRequest"
+    """Error code when a request for the same pair waits for approval."""
+    eligibility_lists_inherited: bool = False
+    """Lists by groupId also hold a row per person who is eligible through a group."""
+    read_requests_needs_read_write: bool = False
+    """Reading assignmentScheduleRequests needs the ReadWrite permission (used by the Graph front)."""
+    approval_segment: str = "stages"
+    """`stages`, `steps` or `both` below assignmentApprovals (used by the Graph front)."""
+    expand_group_works: bool = True
+    """`$expand=group` returns the group (used by the Graph front)."""
+    replication_seconds: float = 0.0
+    """How long after a write Graph reads still show the time before (a fault can ask for it per operation)."""
+
+    # --- Provisioning
+    admin_assign_fast_path: bool = False
+    """Assignments by an application are carried within 2-10 minutes, as activations by the person are."""
+    removal_fast_path: bool = False
+    """Removals are carried within 2-10 minutes too (AWS says so, Microsoft says: only in the cycle)."""
+    on_demand_removes: bool = False
+    """provisionOnDemand takes a person who is named, but no longer a member, out of the target group."""
+    on_demand_shares_bucket: bool = True
+    """provisionOnDemand and the fast path draw on the same five per ten seconds."""
+    skip_readd_before_cycle: bool = True
+    """Removed and added again between two cycles counts as no change, whatever the target looks like."""
+    start_triggers_cycle: bool = False
+    """POST start on a job that runs begins a cycle at once."""
+    provisioning_log_seconds: float = 0.0
+    """How long a row of the provisioning log takes to appear."""
+    user_external_id: str = "objectId"
+    """Source of a user's externalId: `objectId` or `mailNickname`."""
+    job_interval: str = "PT40M"
+    """What the job's schedule.interval says; cycles follow it."""
+
+    # --- IAM Identity Center
+    membership_created_at: bool = True
+    """Memberships that SCIM made carry CreatedAt."""
+    case_insensitive_user_name: bool = True
+    """get_user_id finds UserName without regard to case."""
+    delegated_administrator_may_list_for_principal: bool = True
+    """list_account_assignments_for_principal answers a delegated administrator."""
+    user_assignments_include_inherited: bool = False
+    """list_account_assignments_for_principal of a USER also gives the rows of the person's groups."""
+    aws_page_size: int = 100
+    """Page size of sso-admin and identitystore lists when MaxResults isn't sent."""
+    membership_cache_seconds: float = 3600.0
+    """How long after a membership is removed the access portal still opens new sessions for it."""
+    provision_permission_set_seconds: float = 5.0
+    """How long ProvisionPermissionSet stays IN_PROGRESS."""
