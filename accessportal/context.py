@@ -1,13 +1,111 @@
-"""What every template may use."""
+"""What every template may use: the `portal` of this request."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 
+from accessportal.words import duration_words
+from base.clock import business_clock, business_now
+from identity.models import Person, User
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One entry of the navigation."""
+
+    address: str
+    name: str
+    shape: str
+    current: str  # aria-current: "page" on its own address, "true" below it
+    count: int = 0
+
+
+class Portal:
+    """This installation and whoever is signed in. Nothing is read before a template asks for it."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+
+    @cached_property
+    def now(self) -> datetime:
+        """The business clock, as of this page."""
+        return business_now()
+
+    @property
+    def factor(self) -> str:
+        """How fast the business clock runs, as scripts read it."""
+        return f"{business_clock().factor:g}"
+
+    @property
+    def hour_words(self) -> str:
+        """How long an hour of business time takes in front of the screen."""
+        return duration_words(business_clock().real_duration(timedelta(hours=1)))
+
+    @property
+    def demo(self) -> bool:
+        return settings.PORTAL_MODE == "demo"
+
+    @cached_property
+    def user(self) -> User | None:
+        user = getattr(self._request, "user", None)
+        return user if isinstance(user, User) and user.is_active else None
+
+    @property
+    def signed_in(self) -> bool:
+        return self.user is not None
+
+    @property
+    def person(self) -> Person | None:
+        return self.user.person if self.user else None
+
+    @property
+    def initials(self) -> str:
+        names = self.person.display_name.split() if self.person else []
+        return "".join(name[0] for name in (names[:1] + names[1:][-1:])).upper()
+
+    @property
+    def powers(self) -> list[str]:
+        """What Entra's app roles add to an employee."""
+        if self.user is None:
+            return []
+        return [str(name) for name in self.user.app_roles]
+
+    @cached_property
+    def waiting(self) -> int:
+        """How many requests wait for this person's decision."""
+        return 0
+
+    @cached_property
+    def data_read_at(self) -> datetime | None:
+        """When the oldest part of the catalogue was last read."""
+        return None
+
+    @cached_property
+    def sections(self) -> list[Section]:
+        """The navigation of this person."""
+        entries = [
+            self._section("/", "Home", "home"),
+            self._section("/access/", "Access", "key"),
+            self._section("/requests/", "Requests", "queue-list"),
+            self._section("/approvals/", "Approvals", "check-badge", count=self.waiting),
+        ]
+        if self.user and self.user.is_auditor:
+            entries.append(self._section("/audit/", "Audit", "document-magnifying-glass"))
+        return entries
+
+    def _section(self, address: str, name: str, shape: str, *, count: int = 0) -> Section:
+        path = self._request.path
+        below = address != "/" and path.startswith(address)
+        current = "page" if path == address else "true" if below else ""
+        return Section(address=address, name=name, shape=shape, current=current, count=count)
+
 
 def portal(request: HttpRequest) -> dict[str, Any]:
-    """Facts about this installation."""
-    return {"portal_mode": settings.PORTAL_MODE}
+    """Context processor."""
+    return {"portal": Portal(request), "portal_mode": settings.PORTAL_MODE}

@@ -142,6 +142,15 @@ def tabs(label: str, entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 @register.simple_block_tag
+def pagehead(content: str, title: str, lede: str = "") -> SafeString:
+    """The page's one h1, a sentence under it, and on the other side its actions."""
+    return render_to_string(
+        "components/pagehead.html",
+        {"content": content, "filled": bool(content.strip()), "title": title, "lede": lede},
+    )
+
+
+@register.simple_block_tag
 def notice(content: str, tone: str = "info", title: str = "") -> SafeString:
     """Something to know before going on; errors and warnings are announced."""
     return render_to_string(

@@ -1,0 +1,194 @@
+"""What a request looks like to people: its badge, its headline and the steps of its tracker.
+
+Pure functions of rows that were already read; the words for statuses are in `lifecycle`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from requests_app.lifecycle import EndReason, GrantStatus, ItemStatus
+from requests_app.models import Grant, RequestItem
+
+STATE_WORDS = {
+    "done": "done",
+    "now": "in progress",
+    "next": "to come",
+    "skipped": "did not happen",
+    "problem": "went wrong",
+}
+STATE_SHAPES = {"done": "check", "now": "ellipsis-horizontal", "skipped": "minus", "problem": "exclamation-triangle"}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the tracker. `until` completes the note with an instant."""
+
+    name: str
+    state: str  # done, now, next, skipped, problem
+    at: datetime | None = None
+    note: str = ""
+    until: datetime | None = None
+
+    @property
+    def shape(self) -> str:
+        return STATE_SHAPES.get(self.state, "")
+
+    @property
+    def state_words(self) -> str:
+        return STATE_WORDS[self.state]
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Steps that belong together."""
+
+    name: str
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a request stands, in a few words for a badge and a sentence for its page."""
+
+    tone: str  # live, moving, waiting, ending, ended, problem
+    words: str
+    sentence: str
+    until: datetime | None = None  # completes the sentence
+
+
+_ITEM_STANDING = {
+    ItemStatus.PENDING: Standing("waiting", "Waiting for a decision", "Waiting for somebody to decide."),
+    ItemStatus.APPROVED: Standing("moving", "Approved", "Approved. Access is being prepared."),
+    ItemStatus.DENIED: Standing("problem", "Denied", "Denied. Nothing was granted."),
+    ItemStatus.WITHDRAWN: Standing("ended", "Withdrawn", "Withdrawn. Nothing was granted."),
+    ItemStatus.LAPSED: Standing("ended", "Lapsed", "Nobody answered in time. Nothing was granted."),
+}
+_GRANT_STANDING = {
+    GrantStatus.SCHEDULED: ("moving", "Approved", "Approved. Entra is told next."),
+    GrantStatus.ACTIVATING: ("moving", "Assigning in Entra", "Being assigned in Entra."),
+    GrantStatus.PROVISIONING: ("moving", "On its way to AWS", "Assigned in Entra. On its way to AWS."),
+    GrantStatus.ACTIVE: ("live", "Ready", "Ready to use until"),
+    GrantStatus.REMOVING: ("ending", "Leaving Entra", "Ending. Being removed from Entra."),
+    GrantStatus.DEPROVISIONING: ("ending", "Leaving AWS", "Out of Entra. On its way out of AWS."),
+    GrantStatus.DRAINING: ("ending", "Sessions possible", "Membership removed; sessions possible until"),
+    GrantStatus.ENDED: ("ended", "Ended", "Ended. No session can be left."),
+    GrantStatus.NEVER_ARRIVED: (
+        "problem",
+        "Never arrived",
+        "This access never arrived in AWS, and is out of Entra again.",
+    ),
+    GrantStatus.NOT_GRANTED: ("problem", "Not granted", "Not granted."),
+    GrantStatus.CANCELLED: ("ended", "Cancelled", "Cancelled before it began."),
+}
+
+
+def standing(item_status: str, grant: Grant | None) -> Standing:
+    """Where an item stands: its decision until there is a grant, then the grant."""
+    if grant is None:
+        return _ITEM_STANDING[ItemStatus(item_status)]
+    status = GrantStatus(grant.status)
+    tone, words, sentence = _GRANT_STANDING[status]
+    until = {GrantStatus.ACTIVE: grant.ends_at, GrantStatus.DRAINING: grant.last_possible_use_at}.get(status)
+    if status == GrantStatus.NOT_GRANTED and grant.problem:
+        sentence = grant.problem
+    return Standing(tone, words, sentence, until)
+
+
+def phases(item: RequestItem, grant: Grant | None, *, being_checked: bool) -> tuple[Phase, ...]:
+    """The tracker of an item. `being_checked`: a decision was submitted and no worker has counted it yet."""
+    decision = Phase("Decision", (_requested(item), _decided(item, being_checked)))
+    if item.status not in (ItemStatus.PENDING, ItemStatus.APPROVED):
+        return (decision,)
+    return decision, Phase("On its way in", _arrival(item, grant)), Phase("On its way out", _departure(grant))
+
+
+def _requested(item: RequestItem) -> Step:
+    return Step("Requested", "done", item.created_at)
+
+
+def _decided(item: RequestItem, being_checked: bool) -> Step:
+    match item.status:
+        case ItemStatus.PENDING if being_checked:
+            return Step("Decision being checked", "now", note="Usually a few seconds")
+        case ItemStatus.PENDING:
+            return Step("Decision", "now", note="Lapses unanswered at", until=item.lapses_at)
+        case ItemStatus.APPROVED:
+            return Step("Approved", "done", item.decided_at)
+        case ItemStatus.DENIED:
+            return Step("Denied", "problem", item.decided_at)
+        case ItemStatus.WITHDRAWN:
+            return Step("Withdrawn", "skipped", item.decided_at)
+        case _:
+            return Step("Lapsed without an answer", "skipped", item.decided_at)
+
+
+_BEFORE_ASSIGNED = {GrantStatus.SCHEDULED, GrantStatus.ACTIVATING}
+
+
+def _arrival(item: RequestItem, grant: Grant | None) -> tuple[Step, ...]:
+    if grant is None:
+        waiting = Step("Assigned in Entra", "now" if item.status == ItemStatus.APPROVED else "next")
+        return waiting, Step("In AWS", "next"), Step("Ready", "next")
+    status = GrantStatus(grant.status)
+    over = status not in (*_BEFORE_ASSIGNED, GrantStatus.PROVISIONING, GrantStatus.ACTIVE)
+    missed = "skipped" if over else "next"
+
+    if grant.assigned_at:
+        entra = Step("Assigned in Entra", "done", grant.assigned_at)
+    elif status in _BEFORE_ASSIGNED:
+        entra = Step("Assigned in Entra", "now", note=grant.problem or "Waiting for Entra to confirm it")
+    else:
+        failed = status == GrantStatus.NOT_GRANTED
+        entra = Step("Assigned in Entra", "problem" if failed else "skipped", note=grant.problem)
+
+    if grant.arrived_at:
+        aws = Step("In AWS", "done", grant.arrived_at)
+    elif status == GrantStatus.PROVISIONING:
+        aws = Step("In AWS", "now", note=grant.problem or "Waiting to see it in IAM Identity Center")
+    elif status == GrantStatus.NEVER_ARRIVED:
+        aws = Step("In AWS", "problem", note="Never seen in IAM Identity Center")
+    else:
+        aws = Step("In AWS", missed)
+
+    if status == GrantStatus.ACTIVE:
+        ready = Step("Ready", "now", grant.arrived_at, "Usable until", grant.ends_at)
+    elif grant.arrived_at:
+        ready = Step("Ready", "done", grant.arrived_at)
+    else:
+        ready = Step("Ready", missed)
+    return entra, aws, ready
+
+
+def _departure(grant: Grant | None) -> tuple[Step, ...]:
+    names = ("Ending", "Out of Entra", "Out of AWS", "Ended")
+    if grant is None:
+        return tuple(Step(name, "next") for name in names)
+    status = GrantStatus(grant.status)
+    if status in (GrantStatus.NOT_GRANTED, GrantStatus.CANCELLED):
+        return tuple(Step(name, "skipped") for name in names)
+    reason = EndReason(grant.end_reason).label.capitalize() if grant.end_reason else ""
+    if grant.removal_started_at:
+        ending = Step("Ending", "done", grant.removal_started_at, reason)
+    else:
+        ending = Step("Ending", "next", note="At", until=grant.ends_at)
+
+    entra = _left("Out of Entra", grant.out_of_entra_at, status == GrantStatus.REMOVING, grant.problem)
+    aws = _left("Out of AWS", grant.out_of_aws_at, status == GrantStatus.DEPROVISIONING, grant.problem)
+    if status == GrantStatus.NEVER_ARRIVED:
+        aws = Step("Out of AWS", "done", grant.out_of_aws_at or grant.ended_at, "Read back: it isn't there")
+    if status == GrantStatus.DRAINING:
+        words = "Membership removed; sessions possible until"
+        ended = Step("Ended", "now", note=words, until=grant.last_possible_use_at)
+    elif status in (GrantStatus.ENDED, GrantStatus.NEVER_ARRIVED):
+        ended = Step("Ended", "done", grant.ended_at or grant.out_of_aws_at)
+    else:
+        ended = Step("Ended", "next")
+    return ending, entra, aws, ended
+
+
+def _left(name: str, at: datetime | None, current: bool, problem: str) -> Step:
+    if current:  # also when it was seen again after an earlier removal
+        return Step(name, "now", note=problem or "Waiting to read back that it is gone")
+    return Step(name, "done" if at else "next", at)
