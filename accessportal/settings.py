@@ -161,6 +161,8 @@ LOGOUT_REDIRECT_URL = "/signed-out/"
 ENTRA_TENANT_ID = env.str("ENTRA_TENANT_ID", "")
 ENTRA_AUTHORITY = env.str("ENTRA_AUTHORITY", "https://login.microsoftonline.com").rstrip("/")
 ENTRA_BROWSER_ORIGIN = env.str("ENTRA_BROWSER_ORIGIN", ENTRA_AUTHORITY).rstrip("/")
+# Extra certification authorities for Entra, as a PEM file; "" trusts the system's alone.
+ENTRA_CA_BUNDLE = env.str("ENTRA_CA_BUNDLE", "")
 ENTRA_SIGNIN_CLIENT_ID = env.str("ENTRA_SIGNIN_CLIENT_ID", "")
 ENTRA_SIGNIN_CLIENT_SECRET = env.str("ENTRA_SIGNIN_CLIENT_SECRET", "")
 
@@ -179,26 +181,10 @@ SOCIALACCOUNT_STORE_TOKENS = False
 SOCIALACCOUNT_LOGIN_ON_GET = False
 SOCIALACCOUNT_REQUESTS_TIMEOUT = 5
 SOCIALACCOUNT_PROVIDERS = {
+    # identity.adapters describes the one application, from the ENTRA_… settings above.
     "openid_connect": {
         "provider_class": "identity.signin.provider.EntraProvider",
         "OAUTH_PKCE_ENABLED": True,
-        "APPS": [
-            {
-                "provider_id": "entra",
-                "name": "Microsoft Entra",
-                "client_id": ENTRA_SIGNIN_CLIENT_ID,
-                "secret": ENTRA_SIGNIN_CLIENT_SECRET,
-                "settings": {
-                    # The issuer is compared literally: one tenant, by its GUID, never "common".
-                    "server_url": f"{ENTRA_AUTHORITY}/{ENTRA_TENANT_ID}/v2.0",
-                    "uid_field": "oid",
-                    "fetch_userinfo": False,
-                    "token_auth_method": "client_secret_post",
-                    "oauth_pkce_enabled": True,
-                    "scope": ["openid", "profile", "email"],
-                },
-            }
-        ],
     }
 }
 
@@ -267,6 +253,39 @@ STORAGES = {
 
 REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
 
+# How often the sweeper looks for owed work, and how long a claim on a row holds (both real time).
+SWEEP_EVERY = timedelta(seconds=env.int("SWEEP_SECONDS", 5))
+LEASE = timedelta(seconds=60)
+
+CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A task that a killed worker held comes back within about two minutes; no task may live that long.
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 120,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "socket_connect_timeout": 1,
+    "socket_timeout": 10,
+}
+CELERY_TASK_TIME_LIMIT = 60
+CELERY_TASK_SOFT_TIME_LIMIT = 50
+# Acknowledged after the work, and requeued when a pool child is killed; actions are idempotent.
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+# A lost ring costs one sweep; a page must not wait for a broker that is down.
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {"task": "requests_app.tasks.sweep", "schedule": SWEEP_EVERY},
+    "sync": {"task": "catalog.tasks.sync_due", "schedule": timedelta(seconds=15)},
+}
+
 # --- Clouds (what is secret here may exist in a worker only)
 
 ENTRA_AWS_SERVICE_PRINCIPAL_ID = env.str("ENTRA_AWS_SERVICE_PRINCIPAL_ID", "")
@@ -276,9 +295,6 @@ PORTAL_MANAGED_GROUPS_FILE = env.str("PORTAL_MANAGED_GROUPS_FILE", "")
 
 # --- The life cycle's own durations
 
-# How often the sweeper looks for owed work, and how long a claim on a row holds (both real time).
-SWEEP_EVERY = timedelta(seconds=env.int("SWEEP_SECONDS", 5))
-LEASE = timedelta(seconds=60)
 # PIM refuses shorter assignments and removals of younger ones (entra-graph contract 1.5).
 PIM_MINIMUM = timedelta(minutes=5)
 # Until when AWS may still open sessions after a membership is gone (the pattern: up to one hour).

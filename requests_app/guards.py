@@ -109,10 +109,10 @@ CREATE TRIGGER not_own BEFORE INSERT OR UPDATE OF approver_id, item_id ON reques
 def install(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Write all guards; safe to run again after the table has changed."""
     for machine in MACHINES:
-        schema_editor.execute(guard_function_sql(machine))
-        schema_editor.execute(guard_trigger_sql(machine))
-    schema_editor.execute(REQUEST_SQL)
-    schema_editor.execute(SELF_DECISION_SQL)
+        schema_editor.execute(guard_function_sql(machine), params=None)
+        schema_editor.execute(guard_trigger_sql(machine), params=None)
+    schema_editor.execute(REQUEST_SQL, params=None)
+    schema_editor.execute(SELF_DECISION_SQL, params=None)
 
 
 class InstallGuards(RunPython):

@@ -68,9 +68,13 @@ class RequestItem(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            models.Index(fields=["lapses_at"], condition=Q(status=ItemStatus.PENDING), name="item_pending_by_lapse"),
+            models.Index(
+                fields=["lapses_at"], condition=Q(status=ItemStatus.PENDING), name="item_pending_by_lapse"
+            ),
             models.Index(fields=["requester", "-created_at"], name="item_by_requester"),
-            models.Index(fields=["group", "created_at"], condition=Q(status="pending"), name="item_pending_by_group"),
+            models.Index(
+                fields=["group", "created_at"], condition=Q(status="pending"), name="item_pending_by_group"
+            ),
         ]
 
 
@@ -144,6 +148,8 @@ class Grant(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="grants")
     group = models.ForeignKey(PimGroup, on_delete=models.PROTECT, related_name="grants")
+    # The request it began with; later ones may extend it, and are found through the intervals.
+    first_request = models.ForeignKey(AccessRequest, on_delete=models.PROTECT, related_name="grants")
     status = models.CharField(max_length=16, choices=GrantStatus)
     version = models.IntegerField(default=1)
     revision = models.IntegerField(default=1)  # part of the tag that travels to PIM
@@ -186,7 +192,9 @@ class Grant(models.Model):
             models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="grant_window_positive"),
         ]
         indexes: ClassVar = [
-            models.Index(fields=["next_action_at"], condition=Q(next_action_at__isnull=False), name="grant_owed"),
+            models.Index(
+                fields=["next_action_at"], condition=Q(next_action_at__isnull=False), name="grant_owed"
+            ),
             models.Index(fields=["person", "-created_at"], name="grant_by_person"),
             models.Index(fields=["group", "status"], name="grant_by_group"),
         ]

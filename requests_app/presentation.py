@@ -18,7 +18,12 @@ STATE_WORDS = {
     "skipped": "did not happen",
     "problem": "went wrong",
 }
-STATE_SHAPES = {"done": "check", "now": "ellipsis-horizontal", "skipped": "minus", "problem": "exclamation-triangle"}
+STATE_SHAPES = {
+    "done": "check",
+    "now": "ellipsis-horizontal",
+    "skipped": "minus",
+    "problem": "exclamation-triangle",
+}
 
 
 @dataclass(frozen=True, slots=True)

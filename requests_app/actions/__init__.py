@@ -1,0 +1,1 @@
+"""The verbs. Each is a keyword-only function: ids in, fresh rows locked, judged, written, refused loudly."""

@@ -1,0 +1,66 @@
+"""Doing what a grant owes: claim it, take the step of its status, and go on while the next one is due at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+import structlog
+
+from base.crash import crash_point, register
+from clients import errors
+from requests_app.actions.claiming import Claim, LeaseLost, claim_grant, note, rest, settle
+from requests_app.actions.steps.activating import activate
+from requests_app.actions.steps.pacing import back_off
+from requests_app.actions.steps.proving import deprovision, drain, watch
+from requests_app.actions.steps.provisioning import provision
+from requests_app.actions.steps.removing import end_window, remove
+from requests_app.actions.steps.starting import start
+from requests_app.lifecycle import GrantStatus
+
+log = structlog.get_logger(__name__)
+
+register("advancing.claimed")
+
+# A step that leaves the grant due at once is followed by the next; a bound keeps a task short.
+MOST_STEPS = 8
+
+STEPS: dict[str, Callable[[Claim], None]] = {
+    GrantStatus.SCHEDULED: start,
+    GrantStatus.ACTIVATING: activate,
+    GrantStatus.PROVISIONING: provision,
+    GrantStatus.ACTIVE: end_window,
+    GrantStatus.REMOVING: remove,
+    GrantStatus.DEPROVISIONING: deprovision,
+    GrantStatus.DRAINING: drain,
+    GrantStatus.NEVER_ARRIVED: watch,
+}
+
+
+def advance_grant(*, grant_id: UUID) -> int:
+    """Take the steps that are due for one grant; gives how many. Harmless when nothing is owed."""
+    for taken in range(MOST_STEPS):
+        claim = claim_grant(grant_id)
+        if claim is None:
+            return taken
+        crash_point("advancing.claimed")
+        try:
+            STEPS[claim.grant.status](claim)
+        except LeaseLost:
+            log.warning("lease_lost", grant=str(grant_id))
+            return taken
+        except errors.ClientError as error:
+            _postpone(claim, error)
+    return MOST_STEPS
+
+
+def _postpone(claim: Claim, error: errors.ClientError) -> None:
+    """A look failed: nothing was learnt and nothing changes, but the page says what it waits for."""
+    wait = error.retry_after if isinstance(error, errors.Throttled) else back_off(claim.grant.failures)
+    log.warning("grant_postponed", grant=str(claim.grant.pk), code=error.code, seconds=wait.total_seconds())
+    try:
+        with settle(claim) as grant:
+            note(grant, problem=error.sentence, problem_code="waiting")
+            rest(grant, retry_in=wait, failed=True)
+    except LeaseLost:
+        log.warning("lease_lost", grant=str(claim.grant.pk))

@@ -1,0 +1,147 @@
+"""One row per outside call, written before it and completed after it; writes also leave two audit events.
+
+The row's id is the client-request-id that travels with the call, so that a crash between the
+two halves leaves the same id here and at the vendor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django_subatomic.db import transaction
+
+from audit.ledger.recorder import Actor, record
+from base.clock import real_now
+from base.crash import crash_point, register
+from clients import errors
+from clients.types import Reading, Receipt
+from requests_app.models import Attempt, Grant
+
+KEEP_READS = timedelta(days=7)
+KEEP_WRITES = timedelta(days=400)
+
+register("write.intent_recorded", "write.answered")
+
+_EVENTS = {
+    Attempt.Kind.ASSIGN: "outside.assignment",
+    Attempt.Kind.REMOVE: "outside.removal",
+    Attempt.Kind.ON_DEMAND: "outside.provisioning",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer[T]:
+    """What a call brought back: a value, or the error that stands in its place."""
+
+    value: T | None
+    error: errors.ClientError | None
+    receipt: Receipt
+
+
+def read[T](grant: Grant, kind: Attempt.Kind, call: Callable[[], Reading[T]]) -> Reading[T]:
+    """Make a reading call with its attempt row. Raises what the port raises, after recording it."""
+    attempt = _begin(grant, kind, KEEP_READS)
+    try:
+        reading = call()
+    except errors.ClientError as error:
+        _finish(attempt, outcome=Attempt.Outcome.RETRY, error=error)
+        raise
+    _finish(attempt, outcome=Attempt.Outcome.DONE, receipt=reading.receipt)
+    return reading
+
+
+def write[T](
+    grant: Grant, kind: Attempt.Kind, call: Callable[[str], Reading[T]], *, sent: dict[str, Any], **facts: Any
+) -> Answer[T]:
+    """Make a state-changing call: intent committed before, outcome committed after. Never raises a port error.
+
+    `sent` are the fields of the intent's event; `facts` are columns of the grant to set with the intent.
+    """
+    attempt = _begin_write(grant, kind, sent, facts)
+    crash_point("write.intent_recorded")
+    answer: Answer[T]
+    try:
+        reading = call(str(attempt.pk))
+        answer = Answer(reading.value, None, reading.receipt)
+    except errors.ClientError as error:
+        answer = Answer(None, error, error.receipt or Receipt(client_request_id=str(attempt.pk)))
+    crash_point("write.answered")
+    _finish_write(grant, attempt, answer)
+    return answer
+
+
+def _begin(grant: Grant, kind: Attempt.Kind, keep: timedelta) -> Attempt:
+    now = real_now()
+    return Attempt.objects.create(grant=grant, kind=kind, started_at=now, expires_at=now + keep)
+
+
+def _begin_write(grant: Grant, kind: Attempt.Kind, sent: dict[str, Any], facts: dict[str, Any]) -> Attempt:
+    with transaction():
+        attempt = _begin(grant, kind, KEEP_WRITES)
+        if facts:
+            Grant.objects.filter(pk=grant.pk).update(**facts)
+        _record(grant, f"{_EVENTS[kind]}_sent", attempt, sent)
+    return attempt
+
+
+def _finish_write[T](grant: Grant, attempt: Attempt, answer: Answer[T]) -> None:
+    outcome = outcome_of(answer.error)
+    with transaction():
+        _finish(attempt, outcome=outcome, error=answer.error, receipt=answer.receipt)
+        _record(
+            grant,
+            f"{_EVENTS[Attempt.Kind(attempt.kind)]}_answered",
+            attempt,
+            {
+                "outcome": outcome.label.lower(),
+                "vendor_request_id": answer.receipt.vendor_request_id,
+                "code": answer.error.code if answer.error else "",
+                "answer": answer.error.sentence if answer.error else "",
+            },
+        )
+
+
+def outcome_of(error: errors.ClientError | None) -> Attempt.Outcome:
+    """Which of the few outcomes an error amounts to."""
+    match error:
+        case None:
+            return Attempt.Outcome.DONE
+        case errors.OutcomeUnknown():
+            return Attempt.Outcome.UNKNOWN
+        case errors.Refused():
+            return Attempt.Outcome.REFUSED
+        case _:
+            return Attempt.Outcome.RETRY
+
+
+def _finish(
+    attempt: Attempt,
+    *,
+    outcome: Attempt.Outcome,
+    error: errors.ClientError | None = None,
+    receipt: Receipt | None = None,
+) -> None:
+    receipt = receipt or (error.receipt if error else None)
+    Attempt.objects.filter(pk=attempt.pk).update(
+        outcome=outcome,
+        finished_at=real_now(),
+        vendor_request_id=receipt.vendor_request_id if receipt else "",
+        code=error.code[:64] if error else "",
+        sentence=error.sentence if error else "",
+    )
+
+
+def _record(grant: Grant, event: str, attempt: Attempt, fields: dict[str, Any]) -> None:
+    record(
+        event,
+        actor=Actor.worker(),
+        fields={"client_request_id": str(attempt.pk), "group_name": grant.group.display_name, **fields},
+        about_oid=grant.person.object_id,
+        about_name=grant.person.display_name,
+        group_oid=grant.group.object_id,
+        request_id=grant.first_request_id,
+        grant_id=grant.pk,
+    )

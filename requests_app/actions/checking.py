@@ -1,0 +1,97 @@
+"""Reading afresh what a decision stands on: the eligibility, the approver's right, the state of provisioning.
+
+Pages judge by snapshots; nothing counts until a worker has asked the clouds. Everything here
+fails closed: what can't be read is an error to try again, never a yes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from base.clock import business_now
+from clients.errors import NotFound
+from clients.registry import clients
+from clients.types import DirectoryUser, PimEligibility, PimPolicy, ProvisioningCode, ProvisioningJob
+from policy.document import Approvers
+
+
+@dataclass(frozen=True, slots=True)
+class EligibilityCheck:
+    """Whether PIM lets this person activate this group now, and until when at most (None: no end)."""
+
+    held: bool
+    ends_at: datetime | None
+
+
+def fresh_eligibility(person_oid: str, group_oid: str) -> EligibilityCheck:
+    """Ask PIM: directly, or through a group that is eligible and of which the person is a member."""
+    now = business_now()
+    current = [e for e in clients().pim.group_eligibilities(group_oid).value if _in_force(e, now)]
+    held = [e for e in current if e.principal_id == person_oid]
+    for eligibility in current:
+        if eligibility.principal_id != person_oid and _is_member(person_oid, eligibility.principal_id):
+            held.append(eligibility)
+    if not held:
+        return EligibilityCheck(False, None)
+    ends = [e.ends_at for e in held if e.ends_at is not None]
+    return EligibilityCheck(True, max(ends) if len(ends) == len(held) else None)
+
+
+def _in_force(eligibility: PimEligibility, now: datetime) -> bool:
+    begun = eligibility.starts_at is None or eligibility.starts_at <= now
+    return begun and (eligibility.ends_at is None or eligibility.ends_at > now)
+
+
+def _is_member(person_oid: str, principal_id: str) -> bool:
+    """Whether the principal is a group with this person in it; a person has no members and answers nothing."""
+    try:
+        members = clients().directory.read_members(principal_id, transitive=True).value
+    except NotFound:
+        return False  # the principal is a person, or a group that is gone
+    return any(user.object_id == person_oid for user in members.users)
+
+
+def fresh_person(object_id: str) -> DirectoryUser | None:
+    """The person in the directory now, or None when gone."""
+    return clients().directory.read_user(object_id).value
+
+
+def fresh_right_to_decide(person_oid: str, approvers: Approvers) -> bool:
+    """Whether the person is named by the stage, or is in one of its groups, right now."""
+    if person_oid in approvers.people:
+        return True
+    return any(_is_member(person_oid, group_oid) for group_oid in sorted(approvers.groups))
+
+
+def unenforced_demands(policy: PimPolicy) -> str:
+    """A sentence when PIM demands of an activation what the portal doesn't enforce yet, else ""."""
+    demands = [
+        words
+        for demanded, words in (
+            (bool(policy.authentication_context), "an authentication context"),
+            (policy.requires_mfa, "multifactor authentication"),
+            (policy.requires_ticket, "ticket information"),
+            (policy.requires_approval, "an approval inside PIM"),
+        )
+        if demanded
+    ]
+    if not demands:
+        return ""
+    return f"PIM demands {_and(demands)} for this group, which the portal doesn't enforce yet. Activate it in Entra."
+
+
+def _and(words: Iterable[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def provisioning_obstacle(job: ProvisioningJob) -> str:
+    """A sentence when SCIM carries nothing at the moment, else ""."""
+    if job.code is ProvisioningCode.ACTIVE:
+        return ""
+    return (
+        f"Provisioning from Entra to AWS is not running (state: {job.code.value}), so access would not arrive and "
+        "could not be removed. Ask an operator to mend it, then decide again."
+    )

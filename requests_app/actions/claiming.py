@@ -1,0 +1,95 @@
+"""Leases on grants: one worker at a time goes out to the clouds for a row, and none holds a lock meanwhile.
+
+Claim (a short transaction), call (no transaction), settle (a short transaction that checks that
+the lease is still ours). A worker that dies in between leaves a lease that runs out.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Q
+from django_subatomic.db import transaction
+
+from base.clock import business_now, real_now
+from requests_app.models import Grant
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Proof that this worker holds the lease of one grant, and the row as it was when claimed."""
+
+    grant: Grant
+    token: UUID
+
+
+class LeaseLost(Exception):
+    """The lease ran out and somebody else took over; what we learnt is dropped, the row goes on."""
+
+
+def claim_grant(grant_id: UUID) -> Claim | None:
+    """Take the lease of a grant whose action is due, or None when it isn't, or somebody is at it."""
+    token = uuid.uuid4()
+    now = real_now()
+    taken = (
+        Grant.objects.filter(pk=grant_id, next_action_at__lte=business_now())
+        .filter(Q(retry_at=None) | Q(retry_at__lte=now), Q(lease_until=None) | Q(lease_until__lt=now))
+        .update(lease_until=now + settings.LEASE, lease_token=token)
+    )
+    if not taken:
+        return None
+    return Claim(grant=_fresh(grant_id), token=token)
+
+
+def _fresh(grant_id: UUID) -> Grant:
+    return Grant.objects.select_related("person", "group").get(pk=grant_id)
+
+
+@contextmanager
+def settle(claim: Claim) -> Iterator[Grant]:
+    """One transaction in which the locked, current row is ours to change.
+
+    Raises:
+        LeaseLost: the lease was taken over while we were out.
+    """
+    with transaction():
+        grant = (
+            Grant.objects.select_for_update(of=("self",))
+            .select_related("person", "group")
+            .get(pk=claim.grant.pk)
+        )
+        if grant.lease_token != claim.token:
+            raise LeaseLost(str(grant.pk))
+        yield grant
+
+
+def note(grant: Grant, **values: Any) -> None:
+    """Set columns other than the status on a locked row."""
+    Grant.objects.filter(pk=grant.pk).update(**values)
+    for name, value in values.items():
+        setattr(grant, name, value)
+
+
+def rest(
+    grant: Grant, *, until: datetime | None = None, retry_in: timedelta | None = None, failed: bool = False
+) -> None:
+    """Give the lease back on a locked row: due again at a business instant, not before a real delay.
+
+    `until` None keeps the instant that is set. `failed` counts towards the back-off.
+    """
+    values: dict[str, Any] = {
+        "lease_until": None,
+        "lease_token": None,
+        "retry_at": real_now() + retry_in if retry_in else None,
+        "failures": grant.failures + 1 if failed else 0,
+    }
+    if until is not None:
+        values["next_action_at"] = until
+    note(grant, **values)

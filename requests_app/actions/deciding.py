@@ -1,0 +1,292 @@
+"""Deciding, in two halves: the page stores a decision, a worker checks it and counts or refuses it.
+
+The web process holds no cloud credential, so it can't know whether the requester is still eligible
+or the approver still an approver. The worker can: it reads both afresh, and only then, in one
+transaction with the item locked, does the decision take effect.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db.models import Q
+from django_subatomic.db import run_after_commit, transaction
+
+from audit.ledger.recorder import Actor
+from base.clock import business_now, real_now
+from base.crash import crash_point, register
+from base.errors import Conflict, Invalid
+from clients import errors
+from clients.registry import clients
+from identity.models import Person
+from requests_app import nudges
+from requests_app.actions import checking
+from requests_app.actions.fetching import lock_decision, lock_item
+from requests_app.actions.moving import create, move
+from requests_app.actions.steps.pacing import back_off
+from requests_app.lifecycle import OPEN, DecisionStatus, GrantStatus, ItemStatus
+from requests_app.models import Decision, Grant, GrantInterval, RequestItem, Verdict
+from requests_app.permissions import check_may_decide, same_human
+from requests_app.texts import clean_words
+
+log = structlog.get_logger(__name__)
+
+LONGEST_COMMENT = 2000
+
+register("deciding.claimed", "deciding.checked", "deciding.before_commit", "deciding.counted")
+
+
+def submit_decision(*, item_id: UUID, approver_id: int, verdict: str, comment: str, actor: Actor) -> UUID:
+    """Store an approver's word; gives the decision's id. It counts only after a worker's check.
+
+    Raises:
+        Missing: no such item, or not this person's to decide.
+        Denied: one's own request, or another stage's.
+        Conflict: the item is not pending, or this person has decided already.
+        Invalid: an unknown verdict, a denial without a reason, an overlong comment.
+    """
+    if verdict not in Verdict.values:
+        raise Invalid("decision.verdict", "Choose whether to approve or to deny.", field="verdict")
+    words = clean_words(comment, longest=LONGEST_COMMENT, field="comment")
+    if verdict == Verdict.DENY and not words:
+        raise Invalid("decision.reason", "Say why: the requester sees it and can ask again.", field="comment")
+    with transaction():
+        item = lock_item(item_id)
+        approver = Person.objects.get(pk=approver_id)
+        check_may_decide(approver, item)
+        if item.status != ItemStatus.PENDING:
+            raise Conflict(
+                "item.not_pending",
+                f"This request is {ItemStatus(item.status).label.lower()}; your decision was not taken. "
+                "Reload the page to see who decided.",
+            )
+        decision = Decision(
+            item=item,
+            approver=approver,
+            verdict=verdict,
+            comment=words,
+            stage=item.stage,
+            status=DecisionStatus.SUBMITTED,
+            submitted_at=business_now(),
+        )
+        create(
+            decision,
+            actor=actor,
+            fields={
+                "item_id": item.pk,
+                "verdict": verdict,
+                "stage": item.stage,
+                "group_name": item.group.display_name,
+            },
+            words={"comment": words} if words else None,
+        )
+        run_after_commit(lambda: nudges.decision(decision.pk))
+    return decision.pk
+
+
+def check_decision(*, decision_id: UUID) -> tuple[UUID, ...]:
+    """Check a submitted decision against the clouds and count or refuse it; gives the grants that are now due.
+
+    Harmless when it is settled already, or when another worker is at it. When a cloud can't be
+    read, the decision stays submitted and is checked again: unknown is never a yes.
+    """
+    decision = _claim(decision_id)
+    if decision is None:
+        return ()
+    crash_point("deciding.claimed")
+    try:
+        refusal, ends_at = _check(decision)
+    except errors.ClientError as error:
+        _postpone(decision, error)
+        return ()
+    crash_point("deciding.checked")
+    with transaction():
+        due = _settle(decision_id, refusal, ends_at)
+        crash_point("deciding.before_commit")
+    crash_point("deciding.counted")
+    return due
+
+
+def _claim(decision_id: UUID) -> Decision | None:
+    now = real_now()
+    taken = (
+        Decision.objects.filter(pk=decision_id, status=DecisionStatus.SUBMITTED)
+        .filter(Q(retry_at=None) | Q(retry_at__lte=now), Q(lease_until=None) | Q(lease_until__lt=now))
+        .update(lease_until=now + settings.LEASE)
+    )
+    if not taken:
+        return None
+    return Decision.objects.select_related(
+        "approver", "item__requester", "item__group", "item__rule_version"
+    ).get(pk=decision_id)
+
+
+def _postpone(decision: Decision, error: errors.ClientError) -> None:
+    wait = error.retry_after if isinstance(error, errors.Throttled) else back_off(decision.failures)
+    log.warning("decision_postponed", decision=str(decision.pk), code=error.code)
+    Decision.objects.filter(pk=decision.pk, status=DecisionStatus.SUBMITTED).update(
+        lease_until=None,
+        retry_at=real_now() + wait,
+        failures=decision.failures + 1,
+        reason=f"Waiting for the check: {error.sentence}",
+    )
+
+
+def _check(decision: Decision) -> tuple[str, datetime | None]:
+    """A sentence when the decision may not count, else ""; and until when the eligibility lasts."""
+    item, approver = decision.item, decision.approver
+    stages = item.rule_version.parsed.stages
+    user = checking.fresh_person(approver.object_id)
+    if user is None or not user.enabled:
+        return "The approver's account is disabled or gone in Entra.", None
+    if decision.stage >= len(stages) or not checking.fresh_right_to_decide(
+        approver.object_id, stages[decision.stage].approvers
+    ):
+        return "The approver is no longer among those who may decide on this request.", None
+    if decision.verdict == Verdict.DENY:
+        return "", None
+    return _check_approval(item)
+
+
+def _check_approval(item: RequestItem) -> tuple[str, datetime | None]:
+    requester = checking.fresh_person(item.requester.object_id)
+    if requester is None or not requester.enabled:
+        return "The requester's account is disabled or gone in Entra.", None
+    eligibility = checking.fresh_eligibility(item.requester.object_id, item.group.object_id)
+    if not eligibility.held:
+        return "The requester is no longer eligible for this PIM group.", None
+    policy = clients().pim.group_policy(item.group.object_id).value
+    if demand := checking.unenforced_demands(policy):
+        return demand, None
+    if item.duration > policy.activation_maximum:
+        return "The PIM policy of this group now allows only a shorter activation than was asked for.", None
+    if obstacle := checking.provisioning_obstacle(clients().provisioning.job().value):
+        return obstacle, None
+    if item.group.scope_hash != item.scope_hash:
+        return (
+            "What this PIM group opens has changed since it was asked for. The requester has to ask again.",
+            None,
+        )
+    return "", eligibility.ends_at
+
+
+def _settle(decision_id: UUID, refusal: str, ends_at: datetime | None) -> tuple[UUID, ...]:
+    item = lock_item(Decision.objects.values_list("item_id", flat=True).get(pk=decision_id))
+    decision = lock_decision(decision_id)
+    if decision.status != DecisionStatus.SUBMITTED:
+        return ()
+    refusal = refusal or _refused_by_state(decision, item)
+    if refusal:
+        _refuse(decision, refusal)
+        return ()
+    if decision.verdict == Verdict.DENY:
+        _count(decision)
+        _close_item(item, ItemStatus.DENIED)
+        return ()
+    return _count_approval(decision, item, ends_at)
+
+
+def _refused_by_state(decision: Decision, item: RequestItem) -> str:
+    if item.status != ItemStatus.PENDING:
+        return f"The request was {ItemStatus(item.status).label.lower()} before this decision was counted."
+    if decision.stage != item.stage:
+        return "The stage that this decision was made for is over."
+    if same_human(decision.approver, item.requester):
+        return "Nobody decides on their own request."
+    return ""
+
+
+def _count_approval(decision: Decision, item: RequestItem, ends_at: datetime | None) -> tuple[UUID, ...]:
+    stages = item.rule_version.parsed.stages
+    counted = item.decisions.filter(
+        stage=item.stage, verdict=Verdict.APPROVE, status=DecisionStatus.COUNTED
+    ).count()
+    last_word = counted + 1 >= stages[item.stage].quorum
+    if not last_word or item.stage + 1 < len(stages):
+        _count(decision)
+        if last_word:
+            RequestItem.objects.filter(pk=item.pk).update(stage=item.stage + 1)
+        return ()
+    now = business_now()
+    until = min(now + item.duration, ends_at) if ends_at else now + item.duration
+    if until - now < settings.PIM_MINIMUM:
+        _refuse(decision, "The eligibility ends within five minutes, which is less than PIM can assign.")
+        return ()
+    if Grant.objects.filter(person=item.requester, group=item.group, status__in=OPEN).exists():
+        _refuse(decision, "The requester's earlier access through this PIM group has not ended yet.")
+        return ()
+    _count(decision)
+    _close_item(item, ItemStatus.APPROVED, approvals=counted + 1)
+    grant = _schedule(item, now, until)
+    return (grant.pk,)
+
+
+def _count(decision: Decision) -> None:
+    move(
+        decision,
+        DecisionStatus.COUNTED,
+        actor=Actor.worker(),
+        fields={
+            "item_id": decision.item_id,
+            "verdict": decision.verdict,
+            "stage": decision.stage,
+            "checked": "the approver's account and right"
+            if decision.verdict == Verdict.DENY
+            else "accounts, the approver's right, eligibility, PIM policy, provisioning and what the group opens",
+        },
+        settled_at=business_now(),
+        lease_until=None,
+        reason="",
+    )
+
+
+def _refuse(decision: Decision, reason: str) -> None:
+    move(
+        decision,
+        DecisionStatus.REFUSED,
+        actor=Actor.worker(),
+        fields={
+            "item_id": decision.item_id,
+            "verdict": decision.verdict,
+            "stage": decision.stage,
+            "reason": reason,
+        },
+        settled_at=business_now(),
+        lease_until=None,
+        reason=reason,
+    )
+
+
+def _close_item(item: RequestItem, status: ItemStatus, **fields: int) -> None:
+    move(
+        item,
+        status,
+        actor=Actor.worker(),
+        fields={"item_id": item.pk, "group_name": item.group.display_name, **fields},
+        decided_at=business_now(),
+    )
+
+
+def _schedule(item: RequestItem, starts_at: datetime, ends_at: datetime) -> Grant:
+    """The grant with its window, fixed here for good."""
+    grant = Grant(
+        person=item.requester,
+        group=item.group,
+        first_request=item.request,
+        status=GrantStatus.SCHEDULED,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        longest_session=item.longest_session,
+        created_at=starts_at,
+        next_action_at=starts_at,
+    )
+    create(
+        grant,
+        actor=Actor.worker(),
+        fields={"group_name": item.group.display_name, "starts_at": starts_at, "ends_at": ends_at},
+    )
+    GrantInterval.objects.create(grant=grant, item=item, starts_at=starts_at, ends_at=ends_at)
+    return grant

@@ -1,0 +1,47 @@
+"""Fresh, locked rows by id. Locks are FOR UPDATE on the row alone, taken before anything is judged."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from base.errors import Missing
+from requests_app.models import Decision, Grant, RequestItem
+
+
+def lock_item(item_id: UUID) -> RequestItem:
+    """The item, locked. Raises Missing."""
+    item = (
+        RequestItem.objects.select_for_update(of=("self",))
+        .select_related("request", "requester", "group", "rule_version")
+        .filter(pk=item_id)
+        .first()
+    )
+    if item is None:
+        raise Missing("item.missing", "There is no such request, or it is not yours.")
+    return item
+
+
+def lock_grant(grant_id: UUID) -> Grant:
+    """The grant, locked. Raises Missing."""
+    grant = (
+        Grant.objects.select_for_update(of=("self",))
+        .select_related("person", "group")
+        .filter(pk=grant_id)
+        .first()
+    )
+    if grant is None:
+        raise Missing("grant.missing", "There is no such access, or it is not yours.")
+    return grant
+
+
+def lock_decision(decision_id: UUID) -> Decision:
+    """The decision, locked; its item must have been locked before, or deadlocks follow. Raises Missing."""
+    decision = (
+        Decision.objects.select_for_update(of=("self",))
+        .select_related("approver", "item__requester", "item__group")
+        .filter(pk=decision_id)
+        .first()
+    )
+    if decision is None:
+        raise Missing("decision.missing", "There is no such decision.")
+    return decision

@@ -1,0 +1,242 @@
+"""ACTIVATING: get PIM to hold exactly one assignment of ours, and believe it only when read back.
+
+Each pass looks first. Nothing there: send the assignment, with both instants fixed long before.
+Ours there: done. Somebody else's there: never adopted. `RoleAssignmentExists` is a question that
+the next look answers; a lost answer likewise.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+
+from audit.ledger.recorder import Actor
+from base.clock import business_now
+from base.crash import crash_point, register
+from clients import errors
+from clients.registry import clients
+from clients.types import AssignmentOrder, PimRequest, PimRequestStatus
+from requests_app.actions import attempts
+from requests_app.actions.claiming import Claim, note, rest, settle
+from requests_app.actions.moving import move
+from requests_app.actions.steps.guarding import refuse_unmanaged_group
+from requests_app.actions.steps.pacing import back_off, poll_delay
+from requests_app.actions.steps.seeing import EntraView, look_at_entra
+from requests_app.lifecycle import EndReason, GrantStatus
+from requests_app.models import Attempt, Grant
+
+register("activating.looked", "activating.before_settle", "activating.settled")
+
+# After a success that no read confirms for this long (business time), somebody took it away again.
+CONFIRM_WITHIN = timedelta(minutes=10)
+
+_NEVER = frozenset({PimRequestStatus.DENIED, PimRequestStatus.FAILED, PimRequestStatus.CANCELED})
+
+
+def activate(claim: Claim) -> None:
+    """One look and, when owed, one write."""
+    view = look_at_entra(claim.grant)
+    crash_point("activating.looked")
+    grant = claim.grant
+    if view.ours is not None:
+        _found_ours(claim, view)
+    elif view.foreign is not None:
+        _stop(
+            claim,
+            code="foreign_assignment",
+            problem="Entra already holds a membership in this group that the portal didn't make, so nothing was "
+            "granted. Whoever made it can remove it in Entra; then ask again.",
+        )
+    elif grant.ends_at - business_now() < settings.PIM_MINIMUM:
+        _stop(
+            claim,
+            code="window_over",
+            problem="The activation could not be completed before the window was over. Ask again if you still need it.",
+        )
+    elif grant.pim_schedule_id:
+        _await_confirmation(claim)
+    else:
+        _assign(claim)
+    crash_point("activating.settled")
+
+
+def _found_ours(claim: Claim, view: EntraView) -> None:
+    assignment = view.ours
+    if assignment is None:
+        raise ValueError("called without an assignment of ours")
+    crash_point("activating.before_settle")
+    with settle(claim) as grant:
+        facts = {
+            "pim_schedule_id": assignment.schedule_id,
+            "assigned_at": grant.assigned_at or assignment.starts_at or business_now(),
+            "problem": "",
+            "problem_code": "",
+        }
+        if grant.status != GrantStatus.ACTIVATING:
+            note(grant, **facts)
+        elif not view.end_matches(grant):
+            move(
+                grant,
+                GrantStatus.REMOVING,
+                actor=Actor.worker(),
+                fields={
+                    "group_name": grant.group.display_name,
+                    "reason": "the end of the assignment in Entra is not the approved one",
+                },
+                end_reason=EndReason.OUTCOME_UNKNOWN,
+                removal_started_at=business_now(),
+                next_action_at=business_now(),
+                **facts,
+            )
+        else:
+            move(
+                grant,
+                GrantStatus.PROVISIONING,
+                actor=Actor.worker(),
+                fields={
+                    "group_name": grant.group.display_name,
+                    "pim_request_id": grant.pim_request_id,
+                    "pim_schedule_id": assignment.schedule_id,
+                    "vendor_request_id": view.receipt.vendor_request_id,
+                    "ends_at": grant.ends_at,
+                },
+                next_action_at=business_now(),
+                **facts,
+            )
+        rest(grant)
+
+
+def _assign(claim: Claim) -> None:
+    grant = claim.grant
+    try:
+        refuse_unmanaged_group(grant)
+    except errors.Refused as error:
+        _stop(claim, code=error.code, problem=error.sentence)
+        return
+    order = AssignmentOrder(
+        group_id=grant.group.object_id,
+        principal_id=grant.person.object_id,
+        starts_at=grant.starts_at,
+        ends_at=grant.ends_at,
+        tag=grant.tag,
+        justification=f"Access Portal request {grant.first_request_id}",
+    )
+    answer = attempts.write(
+        grant,
+        Attempt.Kind.ASSIGN,
+        lambda call_id: clients().pim.assign(order, client_request_id=call_id),
+        sent={"tag": order.tag, "starts_at": order.starts_at, "ends_at": order.ends_at},
+        last_write_at=business_now(),
+        # Until the answer is in, it is unknown; an answer that settles it takes this back.
+        unknown_writes=grant.unknown_writes + 1,
+    )
+    if answer.value is not None:
+        _accepted(claim, answer.value)
+    elif answer.error is not None:
+        _failed(claim, answer.error)
+
+
+def _accepted(claim: Claim, request: PimRequest) -> None:
+    if request.status in _NEVER:
+        _settled_write(claim)
+        _stop(
+            claim,
+            code=f"pim_{request.status.lower()}",
+            problem=f"Entra answered “{request.vendor_status}” to the activation, so nothing was granted. "
+            "Ask the owner of the PIM group why.",
+        )
+        return
+    with settle(claim) as grant:
+        note(
+            grant,
+            unknown_writes=grant.unknown_writes - 1,
+            pim_request_id=request.request_id,
+            pim_schedule_id=request.schedule_id,
+        )
+        rest(grant, until=business_now())
+
+
+def _failed(claim: Claim, error: errors.ClientError) -> None:
+    match error:
+        case errors.NotPermitted():
+            # An operator can mend this while the window lasts: keep trying, and say so.
+            _settled_write(claim)
+            _postpone(claim, error)
+        case errors.Refused():
+            _settled_write(claim)
+            _stop(claim, code=error.code or "refused", problem=error.sentence)
+        case errors.OutcomeUnknown():
+            _postpone(claim, error)
+        case _:
+            # AlreadyAssigned, Throttled, Unreachable: this call changed nothing; the next look tells.
+            _settled_write(claim)
+            _postpone(claim, error)
+
+
+def _settled_write(claim: Claim) -> None:
+    with settle(claim) as grant:
+        note(grant, unknown_writes=grant.unknown_writes - 1)
+
+
+def _postpone(claim: Claim, error: errors.ClientError) -> None:
+    wait = error.retry_after if isinstance(error, errors.Throttled) else back_off(claim.grant.failures)
+    with settle(claim) as grant:
+        note(grant, problem=error.sentence, problem_code="waiting")
+        rest(grant, retry_in=wait, failed=True)
+
+
+def _await_confirmation(claim: Claim) -> None:
+    grant = claim.grant
+    since = grant.last_write_at or grant.starts_at
+    if business_now() - since > CONFIRM_WITHIN:
+        _stop(
+            claim,
+            code="not_confirmed",
+            problem="Entra accepted the activation but doesn't show it. Ask again; if it happens twice, ask an operator.",
+            hold=True,
+        )
+        return
+    with settle(claim) as grant:
+        rest(grant, retry_in=poll_delay(since))
+
+
+def _stop(claim: Claim, *, code: str, problem: str, hold: bool = False) -> None:
+    """End the activation without a grant. While an outcome is unknown, that means removing, never failing."""
+    crash_point("activating.before_settle")
+    with settle(claim) as grant:
+        if grant.status != GrantStatus.ACTIVATING:
+            rest(grant)
+            return
+        _stop_locked(
+            grant, code, problem, unknown=hold or grant.unknown_writes > 0 or bool(grant.pim_schedule_id)
+        )
+        rest(grant)
+
+
+def _stop_locked(grant: Grant, code: str, problem: str, *, unknown: bool) -> None:
+    name = grant.group.display_name
+    now = business_now()
+    if unknown:
+        move(
+            grant,
+            GrantStatus.REMOVING,
+            actor=Actor.worker(),
+            fields={"group_name": name, "reason": problem},
+            end_reason=EndReason.OUTCOME_UNKNOWN,
+            problem=problem,
+            problem_code=code,
+            removal_started_at=now,
+            next_action_at=now,
+        )
+    else:
+        move(
+            grant,
+            GrantStatus.NOT_GRANTED,
+            actor=Actor.worker(),
+            fields={"group_name": name, "problem": problem, "code": code},
+            problem=problem,
+            problem_code=code,
+            ended_at=now,
+            next_action_at=None,
+        )

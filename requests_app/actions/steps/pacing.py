@@ -1,0 +1,28 @@
+"""How long to wait between two looks, and after a failure. Real time: it is about machines, not about access."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+
+from base.clock import business_clock, business_now
+
+LONGEST_BACK_OFF = timedelta(seconds=60)
+
+
+def poll_delay(since: datetime) -> timedelta:
+    """Often while young, seldom when old: the age is that of the phase, as it passes for people."""
+    age = business_clock().real_duration(business_now() - since)
+    if age < timedelta(seconds=30):
+        return timedelta(seconds=2)
+    if age < timedelta(minutes=5):
+        return timedelta(seconds=5)
+    if age < timedelta(minutes=30):
+        return timedelta(seconds=15)
+    return timedelta(seconds=60)
+
+
+def back_off(failures: int) -> timedelta:
+    """Exponential with jitter, capped: 1, 2, 4 ... 60 seconds, each plus or minus a quarter."""
+    seconds = min(2.0**failures, LONGEST_BACK_OFF.total_seconds())
+    return timedelta(seconds=seconds * random.uniform(0.75, 1.25))  # noqa: S311 - jitter, not a secret

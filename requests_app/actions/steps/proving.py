@@ -1,0 +1,214 @@
+"""DEPROVISIONING, DRAINING and after: prove by reading that the membership is gone from AWS, and stays gone.
+
+A grant that was seen in AWS is out when it is read as absent. One that was never seen may only
+be late: it is called "never arrived" when a provisioning cycle that began after the removal in
+Entra has succeeded and the membership is still absent. It is watched for a while after that.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from audit.ledger.recorder import Actor
+from base.clock import business_now
+from base.crash import crash_point, register
+from clients.registry import clients
+from clients.types import ProvisioningCode, ProvisioningJob
+from requests_app.actions import attempts
+from requests_app.actions.claiming import Claim, note, rest, settle
+from requests_app.actions.moving import move
+from requests_app.actions.steps.pacing import poll_delay
+from requests_app.actions.steps.seeing import AwsView, look_at_aws, look_at_entra
+from requests_app.lifecycle import OPEN, EndReason, GrantStatus
+from requests_app.models import Attempt, Grant
+
+register(
+    "deprovisioning.looked",
+    "deprovisioning.before_settle",
+    "deprovisioning.settled",
+    "draining.before_settle",
+    "draining.settled",
+    "watching.before_settle",
+)
+
+WATCH_EVERY = timedelta(minutes=10)
+
+
+def deprovision(claim: Claim) -> None:
+    """DEPROVISIONING: look at AWS, and at whatever else the judgement needs."""
+    grant = claim.grant
+    if grant.unknown_writes and look_at_entra(grant).ours is not None:
+        _back_to_removing(claim, GrantStatus.DEPROVISIONING)
+        return
+    view = look_at_aws(grant)
+    job: ProvisioningJob | None = None
+    if view.member or grant.arrived_at is None:
+        job = attempts.read(grant, Attempt.Kind.READ_JOB, lambda: clients().provisioning.job()).value
+    crash_point("deprovisioning.looked")
+    crash_point("deprovisioning.before_settle")
+    with settle(claim) as grant:
+        if grant.status == GrantStatus.DEPROVISIONING:
+            _settle_deprovisioning(grant, view, job)
+        else:
+            rest(grant)
+    crash_point("deprovisioning.settled")
+
+
+def _settle_deprovisioning(grant: Grant, view: AwsView, job: ProvisioningJob | None) -> None:
+    now = business_now()
+    if view.member:
+        # Seen at last, if it never was: from now on it is a removal to prove, not an arrival to await.
+        note(grant, arrived_at=grant.arrived_at or now, problem=_obstacle(job), problem_code="waiting")
+        rest(grant, retry_in=poll_delay(grant.out_of_entra_at or now))
+    elif view.known and grant.arrived_at is not None:
+        _out_of_aws(grant, view, now)
+    elif _cycle_proves_absence(grant, job):
+        _never_arrived(grant, view, job, now)
+    else:
+        note(grant, problem=_obstacle(job) or view.obstacle, problem_code="waiting")
+        rest(grant, retry_in=poll_delay(grant.out_of_entra_at or now))
+
+
+def _out_of_aws(grant: Grant, view: AwsView, now: datetime) -> None:
+    last_use = last_possible_use(now, grant.longest_session)
+    move(
+        grant,
+        GrantStatus.DRAINING,
+        actor=Actor.worker(),
+        fields={
+            "group_name": grant.group.display_name,
+            "vendor_request_id": view.receipt.vendor_request_id,
+            "last_possible_use_at": last_use,
+        },
+        out_of_aws_at=now,
+        last_possible_use_at=last_use,
+        next_action_at=last_use,
+        problem="",
+        problem_code="",
+    )
+    rest(grant)
+
+
+def last_possible_use(out_of_aws: datetime, longest_session: timedelta) -> datetime:
+    """The last moment of use after the read-back: an hour in which AWS may open sessions, plus the longest one."""
+    return out_of_aws + settings.AWS_SESSION_CACHE + longest_session
+
+
+def _cycle_proves_absence(grant: Grant, job: ProvisioningJob | None) -> bool:
+    return (
+        grant.arrived_at is None
+        and grant.out_of_entra_at is not None
+        and job is not None
+        and job.code is ProvisioningCode.ACTIVE
+        and job.last_cycle_succeeded
+        and job.last_cycle_began_at is not None
+        and job.last_cycle_ended_at is not None
+        and job.last_cycle_began_at > grant.out_of_entra_at
+    )
+
+
+def _never_arrived(grant: Grant, view: AwsView, job: ProvisioningJob | None, now: datetime) -> None:
+    if job is None or job.last_cycle_began_at is None:
+        raise ValueError("judged without a cycle")
+    move(
+        grant,
+        GrantStatus.NEVER_ARRIVED,
+        actor=Actor.worker(),
+        fields={
+            "group_name": grant.group.display_name,
+            "vendor_request_id": view.receipt.vendor_request_id,
+            "cycle_id": job.last_cycle_id,
+            "cycle_began_at": job.last_cycle_began_at,
+        },
+        ended_at=now,
+        next_action_at=now + WATCH_EVERY,
+        problem="",
+        problem_code="",
+    )
+    rest(grant)
+
+
+def _obstacle(job: ProvisioningJob | None) -> str:
+    match job.code if job else None:
+        case ProvisioningCode.QUARANTINE:
+            return "Entra has put provisioning to AWS into quarantine; removals wait until an operator has mended it."
+        case ProvisioningCode.PAUSED:
+            return (
+                "Provisioning from Entra to AWS is paused; removals wait until an operator starts it again."
+            )
+        case _:
+            return ""
+
+
+def drain(claim: Claim) -> None:
+    """DRAINING: at the last possible use, look a last time and end."""
+    view = look_at_aws(claim.grant)
+    if view.member:
+        _back_to_removing(claim, GrantStatus.DRAINING)
+        return
+    crash_point("draining.before_settle")
+    with settle(claim) as grant:
+        now = business_now()
+        if grant.status != GrantStatus.DRAINING:
+            rest(grant)
+        elif not view.known:
+            note(grant, problem=view.obstacle, problem_code="waiting")
+            rest(grant, retry_in=poll_delay(grant.last_possible_use_at or now))
+        else:
+            move(
+                grant,
+                GrantStatus.ENDED,
+                actor=Actor.worker(),
+                fields={"group_name": grant.group.display_name},
+                ended_at=now,
+                next_action_at=None,
+            )
+            rest(grant)
+    crash_point("draining.settled")
+
+
+def watch(claim: Claim) -> None:
+    """NEVER_ARRIVED: look now and then whether it came after all."""
+    view = look_at_aws(claim.grant)
+    if view.member:
+        _back_to_removing(claim, GrantStatus.NEVER_ARRIVED)
+        return
+    crash_point("watching.before_settle")
+    with settle(claim) as grant:
+        now = business_now()
+        until = (grant.ended_at or now) + settings.LATE_ARRIVAL_WATCH
+        if now < until:
+            rest(grant, until=now + WATCH_EVERY)
+        else:
+            note(grant, next_action_at=None)
+            rest(grant)
+
+
+def _back_to_removing(claim: Claim, expected: GrantStatus) -> None:
+    """The membership was seen again. Unless a newer grant explains it, it is removed once more."""
+    with settle(claim) as grant:
+        successor = (
+            Grant.objects.filter(person=grant.person, group=grant.group, status__in=OPEN)
+            .exclude(pk=grant.pk)
+            .exists()
+        )
+        now = business_now()
+        if grant.status != expected or successor:
+            rest(grant, until=now + WATCH_EVERY)
+            return
+        move(
+            grant,
+            GrantStatus.REMOVING,
+            actor=Actor.worker(),
+            fields={"group_name": grant.group.display_name, "vendor_request_id": ""},
+            end_reason=EndReason.SEEN_AGAIN,
+            arrived_at=grant.arrived_at or now,
+            out_of_entra_at=None,
+            out_of_aws_at=None,
+            last_possible_use_at=None,
+            ended_at=None,
+            next_action_at=now,
+        )
+        rest(grant)

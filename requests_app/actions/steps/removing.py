@@ -1,0 +1,162 @@
+"""ACTIVE and REMOVING: when the window is over or ended early, get the membership out of Entra.
+
+PIM ends the assignment by itself at the fixed instant; that is the anchor and works without the
+portal. The portal asks for a removal when access ends early, or when PIM is late.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from audit.ledger.recorder import Actor
+from base.clock import business_now
+from base.crash import crash_point, register
+from clients import errors
+from clients.registry import clients
+from clients.types import RemovalOrder
+from requests_app.actions import attempts
+from requests_app.actions.claiming import Claim, note, rest, settle
+from requests_app.actions.moving import move
+from requests_app.actions.steps.guarding import refuse_unmanaged_group
+from requests_app.actions.steps.pacing import back_off, poll_delay
+from requests_app.actions.steps.seeing import EntraView, look_at_entra
+from requests_app.lifecycle import EndReason, GrantStatus
+from requests_app.models import Attempt, Grant
+
+register("ending.before_settle", "removing.looked", "removing.before_settle", "removing.settled")
+
+# PIM is given this long after the end of the window before the portal asks for the removal itself.
+PIM_MAY_BE_LATE = timedelta(minutes=2)
+# An absent read proves nothing this soon after an assignment whose outcome was never learnt.
+LATE_LANDING = timedelta(minutes=1)
+
+
+def end_window(claim: Claim) -> None:
+    """ACTIVE: due at the end of the window only."""
+    crash_point("ending.before_settle")
+    with settle(claim) as grant:
+        now = business_now()
+        if grant.status != GrantStatus.ACTIVE:
+            rest(grant)
+        elif now < grant.ends_at:
+            rest(grant, until=grant.ends_at)
+        else:
+            move(
+                grant,
+                GrantStatus.REMOVING,
+                actor=Actor.worker(),
+                fields={"group_name": grant.group.display_name, "reason": EndReason.WINDOW_OVER.label},
+                end_reason=EndReason.WINDOW_OVER,
+                removal_started_at=now,
+                next_action_at=now,
+            )
+            rest(grant)
+
+
+def remove(claim: Claim) -> None:
+    """REMOVING: one look and, when owed, one removal."""
+    grant = claim.grant
+    view = look_at_entra(grant)
+    crash_point("removing.looked")
+    now = business_now()
+    if view.ours is None:
+        _absent(claim, view, now)
+    elif (due := _removal_due_at(grant, view)) > now:
+        _wait_until(claim, due)
+    else:
+        _ask(claim)
+    crash_point("removing.settled")
+
+
+def _absent(claim: Claim, view: EntraView, now: datetime) -> None:
+    crash_point("removing.before_settle")
+    with settle(claim) as grant:
+        landing_until = (grant.last_write_at or now) + LATE_LANDING
+        if grant.status != GrantStatus.REMOVING:
+            rest(grant)
+        elif grant.unknown_writes and now < landing_until:
+            rest(grant, until=landing_until)
+        else:
+            move(
+                grant,
+                GrantStatus.DEPROVISIONING,
+                actor=Actor.worker(),
+                fields={
+                    "group_name": grant.group.display_name,
+                    "vendor_request_id": view.receipt.vendor_request_id,
+                },
+                out_of_entra_at=now,
+                next_action_at=now,
+                problem="",
+                problem_code="",
+            )
+            rest(grant)
+
+
+def _removal_due_at(grant: Grant, view: EntraView) -> datetime:
+    """Not before PIM allows it, and not while PIM's own end is about to do it."""
+    started = (view.ours.starts_at if view.ours else None) or grant.assigned_at or grant.starts_at
+    earliest = started + settings.PIM_MINIMUM
+    if grant.end_reason == EndReason.WINDOW_OVER:
+        return max(earliest, grant.ends_at + PIM_MAY_BE_LATE)
+    return earliest
+
+
+def _wait_until(claim: Claim, due: datetime) -> None:
+    with settle(claim) as grant:
+        if grant.end_reason == EndReason.WINDOW_OVER:
+            # PIM ends it about now; look often, and ask for it only once it is late.
+            rest(grant, until=business_now(), retry_in=poll_delay(grant.ends_at))
+        else:
+            note(
+                grant,
+                problem="PIM keeps every membership for its first five minutes; the removal is queued until then.",
+                problem_code="queued",
+            )
+            rest(grant, until=due)
+
+
+def _ask(claim: Claim) -> None:
+    grant = claim.grant
+    try:
+        refuse_unmanaged_group(grant)
+    except errors.NotFound:
+        # The group is gone, and every membership with it; the next look will show that.
+        _postpone(claim, "This PIM group no longer exists in Entra.", back_off(grant.failures))
+        return
+    except errors.Refused as error:
+        _postpone(
+            claim, f"{error.sentence} PIM still ends the membership by itself.", back_off(grant.failures)
+        )
+        return
+    order = RemovalOrder(
+        group_id=grant.group.object_id,
+        principal_id=grant.person.object_id,
+        tag=grant.tag,
+        justification=f"Access Portal request {grant.first_request_id}: {EndReason(grant.end_reason).label}",
+    )
+    answer = attempts.write(
+        grant,
+        Attempt.Kind.REMOVE,
+        lambda call_id: clients().pim.remove(order, client_request_id=call_id),
+        sent={"tag": order.tag},
+    )
+    match answer.error:
+        case None | errors.NothingToRemove():
+            with settle(claim) as grant:
+                rest(grant, until=business_now(), retry_in=timedelta(seconds=1))
+        case errors.TooYoungToRemove():
+            with settle(claim) as grant:
+                rest(grant, until=business_now() + timedelta(seconds=30))
+        case errors.Throttled() as throttled:
+            _postpone(claim, throttled.sentence, throttled.retry_after)
+        case errors.ClientError() as error:
+            _postpone(claim, error.sentence, back_off(grant.failures))
+
+
+def _postpone(claim: Claim, sentence: str, wait: timedelta) -> None:
+    with settle(claim) as grant:
+        note(grant, problem=sentence, problem_code="waiting")
+        rest(grant, until=business_now(), retry_in=wait, failed=True)

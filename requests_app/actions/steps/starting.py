@@ -1,0 +1,50 @@
+"""SCHEDULED: the window has begun; check once more that the person may have it, then start."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from audit.ledger.recorder import Actor
+from base.clock import business_now
+from base.crash import crash_point, register
+from requests_app.actions.checking import fresh_eligibility
+from requests_app.actions.claiming import Claim, note, rest, settle
+from requests_app.actions.moving import move
+from requests_app.lifecycle import GrantStatus
+
+register("starting.before_check", "starting.before_settle", "starting.settled")
+
+
+def start(claim: Claim) -> None:
+    """Move to ACTIVATING, or to NOT_GRANTED when the eligibility or the time for it is gone."""
+    crash_point("starting.before_check")
+    grant = claim.grant
+    problem = ""
+    if grant.ends_at - business_now() < settings.PIM_MINIMUM:
+        problem = "The window was over before the activation could begin. Ask again if you still need it."
+    else:
+        eligibility = fresh_eligibility(grant.person.object_id, grant.group.object_id)
+        if not eligibility.held:
+            problem = "You are no longer eligible for this PIM group. Ask its owner for a new eligibility."
+    crash_point("starting.before_settle")
+    with settle(claim) as grant:
+        if grant.status != GrantStatus.SCHEDULED:
+            rest(grant)
+            return
+        name = {"group_name": grant.group.display_name}
+        if problem:
+            move(
+                grant,
+                GrantStatus.NOT_GRANTED,
+                actor=Actor.worker(),
+                fields={**name, "problem": problem},
+                problem=problem,
+                problem_code="not_started",
+                ended_at=business_now(),
+                next_action_at=None,
+            )
+        else:
+            move(grant, GrantStatus.ACTIVATING, actor=Actor.worker(), fields=name)
+            note(grant, next_action_at=business_now())
+        rest(grant)
+    crash_point("starting.settled")

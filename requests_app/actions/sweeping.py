@@ -1,0 +1,80 @@
+"""Finding owed work by status and due time. The rows are the queue; this is all that makes it certain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Q
+from django_subatomic.db import transaction
+
+from audit.ledger.recorder import Actor
+from base.clock import business_now, real_now
+from base.errors import Conflict
+from requests_app.actions.fetching import lock_item
+from requests_app.actions.moving import move
+from requests_app.lifecycle import DecisionStatus, ItemStatus
+from requests_app.models import Attempt, Decision, Grant, RequestItem
+
+# Bounds of one pass; the next one follows in seconds.
+MOST_OWED = 200
+MOST_EXPIRED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What a pass found, oldest first."""
+
+    decisions: tuple[UUID, ...]
+    grants: tuple[UUID, ...]
+
+
+def sweep() -> Owed:
+    """Lapse what nobody answered, drop expired attempt rows, and list the decisions and grants that owe work."""
+    lapse_unanswered()
+    drop_expired_attempts()
+    now = real_now()
+    free = Q(lease_until=None) | Q(lease_until__lt=now)
+    due = Q(retry_at=None) | Q(retry_at__lte=now)
+    decisions = Decision.objects.filter(free, due, status=DecisionStatus.SUBMITTED).order_by("submitted_at")
+    grants = Grant.objects.filter(free, due, next_action_at__lte=business_now()).order_by("next_action_at")
+    return Owed(
+        decisions=tuple(decisions.values_list("pk", flat=True)[:MOST_OWED]),
+        grants=tuple(grants.values_list("pk", flat=True)[:MOST_OWED]),
+    )
+
+
+def lapse_unanswered() -> int:
+    """Lapse pending items whose time is over; gives how many. One transaction each."""
+    now = business_now()
+    overdue = RequestItem.objects.filter(status=ItemStatus.PENDING, lapses_at__lte=now).order_by("lapses_at")
+    lapsed = 0
+    for item_id in overdue.values_list("pk", flat=True)[:MOST_OWED]:
+        lapsed += _lapse(item_id)
+    return lapsed
+
+
+def _lapse(item_id: UUID) -> int:
+    try:
+        with transaction():
+            item = lock_item(item_id)
+            # A decision that is being checked was made in time; its check settles the item.
+            if item.decisions.filter(status=DecisionStatus.SUBMITTED).exists():
+                return 0
+            move(
+                item,
+                ItemStatus.LAPSED,
+                actor=Actor.system(),
+                fields={"item_id": item.pk, "group_name": item.group.display_name},
+                decided_at=business_now(),
+            )
+    except Conflict:
+        return 0  # decided or withdrawn meanwhile
+    return 1
+
+
+def drop_expired_attempts() -> int:
+    """Delete attempt rows past their keeping time, a bounded number at a time."""
+    expired = Attempt.objects.filter(expires_at__lt=real_now()).values_list("pk", flat=True)[:MOST_EXPIRED]
+    deleted, _ = Attempt.objects.filter(pk__in=list(expired)).delete()
+    return deleted

@@ -1,0 +1,27 @@
+"""Ringing the doorbell. Nothing depends on it being heard: the sweeper finds what is owed anyway."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import structlog
+from celery import current_app
+
+log = structlog.get_logger(__name__)
+
+
+def decision(decision_id: UUID) -> None:
+    """A decision waits to be checked."""
+    _ring("requests_app.tasks.check_decision", str(decision_id))
+
+
+def grant(grant_id: UUID) -> None:
+    """A grant may owe an action."""
+    _ring("requests_app.tasks.advance", str(grant_id))
+
+
+def _ring(task: str, row_id: str) -> None:
+    try:
+        current_app.send_task(task, args=[row_id])
+    except Exception as error:  # the broker may be down in any way it likes: the row is the job
+        log.warning("nudge_lost", task=task, row=row_id, error=type(error).__name__)

@@ -1,0 +1,52 @@
+"""May *this person*? Judged from snapshots on pages; a worker asks again before a decision counts.
+
+Whether *anyone* may, now, is `policies`.
+"""
+
+from __future__ import annotations
+
+from base.errors import Denied, Missing
+from identity.models import Person
+from policy.approvers import may_decide
+from requests_app.models import AccessRequest, Grant, RequestItem
+
+
+def same_human(one: Person, other: Person) -> bool:
+    """Two accounts of one person count as one: the same row, or the same employee id."""
+    return one.pk == other.pk or (one.employee_id != "" and one.employee_id == other.employee_id)
+
+
+def is_decider(person: Person, item: RequestItem) -> bool:
+    """Whether the item's rule, at any of its stages, lets this person decide on it."""
+    document = item.rule_version.parsed
+    return any(may_decide(person, document, stage, item.requester) for stage in range(len(document.stages)))
+
+
+def may_see_request(person: Person, request: AccessRequest, *, overseer: bool) -> bool:
+    """Its requester, those who may decide on it, and auditors and operators."""
+    if overseer or request.requester_id == person.pk:
+        return True
+    items = request.items.select_related("requester", "rule_version")
+    return any(is_decider(person, item) or item.decisions.filter(approver=person).exists() for item in items)
+
+
+def check_may_decide(person: Person, item: RequestItem) -> None:
+    """Raises Denied for one's own request, Missing for an item that isn't this person's to decide."""
+    if same_human(person, item.requester):
+        raise Denied("decision.own_request", "Nobody decides on their own request. Another approver has to.")
+    if not person.enabled or not is_decider(person, item):
+        raise Missing("item.missing", "There is no such request, or it is not yours to decide.")
+    if not may_decide(person, item.rule_version.parsed, item.stage, item.requester):
+        raise Denied("decision.other_stage", "Other approvers decide at this stage of the request.")
+
+
+def check_owns_item(person_id: int, item: RequestItem) -> None:
+    """Raises Missing for anybody but the requester."""
+    if item.requester_id != person_id:
+        raise Missing("item.missing", "There is no such request, or it is not yours.")
+
+
+def check_holds_grant(person_id: int, grant: Grant) -> None:
+    """Raises Missing for anybody but the holder."""
+    if grant.person_id != person_id:
+        raise Missing("grant.missing", "There is no such access, or it is not yours.")

@@ -1,0 +1,221 @@
+"""Plain factory functions: the smallest rows that the life cycle needs, made through its own doors where it has them."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from datetime import timedelta
+from uuid import UUID
+
+from django_subatomic.db import transaction
+
+from audit.ledger.recorder import Actor, Subject, record
+from base.clock import business_now, real_now
+from catalog.models import AccountAssignment, AwsAccount, Eligibility, PermissionSet, PimGroup
+from identity.models import Person
+from policy.document import document_hash
+from policy.models import Rule, RuleVersion
+from requests_app.actions.moving import create
+from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus
+from requests_app.models import AccessRequest, Decision, Grant, GrantInterval, RequestItem, RequestScope
+
+TENANT = "6f1d2a34-0000-4000-8000-00000000aaaa"
+_numbers = itertools.count(1)
+
+
+def oid() -> str:
+    """A fresh object id."""
+    return str(uuid.uuid4())
+
+
+def person(name: str = "", *, object_id: str = "", **extra: object) -> Person:
+    """Somebody enabled, with every name that SCIM needs."""
+    number = next(_numbers)
+    name = name or f"Person {number}"
+    given, _, surname = name.partition(" ")
+    values: dict[str, object] = {
+        "display_name": name,
+        "given_name": given,
+        "surname": surname or "Example",
+        "user_principal_name": f"{name.lower().replace(' ', '.')}.{number}@example.com",
+        "employee_id": f"E{number:05}",
+        "store_user_id": oid(),
+        "synced_at": business_now(),
+        **extra,
+    }
+    return Person.objects.create(tenant_id=TENANT, object_id=object_id or oid(), **values)
+
+
+def pim_group(name: str = "", *, object_id: str = "", accounts: int = 2, **extra: object) -> PimGroup:
+    """A requestable PIM group that opens one permission set on some accounts."""
+    number = next(_numbers)
+    values: dict[str, object] = {
+        "display_name": name or f"AWS - Group {number}",
+        "managed": True,
+        "assigned_to_application": True,
+        "store_group_id": oid(),
+        "policy_read_at": business_now(),
+        "activation_maximum": timedelta(hours=8),
+        "assignment_maximum": timedelta(days=180),
+        "account_count": accounts,
+        "permission_set_count": 1,
+        "longest_session": timedelta(hours=1),
+        "scope_hash": "scope",
+        "synced_at": business_now(),
+        **extra,
+    }
+    group = PimGroup.objects.create(object_id=object_id or oid(), **values)
+    permission_set = PermissionSet.objects.create(
+        arn=f"arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-{number:016x}", name=f"Set{number}"
+    )
+    for _ in range(accounts):
+        account_number = next(_numbers)
+        account = AwsAccount.objects.create(
+            account_id=f"{account_number:012}", name=f"account-{account_number}", state="ACTIVE"
+        )
+        AccountAssignment.objects.create(group=group, account=account, permission_set=permission_set)
+    return group
+
+
+def eligibility(who: Person, group: PimGroup, **extra: object) -> Eligibility:
+    """A permanent, direct eligibility."""
+    return Eligibility.objects.create(
+        person=who, group=group, instance_id=f"{group.object_id}_member_{oid()}", **extra
+    )
+
+
+def rule(*approvers: Person, quorum: int = 1, groups: tuple[PimGroup, ...] = ()) -> RuleVersion:
+    """A one-stage rule with named approvers."""
+    number = next(_numbers)
+    document = {
+        "groups": [group.object_id for group in groups],
+        "stages": [{"people": sorted(p.object_id for p in approvers), "groups": [], "quorum": quorum}],
+        "shortest_justification": 10,
+        "reference_required": False,
+        "lapses_after": "P1D",
+    }
+    made = Rule.objects.create(name=f"rule {number}")
+    version = RuleVersion.objects.create(
+        rule=made,
+        number=1,
+        document=document,
+        document_hash=document_hash(document),
+        created_at=real_now(),
+        created_by="tests",
+    )
+    Rule.objects.filter(pk=made.pk).update(current=version)
+    return version
+
+
+def actor(who: Person) -> Actor:
+    """The person as an actor."""
+    return Actor.person(who.object_id, who.display_name)
+
+
+def pending_item(
+    requester: Person, group: PimGroup, version: RuleVersion, *, duration: timedelta = timedelta(hours=1)
+) -> RequestItem:
+    """A request that waits for a decision. Runs as the web role, which is who may make one."""
+    now = business_now()
+    with transaction():
+        request = AccessRequest.objects.create(
+            requester=requester,
+            justification="Fix the stuck deployment",
+            created_at=now,
+            created_real_at=real_now(),
+        )
+        record(
+            "request.submitted",
+            actor=actor(requester),
+            subject=Subject("request", request.pk, 1),
+            fields={"reference": "", "items": 1},
+            words={"justification": request.justification},
+            about_oid=requester.object_id,
+            about_name=requester.display_name,
+            request_id=request.pk,
+        )
+        item = RequestItem(
+            request=request,
+            requester=requester,
+            group=group,
+            duration=duration,
+            status=ItemStatus.PENDING,
+            rule_version=version,
+            scope_hash=group.scope_hash,
+            longest_session=group.longest_session or timedelta(hours=1),
+            created_at=now,
+            lapses_at=now + timedelta(days=1),
+        )
+        create(
+            item,
+            actor=actor(requester),
+            fields={
+                "group_name": group.display_name,
+                "item_id": item.pk,
+                "duration": duration,
+                "rule_version": str(version),
+                "rule_hash": version.document_hash,
+                "scope_hash": group.scope_hash,
+                "accounts": group.account_count,
+                "permission_sets": group.permission_set_count,
+                "lapses_at": item.lapses_at,
+            },
+        )
+        for assignment in group.account_assignments.select_related("account", "permission_set"):
+            RequestScope.objects.create(
+                item=item,
+                account_id=assignment.account.account_id,
+                account_name=assignment.account.name,
+                permission_set_arn=assignment.permission_set.arn,
+                permission_set_name=assignment.permission_set.name,
+                session_duration=assignment.permission_set.session_duration,
+            )
+    return item
+
+
+def scheduled_grant(item: RequestItem) -> Grant:
+    """A grant for an item, as the worker makes it (runs as the worker role)."""
+    now = business_now()
+    with transaction():
+        grant = Grant(
+            person=item.requester,
+            group=item.group,
+            first_request=item.request,
+            status=GrantStatus.SCHEDULED,
+            starts_at=now,
+            ends_at=now + item.duration,
+            longest_session=item.longest_session,
+            created_at=now,
+            next_action_at=now,
+        )
+        create(
+            grant,
+            actor=Actor.worker(),
+            fields={"group_name": item.group.display_name, "starts_at": now, "ends_at": grant.ends_at},
+        )
+        GrantInterval.objects.create(grant=grant, item=item, starts_at=now, ends_at=grant.ends_at)
+    return grant
+
+
+def submitted_decision(item: RequestItem, approver: Person, verdict: str = "approve") -> UUID:
+    """A decision that a worker has not checked yet. Runs as the web role."""
+    with transaction():
+        decision = Decision(
+            item=item,
+            approver=approver,
+            verdict=verdict,
+            stage=item.stage,
+            status=DecisionStatus.SUBMITTED,
+            submitted_at=business_now(),
+        )
+        create(
+            decision,
+            actor=actor(approver),
+            fields={
+                "item_id": item.pk,
+                "verdict": verdict,
+                "stage": item.stage,
+                "group_name": item.group.display_name,
+            },
+        )
+    return decision.pk
