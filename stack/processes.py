@@ -1,0 +1,93 @@
+"""The processes of the portal: how each is started and what it may be told.
+
+The one source for `make demo` and, through a test, for docker-compose.yml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+WEB, WORKER, BEAT, SEALER, MIGRATE = "web", "worker", "beat", "sealer", "migrate"
+
+DATABASE_ROLES = {
+    WEB: "portal_web",
+    WORKER: "portal_worker",
+    BEAT: "portal_worker",
+    SEALER: "portal_sealer",
+    MIGRATE: "portal_owner",
+}
+# Variables that tell a secret or lead to one, and the processes that may have them. DATABASE_PASSWORD isn't
+# here: each process has one, its own.
+SECRETS: Mapping[str, frozenset[str]] = {
+    "SECRET_KEY": frozenset({WEB}),
+    "SECRET_KEY_FALLBACKS": frozenset({WEB}),
+    "ENTRA_SIGNIN_CLIENT_SECRET": frozenset({WEB}),
+    "ENTRA_WORKER_CERTIFICATE_PATH": frozenset({WORKER}),
+    "ENTRA_WORKER_FEDERATED_TOKEN_FILE": frozenset({WORKER}),
+    "ENTRA_WORKER_CLIENT_SECRET": frozenset({WORKER}),
+    "AWS_ACCESS_KEY_ID": frozenset({WORKER}),
+    "AWS_SECRET_ACCESS_KEY": frozenset({WORKER}),
+    "AWS_SESSION_TOKEN": frozenset({WORKER}),
+    "SEALING_KEY_PATH": frozenset({SEALER}),
+    "REDIS_URL": frozenset({WEB, WORKER, BEAT}),
+}
+# Variables that aren't secret but mean something to these processes only.
+CONCERNS: Mapping[str, frozenset[str]] = {
+    "ENTRA_WORKER_CLIENT_ID": frozenset({WORKER}),
+    "GRAPH_BASE_URL": frozenset({WORKER}),
+    "AWS_ENDPOINT_URL": frozenset({WORKER}),
+    "PORTAL_MANAGED_GROUPS_FILE": frozenset({WORKER}),
+    "ENTRA_SIGNIN_CLIENT_ID": frozenset({WEB}),
+    "WEB_BIND": frozenset({WEB}),
+    "WEB_CONCURRENCY": frozenset({WEB}),
+    "CELERY_BEAT_SCHEDULE": frozenset({BEAT}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One kind of process: `kind` is its PORTAL_PROCESS; `command` runs in the project's folder.
+
+    `copies` is how many run on one machine. `ready` is a text in its log that shows that it works; None when
+    something else shows it.
+    """
+
+    kind: str
+    command: tuple[str, ...]
+    copies: int = 1
+    ready: str | None = None
+
+
+CELERY = ("celery", "--app", "accessportal.celery")
+MIGRATION = Process(MIGRATE, ("python", "manage.py", "migrate", "--noinput"))
+LONG_RUNNING = (
+    Process(WEB, ("gunicorn", "accessportal.wsgi:application")),
+    Process(
+        WORKER,
+        (
+            *CELERY,
+            "worker",
+            "--loglevel",
+            "INFO",
+            "--concurrency",
+            "2",
+            "--without-gossip",
+            "--without-mingle",
+        ),
+        copies=2,
+        ready=" ready.",
+    ),
+    Process(BEAT, (*CELERY, "beat", "--loglevel", "INFO"), ready="beat: Starting"),
+    Process(SEALER, ("python", "manage.py", "seal", "--loop")),
+)
+
+
+def environment_for(kind: str, everything: Mapping[str, str]) -> dict[str, str]:
+    """The part of `everything` that a process of `kind` may be given, and which process it is."""
+    allowed = {
+        name: value
+        for name, value in everything.items()
+        if kind in SECRETS.get(name, {kind}) and kind in CONCERNS.get(name, {kind})
+    }
+    return {**allowed, "PORTAL_PROCESS": kind}
