@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-NO_TESTS_COLLECTED = 5  # pytest's exit code
 
 
 @dataclass(frozen=True, slots=True)

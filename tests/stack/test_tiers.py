@@ -1,0 +1,66 @@
+"""The tiers of tests: every test in exactly one, and their time in the open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stack import tiers
+from stack.tiers import PROOF, TIERS, Outcome, Tier, pytest_arguments
+
+
+def collected(tier: Tier) -> set[Path]:
+    """The test files that `tier` runs, as pytest would read its arguments."""
+    arguments = pytest_arguments(tier, proof=False)
+    ignored = [
+        tiers.ROOT / word.removeprefix("--ignore=") for word in arguments if word.startswith("--ignore=")
+    ]
+    folders = [tiers.ROOT / word for word in arguments if word.startswith("tests")]
+    return {
+        path
+        for folder in folders
+        for path in folder.rglob("test_*.py")
+        if not any(path.is_relative_to(other) for other in ignored)
+    }
+
+
+def test_every_test_file_is_in_exactly_one_tier() -> None:
+    files = [path for tier in TIERS for path in collected(tier)]
+    assert len(files) == len(set(files))
+    assert set(files) == set((tiers.ROOT / "tests").rglob("test_*.py"))
+
+
+def test_the_budgets_fit_the_promise() -> None:
+    assert sum(tier.budget for tier in TIERS) <= 12 * 60
+    assert PROOF.budget <= 40 * 60
+
+
+def test_proof_and_the_rest_exclude_each_other() -> None:
+    assert pytest_arguments(PROOF, proof=True)[:2] == ["-m", "proof"]
+    assert all(pytest_arguments(tier, proof=False)[:2] == ["-m", "not proof"] for tier in TIERS)
+
+
+def test_the_table_shows_who_failed_and_who_was_slow() -> None:
+    tier = Tier("races", ("tests/races",), workers=2, budget=90)
+    table = tiers.report(
+        [Outcome(tier, 0, 91.0, "7 passed"), Outcome(TIERS[0], 1, 3.0, "1 failed, 8 passed")]
+    )
+    assert "races          91.0       90   ok: 7 passed  OVER ITS BUDGET" in table
+    assert "FAILED (1): 1 failed, 8 passed" in table
+    assert table.splitlines()[-1].split() == ["all", "94.0", str(90 + TIERS[0].budget)]
+
+
+@pytest.mark.parametrize("words", [[], ["text"], ["test", "unti"]])
+def test_wrong_words_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert tiers.main(words) == 2
+    assert "tiers: unit, contract" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("codes", "code"), [([0, 0], 0), ([0, 1], 1), ([5, 0], 1)])
+def test_any_failure_or_an_empty_tier_fails(
+    codes: list[int], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes = iter(codes)
+    monkeypatch.setattr(tiers, "run", lambda tier, *, proof: Outcome(tier, next(outcomes), 1.0, str(proof)))
+    assert tiers.main(["test", "unit", "races"]) == code
