@@ -29,7 +29,7 @@ HTTPS = PORTAL_ORIGIN.startswith("https://")
 DEBUG = False
 # Only the web process signs anything; the others get a value that is useless elsewhere.
 SECRET_KEY = env.str("SECRET_KEY", "" if PORTAL_PROCESS == "web" else "not-used-outside-the-web-process")
-SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", [])
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", [urlsplit(PORTAL_ORIGIN).hostname or "127.0.0.1"])
 CSRF_TRUSTED_ORIGINS = [PORTAL_ORIGIN]
 # How many reverse proxies stand in front; 0 means the peer's address is the client's.
@@ -240,6 +240,8 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.str("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
 STATICFILES_DIRS = [BASE_DIR / "static"]
+# Tests read static files where they stand; elsewhere `collectstatic` has gathered and hashed them.
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = PORTAL_MODE == "test"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
@@ -292,6 +294,8 @@ ENTRA_AWS_SERVICE_PRINCIPAL_ID = env.str("ENTRA_AWS_SERVICE_PRINCIPAL_ID", "")
 AWS_ACCESS_PORTAL_URL = env.str("AWS_ACCESS_PORTAL_URL", "")
 AWS_SSO_REGION = env.str("AWS_REGION", env.str("AWS_DEFAULT_REGION", ""))
 PORTAL_MANAGED_GROUPS_FILE = env.str("PORTAL_MANAGED_GROUPS_FILE", "")
+# How many calls the catalogue sync has under way at once; the clients' rate limits hold in any case.
+CATALOG_SYNC_CONCURRENCY = env.int("CATALOG_SYNC_CONCURRENCY", 4)
 
 # --- The life cycle's own durations
 

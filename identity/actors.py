@@ -12,7 +12,7 @@ from identity.models import User
 
 
 def actor_of(request: HttpRequest) -> Actor:
-    """The person (or nobody) behind a request, with address and session (of which the ledger keeps a hash)."""
+    """The person (or nobody) behind a request, with address and session (the ledger keeps a hash of it)."""
     session = request.session.session_key or ""
     user = request.user
     if isinstance(user, User):

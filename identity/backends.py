@@ -11,5 +11,5 @@ class SignedInBackend(BaseBackend):
     """Loads the user of a session together with the person, which every page needs."""
 
     def get_user(self, user_id: int) -> User | None:
-        """The user, also one who may no longer sign in: SessionGuardMiddleware ends that session and says why."""
+        """The user, even one who may no longer sign in: SessionGuardMiddleware ends that session."""
         return User.objects.select_related("person").filter(pk=user_id).first()

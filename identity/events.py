@@ -14,6 +14,7 @@ REFUSED = EventType(
     "signin.refused",
     "A sign-in was refused: {reason}",
     {
+        "code": Field(),  # of identity.signin.problems
         "reason": Field(),
         "entra_error": Field(optional=True),  # AADSTS number, digits only
         "tenant": Field(Kind.ID, optional=True),

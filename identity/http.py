@@ -40,8 +40,8 @@ def not_activity[**P](view: View[P]) -> View[P]:
 
 def _only_if[**P](view: View[P], may: Callable[[User], bool]) -> View[P]:
     @wraps(view)
-    def guarded(request: PortalRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        if not (request.user.is_authenticated and may(request.user)):
+    def guarded(request: PortalRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not may(request.user):
             raise Http404
         return view(request, *args, **kwargs)
 
