@@ -5,3 +5,8 @@ class LedgerConfig(AppConfig):
     name = "audit.ledger"
     label = "ledger"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from audit.ledger import checks
+
+        checks.register_all()

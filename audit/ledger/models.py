@@ -82,6 +82,7 @@ class Leaf(models.Model):
     """An event's place in a sealed batch."""
 
     event_id = models.BigIntegerField(primary_key=True)
+    at = models.DateTimeField()  # the event's
     batch = models.BigIntegerField()
     idx = models.IntegerField()
     leaf = models.BinaryField()

@@ -114,6 +114,7 @@ CREATE TRIGGER audit_pii_untruncated BEFORE TRUNCATE ON public.audit_pii
 SEALS = """
 CREATE TABLE public.audit_leaf (
     event_id bigint PRIMARY KEY,
+    at timestamptz NOT NULL, -- the event's, so that it is found in its partition
     batch bigint NOT NULL,
     idx integer NOT NULL CHECK (idx >= 0),
     leaf bytea NOT NULL CHECK (octet_length(leaf) = 32),
@@ -133,6 +134,12 @@ CREATE TABLE public.audit_seal (
 
 # For these, too, UPDATE, DELETE and TRUNCATE are refused to everyone.
 APPEND_ONLY = ("audit_version", "audit_leaf", "audit_seal")
+GUARDED_TABLES = ("audit_event", "audit_pii", *APPEND_ONLY)
+# Triggers that must never be off, as table.trigger.
+GUARDS = frozenset(
+    {f"{table}.{table}_{guard}" for table in GUARDED_TABLES for guard in ("unchanged", "untruncated")}
+    | {"audit_event.audit_event_version"}
+)
 
 
 def append_only(table: str) -> str:

@@ -63,6 +63,7 @@ class Migration(migrations.Migration):
             name="Leaf",
             fields=[
                 ("event_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("at", models.DateTimeField()),
                 ("batch", models.BigIntegerField()),
                 ("idx", models.IntegerField()),
                 ("leaf", models.BinaryField()),

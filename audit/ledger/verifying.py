@@ -1,0 +1,275 @@
+"""Verification: everything is read again, hashed again and compared with what was sealed.
+
+What it can't see, by nature: that the newest events were cut off together with their seals. For that,
+seals must be kept somewhere else too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from django.db import connection
+from django_subatomic.db import transaction
+
+from audit.ledger.canonical import instant
+from audit.ledger.keys import signed
+from audit.ledger.merkle import NO_SEAL, leaf_hash, root_hash, seal_hash
+
+# The sealer needs a second; after this long an event without a seal is worth a finding.
+UNSEALED_AFTER = timedelta(minutes=15)
+# An event can be older than a seal that doesn't hold it by the length of its transaction, which is seconds.
+LATE_AFTER = timedelta(hours=1)
+_CHUNK = 10  # batches read at once
+_MOST = 10_000  # events that one question names
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong: a code for machines, a sentence for people, and where it is."""
+
+    code: str
+    sentence: str
+    batch: int | None = None
+    event_id: int | None = None
+
+
+@dataclass(slots=True)
+class Report:
+    """What was verified, and everything that was found."""
+
+    events: int = 0
+    batches: int = 0
+    unsealed: int = 0  # recent events that the sealer hasn't come to yet
+    findings: list[Finding] = field(default_factory=list)
+    more_findings: int = 0  # beyond those that are listed
+
+    @property
+    def sound(self) -> bool:
+        return not self.findings
+
+    @property
+    def first_bad_batch(self) -> int | None:
+        """The earliest sealed batch that something is wrong with."""
+        return min((finding.batch for finding in self.findings if finding.batch is not None), default=None)
+
+
+def verify(keys: Mapping[str, Ed25519PublicKey], *, most_findings: int = 100) -> Report:
+    """Verify the whole trail, streaming, in one snapshot of the database.
+
+    `keys` are the public keys that are trusted, by key id. Lists the first `most_findings`, counts the rest.
+    """
+    report = Report()
+    with transaction(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        for finding in _everything(keys, report):
+            if len(report.findings) < most_findings:
+                report.findings.append(finding)
+            else:
+                report.more_findings += 1
+    return report
+
+
+def _everything(keys: Mapping[str, Ed25519PublicKey], report: Report) -> Iterator[Finding]:
+    yield from _verify_chain(keys, report)
+    yield from _verify_unsealed(report)
+    yield from _verify_versions()
+    yield from _verify_words()
+
+
+def _rows(statement: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, arguments)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Seal:
+    batch: int
+    n: int
+    root: bytes
+    prev_seal: bytes
+    seal: bytes
+    key_id: str
+    signature: bytes
+    at: datetime
+
+
+def _verify_chain(keys: Mapping[str, Ed25519PublicKey], report: Report) -> Iterator[Finding]:
+    previous: _Seal | None = None
+    while True:
+        after = previous.batch if previous else 0
+        chunk = [
+            _Seal(batch, n, bytes(root), bytes(prev), bytes(seal), key_id, bytes(signature), at)
+            for batch, n, root, prev, seal, key_id, signature, at in _rows(
+                "SELECT batch, n, root, prev_seal, seal, key_id, signature, at FROM audit_seal "
+                "WHERE batch > %s ORDER BY batch LIMIT %s",
+                [after, _CHUNK],
+            )
+        ]
+        leaves = _leaves(after, chunk[-1].batch if chunk else None)
+        for seal in chunk:
+            yield from _verify_seal(seal, previous, keys)
+            yield from _verify_batch(seal, previous, leaves.pop(seal.batch, []))
+            report.batches += 1
+            report.events += seal.n
+            previous = seal
+        for batch in sorted(leaves):
+            yield Finding("leaf_without_seal", f"Batch {batch} has leaves but no seal.", batch)
+        if not chunk:
+            return
+
+
+def _verify_seal(
+    seal: _Seal, previous: _Seal | None, keys: Mapping[str, Ed25519PublicKey]
+) -> Iterator[Finding]:
+    number = seal.batch
+    expected = previous.batch + 1 if previous else 1
+    if number != expected:
+        missing = f"Seal {expected}" if number == expected + 1 else f"Seals {expected} to {number - 1}"
+        yield Finding("seal_missing", f"{missing} of the chain: missing.", expected)
+    elif seal.prev_seal != (previous.seal if previous else NO_SEAL):
+        yield Finding("chain_broken", f"Seal {number} doesn't follow seal {number - 1}.", number)
+    if seal.seal != seal_hash(seal.prev_seal, seal.root, seal.n, number, seal.at):
+        yield Finding("seal_altered", f"Seal {number} isn't the hash of what it seals.", number)
+    key = keys.get(seal.key_id)
+    if key is None:
+        yield Finding("key_unknown", f"Seal {number} was signed with key {seal.key_id}: not trusted.", number)
+    elif not signed(key, seal.seal, seal.signature):
+        yield Finding("signature_wrong", f"The signature of seal {number} is wrong.", number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    event_id: int
+    idx: int
+    leaf: bytes
+    at: datetime
+    canon: str | None  # None: the event isn't there
+    agrees: bool  # its columns say what its text says
+
+
+_COLUMNS = (
+    *("id", "at", "canon", "data", "type", "outcome", "business_at", "actor_kind", "actor_oid"),
+    *("about_oid", "group_oid", "request_id", "grant_id", "ip", "session"),
+)
+
+
+def _leaves(after: int, until: int | None) -> dict[int, list[_Leaf]]:
+    """Leaves with their events, by batch; `until` None: all that follow."""
+    found: dict[int, list[_Leaf]] = {}
+    statement = (
+        "SELECT leaf.batch, leaf.event_id, leaf.idx, leaf.leaf, leaf.at, "  # noqa: S608 - constants
+        f"{', '.join(f'event.{name}' for name in _COLUMNS)} FROM audit_leaf leaf "
+        "LEFT JOIN audit_event event ON event.id = leaf.event_id AND event.at = leaf.at "
+        "WHERE leaf.batch > %s AND leaf.batch <= %s ORDER BY leaf.batch, leaf.idx"
+    )
+    for batch, event_id, idx, leaf, at, *values in _rows(statement, [after, until or 2**62]):
+        row = dict(zip(_COLUMNS, values, strict=True))
+        agrees = row["canon"] is None or _agrees(row)
+        found.setdefault(batch, []).append(_Leaf(event_id, idx, bytes(leaf), at, row["canon"], agrees))
+    return found
+
+
+def _agrees(row: Mapping[str, Any]) -> bool:
+    """Whether the columns say what the text says: Postgres derives them, but an owner could end that."""
+    try:
+        said = json.loads(row["canon"])
+        actor = said["actor"]
+        return bool(
+            json.loads(row["data"]) == said
+            and instant(row["business_at"]) == said["business_at"]
+            and [row["type"], row["outcome"]] == [said["type"], said["outcome"]]
+            and row["actor_kind"] == actor["kind"]
+            and [row["actor_oid"], row["ip"], row["session"]]
+            == [actor.get("oid", ""), actor.get("ip", ""), actor.get("session", "")]
+            and [row["about_oid"], row["group_oid"]] == [said.get("about", ""), said.get("group", "")]
+            and str(row["request_id"] or "") == said.get("request", "")
+            and str(row["grant_id"] or "") == said.get("grant", "")
+        )
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return False
+
+
+def _verify_batch(seal: _Seal, previous: _Seal | None, leaves: Sequence[_Leaf]) -> Iterator[Finding]:
+    batch = seal.batch
+    in_order = [leaf.idx for leaf in leaves] == list(range(seal.n))
+    if not in_order:
+        yield Finding(
+            "leaf_missing", f"Batch {batch} sealed {seal.n} events and has {len(leaves)} leaves.", batch
+        )
+    elif root_hash([leaf.leaf for leaf in leaves]) != seal.root:
+        yield Finding("leaf_altered", f"The leaves of batch {batch} aren't those that were sealed.", batch)
+    for leaf in leaves:
+        event_id = leaf.event_id
+        if leaf.canon is None:
+            yield Finding(
+                "event_missing",
+                f"Event {event_id} of batch {batch} is gone, or its id or time was altered.",
+                batch,
+                event_id,
+            )
+        elif leaf_hash(event_id, leaf.at, leaf.canon) != leaf.leaf:
+            yield Finding("event_altered", f"Event {event_id} of batch {batch} was altered.", batch, event_id)
+        elif not leaf.agrees:
+            sentence = f"The columns of event {event_id} (batch {batch}) don't say what its text says."
+            yield Finding("columns_differ", sentence, batch, event_id)
+        if previous is not None and leaf.at < previous.at - LATE_AFTER:
+            sentence = f"Event {event_id} claims a time at which the sealer didn't find it (batch {batch})."
+            yield Finding("event_backdated", sentence, batch, event_id)
+
+
+def _verify_unsealed(report: Report) -> Iterator[Finding]:
+    statement = (
+        "SELECT event.id, event.at < clock_timestamp() - %s::interval, leaf.event_id IS NOT NULL "
+        "FROM audit_event event LEFT JOIN audit_leaf leaf ON leaf.event_id = event.id "
+        "WHERE leaf.at IS DISTINCT FROM event.at ORDER BY event.id LIMIT %s"
+    )
+    for event_id, overdue, taken in _rows(statement, [UNSEALED_AFTER, _MOST]):
+        if taken:
+            yield Finding("event_doubled", f"A second event has the id {event_id}.", None, event_id)
+        elif overdue:
+            yield Finding("event_unsealed", f"Event {event_id} was never sealed.", None, event_id)
+        else:
+            report.unsealed += 1
+
+
+def _verify_versions() -> Iterator[Finding]:
+    statement = """
+        SELECT event.id, version.event_id, event.data -> 'subject'
+        FROM (SELECT id, data FROM audit_event WHERE data ? 'subject') event
+        FULL JOIN audit_version version ON version.event_id = event.id
+        WHERE version.event_id IS NULL OR event.id IS NULL
+           OR version.subject_kind IS DISTINCT FROM event.data #>> '{subject,kind}'
+           OR version.subject_id::text IS DISTINCT FROM event.data #>> '{subject,id}'
+           OR version.version::text IS DISTINCT FROM event.data #>> '{subject,version}'
+        ORDER BY coalesce(event.id, version.event_id) LIMIT %s
+    """
+    for event_id, version_event_id, subject in _rows(statement, [_MOST]):
+        if event_id is None:
+            sentence = f"A version names event {version_event_id}, which tells of no such change."
+            yield Finding("version_forged", sentence, None, version_event_id)
+        else:
+            sentence = f"Event {event_id} tells of a change ({subject}) that the versions don't know."
+            yield Finding("version_missing", sentence, None, event_id)
+
+
+def _verify_words() -> Iterator[Finding]:
+    """Words that are kept must be those that were committed to; erased ones are nobody's business."""
+    if not _rows("SELECT has_table_privilege('audit_pii', 'SELECT')")[0][0]:
+        return
+    statement = """
+        SELECT kept.event_id, kept.field FROM audit_pii kept
+        LEFT JOIN audit_event event ON event.id = kept.event_id
+        WHERE encode(sha256(kept.salt || convert_to(kept.words, 'UTF8')), 'hex')
+              IS DISTINCT FROM event.data #>> ARRAY['commitments', kept.field]
+        ORDER BY kept.event_id, kept.field LIMIT %s
+    """
+    for event_id, name in _rows(statement, [_MOST]):
+        sentence = f"The kept words {name!r} of event {event_id} aren't those that were written."
+        yield Finding("words_altered", sentence, None, event_id)
