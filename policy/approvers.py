@@ -27,19 +27,24 @@ def deciders(document: RuleDocument, stage: int, requester: Person) -> list[Pers
     """Who could decide now, by name, at most MOST_DECIDERS of them; one query."""
     if stage >= len(document.stages):
         return []
-    return list(_candidates(document.stages[stage].approvers, requester).order_by("display_name")[:MOST_DECIDERS])
+    return list(
+        _candidates(document.stages[stage].approvers, requester).order_by("display_name")[:MOST_DECIDERS]
+    )
 
 
 def somebody_can_decide(document: RuleDocument, requester: Person) -> bool:
     """Whether every stage can reach its quorum without the requester; one query a stage."""
     return all(
-        _candidates(stage.approvers, requester)[: stage.quorum].count() >= stage.quorum for stage in document.stages
+        _candidates(stage.approvers, requester)[: stage.quorum].count() >= stage.quorum
+        for stage in document.stages
     )
 
 
 def _candidates(approvers: Approvers, requester: Person) -> QuerySet[Person]:
     members = DirectoryMembership.objects.filter(group__object_id__in=approvers.groups).values("person")
-    found = Person.objects.filter(Q(object_id__in=approvers.people) | Q(pk__in=members), enabled=True, guest=False)
+    found = Person.objects.filter(
+        Q(object_id__in=approvers.people) | Q(pk__in=members), enabled=True, guest=False
+    )
     found = found.exclude(pk=requester.pk)
     if requester.employee_id:
         found = found.exclude(employee_id=requester.employee_id)
@@ -47,7 +52,9 @@ def _candidates(approvers: Approvers, requester: Person) -> QuerySet[Person]:
 
 
 def _may_ever_decide(person: Person, requester: Person) -> bool:
-    same = person.pk == requester.pk or (person.employee_id != "" and person.employee_id == requester.employee_id)
+    same = person.pk == requester.pk or (
+        person.employee_id != "" and person.employee_id == requester.employee_id
+    )
     return person.enabled and not person.guest and not same
 
 

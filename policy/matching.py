@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from policy.models import RuleVersion
+from policy.models import Rule, RuleVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +26,26 @@ def match(group_object_id: str, versions: Iterable[RuleVersion]) -> Match:
             naming.append(version)
         elif not groups:
             general.append(version)
-    for rank, words in ((naming, "names this PIM group"), (general, "applies to every PIM group without its own rule")):
+    for rank, words in (
+        (naming, "names this PIM group"),
+        (general, "applies to every PIM group without its own rule"),
+    ):
         if len(rank) == 1:
             return Match(rank[0], f"The rule “{rank[0].rule.name}” {words}.")
         if len(rank) > 1:
             names = " and ".join(sorted(f"“{version.rule.name}”" for version in rank))
-            return Match(None, f"The rules {names} both claim this PIM group. An operator has to retire one of them.")
-    return Match(None, "No rule says who decides on this PIM group. Ask an operator of the portal to add one.")
+            return Match(
+                None, f"The rules {names} both claim this PIM group. An operator has to retire one of them."
+            )
+    return Match(
+        None, "No rule says who decides on this PIM group. Ask an operator of the portal to add one."
+    )
 
 
 def current_versions() -> list[RuleVersion]:
     """The current versions of all rules in force; one query."""
     return list(
-        RuleVersion.objects.filter(rule__retired=False, rule__current_id__isnull=False)
-        .filter(pk__in=RuleVersion.objects.filter(rule__current__isnull=False).values("rule__current"))
+        RuleVersion.objects.filter(pk__in=Rule.objects.filter(retired=False).values("current"))
         .select_related("rule")
         .order_by("rule__name")
     )

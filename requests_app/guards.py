@@ -8,9 +8,9 @@ audit event.
 
 from __future__ import annotations
 
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations import RunPython
 from django.db.migrations.state import StateApps
-from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 from requests_app.lifecycle import MACHINES, Machine, Process
 
@@ -66,7 +66,7 @@ BEGIN
     RETURN NEW;
 END
 $guard$;
-"""
+"""  # noqa: S608 - made from the table above, no input
 
 
 def guard_trigger_sql(machine: Machine) -> str:
@@ -106,7 +106,7 @@ CREATE TRIGGER not_own BEFORE INSERT OR UPDATE OF approver_id, item_id ON reques
 """
 
 
-def install(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+def install(_apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Write all guards; safe to run again after the table has changed."""
     for machine in MACHINES:
         schema_editor.execute(guard_function_sql(machine), params=None)

@@ -89,7 +89,7 @@ def _edges(rows: Iterable[tuple[str | None, str, str, frozenset[Process]]]) -> t
     return tuple(Edge(source, target, event, by) for source, target, event, by in rows)
 
 
-I, D, G = ItemStatus, DecisionStatus, GrantStatus
+R, D, G = ItemStatus, DecisionStatus, GrantStatus
 
 ITEM = Machine(
     subject="item",
@@ -97,11 +97,11 @@ ITEM = Machine(
     statuses=ItemStatus,
     edges=_edges(
         [
-            (None, I.PENDING, "item.requested", WEB),
-            (I.PENDING, I.APPROVED, "item.approved", WORKER),
-            (I.PENDING, I.DENIED, "item.denied", WORKER),
-            (I.PENDING, I.WITHDRAWN, "item.withdrawn", WEB),
-            (I.PENDING, I.LAPSED, "item.lapsed", WORKER),
+            (None, R.PENDING, "item.requested", WEB),
+            (R.PENDING, R.APPROVED, "item.approved", WORKER),
+            (R.PENDING, R.DENIED, "item.denied", WORKER),
+            (R.PENDING, R.WITHDRAWN, "item.withdrawn", WEB),
+            (R.PENDING, R.LAPSED, "item.lapsed", WORKER),
         ]
     ),
 )

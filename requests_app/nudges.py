@@ -6,6 +6,8 @@ from uuid import UUID
 
 import structlog
 from celery import current_app
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 log = structlog.get_logger(__name__)
 
@@ -23,5 +25,5 @@ def grant(grant_id: UUID) -> None:
 def _ring(task: str, row_id: str) -> None:
     try:
         current_app.send_task(task, args=[row_id])
-    except Exception as error:  # the broker may be down in any way it likes: the row is the job
+    except (OperationalError, RedisError, OSError) as error:
         log.warning("nudge_lost", task=task, row=row_id, error=type(error).__name__)

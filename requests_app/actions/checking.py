@@ -30,13 +30,11 @@ def fresh_eligibility(person_oid: str, group_oid: str) -> EligibilityCheck:
     now = business_now()
     current = [e for e in clients().pim.group_eligibilities(group_oid).value if _in_force(e, now)]
     held = [e for e in current if e.principal_id == person_oid]
-    for eligibility in current:
-        if eligibility.principal_id != person_oid and _is_member(person_oid, eligibility.principal_id):
-            held.append(eligibility)
+    held += [e for e in current if e.principal_id != person_oid and _is_member(person_oid, e.principal_id)]
     if not held:
-        return EligibilityCheck(False, None)
+        return EligibilityCheck(held=False, ends_at=None)
     ends = [e.ends_at for e in held if e.ends_at is not None]
-    return EligibilityCheck(True, max(ends) if len(ends) == len(held) else None)
+    return EligibilityCheck(held=True, ends_at=max(ends) if len(ends) == len(held) else None)
 
 
 def _in_force(eligibility: PimEligibility, now: datetime) -> bool:

@@ -8,6 +8,7 @@ the next look answers; a lost answer likewise.
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 
@@ -67,7 +68,7 @@ def _found_ours(claim: Claim, view: EntraView) -> None:
         raise ValueError("called without an assignment of ours")
     crash_point("activating.before_settle")
     with settle(claim) as grant:
-        facts = {
+        facts: dict[str, Any] = {
             "pim_schedule_id": assignment.schedule_id,
             "assigned_at": grant.assigned_at or assignment.starts_at or business_now(),
             "problem": "",

@@ -21,6 +21,7 @@ from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.moving import move
 from requests_app.actions.steps.pacing import poll_delay
 from requests_app.actions.steps.seeing import AwsView, look_at_aws, look_at_entra
+from requests_app.estimates import last_possible_use
 from requests_app.lifecycle import OPEN, EndReason, GrantStatus
 from requests_app.models import Attempt, Grant
 
@@ -45,7 +46,7 @@ def deprovision(claim: Claim) -> None:
     view = look_at_aws(grant)
     job: ProvisioningJob | None = None
     if view.member or grant.arrived_at is None:
-        job = attempts.read(grant, Attempt.Kind.READ_JOB, lambda: clients().provisioning.job()).value
+        job = attempts.read(grant, Attempt.Kind.READ_JOB, clients().provisioning.job).value
     crash_point("deprovisioning.looked")
     crash_point("deprovisioning.before_settle")
     with settle(claim) as grant:
@@ -72,7 +73,9 @@ def _settle_deprovisioning(grant: Grant, view: AwsView, job: ProvisioningJob | N
 
 
 def _out_of_aws(grant: Grant, view: AwsView, now: datetime) -> None:
-    last_use = last_possible_use(now, grant.longest_session)
+    last_use = last_possible_use(
+        window_ends_at=grant.ends_at, longest_session=grant.longest_session, read_back_at=now
+    )
     move(
         grant,
         GrantStatus.DRAINING,
@@ -89,11 +92,6 @@ def _out_of_aws(grant: Grant, view: AwsView, now: datetime) -> None:
         problem_code="",
     )
     rest(grant)
-
-
-def last_possible_use(out_of_aws: datetime, longest_session: timedelta) -> datetime:
-    """The last moment of use after the read-back: an hour in which AWS may open sessions, plus the longest one."""
-    return out_of_aws + settings.AWS_SESSION_CACHE + longest_session
 
 
 def _cycle_proves_absence(grant: Grant, job: ProvisioningJob | None) -> bool:

@@ -152,8 +152,8 @@ def _ask(claim: Claim) -> None:
                 rest(grant, until=business_now() + timedelta(seconds=30))
         case errors.Throttled() as throttled:
             _postpone(claim, throttled.sentence, throttled.retry_after)
-        case errors.ClientError() as error:
-            _postpone(claim, error.sentence, back_off(grant.failures))
+        case errors.ClientError() as failure:
+            _postpone(claim, failure.sentence, back_off(grant.failures))
 
 
 def _postpone(claim: Claim, sentence: str, wait: timedelta) -> None:

@@ -75,11 +75,11 @@ def look_at_aws(grant: Grant) -> AwsView:
         )
     group_id = grant.group.store_group_id
     reading = attempts.read(grant, Attempt.Kind.READ_AWS, lambda: center.memberships(user_id, [group_id]))
-    return AwsView(True, bool(reading.value.get(group_id, False)), reading.receipt)
+    return AwsView(known=True, member=bool(reading.value.get(group_id)), receipt=reading.receipt)
 
 
 def _unknown(obstacle: str) -> AwsView:
-    return AwsView(False, False, Receipt(client_request_id=""), obstacle)
+    return AwsView(known=False, member=False, receipt=Receipt(client_request_id=""), obstacle=obstacle)
 
 
 def _find_store_user(grant: Grant) -> str:

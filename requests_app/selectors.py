@@ -1,0 +1,168 @@
+"""What pages read: bounded queries, rows ready to show. Who may see them is judged here, once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from base.errors import Missing
+from identity.models import DirectoryMembership, Person
+from policy.approvers import may_decide
+from policy.models import RuleVersion
+from requests_app.lifecycle import OPEN, DecisionStatus, GrantStatus, ItemStatus
+from requests_app.models import AccessRequest, Decision, Grant, RequestItem, RequestScope
+from requests_app.permissions import is_decider, may_see_request
+
+PAGE = 25
+# Accounts times permission sets shown on a request's page at once; the count says what is cut.
+MOST_SCOPE = 200
+
+VISIBLE_GRANTS = OPEN | {GrantStatus.DRAINING}
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The start page of one person."""
+
+    grants: Sequence[Grant]  # what they have, or what is on its way in or out
+    pending: Sequence[RequestItem]  # what they wait for
+    to_decide: Sequence[RequestItem]  # what waits for them, oldest first
+    recent: Sequence[RequestItem]  # the last few, to ask for again
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPage:
+    """One request with everything that happened to it."""
+
+    request: AccessRequest
+    item: RequestItem
+    grant: Grant | None
+    decisions: Sequence[Decision]
+    scope: Sequence[RequestScope]
+    scope_count: int
+    is_requester: bool
+    may_decide: bool
+
+
+def _items() -> QuerySet[RequestItem]:
+    return RequestItem.objects.select_related("request", "requester", "group", "rule_version__rule")
+
+
+def my_grants(person: Person) -> Sequence[Grant]:
+    """Access the person has now, or whose end is not proven yet; newest first."""
+    return list(
+        Grant.objects.filter(person=person, status__in=VISIBLE_GRANTS)
+        .select_related("group", "first_request")
+        .order_by("-created_at")[:PAGE]
+    )
+
+
+def home(person: Person) -> Home:
+    """Everything on the start page, in a handful of bounded queries."""
+    own = _items().filter(requester=person)
+    return Home(
+        grants=my_grants(person),
+        pending=list(own.filter(status=ItemStatus.PENDING).order_by("-created_at")[:PAGE]),
+        to_decide=inbox(person, limit=5),
+        recent=list(own.exclude(status=ItemStatus.PENDING).order_by("-created_at")[:5]),
+    )
+
+
+def my_requests(
+    person: Person, *, before: datetime | None = None, limit: int = PAGE
+) -> Sequence[RequestItem]:
+    """The person's own items, newest first, keyset-paged by creation."""
+    rows = _items().filter(requester=person).prefetch_related("interval__grant")
+    if before is not None:
+        rows = rows.filter(created_at__lt=before)
+    return list(rows.order_by("-created_at")[:limit])
+
+
+def inbox(
+    person: Person, *, after: tuple[datetime, UUID] | None = None, limit: int = PAGE
+) -> Sequence[RequestItem]:
+    """Pending items that this person may decide on now and hasn't yet, oldest first.
+
+    Rules are few and items carry their rule version: the versions that name the person (or a group
+    of theirs) are found first, then the items by those versions.
+    """
+    versions = _versions_naming(person)
+    if not versions:
+        return []
+    rows = (
+        _items()
+        .filter(status=ItemStatus.PENDING, rule_version__in=versions)
+        .exclude(requester=person)
+        .exclude(
+            decisions__in=Decision.objects.filter(approver=person).exclude(status=DecisionStatus.REFUSED)
+        )
+        .order_by("created_at", "pk")
+    )
+    if after is not None:
+        rows = rows.filter(Q(created_at__gt=after[0]) | Q(created_at=after[0], pk__gt=after[1]))
+    found: list[RequestItem] = []
+    for item in rows[: limit * 4]:
+        if may_decide(person, item.rule_version.parsed, item.stage, item.requester):
+            found.append(item)
+        if len(found) == limit:
+            break
+    return found
+
+
+def _versions_naming(person: Person) -> list[int]:
+    """Ids of the rule versions with pending items that name this person or one of their groups."""
+    groups = set(DirectoryMembership.objects.filter(person=person).values_list("group__object_id", flat=True))
+    pending = RequestItem.objects.filter(status=ItemStatus.PENDING).values("rule_version")
+    named = []
+    for version in RuleVersion.objects.filter(pk__in=pending):
+        for stage in version.parsed.stages:
+            if person.object_id in stage.approvers.people or groups & stage.approvers.groups:
+                named.append(version.pk)
+                break
+    return named
+
+
+def request_page(person: Person, request_id: UUID, *, overseer: bool = False) -> RequestPage:
+    """One request's page for somebody who may see it.
+
+    Raises:
+        Missing: absent, or not theirs to see; deliberately the same.
+    """
+    request = AccessRequest.objects.select_related("requester").filter(pk=request_id).first()
+    if request is None or not may_see_request(person, request, overseer=overseer):
+        raise Missing("request.missing", "There is no such request, or it is not yours to see.")
+    item = _items().filter(request=request).order_by("created_at", "pk").first()
+    if item is None:
+        raise Missing("request.missing", "There is no such request, or it is not yours to see.")
+    return _page(person, request, item)
+
+
+def decision_page(person: Person, item_id: UUID) -> RequestPage:
+    """What an approver sees of one item.
+
+    Raises:
+        Missing: absent, one's own, or not theirs to decide.
+    """
+    item = _items().filter(pk=item_id).first()
+    if item is None or not (is_decider(person, item) or item.decisions.filter(approver=person).exists()):
+        raise Missing("item.missing", "There is no such request, or it is not yours to decide.")
+    return _page(person, item.request, item)
+
+
+def _page(person: Person, request: AccessRequest, item: RequestItem) -> RequestPage:
+    scope = RequestScope.objects.filter(item=item).order_by("permission_set_name", "account_name")
+    rows = list(scope[: MOST_SCOPE + 1])
+    return RequestPage(
+        request=request,
+        item=item,
+        grant=Grant.objects.filter(intervals__item=item).select_related("group", "person").first(),
+        decisions=list(item.decisions.select_related("approver").order_by("submitted_at")),
+        scope=rows[:MOST_SCOPE],
+        scope_count=len(rows) if len(rows) <= MOST_SCOPE else scope.count(),
+        is_requester=request.requester_id == person.pk,
+        may_decide=is_decider(person, item),
+    )

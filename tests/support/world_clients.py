@@ -1,0 +1,376 @@
+"""The product's ports over a simulated world in the same process: no HTTP, no threads, a stepped clock.
+
+Faults are taken from the world's registry under the same operation names as the HTTP fronts use, so
+that a schedule of faults means the same here and there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from clients import errors
+from clients.types import (
+    AssignmentOrder,
+    DirectoryGroup,
+    DirectoryUser,
+    GroupAssignment,
+    GroupMembers,
+    IdentityCenterInstance,
+    OnDemandOutcome,
+    OnDemandResult,
+    PermissionSetDetails,
+    PimAssignment,
+    PimEligibility,
+    PimPolicy,
+    PimRequest,
+    PimRequestStatus,
+    ProvisioningCode,
+    ProvisioningJob,
+    Reading,
+    Receipt,
+    RemovalOrder,
+    StoreGroup,
+    StoreUser,
+)
+from simulator.world.durations import parse_duration
+from simulator.world.errors import WorldError
+from simulator.world.pim import Ask, Caller
+from simulator.world.state import Expiration, Group, Identity, ScheduleRequest, User
+from simulator.world.world import World
+
+WORKER = Caller(identity=Identity(application_id="worker", application_name="Access Portal"))
+PIM_REQUESTS = "assignmentScheduleRequests"
+
+
+@dataclass
+class Calls:
+    """How often each operation took effect; what a test counts."""
+
+    made: dict[str, int]
+
+    def count(self, operation: str) -> int:
+        return self.made.get(operation, 0)
+
+
+class _Port:
+    def __init__(self, world: World, calls: Calls) -> None:
+        self._world = world
+        self._calls = calls
+        self._numbers = 0
+
+    def _read[T](self, operation: str, answer: Callable[[], T]) -> Reading[T]:
+        return self._call(operation, answer, client_request_id="", writes=False)
+
+    def _write[T](self, operation: str, answer: Callable[[], T], client_request_id: str) -> Reading[T]:
+        return self._call(operation, answer, client_request_id=client_request_id, writes=True)
+
+    def _call[T](
+        self, operation: str, answer: Callable[[], T], *, client_request_id: str, writes: bool
+    ) -> Reading[T]:
+        self._world.advance()
+        self._numbers += 1
+        receipt = Receipt(
+            client_request_id=client_request_id, vendor_request_id=f"{operation}#{self._numbers}"
+        )
+        fault = self._world.faults.take(operation)
+        lost: type[errors.ClientError] = errors.OutcomeUnknown if writes else errors.Unreachable
+        if fault is not None:
+            match fault.kind:
+                case "lose_request":
+                    raise lost("Entra did not answer in time.", code="timeout", receipt=receipt)
+                case "throttle":
+                    wait = timedelta(seconds=fault.retry_after or 10)
+                    raise errors.Throttled(
+                        "Entra asks to wait.", retry_after=wait, code="429", receipt=receipt
+                    )
+                case "error":
+                    raise lost("Entra had an error of its own.", code=str(fault.status), receipt=receipt)
+                case _:
+                    pass
+        try:
+            value = answer()
+        except WorldError as error:
+            raise _translated(error, receipt) from error
+        self._calls.made[operation] = self._calls.made.get(operation, 0) + 1
+        if fault is not None and fault.kind in {"lose_answer", "error_after"}:
+            raise lost("Entra's answer was lost.", code="timeout", receipt=receipt)
+        return Reading(value, receipt)
+
+
+def _translated(error: WorldError, receipt: Receipt) -> errors.ClientError:
+    sentence = f"The cloud refused: {error.message}"
+    if error.status == 429:
+        wait = timedelta(seconds=error.retry_after or 10)
+        return errors.Throttled(sentence, retry_after=wait, code=error.code, receipt=receipt)
+    known: dict[str, type[errors.ClientError]] = {
+        "RoleAssignmentExists": errors.AlreadyAssigned,
+        "RoleAssignmentDoesNotExist": errors.NothingToRemove,
+        "ActiveDurationTooShort": errors.TooYoungToRemove,
+    }
+    if error.code in known:
+        return known[error.code](sentence, code=error.code, receipt=receipt)
+    if error.status == 404:
+        return errors.NotFound(sentence, code=error.code, receipt=receipt)
+    if error.status == 403:
+        return errors.NotPermitted(sentence, code=error.code, receipt=receipt)
+    return errors.Refused(sentence, code=error.code, receipt=receipt)
+
+
+class WorldDirectory(_Port):
+    def read_user(self, object_id: str) -> Reading[DirectoryUser | None]:
+        def answer() -> DirectoryUser | None:
+            user = self._world.directory.find_user(object_id)
+            return _user(user) if user else None
+
+        return self._read("graph.GET users", answer)
+
+    def read_groups(self, group_ids: Sequence[str]) -> Reading[tuple[DirectoryGroup, ...]]:
+        def answer() -> tuple[DirectoryGroup, ...]:
+            found = (self._world.directory.find_group(group_id) for group_id in group_ids)
+            return tuple(_group(group) for group in found if group)
+
+        return self._read("graph.GET groups", answer)
+
+    def read_members(self, group_id: str, *, transitive: bool = False) -> Reading[GroupMembers]:
+        directory = self._world.directory
+
+        def answer() -> GroupMembers:
+            directory.group(group_id)
+            found = directory.transitive_members(group_id) if transitive else directory.members(group_id)
+            return GroupMembers(
+                users=tuple(_user(m) for m in found if isinstance(m, User)),
+                group_ids=tuple(m.id for m in found if isinstance(m, Group)),
+            )
+
+        return self._read("graph.GET members", answer)
+
+    def application_groups(self) -> Reading[frozenset[str]]:
+        return self._read(
+            "graph.GET appRoleAssignedTo",
+            lambda: frozenset(
+                row.principal_id
+                for row in self._world.directory.app_role_assignments()
+                if row.principal_type == "Group"
+            ),
+        )
+
+
+def _user(user: User) -> DirectoryUser:
+    return DirectoryUser(
+        object_id=user.id,
+        display_name=user.display_name,
+        user_principal_name=user.user_principal_name,
+        given_name=user.given_name or "",
+        surname=user.surname or "",
+        mail=user.mail or "",
+        employee_id=user.employee_id or "",
+        department=user.department or "",
+        job_title=user.job_title or "",
+        enabled=user.account_enabled,
+        guest=user.user_type == "Guest",
+    )
+
+
+def _group(group: Group) -> DirectoryGroup:
+    return DirectoryGroup(
+        object_id=group.id,
+        display_name=group.display_name,
+        description=group.description or "",
+        security_enabled=group.security_enabled,
+        role_assignable=group.is_assignable_to_role,
+        synced_from_on_premises=bool(group.on_premises_sync_enabled),
+        dynamic="DynamicMembership" in group.group_types,
+    )
+
+
+class WorldPim(_Port):
+    def group_eligibilities(self, group_id: str) -> Reading[tuple[PimEligibility, ...]]:
+        return self._read(
+            "graph.GET eligibilityScheduleInstances", lambda: self._eligibilities(group_id=group_id)
+        )
+
+    def principal_eligibilities(self, principal_id: str) -> Reading[tuple[PimEligibility, ...]]:
+        return self._read(
+            "graph.GET eligibilityScheduleInstances", lambda: self._eligibilities(principal_id=principal_id)
+        )
+
+    def _eligibilities(
+        self, *, group_id: str | None = None, principal_id: str | None = None
+    ) -> tuple[PimEligibility, ...]:
+        rows = self._world.pim.eligibility_instances(group_id=group_id, principal_id=principal_id)
+        return tuple(
+            PimEligibility(
+                instance_id=row.id,
+                group_id=row.group_id,
+                principal_id=row.principal_id,
+                starts_at=row.start,
+                ends_at=row.end,
+                through_group=row.member_type.lower() == "group",
+            )
+            for row in rows
+            if row.access_id == "member"
+        )
+
+    def group_policy(self, group_id: str) -> Reading[PimPolicy]:
+        def answer() -> PimPolicy:
+            policy = self._world.policies.policy(group_id)
+            return PimPolicy(
+                group_id=group_id,
+                policy_id=self._world.policies.policy_id(group_id),
+                activation_maximum=parse_duration(policy.activation_maximum),
+                requires_justification="Justification" in policy.activation_rules,
+                requires_mfa="MultiFactorAuthentication" in policy.activation_rules,
+                requires_ticket="Ticketing" in policy.activation_rules,
+                requires_approval=policy.approval_required,
+                authentication_context=policy.authentication_context or "",
+                assignment_maximum=parse_duration(policy.assignment_maximum)
+                if policy.assignment_expiration_required
+                else None,
+            )
+
+        return self._read("graph.GET roleManagementPolicyAssignments", answer)
+
+    def assignments(self, group_id: str, *, principal_id: str = "") -> Reading[tuple[PimAssignment, ...]]:
+        def answer() -> tuple[PimAssignment, ...]:
+            rows = self._world.pim.assignment_instances(group_id=group_id, principal_id=principal_id or None)
+            return tuple(
+                PimAssignment(
+                    instance_id=row.id,
+                    schedule_id=row.schedule_id,
+                    group_id=row.group_id,
+                    principal_id=row.principal_id,
+                    starts_at=row.start,
+                    ends_at=row.end,
+                    activated=row.assignment_type.lower() == "activated",
+                )
+                for row in rows
+                if row.access_id == "member"
+            )
+
+        return self._read("graph.GET assignmentScheduleInstances", answer)
+
+    def requests(self, group_id: str, principal_id: str) -> Reading[tuple[PimRequest, ...]]:
+        return self._read(
+            f"graph.GET {PIM_REQUESTS}",
+            lambda: tuple(
+                _request(row)
+                for row in self._world.pim.assignment_requests(group_id=group_id, principal_id=principal_id)
+            ),
+        )
+
+    def assign(self, order: AssignmentOrder, *, client_request_id: str) -> Reading[PimRequest]:
+        ask = Ask(
+            "adminAssign",
+            order.group_id,
+            order.principal_id,
+            start=order.starts_at,
+            expiration=Expiration("afterDateTime", end=order.ends_at),
+            justification=order.justification,
+            ticket_number=order.tag,
+            ticket_system="access-portal",
+        )
+        return self._write(
+            f"graph.POST {PIM_REQUESTS}",
+            lambda: _request(self._world.pim.request_assignment(ask, WORKER)),
+            client_request_id,
+        )
+
+    def remove(self, order: RemovalOrder, *, client_request_id: str) -> Reading[PimRequest]:
+        ask = Ask(
+            "adminRemove",
+            order.group_id,
+            order.principal_id,
+            justification=order.justification,
+            ticket_number=order.tag,
+            ticket_system="access-portal",
+        )
+        return self._write(
+            f"graph.POST {PIM_REQUESTS}",
+            lambda: _request(self._world.pim.request_assignment(ask, WORKER)),
+            client_request_id,
+        )
+
+
+def _request(row: ScheduleRequest) -> PimRequest:
+    status = next((s for s in PimRequestStatus if s.value == row.status), PimRequestStatus.UNKNOWN)
+    if row.status.startswith("Pending"):
+        status = PimRequestStatus.PENDING
+    return PimRequest(
+        request_id=row.id,
+        group_id=row.group_id,
+        principal_id=row.principal_id,
+        action=row.action,
+        status=status,
+        vendor_status=row.status,
+        tag=row.ticket_number or "",
+        schedule_id=row.target_schedule_id or "",
+        created_at=row.created_at,
+        starts_at=row.start,
+        ends_at=row.expiration.end if row.expiration else None,
+    )
+
+
+class WorldProvisioning(_Port):
+    def job(self) -> Reading[ProvisioningJob]:
+        def answer() -> ProvisioningJob:
+            job = self._world.provisioning.job
+            last = job.last
+            return ProvisioningJob(
+                job_id=job.id,
+                rule_id=job.rule_group,
+                code=ProvisioningCode(job.code),
+                interval=self._world.provisioning.interval,
+                last_cycle_id=last.id if last else "",
+                last_cycle_began_at=last.began_at if last else None,
+                last_cycle_ended_at=last.ended_at if last else None,
+                last_cycle_succeeded=last is not None and last.state == "Succeeded",
+                quarantine_reason=job.quarantine.reason if job.quarantine else "",
+                next_attempt_at=job.quarantine.next_attempt_at if job.quarantine else None,
+            )
+
+        return self._read("graph.GET jobs", answer)
+
+    def provision_on_demand(
+        self, group_id: str, principal_ids: Sequence[str], *, client_request_id: str
+    ) -> Reading[OnDemandResult]:
+        subjects = [
+            {
+                "objectId": group_id,
+                "objectTypeName": "Group",
+                "links": {"members": [{"objectId": oid, "objectTypeName": "User"} for oid in principal_ids]},
+            }
+        ]
+
+        def answer() -> OnDemandResult:
+            outcome = str(self._world.provisioning.on_demand(subjects).key.get("result", ""))
+            known = {o.value: o for o in OnDemandOutcome}
+            return OnDemandResult(known.get(outcome, OnDemandOutcome.UNKNOWN), "")
+
+        return self._write("graph.POST provisionOnDemand", answer, client_request_id)
+
+
+class WorldIdentityCenter(_Port):
+    """The read-backs of the life cycle; the catalogue's reads are proven over HTTP."""
+
+    def instance(self) -> Reading[IdentityCenterInstance]:
+        raise NotImplementedError("read over HTTP in the contract tests")
+
+    def permission_set_arns(self) -> Reading[tuple[str, ...]]:
+        raise NotImplementedError("read over HTTP in the contract tests")
+
+    def permission_set(self, arn: str) -> Reading[PermissionSetDetails]:
+        raise NotImplementedError("read over HTTP in the contract tests")
+
+    def group_assignments(self, store_group_id: str) -> Reading[tuple[GroupAssignment, ...]]:
+        raise NotImplementedError("read over HTTP in the contract tests")
+
+    def groups(self) -> Reading[tuple[StoreGroup, ...]]:
+        raise NotImplementedError("read over HTTP in the contract tests")
+
+    def users(self) -> Reading[tuple[StoreUser, ...]]:
+        raise NotImplementedError("read over HTTP in the contract tests")
+
+    def find_user(self, user_name: str) -> Reading[StoreUser | None]:
+        raise NotImplementedError("filled in with the identity store")
