@@ -1,0 +1,113 @@
+"""Calls AWS through boto3: one client per service and process, paced, paged, and free of vendor errors.
+
+botocore's `standard` retries run inside one call. The shared limiter is asked before every attempt, retries
+included, so that a throttled worker doesn't eat the budget of the others.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
+from botocore.exceptions import ClientError as AwsError
+
+from clients.aws import failures
+from clients.aws.config import AwsConfig
+from clients.errors import Throttled, Unreachable
+from clients.limits import Limiter
+from clients.observing import watching
+from clients.types import Reading, Receipt
+
+_ATTEMPTS = 6
+
+
+def bucket_for(service: str, operation: str) -> str:
+    """What is counted together: all of sso-admin, each identity store operation, all of Organizations."""
+    return f"{service}:{operation}" if service == "identitystore" else service
+
+
+class AwsCaller:
+    """Safe between threads; builds its clients at first use, and again after a fork."""
+
+    def __init__(self, config: AwsConfig, limiter: Limiter, *, attempts: int = _ATTEMPTS) -> None:
+        self.config = config
+        self._limiter = limiter
+        self._botocore = Config(
+            region_name=config.region,
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            connect_timeout=5,
+            read_timeout=15,
+            user_agent_extra="access-portal",
+        )
+        self._clients: dict[str, Any] = {}
+        self._pid = 0
+        self._lock = threading.Lock()
+
+    def one(self, service: str, method: str, **arguments: Any) -> Reading[dict[str, Any]]:
+        """One call. `method` is boto3's name of it, e.g. describe_permission_set."""
+        operation = f"{service}.{method}"
+        client_request_id = str(uuid.uuid4())
+        with watching("aws", operation, client_request_id=client_request_id) as watched:
+            try:
+                answer = getattr(self._client(service), method)(**arguments)
+            except AwsError as error:
+                mapped = failures.from_aws(error, operation=operation, client_request_id=client_request_id)
+                if isinstance(mapped, Throttled):
+                    self._limiter.hold(bucket_for(service, _camel(method)), mapped.retry_after)
+                raise mapped from error
+            except BotoCoreError as error:
+                raise failures.from_botocore(
+                    error, operation=operation, client_request_id=client_request_id
+                ) from error
+            watched.receipt = Receipt(client_request_id, failures.request_id(answer))
+            return Reading(answer, watched.receipt)
+
+    def pages(
+        self, service: str, method: str, key: str, *, page_size: int | None = 100, **arguments: Any
+    ) -> Reading[tuple[Any, ...]]:
+        """Every row of a list call; an empty page may be followed by more. The receipt is the last call's."""
+        if page_size:
+            arguments["MaxResults"] = page_size
+        found: list[Any] = []
+        token = ""
+        while True:
+            answer = self.one(service, method, **arguments)
+            found.extend(answer.value.get(key) or [])
+            following = answer.value.get("NextToken") or ""
+            if not following:
+                return Reading(tuple(found), answer.receipt)
+            if following == token:
+                raise Unreachable(
+                    f"AWS keeps sending the same page of {service}.{method}. The call is tried again.",
+                    code="EndlessPages",
+                    receipt=answer.receipt,
+                )
+            arguments["NextToken"] = token = following
+
+    def _client(self, service: str) -> Any:
+        with self._lock:
+            if self._pid != os.getpid():
+                self._pid, self._clients = os.getpid(), {}
+            if service not in self._clients:
+                client = boto3.session.Session().client(
+                    service, region_name=self.config.region, config=self._botocore
+                )
+                client.meta.events.register(f"before-send.{service}", self._pace(service))
+                self._clients[service] = client
+            return self._clients[service]
+
+    def _pace(self, service: str) -> Callable[..., None]:
+        def before_send(*, event_name: str, **_: Any) -> None:
+            self._limiter.acquire(bucket_for(service, event_name.rpartition(".")[2]))
+
+        return before_send
+
+
+def _camel(method: str) -> str:
+    return "".join(part.capitalize() for part in method.split("_"))

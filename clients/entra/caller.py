@@ -1,0 +1,312 @@
+"""Calls Microsoft Graph through msgraph-sdk, from synchronous code, and lets nothing vendor-like out.
+
+Rules kept here, for every call: one event loop per process; a total time limit; our own client-request-id,
+and the service's request-id in the receipt; the token only for the configured origin, also when an answer's
+nextLink points elsewhere; no redirects; writes sent exactly once. The SDK's own retry is off altogether: it
+would repeat POST, and sleep on a Retry-After for up to three minutes. Reads are retried here, twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import uuid
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from azure.core.exceptions import AzureError, ClientAuthenticationError
+from kiota_abstractions.api_error import APIError
+from kiota_abstractions.base_request_configuration import RequestConfiguration
+from kiota_authentication_azure.azure_identity_authentication_provider import (
+    AzureIdentityAuthenticationProvider,
+)
+from kiota_http.kiota_client_factory import KiotaClientFactory
+from kiota_http.middleware.options import RedirectHandlerOption, RetryHandlerOption
+from msgraph import GraphRequestAdapter, GraphServiceClient
+
+from clients.entra import failures
+from clients.entra.config import EntraConfig
+from clients.entra.credential import build_credential
+from clients.entra.loop import LoopThread
+from clients.errors import ClientError, Throttled, Unreachable
+from clients.limits import Limiter
+from clients.observing import watching
+from clients.types import Reading, Receipt
+
+TOTAL_SECONDS = 20.0
+_READ_PAUSES = (0.3, 1.0)
+_MAX_PAGES = 1000
+
+# Raised before anything is handed to the network.
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+
+class ForeignOriginError(Exception):
+    """A call would have gone to another host than Graph's."""
+
+
+@dataclass(slots=True)
+class _Call:
+    client_request_id: str
+    request_id: str = ""
+    sent: bool = False
+
+    @property
+    def receipt(self) -> Receipt:
+        return Receipt(client_request_id=self.client_request_id, vendor_request_id=self.request_id)
+
+
+_current: ContextVar[_Call] = ContextVar("graph_call")
+
+
+class GraphCaller:
+    """One per process, safe between threads. Client and loop are made at first use, and again after fork."""
+
+    def __init__(
+        self,
+        config: EntraConfig,
+        limiter: Limiter,
+        *,
+        total_seconds: float = TOTAL_SECONDS,
+        read_pauses: tuple[float, ...] = _READ_PAUSES,
+        credential: Any = None,
+    ) -> None:
+        self._config = config
+        self._limiter = limiter
+        self._total_seconds = total_seconds
+        self._read_pauses = read_pauses
+        self._credential = credential
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._loop: LoopThread | None = None
+        self._client: Any = None
+        self._http: httpx.AsyncClient | None = None
+
+    # --- what adapters use
+
+    def read(
+        self, operation: str, work: Callable[[Any], Awaitable[Any]], *, port: str, bucket: str = "graph"
+    ) -> Reading[Any]:
+        """Run a GET, at most three times within the total time limit."""
+        return self._run(operation, work, port=port, bucket=bucket, write=False, client_request_id=_fresh())
+
+    def pages(
+        self,
+        operation: str,
+        builder: Callable[[Any], Any],
+        *,
+        port: str,
+        bucket: str = "graph",
+        **query: Any,
+    ) -> Reading[tuple[Any, ...]]:
+        """Every item of a collection, following nextLink to the end. `query`: filter, select and so on."""
+
+        async def work(client: Any) -> tuple[Any, ...]:
+            found: list[Any] = []
+            at = builder(client)
+            page = await at.get(configuration(at, **query))
+            for _ in range(_MAX_PAGES):
+                if page is None:
+                    raise ValueError("an empty answer instead of a page")
+                found.extend(page.value or [])
+                if not page.odata_next_link:
+                    return tuple(found)
+                page = await at.with_url(page.odata_next_link).get(configuration(at))
+            raise ValueError("a collection without end")
+
+        return self.read(operation, work, port=port, bucket=bucket)
+
+    def item(self, operation: str, builder: Callable[[Any], Any], *, port: str, **query: Any) -> Reading[Any]:
+        """One object."""
+
+        async def work(client: Any) -> Any:
+            at = builder(client)
+            answer = await at.get(configuration(at, **query))
+            if answer is None:
+                raise ValueError("an empty answer instead of an object")
+            return answer
+
+        return self.read(operation, work, port=port)
+
+    def post(
+        self,
+        operation: str,
+        builder: Callable[[Any], Any],
+        body: Any,
+        *,
+        port: str,
+        client_request_id: str,
+        bucket: str = "graph",
+    ) -> Reading[Any]:
+        """Send a write once. Anything but a clear answer after sending is OutcomeUnknown."""
+
+        async def work(client: Any) -> Any:
+            answer = await builder(client).post(body)
+            if answer is None:
+                raise ValueError("an empty answer instead of an object")
+            return answer
+
+        return self._run(
+            operation, work, port=port, bucket=bucket, write=True, client_request_id=client_request_id
+        )
+
+    def close(self) -> None:
+        """Close connections and stop the loop's thread."""
+        if self._loop is not None and self._pid == os.getpid():
+            if self._http is not None:
+                self._loop.run(self._http.aclose(), seconds=5)
+            self._loop.close()
+        self._loop = self._client = self._http = None
+
+    # --- how
+
+    def _run(
+        self,
+        operation: str,
+        work: Callable[[Any], Awaitable[Any]],
+        *,
+        port: str,
+        bucket: str,
+        write: bool,
+        client_request_id: str,
+    ) -> Reading[Any]:
+        with watching(port, operation, client_request_id=client_request_id) as watched:
+            self._limiter.acquire(bucket)
+            call = _Call(client_request_id)
+            loop = self._ready()
+            try:
+                value = loop.run(self._attempts(call, work, write=write), seconds=self._total_seconds + 5)
+            except TimeoutError:
+                raise self._late(call, write=write) from None
+            except Throttled as error:
+                self._limiter.hold(bucket, error.retry_after)
+                raise
+            watched.receipt = call.receipt
+            return Reading(value, call.receipt)
+
+    def _ready(self) -> LoopThread:
+        with self._lock:
+            if self._loop is None or self._pid != os.getpid():
+                self._pid = os.getpid()
+                self._http = self._build_http()
+                self._client = self._build_client(self._http)
+                self._loop = LoopThread("graph-loop")
+            return self._loop
+
+    def _build_http(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            timeout=httpx.Timeout(self._total_seconds, connect=5.0, pool=5.0),
+            http2=True,
+            event_hooks={"request": [self._before], "response": [_after]},
+        )
+
+    def _build_client(self, http: httpx.AsyncClient) -> Any:
+        credential = self._credential or build_credential(self._config)
+        hostname = self._config.graph_origin[1]
+        hostname = hostname.rpartition(":")[0] if ":" in hostname else hostname
+        provider = AzureIdentityAuthenticationProvider(
+            credential, scopes=[self._config.graph_scope], allowed_hosts=[hostname]
+        )
+        off = [RetryHandlerOption(should_retry=False), RedirectHandlerOption(should_redirect=False)]
+        # Kiota's factory, not msgraph_core's: the latter's transport doesn't close its connections.
+        wired = KiotaClientFactory.create_with_default_middleware(
+            client=http, options={option.get_key(): option for option in off}
+        )
+        adapter = GraphRequestAdapter(provider, client=wired)
+        adapter.base_url = self._config.graph_base_url
+        return GraphServiceClient(request_adapter=adapter)
+
+    async def _before(self, request: httpx.Request) -> None:
+        origin = (request.url.scheme, request.url.netloc.decode("ascii").lower())
+        if origin != self._config.graph_origin:
+            raise ForeignOriginError(request.url.host)
+        call = _current.get()
+        request.headers["client-request-id"] = call.client_request_id
+        call.sent = True
+
+    async def _attempts(self, call: _Call, work: Callable[[Any], Awaitable[Any]], *, write: bool) -> Any:
+        _current.set(call)
+        pauses = () if write else self._read_pauses
+        try:
+            async with asyncio.timeout(self._total_seconds):
+                for pause in pauses:
+                    try:
+                        return await self._once(call, work, write=write)
+                    except Throttled:
+                        raise
+                    except Unreachable:
+                        await asyncio.sleep(pause)
+                return await self._once(call, work, write=write)
+        except TimeoutError:
+            raise self._late(call, write=write) from None
+
+    async def _once(self, call: _Call, work: Callable[[Any], Awaitable[Any]], *, write: bool) -> Any:
+        try:
+            return await work(self._client)
+        except APIError as error:
+            raise self._from_api(error, call, write=write) from error
+        except ClientAuthenticationError as error:
+            raise failures.no_token(_first_words(error), refused=True, receipt=call.receipt) from error
+        except AzureError as error:
+            raise failures.no_token(type(error).__name__, refused=False, receipt=call.receipt) from error
+        except ForeignOriginError as error:
+            raise failures.not_sent("ForeignOrigin", receipt=call.receipt) from error
+        except _NOT_SENT as error:
+            raise failures.not_sent(type(error).__name__, receipt=call.receipt) from error
+        except httpx.HTTPError as error:
+            raise failures.interrupted(type(error).__name__, write=write, receipt=call.receipt) from error
+        except Exception as error:
+            # An answer that isn't what it should be, e.g. a gateway's page: kiota raises anything, Exception too.
+            if not call.sent:
+                raise
+            raise failures.interrupted("UnreadableAnswer", write=write, receipt=call.receipt) from error
+
+    def _from_api(self, error: APIError, call: _Call, *, write: bool) -> ClientError:
+        detail = getattr(error, "error", None)
+        headers = {
+            str(name).lower(): str(value) for name, value in dict(error.response_headers or {}).items()
+        }
+        answer = failures.Answer(
+            status=error.response_status_code or 0,
+            code=getattr(detail, "code", None) or "",
+            message=getattr(detail, "message", None) or "",
+            headers=headers,
+        )
+        if answer.status < 400:  # a redirect, which Graph doesn't send to anybody who may call it
+            return failures.interrupted(str(answer.status), write=write, receipt=call.receipt)
+        return failures.from_answer(answer, write=write, receipt=call.receipt)
+
+    def _late(self, call: _Call, *, write: bool) -> ClientError:
+        if not call.sent:
+            return failures.not_sent("Timeout", receipt=call.receipt)
+        return failures.interrupted("Timeout", write=write, receipt=call.receipt)
+
+
+async def _after(response: httpx.Response) -> None:
+    call = _current.get()
+    call.request_id = response.headers.get("request-id", "") or call.request_id
+
+
+def configuration(builder: Any, **query: Any) -> Any:
+    """The SDK's request configuration with the query parameters class that belongs to this builder."""
+    kind = type(builder)
+    parameters = getattr(kind, f"{kind.__name__}GetQueryParameters")(**query) if query else None
+    return RequestConfiguration(query_parameters=parameters)
+
+
+def _first_words(error: Exception) -> str:
+    """The AADSTS code of a refused token request, or the error's name; never the whole message."""
+    text = str(error)
+    at = text.find("AADSTS")
+    return text[at:].split(":", 1)[0].split()[0] if at >= 0 else type(error).__name__
+
+
+def _fresh() -> str:
+    return str(uuid.uuid4())
+
+
+__all__ = ["TOTAL_SECONDS", "ForeignOriginError", "GraphCaller", "configuration"]

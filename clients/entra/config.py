@@ -1,0 +1,89 @@
+"""What the Entra adapter must know, read once from the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from clients.environment import required, setting
+from clients.errors import NotPermitted
+
+_WHY = "without it the worker can't sign in to Microsoft Entra"
+_CREDENTIALS = (
+    "ENTRA_WORKER_CERTIFICATE_PATH",
+    "ENTRA_WORKER_FEDERATED_TOKEN_FILE",
+    "ENTRA_WORKER_CLIENT_SECRET",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EntraConfig:
+    """The worker's app registration and where Graph is. Exactly one of the three credentials is set."""
+
+    tenant_id: str
+    client_id: str
+    aws_service_principal_id: str
+    certificate_path: str = ""
+    federated_token_file: str = ""
+    client_secret: str = field(default="", repr=False)
+    authority: str = "https://login.microsoftonline.com"
+    ca_bundle: str = ""
+    graph_base_url: str = "https://graph.microsoft.com/v1.0"
+    graph_scope: str = "https://graph.microsoft.com/.default"
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> EntraConfig:
+        """Read the ENTRA_* and GRAPH_* variables.
+
+        Raises:
+            NotPermitted: when one is missing or impossible; the sentence names it.
+        """
+        credentials = {name: setting(environ, name) for name in _CREDENTIALS}
+        given = [name for name, value in credentials.items() if value]
+        if len(given) != 1:
+            raise NotPermitted(
+                f"Set exactly one of {', '.join(_CREDENTIALS)} (found {len(given)}): "
+                "a certificate or a federated token is better than a secret.",
+                code=_CREDENTIALS[0],
+            )
+        base_url = setting(environ, "GRAPH_BASE_URL", "https://graph.microsoft.com/v1.0").rstrip("/")
+        parts = urlsplit(base_url)
+        local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+        if not parts.hostname or not (parts.scheme == "https" or local):
+            raise NotPermitted(
+                f"GRAPH_BASE_URL is {base_url!r}: it must be an https address (http only on this machine), "
+                "because the token is sent there.",
+                code="GRAPH_BASE_URL",
+            )
+        # On loopback stands a simulated Graph, whose tokens are for the real Graph's audience.
+        scope_host = "graph.microsoft.com" if local else parts.hostname
+        return cls(
+            tenant_id=required(environ, "ENTRA_TENANT_ID", why=_WHY),
+            client_id=required(environ, "ENTRA_WORKER_CLIENT_ID", why=_WHY),
+            aws_service_principal_id=required(
+                environ,
+                "ENTRA_AWS_SERVICE_PRINCIPAL_ID",
+                why="it names the enterprise application that carries people to IAM Identity Center",
+            ),
+            certificate_path=credentials["ENTRA_WORKER_CERTIFICATE_PATH"],
+            federated_token_file=credentials["ENTRA_WORKER_FEDERATED_TOKEN_FILE"],
+            client_secret=credentials["ENTRA_WORKER_CLIENT_SECRET"],
+            authority=setting(environ, "ENTRA_AUTHORITY", "https://login.microsoftonline.com").rstrip("/"),
+            ca_bundle=setting(environ, "ENTRA_CA_BUNDLE"),
+            graph_base_url=base_url,
+            graph_scope=f"https://{scope_host}/.default",
+        )
+
+    @property
+    def graph_origin(self) -> tuple[str, str]:
+        """Scheme and host with port, the only place that may receive the token."""
+        parts = urlsplit(self.graph_base_url)
+        return parts.scheme, parts.netloc.lower()
+
+    @property
+    def public_cloud(self) -> bool:
+        """Whether Microsoft's own instance discovery makes sense for this authority."""
+        return (urlsplit(self.authority).hostname or "").endswith(
+            (".microsoftonline.com", ".microsoftonline.us", ".chinacloudapi.cn", ".microsoftonline.cn")
+        )
