@@ -8,6 +8,7 @@ from collections.abc import Callable
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django_structlog.middlewares import RequestMiddleware
 
 from base.errors import DomainError
 
@@ -44,6 +45,14 @@ class HealthMiddleware:
 
 def _answer(status: int, word: str) -> JsonResponse:
     return JsonResponse({"status": word}, status=status, headers={"Cache-Control": "no-store"})
+
+
+class RequestLogMiddleware(RequestMiddleware):
+    """One line a request, without the query: it may hold a code of the sign-in or what somebody searched."""
+
+    @staticmethod
+    def format_request(request: HttpRequest) -> str:
+        return f"{request.method} {request.path}"
 
 
 class DomainErrorMiddleware:

@@ -18,5 +18,5 @@ class Migration(migrations.Migration):
     operations: ClassVar = [
         GrantRights("django_session", web="SELECT, INSERT, UPDATE, DELETE", worker="SELECT, DELETE"),
         # Rows here only say that somebody has signed in before; what a person is stands in identity.
-        GrantRights("socialaccount_socialaccount", web="SELECT, INSERT, UPDATE (last_login, extra_data)"),
+        GrantRights("socialaccount_socialaccount", web="SELECT, INSERT, UPDATE"),
     ]

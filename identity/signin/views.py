@@ -60,7 +60,7 @@ def _limited(action: str) -> Callable[[Callable[..., HttpResponse]], Callable[..
 
 def own_path(text: str) -> str:
     """A path of this portal to go to after sign-in: `text` when it is one, else the overview."""
-    safe = text.startswith("/") and url_has_allowed_host_and_scheme(text, allowed_hosts=None)
+    safe = text.startswith("/") and text.isprintable() and url_has_allowed_host_and_scheme(text, allowed_hosts=None)
     return text if safe and not text.startswith(("/signin", "/signout", "/signed-out")) else "/"
 
 
