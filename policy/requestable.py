@@ -1,0 +1,251 @@
+"""May this person ask for this PIM group now, and for how long at most? Every reason why not, each as a sentence.
+
+`judge` is pure and works on snapshots; `requestability` gathers them. A worker checks the same
+things against the clouds before a decision counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from catalog.models import Eligibility, PimGroup, ProvisioningState
+from clients.types import ProvisioningCode
+from identity.models import Person
+from policy.approvers import somebody_can_decide
+from policy.matching import Match, current_versions, match
+from policy.models import RuleVersion
+
+# A PIM policy read longer ago than this says nothing about now.
+POLICY_STALE_AFTER = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One reason why a group can't be asked for, and what to do."""
+
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Requestability:
+    """The judgement. `longest` is None when refused; `ends_by` is the eligibility's own end, if it has one."""
+
+    refusals: tuple[Refusal, ...]
+    version: RuleVersion | None
+    rule_words: str
+    longest: timedelta | None
+    ends_by: datetime | None
+
+    @property
+    def allowed(self) -> bool:
+        return not self.refusals
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What `judge` needs to know besides the rows."""
+
+    match: Match
+    somebody_can_decide: bool
+    provisioning: str  # ProvisioningCode's value, "" when never read
+    now: datetime
+
+
+def requestability(
+    person: Person,
+    group: PimGroup,
+    eligibilities: Sequence[Eligibility],
+    *,
+    now: datetime,
+    versions: Sequence[RuleVersion] | None = None,
+) -> Requestability:
+    """Judge from the database; at most four queries and one per approval stage."""
+    found = match(group.object_id, current_versions() if versions is None else versions)
+    state = ProvisioningState.objects.order_by("-observed_at").first()
+    return judge(
+        person,
+        group,
+        eligibilities,
+        Circumstances(
+            match=found,
+            somebody_can_decide=found.version is None or somebody_can_decide(found.version.parsed, person),
+            provisioning=state.code if state else "",
+            now=now,
+        ),
+    )
+
+
+def judge(
+    person: Person, group: PimGroup, eligibilities: Sequence[Eligibility], around: Circumstances
+) -> Requestability:
+    """All reasons at once, so that somebody who mends one doesn't meet the next only afterwards."""
+    current = [e for e in eligibilities if _in_force(e, around.now)]
+    ends = [e.ends_at for e in current if e.ends_at is not None]
+    ends_by = max(ends) if current and len(ends) == len(current) else None
+    refusals = [
+        *_person_refusals(person, current),
+        *_group_refusals(group, around),
+        *_policy_refusals(group, around.now),
+        *_rule_refusals(around),
+    ]
+    longest = None if refusals else _longest(group, around, ends_by)
+    if longest is not None and longest < settings.PIM_MINIMUM:
+        refusals.append(
+            Refusal(
+                "eligibility.ends",
+                "Your eligibility ends within five minutes, and PIM assigns no less than that.",
+            )
+        )
+        longest = None
+    return Requestability(tuple(refusals), around.match.version, around.match.words, longest, ends_by)
+
+
+def _in_force(eligibility: Eligibility, now: datetime) -> bool:
+    begun = eligibility.starts_at is None or eligibility.starts_at <= now
+    return begun and (eligibility.ends_at is None or eligibility.ends_at > now)
+
+
+def _longest(group: PimGroup, around: Circumstances, ends_by: datetime | None) -> timedelta:
+    bounds = [group.activation_maximum, group.assignment_maximum]
+    if around.match.version is not None:
+        bounds.append(around.match.version.parsed.longest_duration)
+    if ends_by is not None:
+        bounds.append(ends_by - around.now)
+    return min(bound for bound in bounds if bound is not None)
+
+
+def _person_refusals(person: Person, current: Sequence[Eligibility]) -> list[Refusal]:
+    refusals = []
+    if not person.enabled:
+        refusals.append(
+            Refusal("person.disabled", "Your account is disabled in Entra. Ask your service desk.")
+        )
+    if not current:
+        refusals.append(
+            Refusal(
+                "eligibility.none",
+                "You have no eligibility for this PIM group now. Ask the group's owner for one.",
+            )
+        )
+    missing = [
+        words
+        for value, words in (
+            (person.given_name, "a first name"),
+            (person.surname, "a last name"),
+            (person.display_name, "a display name"),
+        )
+        if not value
+    ]
+    if missing:
+        refusals.append(
+            Refusal(
+                "person.names",
+                f"Your account in Entra lacks {' and '.join(missing)}, without which AWS refuses to create you. "
+                "Ask your service desk to add it.",
+            )
+        )
+    return refusals
+
+
+def _group_refusals(group: PimGroup, around: Circumstances) -> list[Refusal]:
+    checks = (
+        (
+            not group.present,
+            "group.gone",
+            "This PIM group no longer exists in Entra.",
+        ),
+        (
+            not group.managed,
+            "group.not_managed",
+            "This PIM group is not among those that the portal may change. Ask an operator to add it to the list.",
+        ),
+        (
+            group.role_assignable,
+            "group.role_assignable",
+            "This group can hold Entra directory roles; the portal never changes such a group. Activate it in Entra.",
+        ),
+        (
+            group.dynamic or group.synced_from_on_premises or not group.security_enabled,
+            "group.kind",
+            "PIM can't manage this group: it is not a security group with assigned members.",
+        ),
+        (
+            not group.assigned_to_application,
+            "group.not_assigned",
+            (
+                "This PIM group is not assigned to the AWS enterprise application, so membership would never reach AWS. "
+                "Ask an operator to assign it."
+            ),
+        ),
+        (
+            not group.store_group_id,
+            "group.not_in_aws",
+            "This PIM group is not in IAM Identity Center yet. Ask an operator to provision it once.",
+        ),
+        (
+            bool(group.store_group_id) and group.account_count == 0,
+            "group.opens_nothing",
+            "This PIM group opens no permission set on any AWS account at present.",
+        ),
+        (
+            around.provisioning in {ProvisioningCode.QUARANTINE, ProvisioningCode.PAUSED},
+            "provisioning.stopped",
+            (
+                "Provisioning from Entra to AWS is stopped, so access would not arrive. Operators see it on their page; "
+                "try again later."
+            ),
+        ),
+    )
+    return [Refusal(code, sentence) for failed, code, sentence in checks if failed]
+
+
+def _policy_refusals(group: PimGroup, now: datetime) -> list[Refusal]:
+    if group.policy_read_at is None or group.activation_maximum is None:
+        return [
+            Refusal(
+                "policy.unread",
+                "The PIM settings of this group have not been read yet. Try again in a minute.",
+            )
+        ]
+    if now - group.policy_read_at > POLICY_STALE_AFTER:
+        return [
+            Refusal(
+                "policy.stale",
+                "The PIM settings of this group could not be read for a day, so nobody knows whether they still allow "
+                "this. Ask an operator.",
+            )
+        ]
+    demands = (
+        (bool(group.authentication_context), "pim.authentication_context", "an authentication context"),
+        (group.requires_mfa, "pim.mfa", "multifactor authentication at activation"),
+        (group.requires_ticket, "pim.ticket", "ticket information"),
+        (group.requires_approval, "pim.approval", "an approval inside PIM"),
+    )
+    return [
+        Refusal(
+            code,
+            f"PIM demands {words} for this group. The portal doesn't enforce that yet, so it doesn't step around it: "
+            "activate this group in Entra.",
+        )
+        for demanded, code, words in demands
+        if demanded
+    ]
+
+
+def _rule_refusals(around: Circumstances) -> list[Refusal]:
+    if around.match.version is None:
+        return [Refusal("rule.none", around.match.words)]
+    if not around.somebody_can_decide:
+        return [
+            Refusal(
+                "rule.nobody",
+                "Nobody could decide on your request: the approvers are gone, disabled, or only yourself. "
+                "Ask an operator to mend the rule.",
+            )
+        ]
+    return []

@@ -1,0 +1,200 @@
+"""Asking for access."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django_subatomic.db import transaction
+
+from audit.ledger.recorder import Actor, Subject, record
+from base.clock import business_now, real_now
+from base.errors import Conflict, Invalid, Missing
+from catalog.models import AccountAssignment, Eligibility, PimGroup
+from identity.models import Person
+from policy.models import RuleVersion
+from policy.requestable import Requestability, requestability
+from requests_app.actions.moving import create
+from requests_app.lifecycle import OPEN, ItemStatus
+from requests_app.models import AccessRequest, Grant, RequestItem, RequestScope
+from requests_app.texts import clean_reference, clean_words
+
+LONGEST_JUSTIFICATION = 2000
+# More open requests than this by one person is an accident or an attack.
+MOST_PENDING = 20
+
+
+def submit_request(
+    *,
+    requester_id: int,
+    group_object_id: str,
+    duration: timedelta,
+    justification: str,
+    reference: str,
+    actor: Actor,
+) -> UUID:
+    """Make a request for one PIM group; gives its id. Judged on snapshots here, by a worker later.
+
+    Raises:
+        Missing: no such group, or no eligibility for it; deliberately the same.
+        Invalid: a refusal that belongs to a field, or a group that can't be asked for now.
+        Conflict: the same is pending or open already, or too much is pending.
+    """
+    now = business_now()
+    requester = Person.objects.get(pk=requester_id)
+    group = PimGroup.objects.filter(object_id=group_object_id).first()
+    eligibilities = list(Eligibility.objects.filter(person=requester, group=group)) if group else []
+    if group is None or not eligibilities:
+        raise Missing("group.missing", "There is no such PIM group, or you are not eligible for it.")
+    judged = requestability(requester, group, eligibilities, now=now)
+    version = _check_judgement(judged)
+    _check_duration(duration, judged)
+    words = _check_justification(justification, version)
+    reference = _check_reference(reference, version)
+    with transaction():
+        _check_room(requester, group)
+        request = _make_request(requester, words, reference, actor)
+        _make_item(request, requester, group, version, duration, actor)
+    return request.pk
+
+
+def _check_judgement(judged: Requestability) -> RuleVersion:
+    if judged.refusals or judged.version is None:
+        sentences = " ".join(refusal.sentence for refusal in judged.refusals)
+        raise Invalid(judged.refusals[0].code if judged.refusals else "rule.none", sentences)
+    return judged.version
+
+
+def _check_duration(duration: timedelta, judged: Requestability) -> None:
+    if duration < settings.PIM_MINIMUM:
+        raise Invalid(
+            "duration.short", "PIM assigns at least five minutes. Choose a longer time.", field="duration"
+        )
+    if judged.longest is not None and duration > judged.longest:
+        raise Invalid(
+            "duration.long",
+            f"At most {in_words(judged.longest)} can be asked for here. Choose a shorter time.",
+            field="duration",
+        )
+
+
+def in_words(span: timedelta) -> str:
+    """A span for people, to the minute: "1 hour 30 minutes"."""
+    minutes = int(span.total_seconds() // 60)
+    parts = []
+    for amount, word in ((minutes // 60, "hour"), (minutes % 60, "minute")):
+        if amount:
+            parts.append(f"{amount} {word}{'' if amount == 1 else 's'}")
+    return " ".join(parts) or "less than a minute"
+
+
+def _check_justification(justification: str, version: RuleVersion) -> str:
+    words = clean_words(justification, longest=LONGEST_JUSTIFICATION, field="justification")
+    shortest = max(version.parsed.shortest_justification, 1)
+    if len(words) < shortest:
+        raise Invalid(
+            "justification.short",
+            f"Say what you need the access for, in at least {shortest} characters: approvers and auditors read it.",
+            field="justification",
+        )
+    return words
+
+
+def _check_reference(reference: str, version: RuleVersion) -> str:
+    cleaned = clean_reference(reference)
+    if version.parsed.reference_required and not cleaned:
+        raise Invalid(
+            "reference.missing",
+            "The rule for this group asks for a reference, such as INC0012345.",
+            field="reference",
+        )
+    return cleaned
+
+
+def _check_room(requester: Person, group: PimGroup) -> None:
+    if Grant.objects.filter(person=requester, group=group, status__in=OPEN).exists():
+        raise Conflict(
+            "grant.open",
+            "You have access through this PIM group, or its removal is not proven yet. Ask again once it is out of AWS.",
+        )
+    if RequestItem.objects.filter(requester=requester, status=ItemStatus.PENDING).count() >= MOST_PENDING:
+        raise Conflict(
+            "item.too_many",
+            f"You have {MOST_PENDING} requests that wait for a decision. Withdraw one before you ask for more.",
+        )
+
+
+def _make_request(requester: Person, words: str, reference: str, actor: Actor) -> AccessRequest:
+    request = AccessRequest.objects.create(
+        requester=requester,
+        justification=words,
+        reference=reference,
+        created_at=business_now(),
+        created_real_at=real_now(),
+    )
+    record(
+        "request.submitted",
+        actor=actor,
+        subject=Subject("request", request.pk, request.version),
+        fields={"reference": reference, "items": 1},
+        words={"justification": words},
+        about_oid=requester.object_id,
+        about_name=requester.display_name,
+        request_id=request.pk,
+    )
+    return request
+
+
+def _make_item(
+    request: AccessRequest,
+    requester: Person,
+    group: PimGroup,
+    version: RuleVersion,
+    duration: timedelta,
+    actor: Actor,
+) -> RequestItem:
+    scope = list(
+        AccountAssignment.objects.filter(group=group)
+        .select_related("account", "permission_set")
+        .order_by("pk")
+    )
+    item = RequestItem(
+        request=request,
+        requester=requester,
+        group=group,
+        duration=duration,
+        status=ItemStatus.PENDING,
+        rule_version=version,
+        scope_hash=group.scope_hash,
+        longest_session=max(row.permission_set.session_duration for row in scope),
+        created_at=request.created_at,
+        lapses_at=request.created_at + version.parsed.lapses_after,
+    )
+    create(
+        item,
+        actor=actor,
+        fields={
+            "item_id": item.pk,
+            "group_name": group.display_name,
+            "duration": duration,
+            "rule_version": str(version),
+            "rule_hash": version.document_hash,
+            "scope_hash": group.scope_hash,
+            "accounts": len({row.account_id for row in scope}),
+            "permission_sets": len({row.permission_set_id for row in scope}),
+            "lapses_at": item.lapses_at,
+        },
+    )
+    RequestScope.objects.bulk_create(
+        RequestScope(
+            item=item,
+            account_id=row.account.account_id,
+            account_name=row.account.name,
+            permission_set_arn=row.permission_set.arn,
+            permission_set_name=row.permission_set.name,
+            session_duration=row.permission_set.session_duration,
+        )
+        for row in scope
+    )
+    return item
