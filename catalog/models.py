@@ -107,6 +107,9 @@ class PimGroup(models.Model):
     account_count = models.IntegerField(default=0)
     permission_set_count = models.IntegerField(default=0)
     longest_session = models.DurationField(null=True)
+    preview = models.JSONField(
+        default=dict
+    )  # {"permission_sets": [...], "accounts": [...]}: the first few names
     scope_hash = models.CharField(max_length=64, blank=True)  # of (account, permission set, content) triples
     search = SearchVectorField(null=True)  # group, permission sets, accounts, tags
     synced_at = models.DateTimeField(null=True)  # business time

@@ -174,6 +174,7 @@ class Migration(migrations.Migration):
                 ("account_count", models.IntegerField(default=0)),
                 ("permission_set_count", models.IntegerField(default=0)),
                 ("longest_session", models.DurationField(null=True)),
+                ("preview", models.JSONField(default=dict)),
                 ("scope_hash", models.CharField(blank=True, max_length=64)),
                 ("search", django.contrib.postgres.search.SearchVectorField(null=True)),
                 ("synced_at", models.DateTimeField(null=True)),

@@ -1,0 +1,49 @@
+"""Ringing for fresh data when a page is opened. No page waits for it, and none fails without it."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import structlog
+from celery import current_app
+from kombu.exceptions import OperationalError
+
+from base.clock import real_now
+from catalog.models import PersonRefresh
+from catalog.sync.person import is_fresh
+from identity.models import Person
+
+log = structlog.get_logger(__name__)
+
+# A wish that was made this recently is still being worked on.
+PATIENCE = timedelta(seconds=10)
+# After the broker could not be reached, pages don't try it again for this long.
+SILENCE_SECONDS = 15.0
+_silent_until = 0.0
+
+
+def want_refresh(person: Person) -> bool:
+    """Ask a worker to read this person's eligibilities when they are older than a minute; whether it was asked.
+
+    The wish is a row, so that it is granted even when the ring is lost. Takes about a second at worst.
+    """
+    now = real_now()
+    row = PersonRefresh.objects.filter(person=person).first()
+    if row is not None and (is_fresh(row.read_at) or (row.wanted_at and now - row.wanted_at < PATIENCE)):
+        return False
+    PersonRefresh.objects.update_or_create(person=person, defaults={"wanted_at": now})
+    return _ring(person.pk)
+
+
+def _ring(person_id: int) -> bool:
+    global _silent_until
+    if time.monotonic() < _silent_until:
+        return False
+    try:
+        current_app.send_task("catalog.tasks.refresh_person", args=[person_id], retry=False)
+    except (OperationalError, OSError) as error:
+        _silent_until = time.monotonic() + SILENCE_SECONDS
+        log.warning("nudge_lost", task="refresh_person", error=type(error).__name__)
+        return False
+    return True
