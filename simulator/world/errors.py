@@ -1,6 +1,6 @@
 """How the world says no."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(eq=False)
@@ -15,6 +15,7 @@ class WorldError(Exception):
     message: str
     retry_after: int | None = None
     changed: bool = False
+    details: dict[str, str] = field(default_factory=dict)  # further members of AWS's error shapes
 
     def __str__(self) -> str:
         return f"{self.status} {self.code}: {self.message}"

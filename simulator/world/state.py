@@ -225,6 +225,7 @@ class Quarantine:
     series_count: int = 1
     error_code: str | None = None
     error_message: str | None = None
+    held: bool = False  # asked for by a fault: attempts fail until somebody lifts it
 
 
 @dataclass
@@ -263,6 +264,9 @@ class Job:
     escrowed_users: list[str] = field(default_factory=list)
     lost_removals: list[str] = field(default_factory=list)  # "group/user": a fault, never exported
     bucket: list[datetime] = field(default_factory=list)  # recent fast activations and on-demand calls
+    on_demand_calls: list[datetime] = field(
+        default_factory=list
+    )  # when a switch gives them a bucket of their own
 
 
 @dataclass
