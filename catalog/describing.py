@@ -7,8 +7,6 @@ be known from here (the contents of customer managed policies) is said to be unk
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from catalog.inline_policy import inline_sentence
 from catalog.managed_policies import MANAGED_POLICY_WORDS
 from clients.types import PermissionSetDetails
@@ -39,15 +37,6 @@ def managed_policy_sentence(name: str, arn: str) -> str:
     if words and arn.partition("::")[2].startswith("aws:policy/"):
         return f"{words} ({name})."
     return f"AWS managed policy {name}."
-
-
-def duration_words(span: timedelta) -> str:
-    """A duration for people: "1 hour", "1 hour 30 minutes", "2 days"."""
-    minutes = round(span.total_seconds() / 60)
-    days, minutes = divmod(minutes, 1440) if minutes >= 2880 or minutes == 1440 else (0, minutes)
-    hours, minutes = divmod(minutes, 60)
-    parts = [(days, "day"), (hours, "hour"), (minutes, "minute")]
-    return " ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in parts if n) or "0 minutes"
 
 
 def _description(text: str) -> str:
