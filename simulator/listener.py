@@ -52,6 +52,7 @@ class Listener:
             )
             server.gateway = _Gateway
             server.shutdown_timeout = 2
+            server.expiration_interval = 0.1  # also how long `stop` waits for the loop to notice
             if tls is not None:
                 adapter = BuiltinSSLAdapter(str(tls.server_certificate), str(tls.server_key))
                 adapter.context = server_context(tls)

@@ -27,6 +27,8 @@ class Caller:
     """Of the service principal, or of the person when delegated."""
     delegated: bool
     permissions: frozenset[str]
+    contexts: frozenset[str] = frozenset()
+    """Authentication contexts (`acrs`) that the token proves."""
 
 
 @cache
@@ -52,7 +54,13 @@ def authenticate(provider: Provider, authorization: str | None) -> Caller:
         raise unauthenticated(str(reason)) from reason
     delegated = "scp" in claims
     names = str(claims["scp"]).split() if delegated else claims.get("roles", [])
-    return Caller(str(claims["appid"]), str(claims["oid"]), delegated, frozenset(names))
+    return Caller(
+        str(claims["appid"]),
+        str(claims["oid"]),
+        delegated,
+        frozenset(names),
+        frozenset(claims.get("acrs", ())),
+    )
 
 
 def authorize(caller: Caller, operation: str, *, owned: bool | None = None) -> None:
@@ -67,5 +75,3 @@ def authorize(caller: Caller, operation: str, *, owned: bool | None = None) -> N
         enough -= {OWNED_ONLY}
     if not enough:
         raise denied()
-
-
