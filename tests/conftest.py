@@ -24,19 +24,15 @@ os.environ.update(
 
 import django
 
-from tests.support import servers  # Django may be imported from here on
+# Here, not in pytest_configure: the folders' own conftest files, which import models, are loaded before that.
+django.setup()
+
+from tests.support import servers  # noqa: E402 - Django may be imported from here on
 
 _numbers = itertools.count(1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    try:
-        django.setup()  # pytest-django finds it done and blocks the database
-    except Exception as error:
-        from django.conf import empty, settings
-
-        settings._wrapped = empty
-        print(f"Django isn't set up: {error}")
     config.stash[_session_key] = servers.Session.open()
 
 

@@ -230,6 +230,8 @@ def as_role(role: str) -> Iterator[None]:
     if role not in APPLICATION_ROLES:
         raise HarnessError(f"Tests may step into {', '.join(APPLICATION_ROLES)}, not into {role}.")
     with connection.cursor() as cursor:
+        cursor.execute("SELECT current_user")
+        before = str(cursor.fetchone()[0])
         cursor.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)).as_string())
     try:
         yield
@@ -238,4 +240,4 @@ def as_role(role: str) -> Iterator[None]:
         # After a failed statement the transaction's rollback takes the SET back by itself.
         if raw is not None and raw.info.transaction_status != pq.TransactionStatus.INERROR:
             with connection.cursor() as cursor:
-                cursor.execute("RESET ROLE")  # to the role that the connection started as
+                cursor.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(before)).as_string())

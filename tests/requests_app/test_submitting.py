@@ -1,0 +1,177 @@
+"""Asking: what is refused, with which sentence, and what is stored when it isn't."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from audit.ledger.models import Event
+from base.clock import business_now
+from base.errors import Conflict, Invalid, Missing
+from catalog.models import Eligibility, PimGroup
+from identity.models import Person
+from requests_app.actions.submitting import MOST_PENDING, submit_request
+from requests_app.models import AccessRequest, RequestItem, RequestScope
+from tests.requests_app import factories as make
+from tests.requests_app.conftest import AsRole
+
+
+@pytest.fixture(autouse=True)
+def as_web(as_role: AsRole, asker: Person, boss: Person, group: PimGroup) -> Any:
+    """Requests are made by the web process, with its rights."""
+    with as_role("portal_web"):
+        yield
+
+
+def ask(asker: Person, group: PimGroup | str, **changes: Any) -> UUID:
+    values: dict[str, Any] = {
+        "duration": timedelta(hours=1),
+        "justification": "Fix the stuck deployment",
+        "reference": "",
+        **changes,
+    }
+    return submit_request(
+        requester_id=asker.pk,
+        group_object_id=group if isinstance(group, str) else group.object_id,
+        actor=make.actor(asker),
+        **values,
+    )
+
+
+def test_a_request_keeps_what_it_opens_and_the_rule_it_is_judged_by(asker: Person, group: PimGroup) -> None:
+    request = AccessRequest.objects.get(pk=ask(asker, group, reference="INC0012345"))
+    item = RequestItem.objects.get(request=request)
+    assert (item.status, item.version, item.duration) == ("pending", 1, timedelta(hours=1))
+    assert item.rule_version.rule.current_id == item.rule_version_id
+    assert RequestScope.objects.filter(item=item).count() == 2
+    assert item.lapses_at == item.created_at + timedelta(days=1)
+    assert request.reference == "INC0012345"
+
+
+def test_a_request_leaves_one_event_for_itself_and_one_for_its_item(asker: Person, group: PimGroup) -> None:
+    request_id = ask(asker, group)
+    events = Event.objects.filter(request_id=request_id).order_by("id")
+    assert [event.type for event in events] == ["request.submitted", "item.requested"]
+
+
+def test_a_group_without_eligibility_is_as_absent_as_none(asker: Person, group: PimGroup, as_role: AsRole) -> None:
+    with as_role("portal_worker"):
+        other = make.pim_group()
+    with pytest.raises(Missing) as foreign:
+        ask(asker, other)
+    with pytest.raises(Missing) as absent:
+        ask(asker, "00000000-0000-4000-8000-000000000000")
+    assert foreign.value.sentence == absent.value.sentence
+    assert not AccessRequest.objects.exists()
+
+
+def test_an_eligibility_that_is_over_is_refused(asker: Person, group: PimGroup, as_role: AsRole) -> None:
+    with as_role("portal_worker"):
+        Eligibility.objects.update(ends_at=business_now() - timedelta(seconds=1))
+    with pytest.raises(Invalid, match="no eligibility"):
+        ask(asker, group)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"requires_mfa": True}, "pim.mfa"),
+        ({"authentication_context": "c1"}, "pim.authentication_context"),
+        ({"requires_ticket": True}, "pim.ticket"),
+        ({"requires_approval": True}, "pim.approval"),
+        ({"managed": False}, "group.not_managed"),
+        ({"role_assignable": True}, "group.role_assignable"),
+        ({"dynamic": True}, "group.kind"),
+        ({"assigned_to_application": False}, "group.not_assigned"),
+        ({"store_group_id": ""}, "group.not_in_aws"),
+        ({"account_count": 0}, "group.opens_nothing"),
+        ({"present": False}, "group.gone"),
+        ({"policy_read_at": None}, "policy.unread"),
+    ],
+)
+def test_a_group_that_can_not_be_asked_for_says_why(
+    asker: Person, group: PimGroup, as_role: AsRole, change: dict[str, Any], code: str
+) -> None:
+    with as_role("portal_worker"):
+        PimGroup.objects.filter(pk=group.pk).update(**change)
+    with pytest.raises(Invalid) as refusal:
+        ask(asker, group)
+    assert refusal.value.code == code
+    assert not AccessRequest.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"duration": timedelta(minutes=4, seconds=59)}, "duration"),
+        ({"duration": timedelta(hours=8, seconds=1)}, "duration"),
+        ({"duration": timedelta(hours=-1)}, "duration"),
+        ({"justification": "short"}, "justification"),
+        ({"justification": " " * 50}, "justification"),
+        ({"justification": "x" * 2001}, "justification"),
+        ({"justification": "hidden \u202e reversed text"}, "justification"),
+        ({"reference": "=HYPERLINK(1)"}, "reference"),
+        ({"reference": "x" * 65}, "reference"),
+    ],
+)
+def test_bad_input_is_refused_at_its_field(
+    asker: Person, group: PimGroup, change: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(Invalid) as refusal:
+        ask(asker, group, **change)
+    assert refusal.value.field == field
+
+
+def test_the_duration_never_goes_past_the_eligibilitys_own_end(
+    asker: Person, group: PimGroup, as_role: AsRole
+) -> None:
+    with as_role("portal_worker"):
+        Eligibility.objects.update(ends_at=business_now() + timedelta(minutes=30))
+    with pytest.raises(Invalid, match="At most"):
+        ask(asker, group, duration=timedelta(hours=1))
+    assert ask(asker, group, duration=timedelta(minutes=29))
+
+
+def test_the_same_can_not_be_asked_twice(asker: Person, group: PimGroup) -> None:
+    ask(asker, group)
+    with pytest.raises(Conflict, match="already have a request"):
+        ask(asker, group)
+    assert AccessRequest.objects.count() == 1
+
+
+def test_nobody_but_oneself_to_decide_is_refused(asker: Person, group: PimGroup, as_role: AsRole) -> None:
+    with as_role("portal_worker"):
+        Person.objects.exclude(pk=asker.pk).update(enabled=False)
+    with pytest.raises(Invalid, match="Nobody could decide"):
+        ask(asker, group)
+
+
+def test_too_many_open_requests_are_refused(asker: Person, boss: Person, as_role: AsRole) -> None:
+    with as_role("portal_worker"):
+        groups = [make.pim_group(accounts=1) for _ in range(MOST_PENDING + 1)]
+        for each in groups:
+            make.eligibility(asker, each)
+        make.rule(boss)
+    for each in groups[:-1]:
+        ask(asker, each)
+    with pytest.raises(Conflict, match="Withdraw one"):
+        ask(asker, groups[-1])
+
+
+def test_the_queries_of_a_submission_do_not_grow_with_what_it_opens(
+    asker: Person, group: PimGroup, boss: Person, as_role: AsRole
+) -> None:
+    with as_role("portal_worker"):
+        wide = make.pim_group(accounts=40)
+        make.eligibility(asker, wide)
+        make.rule(boss, groups=(wide,))
+    with CaptureQueriesContext(connection) as narrow_queries:
+        ask(asker, group)
+    with CaptureQueriesContext(connection) as wide_queries:
+        ask(asker, wide)
+    assert len(wide_queries) == len(narrow_queries)
