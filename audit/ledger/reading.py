@@ -1,0 +1,258 @@
+"""Reading the trail: newest first, by keyset, in bounded time. Filters are an allow-list, never free names.
+
+A page is found by walking one index: the filter's rarest kind of value chooses which, one short walk per
+value, and the walks are merged. Nothing here counts beyond 10,001.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+from uuid import UUID
+
+import psycopg
+from django.db import OperationalError, connection
+from django.db.models import Q, QuerySet
+from django_subatomic.db import transaction
+
+from audit.ledger.canonical import commitment
+from audit.ledger.models import Event, Outcome, PersonalWords
+from base.clock import business_clock, real_now
+from base.errors import Invalid
+
+PAGE = 50
+MOST_COUNTED = 10_000
+MOST_VALUES = 20  # values of one kind in one filter
+MOST_OF_A_CASE = 2_000
+STATEMENT_TIMEOUT = timedelta(seconds=3)
+# The two clocks that stamp an event are of different machines; so far apart may they be.
+_SKEW = timedelta(minutes=10)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the trail, for "older than this"."""
+
+    at: datetime
+    id: int
+
+    def __str__(self) -> str:
+        return f"{(self.at - _EPOCH) // _MICROSECOND}-{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """The position that str() wrote, or None for anything else."""
+        micros, _, number = text.partition("-")
+        if not (micros.isdecimal() and number.isdecimal() and len(text) < 40):
+            return None
+        try:
+            return cls(_EPOCH + int(micros) * _MICROSECOND, int(number))
+        except OverflowError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """What to look for; kinds are joined by "and", values of one kind by "or". Empty means any.
+
+    `requests` is a subquery of request ids. `since` and `until` are business time, `until` exclusive.
+    """
+
+    people: tuple[str, ...] = ()  # object ids, as actor or as the person whom it is about
+    groups: tuple[str, ...] = ()  # object ids
+    types: tuple[str, ...] = ()
+    outcome: str = ""
+    requests: QuerySet[Any, Any] | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for values in (self.people, self.groups, self.types):
+            if len(values) > MOST_VALUES:
+                raise Invalid("audit.too_many", f"At most {MOST_VALUES} values at once. Be more precise.")
+        if self.outcome and self.outcome not in Outcome.values:
+            raise Invalid("audit.outcome", "There is no such outcome.", field="outcome")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event and what is kept beside it."""
+
+    event: Event
+    texts: Mapping[str, str] = field(default_factory=dict)  # words and names that are what was committed to
+    erased: frozenset[str] = frozenset()  # committed to, and no longer kept
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """The facts of the event, as its type declares them."""
+        found: Mapping[str, Any] = self.event.data.get("fields", {})
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of the trail; `older` is where the next one begins."""
+
+    entries: Sequence[Entry]
+    older: Position | None
+
+
+def events(wanted: EventFilter, *, before: Position | None = None, limit: int = PAGE) -> Page:
+    """The newest events that match, older than `before`.
+
+    Raises:
+        Invalid: the search took longer than it may; the sentence says what to do.
+    """
+    with _bounded():
+        keys = list(_newest(wanted, before, limit + 1))
+        shown = keys[:limit]
+        entries = _entries(_by_keys(shown))
+    last = shown[-1] if len(keys) > limit else None
+    return Page(entries, Position(last["at"], last["id"]) if last else None)
+
+
+def count(wanted: EventFilter) -> int:
+    """How many events match, up to 10,001, which means "more than 10,000".
+
+    Raises:
+        Invalid: the search took longer than it may.
+    """
+    most = MOST_COUNTED + 1
+    with _bounded():
+        return _newest(wanted, None, most).count()
+
+
+def events_of_request(
+    request_id: UUID, *, grant_ids: Sequence[UUID] = (), limit: int = MOST_OF_A_CASE
+) -> Sequence[Entry]:
+    """Everything about one request and its grants, oldest first; the newest `limit` of it."""
+    with _bounded():
+        rows = Event.objects.filter(_reachable())
+        keys = rows.filter(request_id=request_id).order_by("-at", "-id").values("at", "id")[:limit]
+        if grant_ids:
+            of_grants = rows.filter(grant_id__in=grant_ids).order_by("-at", "-id").values("at", "id")[:limit]
+            keys = keys.union(of_grants).order_by("-at", "-id")[:limit]
+        return _entries(reversed(_by_keys(list(keys))))
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """A transaction whose statements end after the limit, with a sentence for people instead of an error."""
+    try:
+        with transaction(), connection.cursor() as cursor:
+            milliseconds = int(STATEMENT_TIMEOUT.total_seconds() * 1000)
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(milliseconds)])
+            yield
+    except OperationalError as error:
+        if isinstance(error.__cause__, psycopg.errors.QueryCanceled):
+            raise Invalid(
+                "audit.too_slow",
+                f"This search took longer than {STATEMENT_TIMEOUT.seconds} seconds and was stopped. "
+                "Name a person, or a shorter time.",
+            ) from error
+        raise
+
+
+def _reachable() -> Q:
+    """Bounds that leave the partitions of the future alone."""
+    return Q(at__lt=real_now() + timedelta(days=1))
+
+
+def _newest(wanted: EventFilter, before: Position | None, most: int) -> QuerySet[Event, Any]:
+    """Keys (at, id) of the newest `most` matches, one index walk per value of the filter's rarest kind."""
+    walks = list(_walks(wanted))
+    conditions = _reachable() & _time(wanted)
+    if before is not None:
+        conditions &= Q(at__lte=before.at) & (Q(at__lt=before.at) | Q(id__lt=before.id))
+    parts = [
+        Event.objects.filter(conditions, walk).order_by("-at", "-id").values("at", "id")[:most]
+        for walk in walks
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    return parts[0].union(*parts[1:]).order_by("-at", "-id")[:most]
+
+
+def _walks(wanted: EventFilter) -> Iterator[Q]:
+    """The filter as conditions of which each is served by one index, together covering it."""
+    if wanted.people:
+        rest = _rest(replace(wanted, people=()))
+        for person in wanted.people:
+            yield Q(actor_oid=person) & rest
+            yield Q(about_oid=person) & rest
+    elif wanted.requests is not None:
+        yield _rest(wanted)
+    elif wanted.groups:
+        rest = _rest(replace(wanted, groups=()))
+        yield from (Q(group_oid=group) & rest for group in wanted.groups)
+    elif wanted.types:
+        rest = _rest(replace(wanted, types=()))
+        yield from (Q(type=name) & rest for name in wanted.types)
+    else:
+        yield _rest(wanted)
+
+
+def _rest(wanted: EventFilter) -> Q:
+    conditions = Q()
+    if wanted.requests is not None:
+        conditions &= Q(request_id__in=wanted.requests)
+    if wanted.groups:
+        conditions &= Q(group_oid__in=wanted.groups)
+    if wanted.types:
+        conditions &= Q(type__in=wanted.types)
+    if wanted.outcome:
+        conditions &= Q(outcome=wanted.outcome)
+    return conditions
+
+
+def _time(wanted: EventFilter) -> Q:
+    """Business time decides; where it is real time, the bounds on `at` let the index find it."""
+    conditions = Q()
+    same = business_clock().factor == 1.0 and abs(business_clock().at(real_now()) - real_now()) < _SKEW
+    if wanted.since is not None:
+        conditions &= Q(business_at__gte=wanted.since)
+        if same:
+            conditions &= Q(at__gte=wanted.since - _SKEW)
+    if wanted.until is not None:
+        conditions &= Q(business_at__lt=wanted.until)
+        if same:
+            conditions &= Q(at__lt=wanted.until + _SKEW)
+    return conditions
+
+
+def _by_keys(keys: Sequence[Mapping[str, Any]]) -> list[Event]:
+    """The events of these keys, in their order."""
+    if not keys:
+        return []
+    times = [key["at"] for key in keys]
+    rows = Event.objects.filter(
+        id__in=[key["id"] for key in keys], at__gte=min(times), at__lte=max(times)
+    ).defer("canon")
+    found = {(event.at, event.id): event for event in rows}
+    return [found[key["at"], key["id"]] for key in keys]
+
+
+def _entries(rows: Iterator[Event] | Sequence[Event]) -> list[Entry]:
+    """Events with the words and names that are still kept. Words that aren't those committed to are left out."""
+    found = list(rows)
+    kept: dict[int, dict[str, PersonalWords]] = {}
+    for words in PersonalWords.objects.filter(event_id__in=[event.id for event in found]):
+        kept.setdefault(words.event_id, {})[words.field] = words
+    return [_entry(event, kept.get(event.id, {})) for event in found]
+
+
+def _entry(event: Event, kept: Mapping[str, PersonalWords]) -> Entry:
+    commitments: Mapping[str, str] = event.data.get("commitments", {})
+    texts = {
+        name: kept[name].words
+        for name, promised in commitments.items()
+        if name in kept
+        and hmac.compare_digest(commitment(bytes(kept[name].salt), kept[name].words), promised)
+    }
+    return Entry(event, texts, frozenset(set(commitments) - set(kept)))
