@@ -14,3 +14,5 @@ max_requests_jitter = 500
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112  # not a secret
 accesslog = "-"
 errorlog = "-"
+# A socket for controlling the server, in the home folder by default: nobody uses it here.
+control_socket_disable = True

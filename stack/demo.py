@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from stack.private import StackError, private_dir, remove_state, write_private
+from stack.private import LOOPBACK, StackError, private_dir, remove_state, write_private
 from stack.running import ROOT, Stack
 
 DEFAULT_SPEED = 20.0
@@ -111,6 +111,8 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m stack.demo", description=__doc__)
     parser.add_argument("--state-dir", type=Path, default=STATE)
     parser.add_argument("--web-port", type=int, default=WEB_PORT, help="taken when it is free")
+    parser.add_argument("--simulator-ports", type=int, help="the first of three, taken when they are free")
+    parser.add_argument("--bind", default=LOOPBACK, help="another address makes sense in a container only")
     parser.add_argument("--once-ready", nargs=argparse.REMAINDER, default=[], metavar="COMMAND")
     options = parser.parse_args(arguments)
     stop = threading.Event()
@@ -125,6 +127,8 @@ def main(arguments: list[str]) -> int:
                 options.state_dir,
                 speed=speed_from(os.environ.get("DEMO_SPEED") or str(DEFAULT_SPEED)),
                 web_port=options.web_port,
+                simulator_ports=options.simulator_ports,
+                bind=options.bind,
                 say=lambda text: print(text, flush=True),
             )
             with stack, announced(options.state_dir, stack):

@@ -38,13 +38,16 @@ ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
 ENTRA_CALLBACK = "/accounts/oidc/entra/login/callback/"
 SIGNED_OUT = "/signed-out/"
+SIMULATOR = "simulator"
 
 
 class Stack:
     """Everything, from PostgreSQL to the web server, with its state in `state_dir`; a context manager.
 
     `speed` is the factor between business time and real time. Ports are kept from run to run while they are
-    free. With `durable=False` PostgreSQL and Redis needn't survive the death of the machine (tests).
+    free. `bind` is another address than loopback only inside a container, whose ports the host publishes on
+    its own loopback; browsers use 127.0.0.1 either way. With `durable=False` PostgreSQL and Redis needn't
+    survive the death of the machine (tests).
     Entering raises StackError, after stopping whatever was started, when a part doesn't come up.
     """
 
@@ -54,6 +57,8 @@ class Stack:
         *,
         speed: float = 1.0,
         web_port: int | None = None,
+        simulator_ports: int | None = None,
+        bind: str = LOOPBACK,
         durable: bool = True,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -71,6 +76,8 @@ class Stack:
             json.loads(self._ports_path.read_text()) if self._ports_path.exists() else {}
         )
         self._wished_web_port = self._ports.get(WEB) or web_port
+        self._wished_simulator_ports = self._ports.get(SIMULATOR) or simulator_ports or free_port()
+        self._bind = bind
         self._clock_path = self.state_dir / "clock.json"
         self._marked = 0.0
 
@@ -129,19 +136,23 @@ class Stack:
             self._marked = time.monotonic()
 
     def stop(self) -> None:
-        """Stop every process, the last started first."""
+        """Stop every process: the portal's together, then the servers and clouds that these still talk to."""
+        for name, child in self.children.items():
+            if name != SIMULATOR:
+                child.ask_to_end()
         self._cleanup.close()
+        self.children.clear()
         self._watched.clear()
 
     def _start(self) -> None:
         self.anchors = business_clock.begin(self._clock_path, self.speed)
         self._cleanup.callback(lambda: business_clock.mark(self._clock_path, self.anchors, stopped=True))
-        self._ports = {WEB: free_port(self._wished_web_port), "simulator": self._simulator_ports()}
+        self._ports = {WEB: free_port(self._wished_web_port), SIMULATOR: self._simulator_ports()}
         write_private(self._ports_path, json.dumps(self._ports) + "\n")
 
         self.say("Starting the simulated clouds, PostgreSQL and Redis ...")
         simulator = self._simulator()
-        self._keep("simulator", simulator)
+        self._keep(SIMULATOR, simulator)
         self.postgres = EmbeddedPostgres(self.state_dir / "postgres", durable=self.durable)
         self._keep("postgres", self.postgres)
         self.postgres.bootstrap()
@@ -188,22 +199,23 @@ class Stack:
     # --- the simulated clouds
 
     def _simulator_ports(self) -> int:
-        """The first of a few free ports next to each other; 0 lets the simulator choose."""
-        kept = self._ports.get("simulator") or free_port()
-        return kept if all(port_is_free(kept + offset) for offset in range(4)) else 0
+        """The first of three free ports next to each other; 0 lets the simulator choose."""
+        first = self._wished_simulator_ports
+        return first if all(port_is_free(first + offset) for offset in range(3)) else 0
 
     def _simulator(self) -> Child:
         command = [
             *(sys.executable, "-m", "simulator"),
             *("--state-dir", str(private_dir(self.state_dir / "simulator"))),
             *("--seed", "sample"),
-            *("--port-base", str(self._ports["simulator"])),
+            *("--port-base", str(self._ports[SIMULATOR])),
             *("--redirect-uri", self.origin + ENTRA_CALLBACK),
             *("--post-logout-redirect-uri", self.origin + SIGNED_OUT),
             *self.anchors.arguments(),
+            *([] if self._bind == LOOPBACK else ["--bind", self._bind]),
         ]
         return Child(
-            "simulator",
+            SIMULATOR,
             command,
             self._bare_environment(),
             self.logs / "simulator.log",
@@ -244,7 +256,7 @@ class Stack:
             "PORTAL_MODE": "demo",
             "PORTAL_ORIGIN": self.origin,
             "ALLOWED_HOSTS": f"{LOOPBACK},localhost",
-            "WEB_BIND": f"{LOOPBACK}:{self._ports[WEB]}",
+            "WEB_BIND": f"{self._bind}:{self._ports[WEB]}",
             "WEB_CONCURRENCY": "1",
             "DATABASE_HOST": LOOPBACK,
             "DATABASE_PORT": str(self.postgres.port),

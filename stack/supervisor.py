@@ -49,6 +49,7 @@ class Child:
     stdout_path: Path | None = None
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _log_from: int = field(default=0, init=False)
+    _asked: bool = field(default=False, init=False)
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -62,6 +63,7 @@ class Child:
         with contextlib.ExitStack() as files:
             log = files.enter_context(self.log_path.open("ab"))
             self._log_from = log.tell()
+            self._asked = False
             out = files.enter_context(self.stdout_path.open("wb")) if self.stdout_path else log
             self._process = subprocess.Popen(
                 self.command,
@@ -74,14 +76,20 @@ class Child:
                 preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509  # one C call, no Python lock
             )
 
+    def ask_to_end(self) -> None:
+        """Ask it to end, and don't wait."""
+        if self._process is not None and not self._asked and self._process.poll() is None:
+            self._asked = True  # once: some programs take a second signal for impatience
+            self._process.terminate()
+
     def stop(self) -> None:
         """Ask it to end, wait, then kill it and whatever is left of its group."""
         process = self._process
         if process is None:
             return
+        self.ask_to_end()
         self._process = None
         if process.poll() is None:
-            process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_SECONDS)
         with contextlib.suppress(ProcessLookupError):
