@@ -227,7 +227,7 @@ def rates_from(environ: Mapping[str, str]) -> dict[str, Rate]:
         per_second, _, burst = text.partition("/")
         try:
             rate = Rate(float(per_second), int(burst or max(1, int(float(per_second) / 2))))
-        except ValueError:
+        except (ValueError, OverflowError):
             rate = Rate(0)
         if not (0 < rate.per_second < 1_000_000 and rate.burst >= 1):
             raise NotPermitted(

@@ -14,6 +14,9 @@ from botocore.exceptions import (
 from botocore.exceptions import (
     ClientError as AwsError,
 )
+from botocore.exceptions import (
+    ConnectionError as AwsConnectionError,
+)
 
 from clients.errors import ClientError, NotFound, NotPermitted, Refused, Throttled, Unreachable
 from clients.types import Receipt
@@ -107,6 +110,6 @@ def from_botocore(error: BotoCoreError, *, operation: str, client_request_id: st
             code=code,
             receipt=receipt,
         )
-    if isinstance(error, HTTPClientError):  # also every connection and time-out error
+    if isinstance(error, AwsConnectionError | HTTPClientError):  # time-outs are either
         return Unreachable("AWS can't be reached. The call is tried again.", code=code, receipt=receipt)
     return Refused(f"The call {operation} can't be made ({code}).", code=code, receipt=receipt)

@@ -49,5 +49,5 @@ async def _wind_up() -> None:
     for task in rest:
         task.cancel()
     await asyncio.gather(*rest, return_exceptions=True)
-    await asyncio.get_running_loop().shutdown_default_executor(timeout=3)
+    await asyncio.get_running_loop().shutdown_default_executor()
     await asyncio.sleep(0)
