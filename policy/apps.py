@@ -6,6 +6,7 @@ class PolicyConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from policy import events
+        from policy import events, interests
 
         events.register_all()
+        interests.register_all()
