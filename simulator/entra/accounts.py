@@ -24,7 +24,9 @@ class Account:
 class Accounts(Protocol):
     """The people who may be picked at sign-in."""
 
-    tenant_id: str
+    @property
+    def tenant_id(self) -> str:
+        """The tenant asked for sign-in."""
 
     def find(self, object_id: str) -> Account | None:
         """The person with this object id, of whichever tenant, or None."""

@@ -1,0 +1,108 @@
+"""The synchronization job and the provisioning log through the Graph front."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.simulator.entra.graph.running import RunningGraph
+from tests.simulator.entra.graph.small_world import ADA, ADMINS, APPLICATION, BEN, RULE, TEAM
+from tests.simulator.entra.graph.test_pim import REQUESTS, assign
+
+JOBS = f"/servicePrincipals/{APPLICATION}/synchronization/jobs"
+
+
+def job_path(graph: RunningGraph) -> str:
+    return f"{JOBS}/{graph.world.provisioning.job.id}"
+
+
+def on_demand(group_id: str = ADMINS, *members: str, rule: str = RULE) -> dict[str, Any]:
+    """The body of a provisionOnDemand call."""
+    links = {"members": [{"objectId": each, "objectTypeName": "User"} for each in members]}
+    subject = {"objectId": group_id, "objectTypeName": "Group", "links": links}
+    return {"parameters": [{"ruleId": rule, "subjects": [subject]}]}
+
+
+def test_the_job_and_its_schema(graph: RunningGraph) -> None:
+    (job,) = graph.values(JOBS)
+    assert job["status"]["code"] == "Active"
+    assert job["schedule"]["interval"] == "PT40M"
+    assert graph.get(job_path(graph)).json()["id"] == job["id"]
+    schema = graph.get(f"{job_path(graph)}/schema").json()
+    assert RULE in [rule["id"] for rule in schema["synchronizationRules"]]
+    assert graph.get(f"{JOBS}/other").status_code == 404
+
+
+def test_paused_started_restarted(graph: RunningGraph) -> None:
+    path = job_path(graph)
+    assert graph.post(f"{path}/pause").status_code == 204
+    assert graph.get(path).json()["status"]["code"] == "Paused"
+    assert graph.post(f"{path}/start").status_code == 204
+    assert graph.get(path).json()["status"]["code"] == "Active"
+    scope = {"criteria": {"resetScope": "Watermark, Escrows, QuarantineState"}}
+    assert graph.post(f"{path}/restart", scope).status_code == 204
+    assert graph.post(f"{path}/restart", {"criteria": {"resetScope": "Everything"}}).status_code == 400
+    graph.contract.problems.clear()
+
+
+def test_quarantine_shows_its_reason(graph: RunningGraph) -> None:
+    graph.world.happen("quarantine")
+    status = graph.get(job_path(graph)).json()["status"]
+    assert status["code"] == "Quarantine"
+    assert status["quarantine"]["reason"] == "EncounteredQuarantineException"
+    assert status["quarantine"]["nextAttempt"]
+
+
+def test_on_demand_carries_a_member_and_answers_in_strings(graph: RunningGraph) -> None:
+    graph.post(REQUESTS, assign())
+    answer = graph.post(f"{job_path(graph)}/provisionOnDemand", on_demand(ADMINS, ADA))
+    assert answer.status_code == 200, answer.text
+    assert json.loads(answer.json()["key"])["result"] == "Success"
+    assert isinstance(json.loads(answer.json()["value"]), dict)
+    group = graph.world.identity_store.find_group_by_external_id(ADMINS)
+    user = graph.world.identity_store.find_user_by_external_id(ADA)
+    assert user.id in group.members
+    again = graph.post(f"{job_path(graph)}/provisionOnDemand", on_demand(ADMINS, ADA))
+    assert json.loads(again.json()["key"])["result"] == "Skipped"
+
+
+def test_on_demand_is_limited(graph: RunningGraph) -> None:
+    path = f"{job_path(graph)}/provisionOnDemand"
+    statuses = [graph.post(path, on_demand(ADMINS, ADA)).status_code for _ in range(6)]
+    assert statuses == [200] * 5 + [429]
+    graph.world.clock.step(timedelta(seconds=11))
+    assert graph.post(path, on_demand(ADMINS, ADA)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"parameters": []},
+        {"parameters": [{"ruleId": RULE, "subjects": []}]},
+        {"parameters": [{"subjects": [{"objectId": ADMINS, "objectTypeName": "Group"}]}]},
+        on_demand(ADMINS, ADA, rule="another"),
+        on_demand(ADMINS, ADA, BEN, TEAM, ADMINS, "x", "y"),
+    ],
+)
+def test_malformed_on_demand(graph: RunningGraph, body: Any) -> None:
+    assert graph.post(f"{job_path(graph)}/provisionOnDemand", body).status_code == 400
+    graph.contract.problems.clear()
+
+
+def test_cycle_carries_the_removal_and_logs_it(graph: RunningGraph) -> None:
+    graph.post(REQUESTS, assign())
+    graph.world.clock.step(timedelta(minutes=41))
+    started = graph.world.now().isoformat()
+    rows = graph.values("/auditLogs/provisioning", filter=f"sourceIdentity/id eq '{ADMINS}'")
+    assert rows
+    graph.world.clock.step(timedelta(hours=3))
+    later = graph.values(
+        "/auditLogs/provisioning",
+        filter=f"sourceIdentity/id eq '{ADMINS}' and activityDateTime gt {started.replace('+00:00', 'Z')}",
+    )
+    assert later
+    assert {row["id"] for row in later}.isdisjoint({row["id"] for row in rows})
+    assert {row["provisioningStatusInfo"]["status"] for row in later} == {"success"}
+    assert graph.values("/auditLogs/provisioning", filter="jobId eq 'x'") == []
