@@ -10,9 +10,11 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-from accessportal.words import duration_words
 from base.clock import business_clock, business_now
+from base.words import duration_words
+from catalog.freshness import read_at
 from identity.models import Person, User
+from requests_app.selectors import waiting_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +81,12 @@ class Portal:
     @cached_property
     def waiting(self) -> int:
         """How many requests wait for this person's decision."""
-        return 0
+        return waiting_count(self.person) if self.person else 0
 
     @cached_property
     def data_read_at(self) -> datetime | None:
         """When the oldest part of the catalogue was last read."""
-        return None
+        return read_at()
 
     @cached_property
     def sections(self) -> list[Section]:

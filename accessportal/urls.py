@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from django.urls import include, path
 
+from accessportal.components import components
+
 urlpatterns = [
     path("", include("identity.urls")),
+    path("", include("requests_app.urls")),
+    path("components/", components, name="components"),
 ]
 
 handler400 = "accessportal.views.bad_request"

@@ -18,8 +18,8 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from accessportal.words import duration_words, moment_words, relative_words
 from base.clock import business_now
+from base.words import duration_words, moment_words, relative_words
 
 register = template.Library()
 

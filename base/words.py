@@ -1,4 +1,4 @@
-"""Times and spans in words, as pages say them before any script has run."""
+"""Times and spans in words, in UTC: as pages say them before any script has run."""
 
 from __future__ import annotations
 

@@ -1,0 +1,133 @@
+"""Forms of the life cycle's pages. They read input; whether it may be is for the actions to say."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, cast
+
+from django import forms
+
+from base.errors import DomainError
+from base.words import duration_words
+from requests_app.actions.deciding import LONGEST_COMMENT
+
+USUAL_LENGTHS = tuple(timedelta(minutes=minutes) for minutes in (30, 60, 120, 240, 480))
+OTHER = "other"
+
+
+def length_choices(longest: timedelta) -> list[tuple[str, str]]:
+    """Usual durations within the maximum, the maximum itself, and a free one."""
+    whole = timedelta(minutes=int(longest.total_seconds()) // 60)
+    lengths = sorted({length for length in USUAL_LENGTHS if length < whole} | {whole})
+    named = [(str(int(length.total_seconds()) // 60), duration_words(length)) for length in lengths]
+    return [*named, (OTHER, "Another")]
+
+
+def length_input(length: timedelta, longest: timedelta) -> dict[str, Any]:
+    """What the fields of a LengthForm hold for a duration."""
+    minutes = int(length.total_seconds()) // 60
+    if str(minutes) in dict(length_choices(longest)):
+        return {"length": str(minutes)}
+    return {"length": OTHER, "hours": minutes // 60, "minutes": minutes % 60}
+
+
+class RefusableForm(forms.Form):
+    """A form that can show why an action refused what it sent."""
+
+    def refuse(self, error: DomainError) -> None:
+        """Show the refusal at its field, or above the form."""
+        field = "length" if error.field == "duration" else error.field
+        self.add_error(field if field in self.fields else None, error.sentence)
+
+
+class LengthForm(RefusableForm):
+    """For how long: one of the usual durations, or hours and minutes. Cleans to `duration`."""
+
+    length = forms.ChoiceField(label="For how long?", widget=forms.RadioSelect)
+    hours = forms.IntegerField(label="Hours", required=False, min_value=0, max_value=24)
+    minutes = forms.IntegerField(label="Minutes", required=False, min_value=0, max_value=59)
+
+    def __init__(self, *args: Any, longest: timedelta, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        length = cast("forms.ChoiceField", self.fields["length"])
+        length.choices = length_choices(longest)
+        length.help_text = f"At most {duration_words(longest)}."
+
+        self._longest = longest
+
+    def chosen(self) -> timedelta | None:
+        """The duration as it stands in the form, sent or prefilled; None when it is not one that can be had."""
+        if not self.is_bound:
+            form = LengthForm(self.initial, longest=self._longest)
+            return form.chosen()
+        self.is_valid()
+        duration: timedelta | None = self.cleaned_data.get("duration")
+        if duration is not None and duration > self._longest:
+            return None
+        return duration
+
+    def length_refusal(self) -> str:
+        """Why the duration isn't one, for the preview; "" when nothing was chosen."""
+        if not self.is_bound:
+            return ""
+        chosen: timedelta | None = (
+            self.cleaned_data.get("duration") if self.is_valid() or self.cleaned_data else None
+        )
+        if chosen is not None and chosen > self._longest:
+            return f"At most {duration_words(self._longest)} is possible here."
+        return next(
+            (str(error) for name in ("length", "hours", "minutes") for error in self.errors.get(name, ())), ""
+        )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if cleaned.get("length") == OTHER and not {"hours", "minutes"} & set(self.errors):
+            span = timedelta(hours=cleaned.get("hours") or 0, minutes=cleaned.get("minutes") or 0)
+            if span:
+                cleaned["duration"] = span
+            else:
+                self.add_error("length", "Say how many hours and minutes.")
+        elif cleaned.get("length", OTHER) != OTHER:
+            cleaned["duration"] = timedelta(minutes=int(cleaned["length"]))
+        return cleaned
+
+
+class RequestForm(LengthForm):
+    """Why, for how long, and perhaps a reference."""
+
+    justification = forms.CharField(
+        label="Why do you need it?",
+        required=False,  # the action says how long it must be
+        widget=forms.Textarea(attrs={"rows": 4}),
+    )
+    reference = forms.CharField(label="Reference", required=False)
+    field_order = ("justification", "length", "hours", "minutes", "reference")
+
+    def __init__(
+        self, *args: Any, shortest_justification: int, reference_required: bool, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields[
+            "justification"
+        ].help_text = f"At least {shortest_justification} characters. Whoever decides reads it, and it stays in the history."
+        what = "a change or incident number, such as INC0012345."
+        self.fields["reference"].help_text = (
+            f"Required here: {what}" if reference_required else what.capitalize()
+        )
+
+
+class DecisionForm(RefusableForm):
+    """One approver's word."""
+
+    verdict = forms.CharField(required=False)
+    comment = forms.CharField(
+        label="Comment",
+        required=False,
+        max_length=LONGEST_COMMENT,
+        help_text="The requester reads it. To deny, say why.",
+        widget=forms.Textarea(attrs={"rows": 4}),
+    )
+
+
+def _minutes(length: timedelta) -> str:
+    return str(int(length.total_seconds()) // 60)

@@ -1,0 +1,367 @@
+"""What templates show, put together from rows. No page reads a cloud; every read here is bounded."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
+
+from django.conf import settings
+from django.urls import reverse
+
+from base.clock import business_now
+from catalog.models import PimGroup
+from requests_app import selectors
+from requests_app.estimates import last_possible_use
+from requests_app.lifecycle import TERMINAL, DecisionStatus, GrantStatus, ItemStatus
+from requests_app.models import Decision, Grant, GrantInterval, RequestItem, RequestScope
+from requests_app.presentation import Phase, Standing, phases, standing
+from requests_app.ways_in import WayIn, aws_config, ways_in
+
+ENDABLE = frozenset(
+    {GrantStatus.SCHEDULED, GrantStatus.ACTIVATING, GrantStatus.PROVISIONING, GrantStatus.ACTIVE}
+)
+ON_ITS_WAY = frozenset({GrantStatus.SCHEDULED, GrantStatus.ACTIVATING, GrantStatus.PROVISIONING})
+# Ways in that a page lists; the AWS access portal has them all.
+MOST_WAYS = 25
+
+STANDING_SHAPES = {
+    "live": "check-circle",
+    "moving": "arrow-path",
+    "waiting": "clock",
+    "ending": "arrow-right-start-on-rectangle",
+    "ended": "minus-circle",
+    "problem": "exclamation-triangle",
+}
+
+
+def fingerprint(*parts: object) -> str:
+    """A short name for what a live region shows: while it stays, nothing needs to be sent."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One item in a list."""
+
+    item: RequestItem
+    grant: Grant | None = None
+
+    @property
+    def standing(self) -> Standing:
+        return standing(self.item.status, self.grant)
+
+    @property
+    def address(self) -> str:
+        return reverse("request", args=[self.item.request_id])
+
+    @property
+    def decide_address(self) -> str:
+        return reverse("decision", args=[self.item.pk])
+
+    @property
+    def again_address(self) -> str:
+        ask = reverse("request_access", args=[self.item.group.object_id])
+        return f"{ask}?again={self.item.request_id}"
+
+
+def rows(items: Sequence[RequestItem]) -> list[Row]:
+    """Items with the grants that followed from them. One query."""
+    intervals = GrantInterval.objects.filter(item__in=[item.pk for item in items]).select_related("grant")
+    grants = {interval.item_id: interval.grant for interval in intervals}
+    return [Row(item, grants.get(item.pk)) for item in items]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Access on Home."""
+
+    grant: Grant
+
+    @property
+    def standing(self) -> Standing:
+        return standing(ItemStatus.APPROVED, self.grant)
+
+    @property
+    def address(self) -> str:
+        return reverse("request", args=[self.grant.first_request_id])
+
+    @property
+    def done_address(self) -> str:
+        return reverse("end_early", args=[self.grant.first_request_id])
+
+    @property
+    def action_name(self) -> str:
+        return f"done-{self.grant.pk}"
+
+    @property
+    def counting(self) -> bool:
+        return self.grant.status == GrantStatus.ACTIVE
+
+    @property
+    def endable(self) -> bool:
+        return self.grant.status in ENDABLE
+
+    @property
+    def scope_words(self) -> str:
+        return scope_words(self.grant.group)
+
+
+@dataclass(frozen=True, slots=True)
+class HomePage:
+    """The start page."""
+
+    held: Sequence[Held]
+    deciding: Sequence[Row]
+    deciding_count: int
+    waiting: Sequence[Row]
+    recent: Sequence[Row]
+
+    @property
+    def live_address(self) -> str:
+        return f"{reverse('home_live')}?seen={self.seen}"
+
+    @property
+    def seen(self) -> str:
+        return fingerprint(
+            [(held.grant.pk, held.grant.version) for held in self.held],
+            [row.item.pk for row in self.deciding],
+            self.deciding_count,
+            [(row.item.pk, row.grant and row.grant.version) for row in (*self.waiting, *self.recent)],
+        )
+
+
+def home_page(home: selectors.Home, *, deciding_count: int) -> HomePage:
+    """The start page from what was read."""
+    held = {grant.first_request_id for grant in home.grants}
+    recent = [row for row in rows(home.recent) if row.item.request_id not in held]
+    return HomePage(
+        held=[Held(grant) for grant in home.grants],
+        deciding=[Row(item) for item in home.to_decide],
+        deciding_count=deciding_count,
+        waiting=[Row(item) for item in home.pending],
+        recent=recent,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeSet:
+    """One permission set of a request, and where."""
+
+    name: str
+    session_duration: object
+    accounts: Sequence[RequestScope]
+
+    @property
+    def account_count(self) -> int:
+        return len(self.accounts)
+
+
+def scope_sets(scope: Iterable[RequestScope]) -> list[ScopeSet]:
+    """A scope, read in order of permission set, by permission set."""
+    sets = []
+    for name, members in groupby(scope, key=lambda row: row.permission_set_name):
+        accounts = list(members)
+        sets.append(ScopeSet(name, accounts[0].session_duration, accounts))
+    return sets
+
+
+def scope_words(group: PimGroup) -> str:
+    """What a group opens, counted."""
+    sets, accounts = group.permission_set_count, group.account_count
+    return f"{sets} permission set{'' if sets == 1 else 's'} on {accounts} AWS account{'' if accounts == 1 else 's'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One request: as its requester and overseers see it, or as somebody sees it who decides on it."""
+
+    read: selectors.RequestPage
+    deciding: bool = False
+    viewer_id: int = 0
+    rule_words: Sequence[str] = field(default=())
+
+    @property
+    def item(self) -> RequestItem:
+        return self.read.item
+
+    @property
+    def grant(self) -> Grant | None:
+        return self.read.grant
+
+    @property
+    def decisions(self) -> Sequence[Decision]:
+        return self.read.decisions
+
+    @property
+    def mine(self) -> bool:
+        return self.read.is_requester
+
+    @property
+    def title(self) -> str:
+        return self.item.group.display_name
+
+    @property
+    def lede(self) -> str:
+        return scope_words_of(self.scope, self.read.scope_count)
+
+    @property
+    def standing(self) -> Standing:
+        if self.item.status == ItemStatus.PENDING and self.being_checked:
+            return Standing("moving", "Being checked", "A decision is being checked.")
+        return standing(self.item.status, self.grant)
+
+    @property
+    def standing_shape(self) -> str:
+        return STANDING_SHAPES[self.standing.tone]
+
+    @property
+    def being_checked(self) -> bool:
+        return any(decision.status == DecisionStatus.SUBMITTED for decision in self.decisions)
+
+    @property
+    def phases(self) -> Sequence[Phase]:
+        return phases(self.item, self.grant, being_checked=self.being_checked)
+
+    @property
+    def scope(self) -> list[ScopeSet]:
+        return scope_sets(self.read.scope)
+
+    @property
+    def more_scope(self) -> int:
+        return self.read.scope_count - len(self.read.scope)
+
+    @property
+    def moving(self) -> bool:
+        """Whether anything can still happen here by itself."""
+        if self.item.status == ItemStatus.PENDING:
+            return True
+        if self.item.status != ItemStatus.APPROVED:
+            return False
+        return self.grant is None or self.grant.status not in TERMINAL
+
+    @property
+    def seen(self) -> str:
+        grant = (self.grant.version, self.grant.problem) if self.grant else None
+        decisions = [(decision.pk, decision.status, decision.reason) for decision in self.decisions]
+        return fingerprint(self.item.version, grant, decisions)
+
+    @property
+    def live_address(self) -> str:
+        name, key = (
+            ("decision_live", self.item.pk) if self.deciding else ("request_live", self.item.request_id)
+        )
+        return f"{reverse(name, args=[key])}?seen={self.seen}"
+
+    @property
+    def last_possible_use(self) -> datetime | None:
+        """As fixed once the removal was read back; until then by the one formula, as if approved now."""
+        grant = self.grant
+        if grant is None and self.item.status == ItemStatus.PENDING:
+            now = business_now()
+            return last_possible_use(
+                window_ends_at=now + self.item.duration, longest_session=self.item.longest_session
+            )
+        if grant is None or grant.status in (GrantStatus.NOT_GRANTED, GrantStatus.CANCELLED):
+            return None
+        return grant.last_possible_use_at or last_possible_use(
+            window_ends_at=grant.ends_at, longest_session=grant.longest_session
+        )
+
+    # --- What can be done
+
+    @property
+    def withdrawable(self) -> bool:
+        return self.mine and self.item.status == ItemStatus.PENDING
+
+    @property
+    def endable(self) -> bool:
+        return self.mine and self.grant is not None and self.grant.status in ENDABLE
+
+    @property
+    def never_arrived(self) -> bool:
+        return self.grant is not None and self.grant.status == GrantStatus.NEVER_ARRIVED
+
+    @property
+    def counting(self) -> bool:
+        return self.grant is not None and self.grant.status == GrantStatus.ACTIVE
+
+    @property
+    def ready(self) -> bool:
+        return self.mine and self.counting
+
+    @property
+    def repeatable(self) -> bool:
+        return self.mine and not self.moving
+
+    @property
+    def own_decision(self) -> Decision | None:
+        """The viewer's newest decision on this item."""
+        own = [decision for decision in self.decisions if decision.approver_id == self.viewer_id]
+        return own[-1] if own else None
+
+    @property
+    def refused(self) -> Decision | None:
+        """The viewer's newest decision, if it was not counted."""
+        own = self.own_decision
+        return own if own is not None and own.status == DecisionStatus.REFUSED else None
+
+    @property
+    def decidable(self) -> bool:
+        """Whether the viewer may still decide."""
+        if self.item.status != ItemStatus.PENDING or self.mine or not self.read.may_decide:
+            return False
+        return self.own_decision is None or self.own_decision.status == DecisionStatus.REFUSED
+
+    # --- Ways in
+
+    @property
+    def ways(self) -> list[WayIn]:
+        return ways_in(self.read.scope[:MOST_WAYS], portal_url=settings.AWS_ACCESS_PORTAL_URL)
+
+    @property
+    def more_ways(self) -> int:
+        return self.read.scope_count - len(self.ways)
+
+    @property
+    def config(self) -> str:
+        return aws_config(
+            self.ways, portal_url=settings.AWS_ACCESS_PORTAL_URL, region=settings.AWS_SSO_REGION
+        )
+
+    # --- Addresses
+
+    @property
+    def address(self) -> str:
+        return reverse("request", args=[self.item.request_id])
+
+    @property
+    def decide_address(self) -> str:
+        return reverse("decision", args=[self.item.pk])
+
+    @property
+    def withdraw_address(self) -> str:
+        return reverse("withdraw", args=[self.item.request_id])
+
+    @property
+    def done_address(self) -> str:
+        return reverse("end_early", args=[self.item.request_id])
+
+    @property
+    def repeat_address(self) -> str:
+        return reverse("repeat", args=[self.item.request_id])
+
+    @property
+    def again_address(self) -> str:
+        return Row(self.item).again_address
+
+
+def scope_words_of(sets: Sequence[ScopeSet], count: int) -> str:
+    """A request's scope, counted; `count` rows in all, of which `sets` may be a part."""
+    names = ", ".join(group.name for group in sets[:3]) + (" and more" if len(sets) > 3 else "")
+    accounts = len({row.account_id for group in sets for row in group.accounts})
+    if count > sum(group.account_count for group in sets):
+        return f"{names} on more than {accounts} AWS accounts"
+    return f"{names} on {accounts} AWS account{'' if accounts == 1 else 's'}"

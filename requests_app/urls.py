@@ -1,0 +1,25 @@
+"""Addresses of the life cycle's pages. An id that isn't one matches nothing: the same 404 as an absent one."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from requests_app.views import access, approvals, home, requests
+
+urlpatterns = [
+    path("", home.home, name="home"),
+    path("live/", home.live, name="home_live"),
+    path("access/", access.catalogue, name="catalogue"),
+    path("access/<uuid:group_id>/", access.group, name="group"),
+    path("access/<uuid:group_id>/request/", access.request_access, name="request_access"),
+    path("access/<uuid:group_id>/request/preview/", access.preview, name="request_preview"),
+    path("requests/", requests.mine, name="my_requests"),
+    path("requests/<uuid:request_id>/", requests.page, name="request"),
+    path("requests/<uuid:request_id>/live/", requests.live, name="request_live"),
+    path("requests/<uuid:request_id>/repeat/", requests.repeat, name="repeat"),
+    path("requests/<uuid:request_id>/withdraw/", requests.withdraw, name="withdraw"),
+    path("requests/<uuid:request_id>/end/", requests.end, name="end_early"),
+    path("approvals/", approvals.inbox, name="inbox"),
+    path("approvals/<uuid:item_id>/", approvals.decision, name="decision"),
+    path("approvals/<uuid:item_id>/live/", approvals.live, name="decision_live"),
+]

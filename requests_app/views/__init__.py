@@ -1,0 +1,1 @@
+"""Pages of the life cycle. A view fetches, calls one action at most, says what happened and redirects."""

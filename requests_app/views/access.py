@@ -1,0 +1,135 @@
+"""What may be asked for, and asking."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from base.clock import business_now
+from base.errors import DomainError, Missing
+from catalog.nudges import want_refresh
+from identity.actors import actor_of
+from identity.http import PortalRequest, not_activity
+from requests_app import estimates, selectors
+from requests_app.actions.submitting import submit_request
+from requests_app.forms import LengthForm, RequestForm, length_input
+from requests_app.offers import Offer, offer, offers, read_freshness, what_it_opens
+from requests_app.views.paging import read_id
+
+LONGEST_QUERY = 100
+
+
+@require_http_methods(["GET", "HEAD"])
+def catalogue(request: PortalRequest) -> HttpResponse:
+    """Everything this person is eligible for, searchable."""
+    person = request.user.person
+    want_refresh(person)
+    query = request.GET.get("q", "").strip()[:LONGEST_QUERY]
+    page = offers(person, query, request.GET.get("page", "1"))
+    context = {"page": page, "query": query, "freshness": read_freshness()}
+    return render(request, "access/list.html", context)
+
+
+@require_http_methods(["GET", "HEAD"])
+def group(request: PortalRequest, group_id: UUID) -> HttpResponse:
+    """One PIM group with everything that a request would open."""
+    found = offer(request.user.person, group_id)
+    opens = what_it_opens(found.group, request.GET.get("page", "1"))
+    return render(
+        request, "access/group.html", {"offer": found, "opens": opens, "freshness": read_freshness()}
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def request_access(request: PortalRequest, group_id: UUID) -> HttpResponse:
+    """The form, what the request would mean, and sending it."""
+    found = offer(request.user.person, group_id)
+    if request.method != "POST":
+        want_refresh(request.user.person)
+        return _show(request, found, _form(found, initial=_again(request, found)))
+    form = _form(found, request.POST)
+    if "check" in request.POST:
+        return _show(request, found, form)
+    new, status = _submitted(request, found, form)
+    return redirect("request", new) if new else _show(request, found, form, status=status)
+
+
+@not_activity
+@require_http_methods(["GET", "HEAD"])
+def preview(request: PortalRequest, group_id: UUID) -> HttpResponse:
+    """What asking for this long would mean; the part of the form that changes while it is filled in."""
+    found = offer(request.user.person, group_id)
+    form = LengthForm(request.GET, longest=found.longest or timedelta(0))
+    return render(request, "access/_preview.html", _preview(found, form))
+
+
+def _submitted(request: PortalRequest, found: Offer, form: RequestForm) -> tuple[UUID | None, int]:
+    """The new request's id; or None and the status of the refusal, which is in the form then."""
+    if not form.is_valid():
+        return None, 422
+    cleaned = form.cleaned_data
+    try:
+        new = submit_request(
+            requester_id=request.user.person.pk,
+            group_object_id=found.group.object_id,
+            duration=cleaned["duration"],
+            justification=cleaned["justification"],
+            reference=cleaned["reference"],
+            actor=actor_of(request),
+        )
+    except Missing:
+        raise
+    except DomainError as error:
+        form.refuse(error)
+        return None, error.status
+    messages.success(request, "Your request was sent. This page follows it.")
+    return new, 302
+
+
+def _show(request: PortalRequest, found: Offer, form: RequestForm, *, status: int = 200) -> HttpResponse:
+    context = {"offer": found, "form": form, "freshness": read_freshness(), **_preview(found, form)}
+    context["sets"] = what_it_opens(found.group, "1").sets
+    return render(request, "access/request.html", context, status=status)
+
+
+def _form(found: Offer, data: Any = None, initial: dict[str, Any] | None = None) -> RequestForm:
+    rule = found.version.parsed if found.version else None
+    return RequestForm(
+        data,
+        initial=initial,
+        longest=found.longest or timedelta(0),
+        shortest_justification=rule.shortest_justification if rule else 0,
+        reference_required=rule.reference_required if rule else False,
+    )
+
+
+def _again(request: PortalRequest, found: Offer) -> dict[str, Any]:
+    """Length and reference of an earlier request of the same person, when the address names one."""
+    named = read_id(request.GET.get("again", ""))
+    earlier = selectors.own_item(request.user.person, named) if named else None
+    longest = found.longest or timedelta(0)
+    if earlier is None:
+        return length_input(min(longest, timedelta(hours=1)), longest)
+    return {"reference": earlier.request.reference, **length_input(min(earlier.duration, longest), longest)}
+
+
+def _preview(found: Offer, form: LengthForm) -> dict[str, Any]:
+    """What the chosen length would mean, if it is one."""
+    asked = form.chosen()
+    if asked is None or found.obstacle:
+        return {"preview_refusal": form.length_refusal()}
+    ends_by = found.judged.ends_by
+    foreseen = estimates.preview(
+        duration=asked,
+        longest_session=found.group.longest_session or timedelta(hours=1),
+        now=business_now(),
+        ends_by=ends_by,
+    )
+    cut_short = ends_by is not None and foreseen.window_ends_at == ends_by
+    return {"preview": foreseen, "asked": asked, "cut_short": cut_short}

@@ -1,0 +1,35 @@
+"""Keyset positions in addresses: an instant, or an instant and an id. Nonsense means the first page."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+
+def read_instant(text: str) -> datetime | None:
+    """An aware instant from an address."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return instant if instant.tzinfo else None
+
+
+def read_place(text: str) -> tuple[datetime, UUID] | None:
+    """An instant and an id from an address, written by `write_place`."""
+    when, _, which = text.partition("_")
+    instant, key = read_instant(when), read_id(which)
+    return (instant, key) if instant and key else None
+
+
+def read_id(text: str) -> UUID | None:
+    """An id from an address."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def write_place(instant: datetime, key: UUID) -> str:
+    """The position of a row, for an address."""
+    return f"{instant.isoformat()}_{key}"

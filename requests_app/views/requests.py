@@ -1,0 +1,92 @@
+"""A requester's pages: all of their requests, one of them, and what can be done with it."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from identity.actors import actor_of
+from identity.http import PortalRequest, not_activity
+from requests_app import selectors
+from requests_app.actions.ending import end_early
+from requests_app.actions.submitting import submit_request
+from requests_app.actions.withdrawing import withdraw_item
+from requests_app.pages import Page, rows
+from requests_app.views.paging import read_instant
+
+
+@require_http_methods(["GET", "HEAD"])
+def mine(request: PortalRequest) -> HttpResponse:
+    """Everything that this person has asked for."""
+    before = read_instant(request.GET.get("before", ""))
+    found = selectors.my_requests(request.user.person, before=before, limit=selectors.PAGE + 1)
+    shown = found[: selectors.PAGE]
+    older = urlencode({"before": shown[-1].created_at.isoformat()}) if len(found) > len(shown) else ""
+    context = {"rows": rows(shown), "older": older and f"?{older}", "newest": before and request.path}
+    return render(request, "requests/list.html", context)
+
+
+@require_http_methods(["GET", "HEAD"])
+def page(request: PortalRequest, request_id: UUID) -> HttpResponse:
+    """One request, for its requester, for those who may decide on it, for auditors and operators."""
+    return render(request, "requests/page.html", {"page": _read(request, request_id)})
+
+
+@not_activity
+@require_http_methods(["GET", "HEAD"])
+def live(request: PortalRequest, request_id: UUID) -> HttpResponse:
+    """What changes by itself on a request's page, or 204 while the browser shows it already."""
+    shown = _read(request, request_id)
+    if request.GET.get("seen") == shown.seen:
+        return HttpResponse(status=204)
+    return render(request, "requests/_live.html", {"page": shown, "fragment": True})
+
+
+@require_http_methods(["POST"])
+def withdraw(request: PortalRequest, request_id: UUID) -> HttpResponse:
+    """Take a pending request back."""
+    shown = _read(request, request_id)
+    withdraw_item(item_id=shown.item.pk, person_id=request.user.person.pk, actor=actor_of(request))
+    messages.success(request, "Your request is withdrawn. Nobody has to decide on it any more.")
+    return redirect("request", request_id)
+
+
+@require_http_methods(["POST"])
+def end(request: PortalRequest, request_id: UUID) -> HttpResponse:
+    """“I'm done”."""
+    shown = _read(request, request_id)
+    if shown.grant is None:
+        raise Http404
+    end_early(grant_id=shown.grant.pk, person_id=request.user.person.pk, actor=actor_of(request))
+    messages.success(request, "Your access is on its way out. This page follows it.")
+    return redirect("request", request_id)
+
+
+@require_http_methods(["POST"])
+def repeat(request: PortalRequest, request_id: UUID) -> HttpResponse:
+    """Ask once more for exactly the same, as after access that never arrived."""
+    shown = _read(request, request_id)
+    if not shown.mine:
+        raise Http404
+    new = submit_request(
+        requester_id=request.user.person.pk,
+        group_object_id=shown.item.group.object_id,
+        duration=shown.item.duration,
+        justification=shown.item.request.justification,
+        reference=shown.item.request.reference,
+        actor=actor_of(request),
+    )
+    messages.success(request, "Asked again, with the same reason and for the same time.")
+    return redirect("request", new)
+
+
+def _read(request: PortalRequest, request_id: UUID) -> Page:
+    user = request.user
+    overseer = user.is_auditor or user.is_operator
+    read = selectors.request_page(user.person, request_id, overseer=overseer)
+    return Page(read, viewer_id=user.person.pk)
