@@ -2,7 +2,8 @@
 
 from flask import Flask, Response
 
-from simulator.entra.oidc import Provider, back_channel
+from simulator.entra.oidc import back_channel
+from simulator.entra.provider import Provider
 from simulator.entra.signin import browser
 
 MOST_BODY = 1024 * 1024

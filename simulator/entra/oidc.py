@@ -1,105 +1,27 @@
-"""OpenID Connect and OAuth 2.0 of the simulated Entra: the provider and its back-channel endpoints.
+"""OpenID Connect and OAuth 2.0 of the simulated Entra: its back-channel endpoints.
 
 Discovery, keys and the token endpoint are served over TLS, because azure-identity accepts nothing else;
 the pages that a browser meets are in `signin`.
 """
 
-import datetime as dt
 import json
-import time
-import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-import jwt
 from flask import Blueprint, Response, jsonify, request
 
-from simulator.entra.accounts import Account, Accounts
-from simulator.entra.registrations import Registration, Registrations, code_challenge
-from simulator.entra.sessions import CodeError, Grant, SignInState
+from simulator.entra.client_auth import authenticate_client
+from simulator.entra.provider import OAuthError, Provider, error_body
+from simulator.entra.registrations import Registration, code_challenge
+from simulator.entra.sessions import CodeError, Grant
 from simulator.entra.tokens import (
-    ACCESS_TOKEN_SECONDS,
     GRAPH_AUDIENCE,
-    ID_TOKEN_SECONDS,
-    SigningKeys,
     application_access_token,
     delegated_access_token,
     id_token,
 )
 
-ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 OIDC_SCOPES = ("openid", "profile", "email", "offline_access")
-
-
-@dataclass(eq=False)
-class OAuthError(Exception):
-    """A refusal with OAuth's error word and Entra's AADSTS number and sentence."""
-
-    error: str
-    number: int
-    sentence: str
-    status: int = 400
-
-    @property
-    def description(self) -> str:
-        """Entra's way of writing it, without the trace lines."""
-        return f"AADSTS{self.number}: {self.sentence}"
-
-
-@dataclass
-class Provider:
-    """Everything that the endpoints share."""
-
-    tenant_id: str
-    authority: str
-    """Origin of the HTTPS listener, without a slash at the end."""
-    browser_origin: str
-    """Origin of the plain HTTP listener."""
-    keys: SigningKeys
-    registrations: Registrations
-    accounts: Accounts
-    state: SignInState = field(default_factory=SignInState)
-    access_token_seconds: int = ACCESS_TOKEN_SECONDS
-    id_token_seconds: int = ID_TOKEN_SECONDS
-
-    def issuer(self, tenant_id: str | None = None) -> str:
-        """The exact `iss` of tokens of a tenant (ours unless named)."""
-        return f"{self.authority}/{tenant_id or self.tenant_id}/v2.0"
-
-    @property
-    def token_endpoint(self) -> str:
-        """Absolute address of the token endpoint."""
-        return f"{self.authority}/{self.tenant_id}/oauth2/v2.0/token"
-
-    def graph_audiences(self) -> tuple[str, ...]:
-        """What an access token's `aud` may be for our Graph front to accept it."""
-        return (GRAPH_AUDIENCE,)
-
-    def check_tenant(self, tenant: str) -> None:
-        """Raises OAuthError unless the path names our tenant."""
-        if tenant.lower() == self.tenant_id.lower():
-            return
-        if tenant in ("common", "organizations", "consumers"):
-            raise OAuthError(
-                "invalid_request",
-                50194,
-                "Application is not configured as a multi-tenant application. Usage of the /common endpoint "
-                "is not supported for such apps. Use a tenant-specific endpoint.",
-            )
-        raise OAuthError(
-            "invalid_request",
-            90002,
-            f"Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID.",
-        )
-
-    def check_person(self, account: Account | None) -> Account:
-        """Raises OAuthError for a person who can't sign in any more."""
-        if account is None:
-            raise OAuthError("invalid_grant", 50034, "The user account does not exist in the directory.")
-        if not account.enabled:
-            raise OAuthError("invalid_grant", 50057, "The user account is disabled.")
-        return account
 
 
 def discovery_document(provider: Provider) -> dict[str, Any]:
@@ -133,87 +55,6 @@ def discovery_document(provider: Provider) -> dict[str, Any]:
         "tenant_region_scope": None,
         "cloud_instance_name": "simulator",
     }  # fmt: skip
-
-
-def _authenticate_by_assertion(provider: Provider, app: Registration, assertion: str) -> None:
-    def refuse(sentence: str) -> OAuthError:
-        return OAuthError(
-            "invalid_client", 700027, f"Client assertion failed signature validation: {sentence}", 401
-        )
-
-    try:
-        header = jwt.get_unverified_header(assertion)
-    except jwt.PyJWTError as reason:
-        raise OAuthError("invalid_client", 50027, "JWT token is invalid or malformed.", 401) from reason
-    certificate = app.certificate_for(header)
-    if certificate is None:
-        raise refuse("The key was not found among the certificates of the application.")
-    if certificate.not_valid_after_utc < dt.datetime.now(dt.UTC):
-        raise refuse("The certificate that was used to sign the assertion has expired.")
-    key: Any = certificate.public_key()
-    try:
-        claims = jwt.decode(
-            assertion,
-            key,
-            algorithms=["RS256", "PS256"],
-            audience=[provider.token_endpoint, provider.issuer()],
-            issuer=app.client_id,
-            options={"require": ["exp", "iss", "sub", "aud"]},
-        )
-    except jwt.ExpiredSignatureError as reason:
-        raise OAuthError(
-            "invalid_client", 700024, "Client assertion is not within its valid time range.", 401
-        ) from reason
-    except jwt.PyJWTError as reason:
-        raise refuse(f"{reason}.") from reason
-    if claims["sub"] != app.client_id:
-        raise refuse("The subject of the assertion is not the application.")
-
-
-def _authenticate_client(provider: Provider, form: Mapping[str, str]) -> tuple[Registration, bool]:
-    """The application that calls, and whether it proved itself by certificate. Raises OAuthError."""
-    basic = request.authorization
-    by_basic = basic is not None and basic.type == "basic"
-    client_id = form.get("client_id") or (str(basic.username) if basic is not None and by_basic else "")
-    assertion = form.get("client_assertion")
-    if not client_id and assertion:
-        try:
-            client_id = str(jwt.decode(assertion, options={"verify_signature": False}).get("sub", ""))
-        except jwt.PyJWTError as reason:
-            raise OAuthError("invalid_client", 50027, "JWT token is invalid or malformed.", 401) from reason
-    if not client_id:
-        raise OAuthError(
-            "invalid_request", 900144, "The request body must contain the following parameter: 'client_id'."
-        )
-    app = provider.registrations.by_client_id(client_id)
-    if app is None:
-        raise OAuthError(
-            "unauthorized_client",
-            700016,
-            f"Application with identifier '{client_id}' was not found in the directory.",
-        )
-    if assertion:
-        if form.get("client_assertion_type") != ASSERTION_TYPE:
-            raise OAuthError("invalid_request", 50027, "The client assertion type is not supported.")
-        _authenticate_by_assertion(provider, app, assertion)
-        return app, True
-    secret = form.get("client_secret") or (str(basic.password) if basic is not None and by_basic else "")
-    if not secret:
-        raise OAuthError(
-            "invalid_client",
-            7000218,
-            "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
-            401,
-        )
-    if not app.has_secret(secret):
-        raise OAuthError(
-            "invalid_client",
-            7000215,
-            "Invalid client secret provided. Ensure the secret being sent in the request is the client "
-            f"secret value, not the client secret ID, for a secret added to app '{client_id}'.",
-            401,
-        )
-    return app, False
 
 
 def _redeem_code(provider: Provider, app: Registration, form: Mapping[str, str]) -> dict[str, Any]:
@@ -410,28 +251,12 @@ def _answer_token(provider: Provider, tenant: str) -> dict[str, Any]:
         raise OAuthError(
             "unsupported_grant_type", 70003, f"The app requested an unsupported grant type '{kind}'."
         )
-    app, by_certificate = _authenticate_client(provider, form)
+    app, by_certificate = authenticate_client(provider, form)
     if kind == "authorization_code":
         return _redeem_code(provider, app, form)
     if kind == "refresh_token":
         return _refresh(provider, app, form)
     return _client_credentials(provider, app, form, by_certificate=by_certificate)
-
-
-def error_body(problem: OAuthError) -> dict[str, Any]:
-    """The token endpoint's error answer."""
-    trace, correlation = str(uuid.uuid4()), str(uuid.uuid4())
-    moment = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime())
-    return {
-        "error": problem.error,
-        "error_description": (
-            f"{problem.description} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {moment}"
-        ),
-        "error_codes": [problem.number],
-        "timestamp": moment,
-        "trace_id": trace,
-        "correlation_id": correlation,
-    }
 
 
 def back_channel(provider: Provider) -> Blueprint:

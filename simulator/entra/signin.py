@@ -16,7 +16,8 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as BaseResponse
 
 from simulator.entra.accounts import Account
-from simulator.entra.oidc import OAuthError, Provider, granted_scopes
+from simulator.entra.oidc import granted_scopes
+from simulator.entra.provider import OAuthError, Provider
 from simulator.entra.registrations import Registration
 from simulator.entra.sessions import Grant, Session, contexts_asked
 from simulator.entra.tokens import read_login_hint

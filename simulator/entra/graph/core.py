@@ -15,7 +15,7 @@ from simulator.entra.graph.errors import GraphError, bad_request
 from simulator.entra.graph.exchange import Exchange
 from simulator.entra.graph.odata import Query, page, parse_query, select
 from simulator.entra.graph.permissions import Caller, authenticate, authorize
-from simulator.entra.oidc import Provider
+from simulator.entra.provider import Provider
 from simulator.listener import DROP
 from simulator.world.errors import WorldError
 from simulator.world.faults import Fault

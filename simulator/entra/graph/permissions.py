@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.entra.graph.errors import denied, unauthenticated
-from simulator.entra.oidc import Provider
+from simulator.entra.provider import Provider
 from simulator.entra.tokens import InvalidTokenError
 
 TABLE = Path(__file__).with_name("permissions.json")

@@ -10,7 +10,7 @@ import httpx
 
 from simulator.entra.accounts import Account
 from simulator.entra.app import authority_app, browser_app
-from simulator.entra.oidc import Provider
+from simulator.entra.provider import Provider
 from simulator.entra.registrations import load_registrations
 from simulator.entra.tls import TlsFiles, ensure_server_tls
 from simulator.entra.tokens import SigningKeys

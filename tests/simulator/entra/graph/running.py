@@ -13,8 +13,8 @@ from simulator.calls import CallLog
 from simulator.entra.app import browser_app
 from simulator.entra.graph.app import add_graph
 from simulator.entra.graph.core import GraphFront
-from simulator.entra.oidc import Provider
 from simulator.entra.people import WorldAccounts
+from simulator.entra.provider import Provider
 from simulator.entra.registrations import load_registrations
 from simulator.entra.tokens import SigningKeys, application_access_token, delegated_access_token
 from simulator.listener import Listener

@@ -62,6 +62,8 @@ def test_on_demand_carries_a_member_and_answers_in_strings(graph: RunningGraph) 
     assert isinstance(json.loads(answer.json()["value"]), dict)
     group = graph.world.identity_store.find_group_by_external_id(ADMINS)
     user = graph.world.identity_store.find_user_by_external_id(ADA)
+    assert group is not None
+    assert user is not None
     assert user.id in group.members
     again = graph.post(f"{job_path(graph)}/provisionOnDemand", on_demand(ADMINS, ADA))
     assert json.loads(again.json()["key"])["result"] == "Skipped"
