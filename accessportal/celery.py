@@ -9,13 +9,25 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_process_init
+from celery.signals import beat_init, worker_init, worker_process_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "accessportal.settings")
 
 app = Celery("accessportal")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_init.connect
+@beat_init.connect
+def _configured(**_: Any) -> None:
+    """A process with a wrong configuration doesn't start."""
+    import django
+
+    django.setup()
+    from accessportal.checks import refuse_misconfiguration
+
+    refuse_misconfiguration()
 
 
 @worker_process_init.connect

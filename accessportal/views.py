@@ -24,7 +24,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # 
 @requires_csrf_token
 def server_error(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
     """Rendered without the request: whatever broke may be in a context processor."""
-    return render(None, "errors/500.html", status=500)  # type: ignore[arg-type]  # render passes None on
+    return render(None, "errors/500.html", status=500)
 
 
 @login_not_required

@@ -6,3 +6,7 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "accessportal.settings")
 application = get_wsgi_application()
+
+from accessportal.checks import refuse_misconfiguration  # noqa: E402  # needs Django set up
+
+refuse_misconfiguration()
