@@ -21,11 +21,12 @@ from simulator.entra.files import write_private
 from simulator.entra.graph.app import add_graph
 from simulator.entra.graph.core import GraphFront
 from simulator.entra.graph.exchange import Exchange
-from simulator.entra.oidc import Provider
 from simulator.entra.people import WorldAccounts
+from simulator.entra.provider import Provider
 from simulator.entra.registrations import load_registrations
 from simulator.entra.tls import ensure_server_tls
 from simulator.entra.tokens import SigningKeys
+from simulator.entra.workload import Workload
 from simulator.listener import Listener
 from simulator.portal import access_portal_pages
 from simulator.sample import load_sample
@@ -90,6 +91,7 @@ class Simulator:
         self._secure = Listener(port=base, tls=self._tls)
         self._plain = Listener(port=base + 1 if base else 0)
         self._aws = Listener(port=base + 2 if base else 0)
+        self._workload = Workload(folder)
         self.provider = Provider(
             tenant_id=self.world.state.tenant_id,
             authority=f"https://{self._secure.address}",
@@ -101,6 +103,7 @@ class Simulator:
                 post_logout_redirect_uris=options.post_logout_redirect_uris,
             ),
             accounts=WorldAccounts(self.world, self.lock),
+            workload=self._workload,
         )
         self.graph = GraphFront(self.provider, self.world, self.lock, self.calls, options.page_size)
         self._aws_keys = _kept(
@@ -166,6 +169,7 @@ class Simulator:
             "worker_client_id": registrations.worker.client_id,
             "worker_client_secret": registrations.worker.secret,
             "worker_certificate_path": str(registrations.worker_certificate_path.resolve()),
+            "worker_federated_token_file": str(self._workload.token_path.resolve()),
             "aws_service_principal_id": state.application.id,
             "managed_groups_file": str(self._managed_groups.resolve()),
             "access_portal_url": f"{browser}/start",
@@ -182,6 +186,7 @@ class Simulator:
             group = self.world.directory.find_group(group_id)
             lines.append(f"{group_id}  # {group.display_name}" if group else group_id)
         self._managed_groups.write_text("\n".join(lines) + "\n")
+        self._workload.refresh()
         for listener in (self._secure, self._plain, self._aws):
             listener.start()
         self._keeper.start()
@@ -218,6 +223,7 @@ class Simulator:
 
     def _keep(self) -> None:
         while not self._stopping.wait(SAVE_EVERY_SECONDS):
+            self._workload.refresh()
             self.save()
 
 

@@ -9,8 +9,20 @@ from flask import request
 
 from simulator.entra.provider import OAuthError, Provider
 from simulator.entra.registrations import Registration
+from simulator.entra.workload import ISSUER
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+
+def _authenticate_by_federation(provider: Provider, app: Registration, assertion: str) -> None:
+    is_worker = app.client_id == provider.registrations.worker.client_id
+    if not is_worker or provider.workload is None or not provider.workload.trusts(assertion):
+        raise OAuthError(
+            "invalid_client",
+            70021,
+            "No matching federated identity record found for presented assertion.",
+            401,
+        )
 
 
 def _authenticate_by_assertion(provider: Provider, app: Registration, assertion: str) -> None:
@@ -21,8 +33,12 @@ def _authenticate_by_assertion(provider: Provider, app: Registration, assertion:
 
     try:
         header = jwt.get_unverified_header(assertion)
+        issuer = jwt.decode(assertion, options={"verify_signature": False}).get("iss")
     except jwt.PyJWTError as reason:
         raise OAuthError("invalid_client", 50027, "JWT token is invalid or malformed.", 401) from reason
+    if issuer == ISSUER:
+        _authenticate_by_federation(provider, app, assertion)
+        return
     certificate = app.certificate_for(header)
     if certificate is None:
         raise refuse("The key was not found among the certificates of the application.")

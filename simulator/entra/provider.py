@@ -9,6 +9,7 @@ from simulator.entra.accounts import Account, Accounts
 from simulator.entra.registrations import Registrations
 from simulator.entra.sessions import SignInState
 from simulator.entra.tokens import ACCESS_TOKEN_SECONDS, GRAPH_AUDIENCE, ID_TOKEN_SECONDS, SigningKeys
+from simulator.entra.workload import Workload
 
 
 @dataclass(eq=False)
@@ -38,6 +39,8 @@ class Provider:
     keys: SigningKeys
     registrations: Registrations
     accounts: Accounts
+    workload: Workload | None = None
+    """Whose tokens the worker may bring instead of a certificate."""
     state: SignInState = field(default_factory=SignInState)
     access_token_seconds: int = ACCESS_TOKEN_SECONDS
     id_token_seconds: int = ID_TOKEN_SECONDS

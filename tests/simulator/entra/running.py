@@ -14,6 +14,7 @@ from simulator.entra.provider import Provider
 from simulator.entra.registrations import load_registrations
 from simulator.entra.tls import TlsFiles, ensure_server_tls
 from simulator.entra.tokens import SigningKeys
+from simulator.entra.workload import Workload
 from simulator.listener import Listener
 
 TENANT = "11111111-1111-4111-8111-111111111111"
@@ -105,6 +106,7 @@ def running_entra(folder: Path) -> Iterator[RunningEntra]:
             folder, redirect_uris=(CALLBACK, ALLAUTH_CALLBACK), post_logout_redirect_uris=(SIGNED_OUT,)
         ),
         accounts=people,
+        workload=Workload(folder),
     )
     secure.use(authority_app(provider))
     plain.use(browser_app(provider))

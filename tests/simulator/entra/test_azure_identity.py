@@ -1,12 +1,14 @@
 """azure-identity, unchanged, gets application tokens from the simulated Entra over TLS."""
 
+from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 from azure.core.exceptions import ClientAuthenticationError
-from azure.identity import CertificateCredential, ClientSecretCredential
+from azure.identity import CertificateCredential, ClientSecretCredential, WorkloadIdentityCredential
 
+from simulator.entra.workload import Workload
 from tests.simulator.entra.running import TENANT, RunningEntra
 
 GRAPH = "https://graph.microsoft.com/.default"
@@ -89,3 +91,40 @@ def test_certificate_of_another_application_is_refused(entra: RunningEntra) -> N
     )
     with pytest.raises(ClientAuthenticationError, match="AADSTS700027"):
         credential.get_token(GRAPH)
+
+
+def test_federated_credential(entra: RunningEntra) -> None:
+    workload = entra.provider.workload
+    assert workload is not None
+    workload.refresh()
+    credential = WorkloadIdentityCredential(
+        tenant_id=TENANT,
+        client_id=entra.provider.registrations.worker.client_id,
+        token_file_path=str(workload.token_path),
+        authority=entra.provider.authority,
+        disable_instance_discovery=True,
+        connection_verify=entra.ca_bundle,
+    )
+    assert claims(credential.get_token(GRAPH).token)["idtyp"] == "app"
+
+
+def test_federated_token_of_somebody_else_is_refused(entra: RunningEntra, tmp_path: Path) -> None:
+    workload = entra.provider.workload
+    assert workload is not None
+    for name, token in (
+        ("other", workload.token(subject="system:serviceaccount:other:other")),
+        ("old", workload.token(lifetime_seconds=-5)),
+        ("forged", Workload(tmp_path).token()),
+    ):
+        path = tmp_path / name
+        path.write_text(token)
+        credential = WorkloadIdentityCredential(
+            tenant_id=TENANT,
+            client_id=entra.provider.registrations.worker.client_id,
+            token_file_path=str(path),
+            authority=entra.provider.authority,
+            disable_instance_discovery=True,
+            connection_verify=entra.ca_bundle,
+        )
+        with pytest.raises(ClientAuthenticationError, match="AADSTS70021"):
+            credential.get_token(GRAPH)
