@@ -8,6 +8,7 @@ from collections.abc import Callable
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
 from django_structlog.middlewares import RequestMiddleware
 
 from base.errors import DomainError
@@ -76,4 +77,6 @@ def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
     """The page, or for htmx the fragment, that says why something was refused."""
     fragment = bool(getattr(request, "htmx", False)) and not request.headers.get("HX-Boosted")
     template = "errors/refused.html#refusal" if fragment else "errors/refused.html"
-    return render(request, template, {"error": error}, status=error.status)
+    response = render(request, template, {"error": error}, status=error.status)
+    patch_vary_headers(response, ["HX-Request"])
+    return response
