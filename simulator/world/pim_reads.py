@@ -143,12 +143,12 @@ class PimReads:
             groups = [found] if found is not None else []
         else:
             groups = directory.groups()
-        rows = []
-        for group in groups:
-            for member in group.members.values() if principal_id is None else _pick(group, principal_id):
-                if member.schedule_id is None and member.added_at <= at:
-                    rows.append(_permanent(group.id, member))
-        return rows
+        return [
+            _permanent(group.id, member)
+            for group in groups
+            for member in (group.members.values() if principal_id is None else _pick(group, principal_id))
+            if member.schedule_id is None and member.added_at <= at
+        ]
 
     def assignment_requests(
         self, *, group_id: str | None = None, principal_id: str | None = None
@@ -195,6 +195,7 @@ def _pick(group: Group, principal_id: str) -> list[Membership]:
 
 
 def _permanent(group_id: str, member: Membership) -> Instance:
+    name = f"{group_id}_member_{member.id}"
     return Instance(
         id=name,
         kind="assignment",

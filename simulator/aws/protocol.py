@@ -1,0 +1,158 @@
+"""moto's protocol layer with the world behind it.
+
+moto reads a request by the service's model and writes the answer and its errors by the same model. Of moto's own
+back ends nothing is used: an operation that the world doesn't answer is refused, never made up.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import RLock
+from typing import Any
+
+from botocore.exceptions import BotoCoreError
+from botocore.model import OperationNotFoundError
+from moto.core.exceptions import ServiceException
+from moto.core.request import Request
+from moto.core.responses import ActionResult, BaseResponse
+
+from simulator.aws import identitystore, organizations, sso_admin
+from simulator.aws.calls import Call, Handler
+from simulator.aws.throttles import Throttles
+from simulator.world.errors import WorldError
+from simulator.world.faults import Fault
+from simulator.world.world import World
+
+OPERATIONS: Mapping[str, Mapping[str, Handler]] = {
+    "sso-admin": sso_admin.OPERATIONS,
+    "identitystore": identitystore.OPERATIONS,
+    "organizations": organizations.ORGANIZATIONS,
+    "sts": organizations.STS,
+}
+SIGNING_NAMES = {"sso": "sso-admin"}  # signing name -> service, where they differ
+THROTTLED = {"organizations": "TooManyRequestsException", "sts": "Throttling"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class NoAnswerError(Exception):
+    """The connection is to be cut without an answer."""
+
+
+class ApiError(ServiceException):  # type: ignore[misc]  # moto has no types
+    """An error of the service's own model; moto looks models up by the module that a class was defined in."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What a response needs besides the request. `accounts` maps access keys to accounts; others: management."""
+
+    world: World
+    lock: RLock
+    throttles: Throttles
+    accounts: Mapping[str, str]
+
+
+class WorldResponse(BaseResponse):  # type: ignore[misc]  # moto has no types
+    """One request to one service."""
+
+    def __init__(self, service: str, backend: Backend, fault: Fault | None) -> None:
+        super().__init__(service_name=service)
+        self.automated_parameter_parsing = True
+        self._backend = backend
+        self._fault = fault
+
+    def answer(self, request: Request) -> Answer:
+        """Read the request, ask the world, write the answer."""
+        service = str(self.service_name)
+        try:
+            self.setup_class(request)
+        except (OperationNotFoundError, BotoCoreError, ValueError, TypeError, KeyError):
+            return refusal(400, "SerializationException", "The request can't be read.")
+        operation = self._get_action()
+        if operation not in OPERATIONS[service]:
+            return refusal(400, "UnknownOperationException", f"{operation} is not simulated.")
+        try:
+            result = self._ask(service, operation)
+        except WorldError as error:
+            result = self._error(error)
+        status, headers, body = self.serialized(result)
+        headers, body = self._enrich_response(headers, body)
+        text = body.encode() if isinstance(body, str) else body
+        return Answer(int(status), {key: str(value) for key, value in headers.items()}, text or b"")
+
+    def _ask(self, service: str, operation: str) -> ActionResult:
+        backend = self._backend
+        handler = OPERATIONS[service][operation]
+        if not backend.throttles.take(service, operation):
+            raise _throttled(service)
+        fault = self._fault
+        if fault is not None and fault.kind == "throttle":
+            raise _throttled(service, fault)
+        if fault is not None and fault.kind == "error":
+            raise WorldError(fault.status, fault.code or "InternalServerException", fault.message or "Fault.")
+        access_key = self.get_access_key()
+        with backend.lock:
+            world = backend.world
+            world.advance()
+            management = world.state.organization.management_account_id
+            result = handler(
+                Call(
+                    world=world,
+                    service=service,
+                    operation=operation,
+                    account=backend.accounts.get(access_key, management),
+                    access_key=access_key,
+                    region=self.region,
+                    params=self.params,
+                )
+            )
+        if fault is not None and fault.kind == "lose_answer":
+            raise NoAnswerError
+        if fault is not None and fault.kind == "error_after":
+            raise WorldError(fault.status, fault.code or "InternalServerException", fault.message or "Fault.")
+        return ActionResult(result)
+
+    def _error(self, error: WorldError) -> ActionResult:
+        refused = ApiError(error.code, error.message)
+        for name, value in error.details.items():
+            setattr(refused, name, value)
+        if error.code == "ThrottlingException" and error.retry_after is not None:
+            refused.RetryAfterSeconds = error.retry_after
+        return ActionResult(refused)
+
+
+def _throttled(service: str, fault: Fault | None = None) -> WorldError:
+    code = (fault.code if fault else "") or THROTTLED.get(service, "ThrottlingException")
+    return WorldError(400, code, "Rate exceeded", retry_after=(fault.retry_after if fault else None) or 1)
+
+
+def refusal(status: int, code: str, message: str) -> Answer:
+    """An error outside any service's model, in the JSON protocol's form."""
+    body = json.dumps({"__type": code, "message": message}).encode()
+    return Answer(status, {"Content-Type": "application/x-amz-json-1.1", "X-Amzn-ErrorType": code}, body)
+
+
+def service_of(authorization: str) -> str | None:
+    """The service that a SigV4 Authorization header is scoped to, or None."""
+    parts = authorization.partition("Credential=")[2].partition(",")[0].split("/")
+    if len(parts) != 5:
+        return None
+    name = SIGNING_NAMES.get(parts[3], parts[3])
+    return name if name in OPERATIONS else None
+
+
+def operation_of(environ: Mapping[str, Any], body: bytes) -> str:
+    """The operation's name: from the target header, or from the form of the query protocol."""
+    target = str(environ.get("HTTP_X_AMZ_TARGET", ""))
+    if target:
+        return target.rsplit(".", 1)[-1]
+    form = dict(part.partition("=")[::2] for part in body.decode(errors="replace").split("&"))
+    return form.get("Action", "")

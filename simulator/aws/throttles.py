@@ -1,0 +1,46 @@
+"""AWS's request limits as token buckets. They count in real time, because clients wait in real time."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+# (per second, burst). sso-admin counts all its calls together, identitystore and organizations each operation alone;
+# the numbers of organizations are guesses around what tools report, but for ListRoots (AWS contract 1.1-1.3).
+VENDOR: Mapping[str, tuple[float, float]] = {
+    "sso-admin": (20, 20),
+    "identitystore.*": (20, 20),
+    "organizations.*": (5, 10),
+    "organizations.ListRoots": (1, 2),
+}
+
+
+@dataclass
+class Throttles:
+    """`rates` by service, `service.*` (each operation alone) or `service.Operation`; an empty one never throttles."""
+
+    rates: Mapping[str, tuple[float, float]] = field(default_factory=lambda: dict(VENDOR))
+    clock: Callable[[], float] = time.monotonic
+    _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def take(self, service: str, operation: str) -> bool:
+        """Whether this call may go ahead."""
+        for key, rule in (
+            (f"{service}.{operation}", f"{service}.{operation}"),
+            (f"{service}.{operation}", f"{service}.*"),
+            (service, service),
+        ):
+            if rule in self.rates:
+                rate, burst = self.rates[rule]
+                return self._draw(key, rate, burst)
+        return True
+
+    def _draw(self, key: str, rate: float, burst: float) -> bool:
+        now = self.clock()
+        tokens, last = self._buckets.get(key, (burst, now))
+        tokens = min(burst, tokens + (now - last) * rate)
+        allowed = tokens >= 1
+        self._buckets[key] = (tokens - 1 if allowed else tokens, now)
+        return allowed
+
+
+NEVER = Throttles(rates={})

@@ -1,0 +1,158 @@
+"""SCIM over HTTP, as `https://scim.<region>.amazonaws.com/<tenant>/scim/v2/` answers."""
+
+import time
+from collections.abc import Callable
+from threading import RLock
+from typing import Any
+
+from flask import Blueprint, Response, g, request
+from flask.json import dumps
+
+from simulator.aws.throttles import Throttles
+from simulator.scim import documents
+from simulator.scim.errors import ScimError, invalid, missing
+from simulator.world.world import World
+
+MEDIA_TYPE = "application/scim+json"
+RATES = {"scim-write.*": (25.0, 25.0), "scim-read.*": (40.0, 40.0)}  # each operation alone, in real time
+
+
+class _Front:
+    """The views; each holds the lock while it asks the world."""
+
+    def __init__(
+        self, world: World, lock: RLock, throttles: Throttles, sleep: Callable[[float], None]
+    ) -> None:
+        self._world = world
+        self._lock = lock
+        self._throttles = throttles
+        self._sleep = sleep
+
+    def admit(self) -> None:
+        """Tenant, token, limits and faults, before every call."""
+        operation = f"{request.method} {request.path.split('/')[5]}"
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        with self._lock:
+            self._world.advance()
+            if g.scim_tenant != self._world.state.identity_center.scim_tenant_id:
+                raise ScimError(401, "UnauthorizedException", "The tenant is not known.")
+            self._world.scim.check_token(token)
+            fault = self._world.faults.take(f"scim.{operation}")
+        bucket = "scim-read" if request.method == "GET" else "scim-write"
+        if not self._throttles.take(bucket, operation) or (fault and fault.kind == "throttle"):
+            raise ScimError(429, "ThrottlingException", "Rate exceeded")
+        if fault is not None and fault.kind == "error":
+            raise ScimError(
+                fault.status, fault.code or "InternalServerException", fault.message or "A fault."
+            )
+        if fault is not None and fault.kind == "delay":
+            self._sleep(fault.seconds)
+
+    def list_users(self) -> Response:
+        with self._lock:
+            return _json(self._world.scim.list_users(request.args.get("filter"), **_page()))
+
+    def list_groups(self) -> Response:
+        with self._lock:
+            return _json(self._world.scim.list_groups(request.args.get("filter"), **_page()))
+
+    def create_user(self) -> Response:
+        with self._lock:
+            return _json(self._world.scim.create_user(_body()), 201)
+
+    def create_group(self) -> Response:
+        with self._lock:
+            return _json(self._world.scim.create_group(_body()), 201)
+
+    def user(self, user_id: str) -> Response:
+        with self._lock:
+            if request.method == "PUT":
+                return _json(self._world.scim.put_user(user_id, _body()))
+            if request.method == "PATCH":
+                return _json(self._world.scim.patch_user(user_id, _body()))
+            if request.method == "DELETE":
+                self._world.scim.delete_user(user_id)
+                return Response(status=204)
+            return _json(self._world.scim.get_user(user_id))
+
+    def group(self, group_id: str) -> Response:
+        with self._lock:
+            if request.method == "PATCH":
+                self._world.scim.patch_group(group_id, _body())
+                return Response(status=204)
+            if request.method == "DELETE":
+                self._world.scim.delete_group(group_id)
+                return Response(status=204)
+            return _json(self._world.scim.get_group(group_id))
+
+
+def scim_blueprint(
+    world: World,
+    lock: RLock,
+    *,
+    throttles: Throttles | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Blueprint:
+    """The endpoint under `/scim/<tenant>/scim/v2`; every call needs the bearer token and the right tenant."""
+    blueprint = Blueprint("scim", __name__, url_prefix="/scim/<tenant>/scim/v2")
+    front = _Front(world, lock, throttles or Throttles(rates=RATES), sleep)
+
+    @blueprint.url_value_preprocessor
+    def take_tenant(_: str | None, values: dict[str, Any] | None) -> None:
+        g.scim_tenant = (values or {}).pop("tenant", "")
+
+    blueprint.before_request(front.admit)
+    blueprint.register_error_handler(ScimError, _refuse)
+    for rule, view, methods in (
+        ("/Users", front.list_users, ["GET"]),
+        ("/Users", front.create_user, ["POST"]),
+        ("/Users/<user_id>", front.user, ["GET", "PUT", "PATCH", "DELETE"]),
+        ("/Groups", front.list_groups, ["GET"]),
+        ("/Groups", front.create_group, ["POST"]),
+        ("/Groups/<group_id>", front.group, ["GET", "PATCH", "DELETE"]),
+        ("/ServiceProviderConfig", _service_provider_config, ["GET"]),
+        ("/ResourceTypes", _resource_types, ["GET"]),
+        ("/Schemas", _schemas, ["GET"]),
+        ("/<path:rest>", _anything_else, ["GET", "POST", "PUT", "PATCH", "DELETE"]),
+    ):
+        blueprint.add_url_rule(rule, view.__name__, view, methods=methods)
+    return blueprint
+
+
+def _service_provider_config() -> Response:
+    return _json(documents.SERVICE_PROVIDER_CONFIG)
+
+
+def _resource_types() -> Response:
+    return _json(documents.listed(documents.RESOURCE_TYPES))
+
+
+def _schemas() -> Response:
+    return _json(documents.listed(documents.SCHEMAS))
+
+
+def _anything_else(rest: str) -> Response:
+    raise missing(rest)
+
+
+def _refuse(error: ScimError) -> Response:
+    return _json(error.body(), error.status)
+
+
+def _page() -> dict[str, Any]:
+    try:
+        start, count = int(request.args.get("startIndex", 1)), int(request.args.get("count", 100))
+    except ValueError as error:
+        raise invalid("startIndex and count are numbers.") from error
+    return {"start_index": start, "count": count, "cursor": request.args.get("cursor")}
+
+
+def _body() -> dict[str, Any]:
+    body = request.get_json(force=True, silent=True)
+    if not isinstance(body, dict):
+        raise invalid("The body is a JSON object.")
+    return body
+
+
+def _json(content: dict[str, Any], status: int = 200) -> Response:
+    return Response(dumps(content), status=status, mimetype=MEDIA_TYPE)

@@ -1,0 +1,54 @@
+"""The AWS front on loopback for the length of a test."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from simulator.aws.app import create_app
+from simulator.aws.throttles import NEVER, Throttles
+from simulator.listener import Listener
+from simulator.world.world import World
+
+ACCESS_KEY = "AKIA0000000000000000"
+
+
+class Aws:
+    """Makes boto3 clients that can reach nothing but the front."""
+
+    def __init__(self, endpoint: str, region: str) -> None:
+        self.endpoint = endpoint
+        self.region = region
+
+    def client(
+        self, service: str, *, region: str = "", access_key: str = ACCESS_KEY, attempts: int = 1
+    ) -> Any:
+        return boto3.session.Session().client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name=region or self.region,
+            aws_access_key_id=access_key,
+            aws_secret_access_key="not-a-secret",
+            config=Config(
+                retries={"total_max_attempts": attempts, "mode": "standard"},
+                connect_timeout=5,
+                read_timeout=10,
+                proxies={},
+            ),
+        )
+
+
+@contextmanager
+def serving(
+    world: World, *, throttles: Throttles = NEVER, accounts: Mapping[str, str] | None = None
+) -> Iterator[Aws]:
+    """AWS in front of this world, until the block ends."""
+    listener = Listener(create_app(world, threading.RLock(), throttles=throttles, accounts=accounts))
+    listener.start()
+    try:
+        yield Aws(f"http://{listener.address}", world.state.identity_center.region)
+    finally:
+        listener.stop()
