@@ -145,4 +145,6 @@ class Organization(Protocol):
 class CallObserver(Protocol):
     """Told about every outside call; what it records has an expiry (polls are not audit events)."""
 
-    def __call__(self, *, port: str, operation: str, outcome: str, receipt: Receipt, milliseconds: int) -> None: ...
+    def __call__(
+        self, *, port: str, operation: str, outcome: str, receipt: Receipt, milliseconds: int
+    ) -> None: ...

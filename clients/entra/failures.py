@@ -92,11 +92,45 @@ def _policy_refusal(answer: Answer, receipt: Receipt) -> PolicyRefused:
     )
 
 
-def _bad_request(answer: Answer, receipt: Receipt) -> ClientError:
-    code, facts = answer.code, {"code": answer.code, "receipt": receipt}
+_BY_CODE: Mapping[str, tuple[type[ClientError], str]] = {
+    "RoleAssignmentExists": (
+        AlreadyAssigned,
+        "PIM already holds a membership for this person and group; it must be read before going on.",
+    ),
+    "PendingRoleAssignmentRequest": (
+        AlreadyAssigned,
+        "PIM already has a pending request for this person and group; it must be read before going on.",
+    ),
+    "RoleAssignmentDoesNotExist": (
+        NothingToRemove,
+        "PIM holds no membership for this person and group; it must be read before going on.",
+    ),
+    "ActiveDurationTooShort": (
+        TooYoungToRemove,
+        "PIM keeps every membership for its first five minutes; it can be removed after that.",
+    ),
+    "SubjectNotFound": (
+        Unreachable,
+        "Entra doesn't know this person or group everywhere yet; it usually does within a minute.",
+    ),
+    "AadPremiumLicenseRequired": (
+        NotPermitted,
+        "The tenant lacks the Entra ID P2 or Governance licence that PIM needs. An operator must act.",
+    ),
+}
+
+
+def _by_code(answer: Answer, receipt: Receipt) -> ClientError | None:
+    """The error that PIM's code names; the status that comes with a code isn't documented for all of them."""
+    code = answer.code
+    if code in _BY_CODE:
+        kind, sentence = _BY_CODE[code]
+        return kind(sentence, code=code, receipt=receipt)
     if code == "RoleAssignmentRequestPolicyValidationFailed":
         return _policy_refusal(answer, receipt)
-    if code == "RoleAssignmentRequestAcrsValidationFailed" or "claims=" in answer.message:
+    if code == "RoleAssignmentRequestAcrsValidationFailed" or (
+        answer.status == 400 and "claims=" in answer.message
+    ):
         return PolicyRefused(
             "The group's PIM settings demand a stronger sign-in (authentication context) that the portal "
             "can't give for a person. An administrator must change the group's settings.",
@@ -104,41 +138,7 @@ def _bad_request(answer: Answer, receipt: Receipt) -> ClientError:
             code=code,
             receipt=receipt,
         )
-    simple: dict[str, tuple[type[ClientError], str]] = {
-        "RoleAssignmentExists": (
-            AlreadyAssigned,
-            "PIM already holds a membership for this person and group; it must be read before going on.",
-        ),
-        "PendingRoleAssignmentRequest": (
-            AlreadyAssigned,
-            "PIM already has a pending request for this person and group; it must be read before going on.",
-        ),
-        "RoleAssignmentDoesNotExist": (
-            NothingToRemove,
-            "PIM holds no membership for this person and group; it must be read before going on.",
-        ),
-        "ActiveDurationTooShort": (
-            TooYoungToRemove,
-            "PIM keeps every membership for its first five minutes; it can be removed after that.",
-        ),
-        "SubjectNotFound": (
-            Unreachable,
-            "Entra doesn't know this person or group everywhere yet; it usually does within a minute.",
-        ),
-        "AadPremiumLicenseRequired": (
-            NotPermitted,
-            "The tenant lacks the Entra ID P2 or Governance licence that PIM needs. An operator must act.",
-        ),
-    }
-    if code in simple:
-        kind, sentence = simple[code]
-        return kind(sentence, **facts)  # type: ignore[arg-type]  # every kind here takes code and receipt
-    return Refused(
-        f"Microsoft Graph refuses this call ({code or 'no code'}). "
-        "Nothing was changed; an operator finds the details by its request id.",
-        code=code,
-        receipt=receipt,
-    )
+    return None
 
 
 def from_answer(answer: Answer, *, write: bool, receipt: Receipt) -> ClientError:
@@ -151,6 +151,8 @@ def from_answer(answer: Answer, *, write: bool, receipt: Receipt) -> ClientError
             code=code or "429",
             receipt=receipt,
         )
+    if answer.status < 500 and (named := _by_code(answer, receipt)):
+        return named
     if answer.status in (401, 403):
         return NotPermitted(
             f"Microsoft Graph doesn't allow the worker this call ({code or answer.status}). An operator must "
@@ -164,7 +166,12 @@ def from_answer(answer: Answer, *, write: bool, receipt: Receipt) -> ClientError
         )
     if answer.status == 408 or answer.status >= 500:
         return interrupted(code or str(answer.status), write=write, receipt=receipt)
-    return _bad_request(answer, receipt)
+    return Refused(
+        f"Microsoft Graph refuses this call ({code or answer.status}). "
+        "Nothing was changed; an operator finds the details by its request id.",
+        code=code or str(answer.status),
+        receipt=receipt,
+    )
 
 
 def interrupted(code: str, *, write: bool, receipt: Receipt) -> ClientError:

@@ -70,6 +70,7 @@ def assign(pim: GraphPim) -> Any:
         (400, "RoleAssignmentRequestPolicyValidationFailed", PolicyRefused),
         (400, "RoleAssignmentRequestAcrsValidationFailed", PolicyRefused),
         (400, "SubjectNotFound", Unreachable),
+        (404, "SubjectNotFound", Unreachable),
         (400, "AadPremiumLicenseRequired", NotPermitted),
         (400, "InvalidRoleAssignmentRequest", Refused),
         (401, "InvalidAuthenticationToken", NotPermitted),
