@@ -28,7 +28,7 @@ class PartAge:
 
 def ages() -> Sequence[PartAge]:
     """Every part, in the order in which they are read. Two queries."""
-    newest = SyncRun.objects.filter(part=OuterRef("part")).order_by("-started_at")
+    newest = SyncRun.objects.filter(part=OuterRef("part")).order_by("-started_at", "-pk")
     finished = SyncRun.objects.exclude(status=SyncRun.Status.RUNNING).filter(
         pk=Subquery(newest.exclude(status=SyncRun.Status.RUNNING).values("pk")[:1])
     )
@@ -36,7 +36,7 @@ def ages() -> Sequence[PartAge]:
         pk=Subquery(newest.filter(status=SyncRun.Status.SUCCEEDED).values("pk")[:1])
     )
     running = SyncRun.objects.filter(status=SyncRun.Status.RUNNING)
-    rows = list((finished | succeeded | running).order_by("started_at"))
+    rows = list((finished | succeeded | running).order_by("started_at", "pk"))
     return [_age(SyncRun.Part(part), [row for row in rows if row.part == part]) for part in SyncRun.Part]
 
 

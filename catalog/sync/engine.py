@@ -140,7 +140,7 @@ def _claim(part: SyncRun.Part) -> SyncRun | None:
 def _begin(part: SyncRun.Part, now: datetime, until: datetime) -> SyncRun | None:
     last = (
         SyncRun.objects.filter(part=part, status=SyncRun.Status.SUCCEEDED)
-        .order_by("-started_at")
+        .order_by("-started_at", "-pk")
         .values_list("cursor", flat=True)
         .first()
     )
@@ -201,7 +201,7 @@ def due_parts(now: datetime | None = None) -> Sequence[SyncRun.Part]:
 
 def due_at(part: SyncRun.Part) -> datetime | None:
     """When a part is owed work next (real time); None: it never ran, so now."""
-    newest = SyncRun.objects.filter(part=part).order_by("-started_at")
+    newest = SyncRun.objects.filter(part=part).order_by("-started_at", "-pk")
     last: SyncRun | None = newest.first()
     if last is None:
         return None

@@ -44,7 +44,7 @@ class Command(BaseCommand):
         began = time.monotonic()
         while time.monotonic() < until:
             outcome = run_part(part, accept_shrinking=accept_shrinking)
-            run = SyncRun.objects.filter(part=part).latest("started_at")
+            run = SyncRun.objects.filter(part=part).latest("started_at", "pk")
             match outcome:
                 case Outcome.DONE:
                     changes = (
