@@ -32,7 +32,7 @@ from stack.processes import (
     environment_for,
 )
 from stack.redis import EmbeddedRedis
-from stack.supervisor import Child, Service, Watch, run_to_end, wait_until
+from stack.supervisor import Child, Service, Watch, describe, log_tail, run_to_end, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
@@ -135,6 +135,14 @@ class Stack:
             business_clock.mark(self._clock_path, self.anchors, stopped=False)
             self._marked = time.monotonic()
 
+    def ended(self) -> list[str]:
+        """The processes that run no more, with how each ended; empty while all is well."""
+        return [
+            f"{watch.name} ({describe(code)}); {log_tail(watch.service.log_path)}"
+            for watch in self._watched
+            if (code := watch.service.process.poll()) is not None
+        ]
+
     def stop(self) -> None:
         """Stop every process: the portal's together, then the servers and clouds that these still talk to."""
         for name, child in self.children.items():
@@ -174,10 +182,9 @@ class Stack:
             for number in range(1, process.copies + 1):
                 name = process.kind if process.copies == 1 else f"{process.kind}-{number}"
                 self._keep(name, self._child(name, process, number=number))
-        for command in ("seed_demo", "sync_catalogue"):
-            if any(ROOT.glob(f"*/management/commands/{command}.py")):
-                self.say(f"Running {command} ...")
-                self.manage(command)
+        self.say("Reading the clouds into the catalogue ...")
+        self.manage("sync_catalogue")
+        self.manage("load_rules", self.clouds["approval_rules_file"], "--retire-others")
         self._wait_until_ready()
 
     def _wait_until_ready(self) -> None:
@@ -309,7 +316,11 @@ class Stack:
 
     def _bare_environment(self) -> dict[str, str]:
         """Of our own environment, what every program needs. No proxy, credential or setting of the shell."""
-        kept = {name: os.environ[name] for name in ("HOME", "TMPDIR", "LANG", "LC_ALL") if name in os.environ}
+        kept = {
+            name: os.environ[name]
+            for name in ("HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
+            if name in os.environ
+        }
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
         return {**kept, "PATH": path, "PYTHONUNBUFFERED": "1", "NO_PROXY": "*"}
 

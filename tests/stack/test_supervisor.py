@@ -17,7 +17,9 @@ from stack.supervisor import Child, Watch, describe, run_to_end, wait_until
 
 
 def python(tmp_path: Path, program: str, **environment: str) -> Child:
-    return Child("thing", [sys.executable, "-c", program], environment, tmp_path / "thing.log", tmp_path)
+    needed = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+    command = [sys.executable, "-c", program]
+    return Child("thing", command, needed | environment, tmp_path / "thing.log", tmp_path)
 
 
 def test_a_child_sees_only_the_environment_it_is_given(
