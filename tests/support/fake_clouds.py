@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from clients import ports
 from clients.errors import ClientError, NotFound
@@ -41,20 +42,20 @@ from clients.types import (
 )
 
 
-def a_policy(group_id: str, **changes: object) -> PimPolicy:
+def a_policy(group_id: str, **changes: Any) -> PimPolicy:
     """PIM's usual settings: eight hours, a justification, nothing else."""
-    values: dict[str, object] = {
-        "group_id": group_id,
-        "policy_id": f"Group_{group_id}",
-        "activation_maximum": timedelta(hours=8),
-        "requires_justification": True,
-        "requires_mfa": False,
-        "requires_ticket": False,
-        "requires_approval": False,
-        "authentication_context": "",
-        "assignment_maximum": timedelta(days=180),
-    }
-    return PimPolicy(**{**values, **changes})  # type: ignore[arg-type] - a test names real fields
+    usual = PimPolicy(
+        group_id=group_id,
+        policy_id=f"Group_{group_id}",
+        activation_maximum=timedelta(hours=8),
+        requires_justification=True,
+        requires_mfa=False,
+        requires_ticket=False,
+        requires_approval=False,
+        authentication_context="",
+        assignment_maximum=timedelta(days=180),
+    )
+    return replace(usual, **changes)
 
 
 @dataclass
@@ -233,35 +234,35 @@ def arn(name: str) -> str:
     return f"arn:aws:sso:::permissionSet/ssoins-0000000000000001/ps-{name.lower():0>16}"
 
 
-def a_user(number: int, name: str, **changes: str | bool) -> DirectoryUser:
+def a_user(number: int, name: str, **changes: Any) -> DirectoryUser:
     """An employee with everything that SCIM demands."""
     given, _, surname = name.partition(" ")
     user_name = f"{given.lower()}.{surname.lower()}@acme.example"
-    values: dict[str, str | bool] = {
-        "object_id": guid(number),
-        "display_name": name,
-        "user_principal_name": user_name,
-        "given_name": given,
-        "surname": surname,
-        "mail": user_name,
-    }
-    return DirectoryUser(**{**values, **changes})  # type: ignore[arg-type] - a test names real fields
+    usual = DirectoryUser(
+        object_id=guid(number),
+        display_name=name,
+        user_principal_name=user_name,
+        given_name=given,
+        surname=surname,
+        mail=user_name,
+    )
+    return replace(usual, **changes)
 
 
-def a_permission_set(name: str, **changes: object) -> PermissionSetDetails:
+def a_permission_set(name: str, **changes: Any) -> PermissionSetDetails:
     """A permission set with one AWS managed policy."""
-    values: dict[str, object] = {
-        "arn": arn(name),
-        "name": name,
-        "description": "",
-        "session_duration": timedelta(hours=1),
-        "relay_state": "",
-        "managed_policies": (("AmazonEC2FullAccess", "arn:aws:iam::aws:policy/AmazonEC2FullAccess"),),
-        "customer_managed_policies": (),
-        "inline_policy": "",
-        "permissions_boundary": "",
-    }
-    return PermissionSetDetails(**{**values, **changes})  # type: ignore[arg-type] - a test names real fields
+    usual = PermissionSetDetails(
+        arn=arn(name),
+        name=name,
+        description="",
+        session_duration=timedelta(hours=1),
+        relay_state="",
+        managed_policies=(("AmazonEC2FullAccess", "arn:aws:iam::aws:policy/AmazonEC2FullAccess"),),
+        customer_managed_policies=(),
+        inline_policy="",
+        permissions_boundary="",
+    )
+    return replace(usual, **changes)
 
 
 def eligible(group: int, principal: int, ends_at: datetime | None = None) -> PimEligibility:
