@@ -29,7 +29,8 @@ bench: install-dev ## Measure, and compare with the figures that the documents s
 
 fix: install-dev ## Format, and mend what can be mended by itself
 	@.venv/bin/ruff check --quiet --fix . ; .venv/bin/ruff format .
-	@git ls-files -z '*.html' | xargs -0 -r .venv/bin/djade --target-version 6.1
+	@git ls-files -z 'templates/*.html' '*/templates/*.html' ':!simulator' | xargs -0 -r .venv/bin/djade --target-version 6.1
+	@PORTAL_PROCESS=worker PORTAL_MODE=test $(VENV) manage.py lifecycle > .lifecycle.new && mv .lifecycle.new docs/lifecycle.md
 
 lock: install-dev ## Resolve pyproject.toml into requirements/*.txt, with hashes
 	$(LOCK) -o requirements/base.txt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from accessportal import checks
 from stack.processes import LONG_RUNNING, MIGRATION, SECRETS, environment_for
 
 KINDS = [process.kind for process in (*LONG_RUNNING, MIGRATION)]
@@ -23,6 +24,10 @@ def test_a_process_is_given_its_secrets_and_no_others(kind: str) -> None:
 def test_no_cloud_credential_reaches_the_web_process() -> None:
     given = environment_for("web", EVERYTHING)
     assert not [name for name in given if name.startswith(("AWS_", "ENTRA_WORKER_"))]
+
+
+def test_the_products_own_checks_agree_on_who_holds_which_secret() -> None:
+    assert {name: checks.SECRETS[name] for name in SECRETS} == dict(SECRETS)
 
 
 def test_every_process_stands_in_the_table_once() -> None:
