@@ -9,6 +9,7 @@ from accessportal.components import components
 urlpatterns = [
     path("", include("identity.urls")),
     path("", include("requests_app.urls")),
+    path("", include("audit.history.urls")),
     path("components/", components, name="components"),
 ]
 

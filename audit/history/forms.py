@@ -1,0 +1,70 @@
+"""The timeline's filter: an allow-list of parameters, all of them in the address."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
+
+from audit.history.words import action_choices, types_of
+from audit.ledger.models import Outcome
+
+_EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+_MINUTE = timedelta(minutes=1)
+
+
+def _text(label: str, help_text: str = "") -> forms.CharField:
+    return forms.CharField(label=label, max_length=128, required=False, help_text=help_text)
+
+
+def _moment(label: str) -> forms.DateTimeField:
+    return forms.DateTimeField(
+        label=label,
+        required=False,
+        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"],
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        validators=[MinValueValidator(_EARLIEST), MaxValueValidator(_LATEST)],
+        error_messages={"invalid": "Write a date and a time, such as 2026-05-01T14:30."},
+    )
+
+
+class TimelineForm(forms.Form):
+    """What to look for. Every field is optional; unknown parameters are ignored."""
+
+    person = _text("Person")
+    permission_set = _text("Permission set")
+    account = _text("AWS account")
+    group = _text("PIM group")
+    action = forms.ChoiceField(label="Action", required=False)
+    outcome = forms.ChoiceField(
+        label="Outcome", required=False, choices=[("", "Any outcome"), *Outcome.choices]
+    )
+    since = _moment("From (UTC)")
+    until = _moment("To (UTC)")
+
+    placeholders: ClassVar = {
+        "person": "Beginning of a name, or object id",
+        "permission_set": "Beginning of a name, or ARN",
+        "account": "Beginning of a name, or number",
+        "group": "Beginning of a name, or object id",
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        action = self.fields["action"]
+        if isinstance(action, forms.ChoiceField):
+            action.choices = action_choices()
+        for name, words in self.placeholders.items():
+            self.fields[name].widget.attrs["placeholder"] = words
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        since, until = cleaned.get("since"), cleaned.get("until")
+        if since and until and since > until:
+            self.add_error("until", "This is before the beginning. Swap the two, or clear one.")
+        if until:
+            cleaned["until"] = until + _MINUTE  # a minute that is named is meant to its end
+        cleaned["types"] = types_of(cleaned.get("action") or "")
+        return cleaned

@@ -1,0 +1,12 @@
+"""Addresses of the auditor's pages."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from audit.history import views
+
+urlpatterns = [
+    path("audit/", views.history, name="audit_timeline"),
+    path("audit/requests/<uuid:request_id>/", views.request_case, name="audit_case"),
+]

@@ -1,0 +1,47 @@
+"""Names of actions and facts, as the auditor's pages say them."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from audit.ledger.registry import registered
+
+type Choices = list[tuple[str, str | list[tuple[str, str]]]]
+
+
+def area_of(name: str) -> str:
+    """The part of an event's name before the dot."""
+    return name.partition(".")[0]
+
+
+def action_words(name: str) -> str:
+    """An event's name in words: "grant.out_of_aws" is "Grant: out of aws"."""
+    area, _, verb = name.partition(".")
+    return f"{area.replace('_', ' ').capitalize()}: {verb.replace('_', ' ')}"
+
+
+def label_words(name: str) -> str:
+    """A field's name in words."""
+    words = name.replace("_", " ").capitalize()
+    return words.removesuffix(" id") + " id" if words.endswith(" id") else words
+
+
+def action_choices() -> Choices:
+    """All actions by area, for a select; an area itself is the choice "any of it", written "grant."."""
+    choices: Choices = [("", "Any action")]
+    for area, names in groupby(registered(), key=area_of):
+        title = area.replace("_", " ").capitalize()
+        entries = [(name, name.partition(".")[2].replace("_", " ").capitalize()) for name in names]
+        if len(entries) > 1:
+            entries.insert(0, (f"{area}.", f"{title}: anything"))
+        choices.append((title, entries))
+    return choices
+
+
+def types_of(action: str) -> tuple[str, ...]:
+    """The event types of a choice; empty for any."""
+    if not action:
+        return ()
+    if action.endswith("."):
+        return tuple(name for name in registered() if name.startswith(action))
+    return (action,)

@@ -1,0 +1,201 @@
+"""The timeline: who may see it, what its filters find, and that nothing in an address can hurt it."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from audit.ledger.recorder import Actor, record_alone
+from identity.models import AppRole
+from requests_app.models import RequestItem
+from tests.audit.history.conftest import AsRole, browser_of
+from tests.audit.ledger.factories import note
+from tests.requests_app import factories as make
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def item(as_role: AsRole) -> RequestItem:
+    """Ada's pending request."""
+    ada, ben = make.person("Ada Asker"), make.person("Ben Boss")
+    group = make.pim_group("AWS - Amazon EC2 Admin")
+    version = make.rule(ben)
+    with as_role("portal_web"):
+        return make.pending_item(ada, group, version)
+
+
+def text_of(client: Client, address: str, status: int = 200) -> str:
+    """A page's text, with white space and tags taken out."""
+    response = client.get(address)
+    assert response.status_code == status, response.content.decode()[:2000]
+    return " ".join(re.sub(r"<[^>]+>", "", response.content.decode()).split())
+
+
+def sentences_of(client: Client, address: str) -> list[str]:
+    """The sentences of a timeline page, in its order."""
+    body = client.get(address).content.decode()
+    cells = re.findall(
+        r'data-label="What happened">\s*<div class="stack">\s*<span>(.*?)</span>\s*<details>', body, re.DOTALL
+    )
+    return [" ".join(re.sub(r"<[^>]+>", "", cell).split()) for cell in cells]
+
+
+@pytest.mark.parametrize("address", ["/audit/", "/audit/requests/6d1f2c9e-0000-4000-8000-000000000001/"])
+def test_for_everybody_but_auditors_it_does_not_exist(address: str, as_role: AsRole) -> None:
+    operator, employee = make.person("Otto Operator"), make.person("Emil Employee")
+    with as_role("portal_web"):
+        assert browser_of(operator, AppRole.OPERATOR).get(address).status_code == 404
+        assert browser_of(employee).get(address).status_code == 404
+        absent = browser_of(employee).get("/no-such-page/")
+        assert browser_of(employee).get(address).content == absent.content
+        assert Client().get(address).status_code == 302
+
+
+def test_each_step_is_a_sentence_with_names(item: RequestItem, auditor: Client) -> None:
+    assert sentences_of(auditor, "/audit/") == [
+        "Ada Asker asked for AWS - Amazon EC2 Admin for 1 h",
+        "Ada Asker asked for access",
+    ]
+    page = text_of(auditor, "/audit/")
+    assert "2 events" in page
+    assert "Fix the stuck deployment" in page
+    assert f'href="/audit/requests/{item.request_id}/"' in auditor.get("/audit/").content.decode()
+
+
+def test_filters_find_what_they_say(item: RequestItem, auditor: Client) -> None:
+    scope = item.scope.first()
+    assert scope is not None
+    stranger = Actor.person(make.oid(), "Zoe Else")
+    record_alone("trial.noted", actor=stranger, fields={"note": "elsewhere"})
+    asked = ["Ada Asker asked for AWS - Amazon EC2 Admin for 1 h", "Ada Asker asked for access"]
+    finds = {
+        "person=ada": asked,
+        "person=ASKER": asked,
+        f"person={item.requester.object_id.upper()}": asked,
+        "person=Ben": [],
+        f"permission_set={scope.permission_set_name}": asked,
+        f"permission_set={scope.permission_set_arn}": asked,
+        f"account={scope.account_id}": asked,
+        f"account={scope.account_name[:9]}": asked,
+        f"account={scope.account_id}&permission_set={scope.permission_set_name}&person=ada": asked,
+        "group=aws - amazon": asked[:1],
+        f"group={item.group.object_id}": asked[:1],
+        "action=item.requested": asked[:1],
+        "action=item.": asked[:1],
+        "action=item.approved": [],
+        "outcome=refused": [],
+        "action=trial.noted": ["Zoe Else noted elsewhere"],
+        "since=2020-01-01T00:00&until=2020-01-02T00:00": [],
+        "account=999999999999": [],
+        f"person={stranger.object_id}&account={scope.account_id}": [],
+    }
+    for query, expected in finds.items():
+        assert sentences_of(auditor, f"/audit/?{query}") == expected, query
+
+
+def test_a_minute_that_is_named_is_meant_to_its_end(auditor: Client) -> None:
+    note("now")
+    now = datetime.now(UTC)
+    minute, next_minute = (
+        now.strftime("%Y-%m-%dT%H:%M"),
+        (now + timedelta(minutes=2)).strftime("%Y-%m-%dT%H:%M"),
+    )
+    assert len(sentences_of(auditor, f"/audit/?until={minute}")) == 1
+    assert sentences_of(auditor, f"/audit/?since={next_minute}") == []
+
+
+def test_the_way_to_older_pages_keeps_the_filters(auditor: Client) -> None:
+    for number in range(120):
+        note(f"{number}")
+    address, seen = "/audit/?action=trial.noted&junk=1", []
+    for _ in range(3):
+        seen += sentences_of(auditor, address)
+        older = re.search(r'href="([^"]+)" rel="next"', auditor.get(address).content.decode())
+        if older is None:
+            break
+        address = older.group(1).replace("&amp;", "&")
+        query = parse_qs(urlsplit(address).query)
+        assert query.keys() == {"action", "before"}
+    assert seen == [f"Ada Lovelace noted {number}" for number in range(119, -1, -1)]
+    assert re.search(r'href="/audit/\?action=trial.noted"[^>]*>Newest', auditor.get(address).content.decode())
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("person=nobody", "No people have a name that begins so."),
+        ("account=nowhere", "No AWS accounts have a name that begins so."),
+        ("permission_set=none", "No permission sets have a name that begins so."),
+        ("group=none", "No PIM groups have a name that begins so."),
+        ("action=grant.imagined", "Select a valid choice."),
+        ("outcome=perhaps", "Select a valid choice."),
+        ("since=yesterday", "Write a date and a time"),
+        ("since=2026-02-02T10:00&until=2026-01-01T10:00", "This is before the beginning."),
+        ("since=0001-01-01T00:00", "greater than or equal to"),
+        ("until=9999-12-31T23:59", "less than or equal to"),
+        ("person=%00", "Null characters are not allowed."),
+        ("person=" + "x" * 200, "at most 128 characters"),
+    ],
+)
+def test_what_cannot_be_searched_is_said_beside_its_field(auditor: Client, query: str, sentence: str) -> None:
+    assert sentence in text_of(auditor, f"/audit/?{query}", status=422)
+
+
+def test_too_many_people_of_one_name(auditor: Client, as_role: AsRole) -> None:
+    with as_role("portal_worker"):
+        for number in range(21):
+            make.person(f"Many {number}")
+    with as_role("portal_web"):
+        assert "More than 20 people" in text_of(auditor, "/audit/?person=many", status=422)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "before=1-1",
+        "before=../../etc",
+        "before=99999999999999999999999-1",
+        "actor_oid__startswith=a",
+        "_connector=OR",
+        "person=%25",
+        "person=_",
+        "person=' OR 1=1 --",
+        "person=\u202e",
+        "account=%25&permission_set=%25",
+        "types=x&requests=1",
+        "action=&outcome=&person=",
+    ],
+)
+def test_nothing_in_an_address_breaks_or_widens_it(item: RequestItem, auditor: Client, query: str) -> None:
+    response = auditor.get(f"/audit/?{query}")
+    assert response.status_code in (200, 422)
+
+
+def test_hostile_names_and_words_are_inert(auditor: Client) -> None:
+    hostile = '"><script>alert(1)</script><b hx-get=/x hx-trigger=load>'
+    record_alone("trial.noted", actor=Actor.person(make.oid(), hostile), fields={"note": hostile})
+    body = auditor.get("/audit/").content.decode()
+    assert "<script>alert" not in body
+    assert "hx-get=/x hx" not in body.replace("&lt;b hx-get=/x hx", "")
+
+
+def test_a_page_costs_the_same_however_full(
+    item: RequestItem, auditor: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_max_num_queries(14):
+        auditor.get("/audit/")
+    for number in range(60):
+        note(f"{number}")
+    with django_assert_max_num_queries(18):  # and a count
+        auditor.get("/audit/?person=Ada")
+
+
+def test_only_reading_is_possible(auditor: Client) -> None:
+    assert auditor.post("/audit/").status_code == 405
+    assert auditor.delete("/audit/").status_code == 405
