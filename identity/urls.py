@@ -10,8 +10,13 @@ from identity.signin.provider import PROVIDER_ID
 urlpatterns = [
     path("signin/", views.signin, name="signin"),
     path("signin/start/", views.start, name="signin_start"),
-    # The name and its argument are allauth's.
-    path("signin/callback/", views.callback, {"provider_id": PROVIDER_ID}, name="openid_connect_callback"),
+    # Path, name and argument are those of allauth's own; it is the redirect URI to register in Entra.
+    path(
+        "accounts/oidc/entra/login/callback/",
+        views.callback,
+        {"provider_id": PROVIDER_ID},
+        name="openid_connect_callback",
+    ),
     path("signin/front-channel-logout", views.front_channel_logout, name="front_channel_logout"),
     path("signout/", views.signout, name="signout"),
     path("signed-out/", views.signed_out, name="signed_out"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from functools import wraps
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from allauth.core.internal import ratelimit
 from allauth.socialaccount.adapter import get_adapter
@@ -40,7 +40,8 @@ ENDED_SENTENCES = {
     "elsewhere": "You were signed out in another window, or by Microsoft Entra.",
 }
 
-type View = Callable[[HttpRequest], HttpResponse]
+# Nobody is sent on to these after signing in.
+OWN_DOORS = ("/signin", "/signout", "/signed-out", "/accounts/")
 
 
 def _limited(action: str) -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:
@@ -60,8 +61,12 @@ def _limited(action: str) -> Callable[[Callable[..., HttpResponse]], Callable[..
 
 def own_path(text: str) -> str:
     """A path of this portal to go to after sign-in: `text` when it is one, else the overview."""
-    safe = text.startswith("/") and text.isprintable() and url_has_allowed_host_and_scheme(text, allowed_hosts=None)
-    return text if safe and not text.startswith(("/signin", "/signout", "/signed-out")) else "/"
+    safe = (
+        text.startswith("/")
+        and text.isprintable()
+        and url_has_allowed_host_and_scheme(text, allowed_hosts=None)
+    )
+    return text if safe and not text.startswith(OWN_DOORS) else "/"
 
 
 @login_not_required
@@ -72,6 +77,10 @@ def signin(request: HttpRequest) -> HttpResponse:
     following = own_path(request.GET.get("next", ""))
     if request.user.is_authenticated:
         return redirect(following)
+    if request.get_host() != urlsplit(settings.PORTAL_ORIGIN).netloc and "here" not in request.GET:
+        # Entra sends browsers back to PORTAL_ORIGIN, where cookies of another name of it don't go.
+        query = urlencode({"next": following, "here": "1"})
+        return redirect(f"{settings.PORTAL_ORIGIN}{reverse('signin')}?{query}")
     context = {
         "next": following,
         "ended": ENDED_SENTENCES.get(request.GET.get("ended", ""), ""),

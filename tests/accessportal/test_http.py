@@ -12,6 +12,7 @@ from http.cookies import SimpleCookie
 from types import ModuleType
 
 import pytest
+from django.contrib.auth.decorators import login_not_required
 from django.db import OperationalError, connection
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
@@ -34,16 +35,14 @@ REFUSALS: dict[str, DomainError] = {
 }
 
 
+@login_not_required
 def refusing(request: HttpRequest, kind: str) -> HttpResponse:
     raise REFUSALS[kind]
 
 
+@login_not_required
 def breaking(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("a secret detail")
-
-
-for view in (refusing, breaking):
-    view.login_required = False  # type: ignore[attr-defined]  # what login_not_required sets
 
 
 class Pages(ModuleType):
@@ -65,6 +64,7 @@ def pages(settings: Settings, db: None) -> None:
 @pytest.fixture(autouse=True)
 def hosts(settings: Settings) -> None:
     settings.ALLOWED_HOSTS = ["testserver"]
+    settings.PORTAL_ORIGIN = "http://testserver"
 
 
 # --- Headers
@@ -144,7 +144,7 @@ def test_cookies_are_closed_to_scripts(client: Client) -> None:
 
 @pytest.mark.django_db
 def test_pages_of_signing_in_are_not_kept_by_caches(client: Client) -> None:
-    for address in ("/signin/", "/signin/callback/", "/signed-out/"):
+    for address in ("/signin/", "/accounts/oidc/entra/login/callback/", "/signed-out/"):
         assert "no-store" in client.get(address)["Cache-Control"]
 
 
@@ -238,7 +238,7 @@ def addresses(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, UR
 OPEN = {
     "/signin/",
     "/signin/start/",
-    "/signin/callback/",
+    "/accounts/oidc/entra/login/callback/",
     "/signin/front-channel-logout",
     "/signout/",
     "/signed-out/",

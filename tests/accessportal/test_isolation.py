@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from stack.postgres import DATABASE
 from tests.support.servers import PostgresServer
@@ -39,7 +40,7 @@ for template in sorted(root.rglob("*.html")):
 from accessportal.celery import app
 app.loader.import_default_modules()
 from django.test import Client
-answers = [Client().get("/healthz").status_code, Client().get("/signin/").status_code]
+answers = [Client().get("/healthz").status_code, Client().get("/signin/?here=1").status_code]
 print(json.dumps({
     "modules": sorted(sys.modules), "views": sorted(set(seen)), "environ": sorted(os.environ),
     "tasks": sorted(name for name in app.tasks if not name.startswith("celery.")), "answers": answers,
@@ -47,7 +48,7 @@ print(json.dumps({
 """
 
 
-def probe(server: PostgresServer) -> dict[str, list[str]]:
+def probe(server: PostgresServer) -> dict[str, Any]:
     environ = server.environment("web", DATABASE) | {
         "PATH": os.environ["PATH"],
         "SECRET_KEY": "k" * 50,
@@ -66,7 +67,7 @@ def probe(server: PostgresServer) -> dict[str, list[str]]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    result: dict[str, list[str]] = json.loads(done.stdout.splitlines()[-1])
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 

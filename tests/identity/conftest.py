@@ -27,7 +27,8 @@ def issuer(settings: Settings) -> Iterator[RunningIssuer]:
         settings.ENTRA_TENANT_ID = TENANT_ID
         settings.ENTRA_SIGNIN_CLIENT_ID = CLIENT_ID
         settings.ENTRA_SIGNIN_CLIENT_SECRET = SECRET
-        settings.ALLOWED_HOSTS = ["testserver"]
+        settings.ALLOWED_HOSTS = ["testserver", "localhost"]
+        settings.PORTAL_ORIGIN = "http://testserver"
         yield running
     entra._tenant.cache_clear()
 
@@ -49,7 +50,7 @@ class Visitor:
     def come_back(self, *, state: str, token: str) -> Any:
         """Return from Entra with a code that stands for `token`."""
         self.issuer.answer = (200, {"id_token": token, "access_token": "opaque"})
-        return self.client.get("/signin/callback/", {"code": "the-code", "state": state})
+        return self.client.get("/accounts/oidc/entra/login/callback/", {"code": "the-code", "state": state})
 
     def sign_in(self, *, following: str = "", **claims: Any) -> Any:
         """The whole way, as the person of the claims; gives the callback's response."""

@@ -218,7 +218,7 @@ def test_signing_out_goes_on_to_entra(visitor: Visitor) -> None:
         f"{visitor.issuer.origin}/{TENANT_ID}/oauth2/v2.0/logout"
     )
     assert parse_qs(address.query) == {
-        "post_logout_redirect_uri": ["http://127.0.0.1:8000/signed-out/"],
+        "post_logout_redirect_uri": ["http://testserver/signed-out/"],
         "logout_hint": ["opaque hint&x"],
     }
     assert not Session.objects.exists()

@@ -68,7 +68,7 @@ def test_a_person_signs_in(visitor: Visitor) -> None:
 def test_what_goes_to_entra(visitor: Visitor) -> None:
     sent = visitor.start()
     assert sent["client_id"] == CLIENT_ID
-    assert sent["redirect_uri"] == "http://127.0.0.1:8000/signin/callback/"
+    assert sent["redirect_uri"] == "http://testserver/accounts/oidc/entra/login/callback/"
     assert set(sent["scope"].split()) == {"openid", "profile", "email"}
     assert (sent["response_type"], sent["code_challenge_method"]) == ("code", "S256")
     assert len(sent["nonce"]) >= 43
@@ -250,7 +250,7 @@ def test_somebody_of_another_tenant_is_named_in_the_ledger(visitor: Visitor) -> 
 def forged(visitor: Visitor, nonce: str, kind: str) -> str:
     claims = visitor.issuer.claims(nonce=nonce)
     if kind == "none":
-        return jwt.encode(claims, None, algorithm="none", headers={"kid": "key-1"})
+        return jwt.encode(claims, "", algorithm="none", headers={"kid": "key-1"})
     if kind == "hmac":
         return jwt.encode(claims, "x" * 64, algorithm="HS256", headers={"kid": "key-1"})
     if kind == "other key":
@@ -304,7 +304,9 @@ def test_a_callback_nobody_asked_for(visitor: Visitor) -> None:
 
 
 def test_a_callback_without_anything(visitor: Visitor) -> None:
-    assert_refused(visitor.client.get("/signin/callback/"), code="callback_broken", status=400)
+    assert_refused(
+        visitor.client.get("/accounts/oidc/entra/login/callback/"), code="callback_broken", status=400
+    )
 
 
 def test_a_callback_works_once(visitor: Visitor) -> None:
@@ -359,7 +361,8 @@ def test_entra_says_no_at_the_callback(
 ) -> None:
     sent = visitor.start()
     response = visitor.client.get(
-        "/signin/callback/", {"error": error, "error_description": description, "state": sent["state"]}
+        "/accounts/oidc/entra/login/callback/",
+        {"error": error, "error_description": description, "state": sent["state"]},
     )
     event = assert_refused(response, code=code, status=status)
     assert b"<script>alert" not in response.content
@@ -391,7 +394,9 @@ def test_entra_says_no_when_the_code_is_traded(
 ) -> None:
     sent = visitor.start()
     visitor.issuer.answer = answer
-    response = visitor.client.get("/signin/callback/", {"code": "secret-code", "state": sent["state"]})
+    response = visitor.client.get(
+        "/accounts/oidc/entra/login/callback/", {"code": "secret-code", "state": sent["state"]}
+    )
     event = assert_refused(response, code=code, status=status)
     assert "secret-code" not in event.canon
 
@@ -399,7 +404,9 @@ def test_entra_says_no_when_the_code_is_traded(
 def test_entra_gone_when_the_code_is_traded(visitor: Visitor) -> None:
     sent = visitor.start()
     visitor.issuer.stop()
-    response = visitor.client.get("/signin/callback/", {"code": "c", "state": sent["state"]})
+    response = visitor.client.get(
+        "/accounts/oidc/entra/login/callback/", {"code": "c", "state": sent["state"]}
+    )
     assert_refused(response, code="unreachable", status=502)
 
 
@@ -470,7 +477,6 @@ def test_signing_in_starts_by_post_with_csrf_only(visitor: Visitor) -> None:
         "/accounts/3rdparty/",
         "/accounts/3rdparty/signup/",
         "/accounts/oidc/entra/login/",
-        "/accounts/oidc/entra/login/callback/",
         "/signin/entra/callback/",
         "/login/",
         "/signup/",
@@ -485,12 +491,19 @@ def test_nothing_else_of_allauth_is_there(visitor: Visitor, path: str) -> None:
 
 def test_too_many_sign_ins_from_one_address(visitor: Visitor) -> None:
     for _ in range(60):
-        assert visitor.client.get("/signin/callback/").status_code == 400
-    response = visitor.client.get("/signin/callback/")
+        assert visitor.client.get("/accounts/oidc/entra/login/callback/").status_code == 400
+    response = visitor.client.get("/accounts/oidc/entra/login/callback/")
     assert (response.status_code, response.context["problem"].code) == (429, "too_many")
     assert len(events("signin.refused")) == 60
 
 
+def test_another_name_of_the_portal_leads_to_the_one_that_entra_knows(visitor: Visitor) -> None:
+    response = visitor.client.get("/signin/?next=/access/&ended=idle", headers={"Host": "localhost"})
+    assert response["Location"] == "http://testserver/signin/?next=%2Faccess%2F&here=1"
+    moved = visitor.client.get("/signin/?next=/access/&here=1", headers={"Host": "localhost"})
+    assert moved.status_code == 200  # once only, should PORTAL_ORIGIN be wrong
+
+
 def test_https_shows_in_the_redirect_uri(visitor: Visitor, settings: Settings) -> None:
     settings.PORTAL_ORIGIN = "https://access.example.com"
-    assert visitor.start()["redirect_uri"] == "https://access.example.com/signin/callback/"
+    assert visitor.start()["redirect_uri"] == "https://access.example.com/accounts/oidc/entra/login/callback/"
