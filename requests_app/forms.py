@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, cast
 
@@ -33,6 +34,8 @@ def length_input(length: timedelta, longest: timedelta) -> dict[str, Any]:
 
 class RefusableForm(forms.Form):
     """A form that can show why an action refused what it sent."""
+
+    demanded: Collection[str] = ()  # fields that an action, not the form, insists on
 
     def refuse(self, error: DomainError) -> None:
         """Show the refusal at its field, or above the form."""

@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
+from itertools import groupby
 from uuid import UUID
 
-from django.contrib.postgres.search import SearchQuery
-from django.core.paginator import Page, Paginator
-from django.db.models import Count, Q, QuerySet
 from django.urls import reverse
 
 from base.clock import business_now
-from base.errors import Missing
-from catalog import freshness
-from catalog.models import (
-    AccountAssignment,
-    AwsAccount,
-    Eligibility,
-    PermissionSet,
-    PimGroup,
-    ProvisioningState,
-)
+from catalog import selectors as catalogue
+from catalog.freshness import PartAge, ProvisioningHealth, ages, provisioning_health
+from catalog.models import Eligibility, PermissionSet, PimGroup, ProvisioningState
 from identity.models import Person
 from policy.approvers import somebody_can_decide
 from policy.matching import current_versions, match
 from policy.models import RuleVersion
 from policy.requestable import Circumstances, Requestability, judge
+from requests_app.lifecycle import OPEN, ItemStatus
+from requests_app.models import Grant, RequestItem
 from requests_app.pages import scope_words
+from requests_app.presentation import Standing, standing
 from requests_app.rule_words import names_in, stages_words
-
-OFFERS_PAGE = 25
-# Account assignments of a group that its page shows at once.
-ASSIGNMENTS_PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +34,8 @@ class Offer:
     eligibilities: Sequence[Eligibility]
     judged: Requestability
     names: Mapping[str, str]
+    open_request: UUID | None = None  # one that is pending, or whose access has not ended yet
+    standing: Standing | None = None  # of that request
 
     @property
     def version(self) -> RuleVersion | None:
@@ -75,9 +65,9 @@ class Offer:
 
     @property
     def sets_words(self) -> str:
-        names = list(self.group.preview.get("permission_sets", []))
-        more = self.group.permission_set_count - len(names[:3])
-        return ", ".join(names[:3]) + (f" and {more} more" if more > 0 else "")
+        names = list(self.group.preview.get("permission_sets", []))[:3]
+        more = self.group.permission_set_count - len(names)
+        return ", ".join(names) + (f" and {more} more" if more > 0 else "")
 
     @property
     def scope_words(self) -> str:
@@ -109,81 +99,32 @@ class Offer:
     def preview_address(self) -> str:
         return reverse("request_preview", args=[self.group.object_id])
 
-
-def eligible_groups(person: Person, query: str) -> QuerySet[PimGroup]:
-    """PIM groups that this person is eligible for now; each word of `query` begins a word of what the group opens."""
-    now = business_now()
-    current = Eligibility.objects.filter(
-        Q(starts_at=None) | Q(starts_at__lte=now), Q(ends_at=None) | Q(ends_at__gt=now), person=person
-    )
-    groups = PimGroup.objects.filter(pk__in=current.values("group"), present=True)
-    words = re.findall(r"\w+", query)[:8]
-    if words:
-        prefixes = " & ".join(f"{word}:*" for word in words)
-        groups = groups.filter(search=SearchQuery(prefixes, search_type="raw", config="simple"))
-    return groups.order_by("display_name", "pk")
-
-
-def offers(person: Person, query: str, number: str) -> Page[Offer]:
-    """A page of what this person is eligible for, by name. A bounded number of queries, whatever the number of groups."""
-    page = Paginator(eligible_groups(person, query), OFFERS_PAGE).get_page(number)
-    judged = _judge_all(person, list(page.object_list))
-    page.object_list = judged
-    return cast("Page[Offer]", page)
-
-
-def offer(person: Person, group_id: UUID) -> Offer:
-    """One group, for somebody who is eligible for it.
-
-    Raises:
-        Missing: no such group, or no eligibility; deliberately the same.
-    """
-    group = PimGroup.objects.filter(object_id=str(group_id), eligibilities__person=person).first()
-    if group is None:
-        raise Missing("group.missing", "There is no such PIM group, or you are not eligible for it.")
-    return _judge_all(person, [group])[0]
-
-
-def _judge_all(person: Person, groups: Sequence[PimGroup]) -> list[Offer]:
-    now = business_now()
-    versions = current_versions()
-    state = ProvisioningState.objects.order_by("-observed_at").first()
-    held: dict[int, list[Eligibility]] = {}
-    for each in Eligibility.objects.filter(person=person, group__in=groups).select_related("through"):
-        held.setdefault(each.group_id, []).append(each)
-    names = names_in(version.parsed for version in versions)
-    can_decide: dict[int, bool] = {}
-    found = []
-    for group in groups:
-        matched = match(group.object_id, versions)
-        version = matched.version
-        if version is not None and version.pk not in can_decide:
-            can_decide[version.pk] = somebody_can_decide(version.parsed, person)
-        around = Circumstances(
-            match=matched,
-            somebody_can_decide=version is None or can_decide[version.pk],
-            provisioning=state.code if state else "",
-            now=now,
-        )
-        eligibilities = held.get(group.pk, [])
-        found.append(Offer(group, eligibilities, judge(person, group, eligibilities, around), names))
-    return found
+    @property
+    def open_address(self) -> str:
+        return reverse("request", args=[self.open_request]) if self.open_request else ""
 
 
 @dataclass(frozen=True, slots=True)
-class Freshness:
-    """What to say about the age and the health of what a page shows."""
+class OfferPage:
+    """One page of offers; `next` is the position of the page after it, "" on the last."""
 
-    problems: Sequence[freshness.PartAge]
-    health: freshness.ProvisioningHealth
+    offers: Sequence[Offer]
+    next: str
 
 
-def read_freshness() -> Freshness:
-    """Three queries."""
-    return Freshness(
-        problems=[age for age in freshness.ages() if age.problem],
-        health=freshness.provisioning_health(),
-    )
+def offers(person: Person, *, query: str, after: str) -> OfferPage:
+    """What this person is eligible for, by name. The number of queries doesn't grow with the number of groups."""
+    page = catalogue.eligible_groups(person, business_now(), query=query, after=after)
+    rows = [(row.group, (row.eligibility, *row.others)) for row in page.rows]
+    return OfferPage(_judge_all(person, rows), page.next)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Accounts of one organisational unit."""
+
+    name: str
+    accounts: Sequence[catalogue.OpenedAccount]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,35 +136,19 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
-    """Accounts of one organisational unit."""
-
-    name: str
-    accounts: Sequence[AwsAccount]
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedSet:
-    """One permission set that a group opens, and the part of its accounts that this page shows."""
+class Opened:
+    """One permission set that a group opens."""
 
     permission_set: PermissionSet
-    account_count: int
-    accounts: Sequence[AwsAccount]
-
-    @property
-    def units(self) -> list[Unit]:
-        by_name: dict[str, list[AwsAccount]] = {}
-        for account in self.accounts:
-            by_name.setdefault(str(account.unit) if account.unit else "No organisational unit", []).append(
-                account
-            )
-        return [Unit(name, accounts) for name, accounts in by_name.items()]
+    accounts: int
 
     @property
     def policies(self) -> list[Policy]:
         this = self.permission_set
         found = [Policy(str(each["name"]), "AWS managed") for each in this.managed_policies]
-        found += [Policy(str(each["name"]), "in each account") for each in this.customer_managed_policies]
+        found += [
+            Policy(str(each["name"]), "kept in each account") for each in this.customer_managed_policies
+        ]
         if this.inline_policy:
             found.append(Policy("Inline policy", "of this permission set"))
         if this.permissions_boundary:
@@ -232,34 +157,83 @@ class OpenedSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Opens:
-    """What a group opens, page by page."""
+class FullOffer:
+    """An offer with all that a request would open; accounts by page."""
 
-    sets: Sequence[OpenedSet]
-    page: Page[AccountAssignment]
+    offer: Offer
+    sets: Sequence[Opened]
+    units: Sequence[Unit]
+    next_accounts: str
 
 
-def what_it_opens(group: PimGroup, number: str) -> Opens:
-    """A page of account assignments, by permission set and organisational unit. Three queries."""
-    assignments = (
-        AccountAssignment.objects.filter(group=group)
-        .select_related("permission_set", "account__unit")
-        .order_by("permission_set__name", "permission_set_id", "account__unit__path", "account__name", "pk")
+def full_offer(
+    person: Person, group_id: UUID, *, accounts_after: str = "", accounts_query: str = ""
+) -> FullOffer:
+    """One group, for somebody who is eligible for it.
+
+    Raises:
+        Missing: no such group, or no eligibility; deliberately the same.
+    """
+    detail = catalogue.group_for(
+        person, str(group_id), business_now(), accounts_after=accounts_after, accounts_query=accounts_query
     )
-    page = Paginator(assignments, ASSIGNMENTS_PAGE).get_page(number)
-    counts = dict(
-        AccountAssignment.objects.filter(group=group)
-        .values_list("permission_set")
-        .annotate(Count("pk"))
-        .order_by()
+    eligibilities = (detail.row.eligibility, *detail.row.others)
+    return FullOffer(
+        offer=_judge_all(person, [(detail.group, eligibilities)])[0],
+        sets=[Opened(each.permission_set, each.accounts) for each in detail.permission_sets],
+        units=_by_unit(detail.accounts),
+        next_accounts=detail.next_accounts,
     )
-    sets: dict[int, list[AccountAssignment]] = {}
-    for row in page.object_list:
-        sets.setdefault(row.permission_set_id, []).append(row)
-    return Opens(
-        sets=[
-            OpenedSet(rows[0].permission_set, counts[key], [row.account for row in rows])
-            for key, rows in sets.items()
-        ],
-        page=page,
-    )
+
+
+def _by_unit(accounts: Sequence[catalogue.OpenedAccount]) -> list[Unit]:
+    def unit(row: catalogue.OpenedAccount) -> str:
+        return str(row.account.unit) if row.account.unit else "No organisational unit"
+
+    return [Unit(name, list(rows)) for name, rows in groupby(sorted(accounts, key=unit), key=unit)]
+
+
+def _judge_all(person: Person, rows: Sequence[tuple[PimGroup, Sequence[Eligibility]]]) -> list[Offer]:
+    now = business_now()
+    versions = current_versions()
+    state = ProvisioningState.objects.order_by("-observed_at").first()
+    names = names_in(version.parsed for version in versions)
+    running = _running(person, [group for group, _ in rows])
+    can_decide: dict[int, bool] = {}
+    found = []
+    for group, eligibilities in rows:
+        matched = match(group.object_id, versions)
+        version = matched.version
+        if version is not None and version.pk not in can_decide:
+            can_decide[version.pk] = somebody_can_decide(version.parsed, person)
+        around = Circumstances(
+            match=matched,
+            somebody_can_decide=version is None or can_decide[version.pk],
+            provisioning=state.code if state else "",
+            now=now,
+        )
+        judged = judge(person, group, eligibilities, around)
+        found.append(Offer(group, eligibilities, judged, names, *running.get(group.pk, (None, None))))
+    return found
+
+
+def _running(person: Person, groups: Sequence[PimGroup]) -> dict[int, tuple[UUID, Standing]]:
+    """What this person has asked for already and has not seen the end of, by group. Two queries."""
+    pending = RequestItem.objects.filter(requester=person, group__in=groups, status=ItemStatus.PENDING)
+    found = {item.group_id: (item.request_id, standing(item.status, None)) for item in pending}
+    for grant in Grant.objects.filter(person=person, group__in=groups, status__in=OPEN):
+        found[grant.group_id] = (grant.first_request_id, standing(ItemStatus.APPROVED, grant))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """What to say about the age and the health of what a page shows."""
+
+    problems: Sequence[PartAge]
+    health: ProvisioningHealth
+
+
+def read_freshness() -> Freshness:
+    """What went wrong with the newest readings, and whether provisioning runs. Three queries."""
+    return Freshness([age for age in ages() if age.problem], provisioning_health())

@@ -182,6 +182,7 @@ class Page:
     deciding: bool = False
     viewer_id: int = 0
     rule_words: Sequence[str] = field(default=())
+    waits_for: str = ""  # who decides at the stage that is next
 
     @property
     def item(self) -> RequestItem:
@@ -211,6 +212,8 @@ class Page:
     def standing(self) -> Standing:
         if self.item.status == ItemStatus.PENDING and self.being_checked:
             return Standing("moving", "Being checked", "A decision is being checked.")
+        if self.item.status == ItemStatus.PENDING and self.waits_for:
+            return Standing("waiting", "Waiting for a decision", f"Waiting for {self.waits_for} to decide.")
         return standing(self.item.status, self.grant)
 
     @property

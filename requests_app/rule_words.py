@@ -52,6 +52,11 @@ def stages_words(document: RuleDocument, names: Mapping[str, str]) -> list[str]:
     )
 
 
+def waits_for(document: RuleDocument, stage: int, names: Mapping[str, str]) -> str:
+    """Who decides at a stage, "" when there is no such stage."""
+    return stage_words(document.stages[stage], names) if stage < len(document.stages) else ""
+
+
 def rule_sentences(document: RuleDocument, names: Mapping[str, str]) -> list[str]:
     """The whole rule, a sentence for each thing it says."""
     groups = len(document.groups)

@@ -101,7 +101,8 @@ def duration(value: timedelta | None) -> str:
 @register.inclusion_tag("components/field.html")
 def field(bound: BoundField, choices: bool = False) -> dict[str, Any]:
     """A form field with label, hint and its refusal; `choices` lays radio buttons out as chips."""
-    return {"field": bound, "choices": choices}
+    demanded = bound.field.required or bound.name in getattr(bound.form, "demanded", ())
+    return {"field": bound, "choices": choices, "demanded": demanded}
 
 
 @register.inclusion_tag("components/crumbs.html")
@@ -118,9 +119,11 @@ def tracker(phases: Sequence[Any]) -> dict[str, Any]:
 
 
 @register.inclusion_tag("components/pager.html")
-def pager(newest: str = "", older: str = "", note: str = "") -> dict[str, Any]:
-    """Keyset paging: back to the newest, on to the older ones. Empty addresses show nothing."""
-    return {"newest": newest, "older": older, "note": note}
+def pager(
+    newest: str = "", older: str = "", note: str = "", back: str = "Newest", on: str = "Older"
+) -> dict[str, Any]:
+    """Keyset paging: back to the first page, on to the next. Empty addresses show nothing."""
+    return {"newest": newest, "older": older, "note": note, "back": back, "on": on}
 
 
 @register.inclusion_tag("components/page_numbers.html", takes_context=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
@@ -19,7 +20,7 @@ from identity.http import PortalRequest, not_activity
 from requests_app import estimates, selectors
 from requests_app.actions.submitting import submit_request
 from requests_app.forms import LengthForm, RequestForm, length_input
-from requests_app.offers import Offer, offer, offers, read_freshness, what_it_opens
+from requests_app.offers import FullOffer, Offer, full_offer, offers, read_freshness
 from requests_app.views.paging import read_id
 
 LONGEST_QUERY = 100
@@ -31,32 +32,39 @@ def catalogue(request: PortalRequest) -> HttpResponse:
     person = request.user.person
     want_refresh(person)
     query = request.GET.get("q", "").strip()[:LONGEST_QUERY]
-    page = offers(person, query, request.GET.get("page", "1"))
-    context = {"page": page, "query": query, "freshness": read_freshness()}
+    after = request.GET.get("after", "")
+    page = offers(person, query=query, after=after)
+    further = urlencode({"q": query, "after": page.next}) if page.next else ""
+    first = f"?{urlencode({'q': query})}" if after else ""
+    context = {"page": page, "query": query, "first": first, "freshness": read_freshness()}
+    context["further"] = further and f"?{further}"
     return render(request, "access/list.html", context)
 
 
 @require_http_methods(["GET", "HEAD"])
 def group(request: PortalRequest, group_id: UUID) -> HttpResponse:
     """One PIM group with everything that a request would open."""
-    found = offer(request.user.person, group_id)
-    opens = what_it_opens(found.group, request.GET.get("page", "1"))
-    return render(
-        request, "access/group.html", {"offer": found, "opens": opens, "freshness": read_freshness()}
-    )
+    after, query = request.GET.get("after", ""), request.GET.get("q", "").strip()[:LONGEST_QUERY]
+    found = full_offer(request.user.person, group_id, accounts_after=after, accounts_query=query)
+    further = urlencode({"q": query, "after": found.next_accounts}) if found.next_accounts else ""
+    context = {"full": found, "offer": found.offer, "query": query, "freshness": read_freshness()}
+    context["further"] = further and f"?{further}#accounts"
+    context["first"] = f"?{urlencode({'q': query})}#accounts" if after else ""
+    return render(request, "access/group.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def request_access(request: PortalRequest, group_id: UUID) -> HttpResponse:
     """The form, what the request would mean, and sending it."""
-    found = offer(request.user.person, group_id)
+    found = full_offer(request.user.person, group_id)
+    offer = found.offer
     if request.method != "POST":
         want_refresh(request.user.person)
-        return _show(request, found, _form(found, initial=_again(request, found)))
-    form = _form(found, request.POST)
+        return _show(request, found, _form(offer, initial=_again(request, offer)))
+    form = _form(offer, request.POST)
     if "check" in request.POST:
         return _show(request, found, form)
-    new, status = _submitted(request, found, form)
+    new, status = _submitted(request, offer, form)
     return redirect("request", new) if new else _show(request, found, form, status=status)
 
 
@@ -64,7 +72,7 @@ def request_access(request: PortalRequest, group_id: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD"])
 def preview(request: PortalRequest, group_id: UUID) -> HttpResponse:
     """What asking for this long would mean; the part of the form that changes while it is filled in."""
-    found = offer(request.user.person, group_id)
+    found = full_offer(request.user.person, group_id).offer
     form = LengthForm(request.GET, longest=found.longest or timedelta(0))
     return render(request, "access/_preview.html", _preview(found, form))
 
@@ -92,9 +100,9 @@ def _submitted(request: PortalRequest, found: Offer, form: RequestForm) -> tuple
     return new, 302
 
 
-def _show(request: PortalRequest, found: Offer, form: RequestForm, *, status: int = 200) -> HttpResponse:
-    context = {"offer": found, "form": form, "freshness": read_freshness(), **_preview(found, form)}
-    context["sets"] = what_it_opens(found.group, "1").sets
+def _show(request: PortalRequest, found: FullOffer, form: RequestForm, *, status: int = 200) -> HttpResponse:
+    context = {"full": found, "offer": found.offer, "form": form, "freshness": read_freshness()}
+    context |= _preview(found.offer, form)
     return render(request, "access/request.html", context, status=status)
 
 

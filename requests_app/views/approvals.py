@@ -17,7 +17,7 @@ from requests_app import selectors
 from requests_app.actions.deciding import submit_decision
 from requests_app.forms import DecisionForm
 from requests_app.pages import Page, Row
-from requests_app.rule_words import names_in, rule_sentences
+from requests_app.rule_words import names_in, rule_sentences, waits_for
 from requests_app.views.paging import read_place, write_place
 
 
@@ -78,5 +78,11 @@ def _decided(request: PortalRequest, item_id: UUID, form: DecisionForm) -> bool:
 def _read(request: PortalRequest, item_id: UUID) -> Page:
     read = selectors.decision_page(request.user.person, item_id)
     rule = read.item.rule_version.parsed
-    words = rule_sentences(rule, names_in([rule]))
-    return Page(read, deciding=True, viewer_id=request.user.person.pk, rule_words=words)
+    names = names_in([rule])
+    return Page(
+        read,
+        deciding=True,
+        viewer_id=request.user.person.pk,
+        rule_words=rule_sentences(rule, names),
+        waits_for=waits_for(rule, read.item.stage, names),
+    )

@@ -16,7 +16,9 @@ from requests_app import selectors
 from requests_app.actions.ending import end_early
 from requests_app.actions.submitting import submit_request
 from requests_app.actions.withdrawing import withdraw_item
+from requests_app.lifecycle import ItemStatus
 from requests_app.pages import Page, rows
+from requests_app.rule_words import names_in, waits_for
 from requests_app.views.paging import read_instant
 
 
@@ -89,4 +91,7 @@ def _read(request: PortalRequest, request_id: UUID) -> Page:
     user = request.user
     overseer = user.is_auditor or user.is_operator
     read = selectors.request_page(user.person, request_id, overseer=overseer)
-    return Page(read, viewer_id=user.person.pk)
+    rule = read.item.rule_version.parsed
+    pending = read.item.status == ItemStatus.PENDING
+    waiting = waits_for(rule, read.item.stage, names_in([rule])) if pending else ""
+    return Page(read, viewer_id=user.person.pk, waits_for=waiting)
