@@ -65,7 +65,7 @@ class Exporter:
         for group_id in gone:
             users.update(dict.fromkeys(self._job.exported_members.get(group_id, [])))
             self._count(result, self._drop_group, group_id, cycle_id)
-        in_scope = self._people_in_scope()
+        in_scope = self._people_in_scope() if users else set()
         for user_id in users:
             user = directory.find_user(user_id)
             if user is not None:
