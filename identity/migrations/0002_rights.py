@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
         GrantRights(
             "identity_person",
             # Only what an ID token says: whether somebody is enabled is for the directory to say.
-            web="SELECT, INSERT, UPDATE (display_name, user_principal_name, mail)",
+            web="SELECT, INSERT, UPDATE (display_name, user_principal_name)",
             worker="SELECT, INSERT, UPDATE",
         ),
         GrantRights("identity_directorygroup", web="SELECT", worker="SELECT, INSERT, UPDATE"),

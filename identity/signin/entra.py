@@ -55,7 +55,6 @@ class Claims:
     object_id: str
     name: str
     user_principal_name: str
-    mail: str
     app_roles: tuple[str, ...]
     sid: str  # Entra's session, "" unless the optional claim is configured
     login_hint: str  # names the session at sign-out, "" likewise
@@ -137,7 +136,6 @@ class Tenant:
             object_id=object_id,
             name=_text(claims, "name"),
             user_principal_name=_text(claims, "preferred_username"),
-            mail=_text(claims, "email"),
             app_roles=tuple(role for role in _list(claims, "roles") if isinstance(role, str)),
             sid=_text(claims, "sid"),
             login_hint=_text(claims, "login_hint"),

@@ -90,6 +90,11 @@ class EntraProvider(OpenIDConnectProvider):  # type: ignore[misc]  # allauth has
         return login
 
     @override
+    def get_default_scope(self) -> list[str]:
+        """No `email`: addresses come from the directory, and say nothing about who somebody is."""
+        return ["openid", "profile"]
+
+    @override
     def extract_uid(self, data: Answer) -> str:
         return f"{data.claims.tenant_id}:{data.claims.object_id}"
 

@@ -9,7 +9,7 @@ from identity.signin.entra import Claims
 from identity.signin.problems import DISABLED, SignInError
 
 # What the web process may write of a person; the directory sync knows better and more.
-_LENGTHS = {"display_name": 256, "user_principal_name": 256, "mail": 320}
+_LENGTHS = {"display_name": 256, "user_principal_name": 256}
 
 
 def welcome(claims: Claims) -> tuple[User, bool]:
@@ -33,11 +33,7 @@ def welcome(claims: Claims) -> tuple[User, bool]:
 
 
 def _person(claims: Claims) -> Person:
-    said = {
-        "display_name": claims.name,
-        "user_principal_name": claims.user_principal_name,
-        "mail": claims.mail,
-    }
+    said = {"display_name": claims.name, "user_principal_name": claims.user_principal_name}
     said = {field: value.replace("\x00", "")[: _LENGTHS[field]] for field, value in said.items() if value}
     person, created = Person.objects.get_or_create(
         tenant_id=claims.tenant_id,
