@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
+from base.words import moment_words
 from catalog.models import Eligibility, PimGroup, ProvisioningState
 from clients.types import ProvisioningCode
 from identity.models import Person
@@ -88,7 +89,7 @@ def judge(
     ends = [e.ends_at for e in current if e.ends_at is not None]
     ends_by = max(ends) if current and len(ends) == len(current) else None
     refusals = [
-        *_person_refusals(person, current),
+        *_person_refusals(person, current, eligibilities, around.now),
         *_group_refusals(group, around),
         *_policy_refusals(group, around.now),
         *_rule_refusals(around),
@@ -119,19 +120,31 @@ def _longest(group: PimGroup, around: Circumstances, ends_by: datetime | None) -
     return min(bound for bound in bounds if bound is not None)
 
 
-def _person_refusals(person: Person, current: Sequence[Eligibility]) -> list[Refusal]:
+def _no_eligibility(eligibilities: Sequence[Eligibility], now: datetime) -> Refusal:
+    to_come = [
+        each.starts_at for each in eligibilities if each.starts_at is not None and each.starts_at > now
+    ]
+    if to_come:
+        return Refusal(
+            "eligibility.not_begun",
+            f"Your eligibility for this PIM group begins {moment_words(min(to_come), now)}. Ask again then.",
+        )
+    return Refusal(
+        "eligibility.none",
+        "You have no eligibility for this PIM group now. Ask the group's owner for one.",
+    )
+
+
+def _person_refusals(
+    person: Person, current: Sequence[Eligibility], eligibilities: Sequence[Eligibility], now: datetime
+) -> list[Refusal]:
     refusals = []
     if not person.enabled:
         refusals.append(
             Refusal("person.disabled", "Your account is disabled in Entra. Ask your service desk.")
         )
     if not current:
-        refusals.append(
-            Refusal(
-                "eligibility.none",
-                "You have no eligibility for this PIM group now. Ask the group's owner for one.",
-            )
-        )
+        refusals.append(_no_eligibility(eligibilities, now))
     missing = [
         words
         for value, words in (
@@ -183,21 +196,26 @@ def _group_refusals(group: PimGroup, around: Circumstances) -> list[Refusal]:
             ),
         ),
         (
-            not group.store_group_id,
+            bool(group.join_problem),
+            "group.join",
+            group.join_problem,
+        ),
+        (
+            not group.store_group_id and not group.join_problem,
             "group.not_in_aws",
             "This PIM group is not in IAM Identity Center yet. Ask an operator to provision it once.",
         ),
         (
-            bool(group.store_group_id) and group.account_count == 0,
+            bool(group.store_group_id) and not group.join_problem and group.account_count == 0,
             "group.opens_nothing",
             "This PIM group opens no permission set on any AWS account at present.",
         ),
         (
-            around.provisioning in {ProvisioningCode.QUARANTINE, ProvisioningCode.PAUSED},
+            around.provisioning not in ("", ProvisioningCode.ACTIVE),
             "provisioning.stopped",
             (
-                "Provisioning from Entra to AWS is stopped, so access would not arrive. Operators see it on their page; "
-                "try again later."
+                f"Provisioning from Entra to AWS is not running (state: {around.provisioning}), so access would not "
+                "arrive. Ask an operator to mend it, or try again later."
             ),
         ),
     )
@@ -209,7 +227,8 @@ def _policy_refusals(group: PimGroup, now: datetime) -> list[Refusal]:
         return [
             Refusal(
                 "policy.unread",
-                "The PIM settings of this group have not been read yet. Try again in a minute.",
+                group.policy_problem
+                or "The PIM settings of this group have not been read yet. Try again in a minute.",
             )
         ]
     if now - group.policy_read_at > POLICY_STALE_AFTER:

@@ -1,0 +1,137 @@
+"""Which rule judges, and who may decide by it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from identity.models import DirectoryGroup, DirectoryMembership, Person
+from policy.approvers import MOST_DECIDERS, deciders, may_decide, somebody_can_decide
+from policy.document import RuleDocument, parse_document
+from policy.loading import load_rules
+from policy.matching import current_versions, match
+from policy.models import Rule
+
+GROUP = "7c9a1f3e-0000-4000-8000-000000000101"
+OTHER = "7c9a1f3e-0000-4000-8000-000000000102"
+APPROVERS = "7c9a1f3e-0000-4000-8000-0000000000a1"
+pytestmark = pytest.mark.django_db
+
+
+def person(name: str, **changes: Any) -> Person:
+    values = {"tenant_id": "t", "object_id": name.lower(), "display_name": name, **changes}
+    return Person.objects.create(**values)
+
+
+def document(*, named: tuple[str, ...] = (), **changes: Any) -> RuleDocument:
+    stage = {"people": ["boss"], "groups": [], **changes}
+    return parse_document({"groups": list(named), "stages": [stage]})
+
+
+def approvers(*members: Person) -> DirectoryGroup:
+    group = DirectoryGroup.objects.create(object_id=APPROVERS, display_name="Approvers")
+    DirectoryMembership.objects.bulk_create(
+        [DirectoryMembership(group=group, person=each) for each in members]
+    )
+    return group
+
+
+def judging(**rules: RuleDocument) -> str:
+    load_rules(rules, written_by="a test")
+    found = match(GROUP, current_versions())
+    return found.version.rule.name if found.version else found.words
+
+
+def test_a_rule_that_names_the_group_goes_before_one_for_all() -> None:
+    assert judging(General=document(), Named=document(named=(GROUP,))) == "Named"
+    assert match(OTHER, current_versions()).words.startswith("The rule “General”")
+
+
+def test_without_a_rule_somebody_is_named_who_can_mend_it() -> None:
+    assert "Ask an operator" in judging(Named=document(named=(OTHER,)))
+
+
+def test_nobody_guesses_between_two() -> None:
+    words = judging(One=document(named=(GROUP,)), Two=document(named=(GROUP, OTHER)))
+    assert "“One” and “Two”" in words
+    assert match(OTHER, current_versions()).version is not None
+
+
+def test_a_retired_rule_judges_nothing() -> None:
+    judging(General=document())
+    Rule.objects.update(retired=True)
+    assert match(GROUP, current_versions()).version is None
+
+
+def test_all_rules_are_read_with_one_query(django_assert_num_queries: Any) -> None:
+    load_rules({f"Rule {n}": document() for n in range(5)}, written_by="a test")
+    with django_assert_num_queries(1):
+        assert len([version.rule.name for version in current_versions()]) == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "may"),
+    [
+        ({}, True),
+        ({"enabled": False}, False),
+        ({"guest": True}, False),
+        ({"employee_id": "E1"}, False),
+        ({"employee_id": "E2"}, True),
+    ],
+)
+@pytest.mark.parametrize("by_group", [True, False])
+def test_who_may_decide(changes: dict[str, Any], may: bool, by_group: bool) -> None:
+    requester = person("Ada", employee_id="E1")
+    boss = person("Boss", **changes)
+    if by_group:
+        approvers(boss, requester)
+        rule = document(people=[], groups=[APPROVERS])
+    else:
+        rule = document(people=["boss", "ada"])
+    assert may_decide(boss, rule, 0, requester) is may
+    assert deciders(rule, 0, requester) == ([boss] if may else [])
+    assert somebody_can_decide(rule, requester) is may
+    assert not may_decide(requester, rule, 0, requester), "never one's own request"
+
+
+def test_two_people_without_an_employee_id_are_two_people() -> None:
+    requester, boss = person("Ada"), person("Boss")
+    assert may_decide(boss, document(), 0, requester)
+    assert deciders(document(), 0, requester) == [boss]
+
+
+def test_somebody_who_is_not_named_may_not() -> None:
+    approvers()
+    rule = document(people=["boss"], groups=[APPROVERS])
+    assert not may_decide(person("Cleo"), rule, 0, person("Ada"))
+
+
+def test_there_is_no_stage_after_the_last() -> None:
+    boss = person("Boss")
+    assert not may_decide(boss, document(), 1, person("Ada"))
+    assert deciders(document(), 1, person("Eve")) == []
+
+
+def test_a_quorum_needs_that_many_different_people() -> None:
+    requester, boss = person("Ada"), person("Boss")
+    approvers(boss)
+    rule = document(people=["boss"], groups=[APPROVERS], quorum=2)
+    assert not somebody_can_decide(rule, requester)
+    DirectoryMembership.objects.create(group=DirectoryGroup.objects.get(), person=person("Cleo"))
+    assert somebody_can_decide(rule, requester)
+
+
+def test_an_empty_or_deleted_approver_group_can_not_decide() -> None:
+    requester = person("Ada")
+    rule = document(people=[], groups=[APPROVERS])
+    assert not somebody_can_decide(rule, requester)
+    approvers()
+    assert not somebody_can_decide(rule, requester)
+
+
+def test_many_deciders_are_bounded(django_assert_num_queries: Any) -> None:
+    requester = person("Ada")
+    approvers(*(person(f"Approver {n:03}") for n in range(MOST_DECIDERS + 10)))
+    with django_assert_num_queries(1):
+        assert len(deciders(document(people=[], groups=[APPROVERS]), 0, requester)) == MOST_DECIDERS
