@@ -8,6 +8,7 @@ import threading
 from datetime import datetime
 from pathlib import Path
 
+from simulator.listener import LOOPBACK
 from simulator.server import Options, Simulator
 
 
@@ -43,6 +44,7 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument(
         "--page-size", type=int, default=0, help="most rows in one page of Graph; 0: Graph's own"
     )
+    parser.add_argument("--bind", default=LOOPBACK, help="another address makes sense in a container only")
     given = parser.parse_args(arguments)
     return Options(
         state_dir=given.state_dir,
@@ -56,6 +58,7 @@ def parse(arguments: list[str]) -> Options:
         post_logout_redirect_uris=tuple(given.post_logout_redirect_uri),
         record=given.record,
         page_size=given.page_size,
+        bind=given.bind,
     )
 
 

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from simulator.calls import CallLog
-from simulator.entra.oidc import Provider
+from simulator.entra.provider import Provider
 from simulator.entra.signin import page
 from simulator.portal import session_rows
 from simulator.world import happenings

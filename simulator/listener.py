@@ -39,16 +39,26 @@ class Listener:
     """One server in its own thread. `port` 0 takes a free one; a port in use falls back to a free one."""
 
     def __init__(
-        self, app: WSGIApplication | None = None, *, port: int = 0, tls: TlsFiles | None = None
+        self,
+        app: WSGIApplication | None = None,
+        *,
+        port: int = 0,
+        tls: TlsFiles | None = None,
+        bind: str = LOOPBACK,
     ) -> None:
         self._app = app
+        self._interface = bind
         self._server = self._bind(port, tls)
         self._thread = threading.Thread(target=self._server.serve, name="listener", daemon=True)
 
     def _bind(self, port: int, tls: TlsFiles | None) -> wsgi.Server:
         for candidate in (port, 0) if port else (0,):
             server = wsgi.Server(
-                (LOOPBACK, candidate), self._call, numthreads=THREADS, request_queue_size=64, timeout=60
+                (self._interface, candidate),
+                self._call,
+                numthreads=THREADS,
+                request_queue_size=64,
+                timeout=60,
             )
             server.gateway = _Gateway
             server.shutdown_timeout = 2
@@ -65,7 +75,7 @@ class Listener:
                     raise
                 continue
             return server
-        raise OSError(f"no port to listen on at {LOOPBACK}")
+        raise OSError(f"no port to listen on at {self._interface}")
 
     def _call(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         if self._app is None:
@@ -80,7 +90,7 @@ class Listener:
 
     @property
     def address(self) -> str:
-        """Host and port."""
+        """Host and port to call it at, from this machine."""
         return f"{LOOPBACK}:{self.port}"
 
     def use(self, app: WSGIApplication) -> None:

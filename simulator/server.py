@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,14 +28,17 @@ from simulator.entra.registrations import load_registrations
 from simulator.entra.tls import ensure_server_tls
 from simulator.entra.tokens import SigningKeys
 from simulator.entra.workload import Workload
-from simulator.listener import Listener
+from simulator.faulty import faulty
+from simulator.listener import LOOPBACK, Listener
 from simulator.portal import access_portal_pages
 from simulator.sample import load_sample
 from simulator.scim.app import scim_blueprint
 from simulator.world.clock import WorldClock
+from simulator.world.faults import Fault
 from simulator.world.world import World
 
 SAVE_EVERY_SECONDS = 3.0
+SAVE_ANYWAY_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Options:
     post_logout_redirect_uris: tuple[str, ...] = ()
     record: Path | None = None
     page_size: int = 0
+    bind: str = LOOPBACK
 
 
 def _clock(options: Options, kept_at: datetime | None) -> WorldClock:
@@ -88,9 +93,9 @@ class Simulator:
         self.world = self._open_world()
         self._tls = ensure_server_tls(folder)
         base = options.port_base
-        self._secure = Listener(port=base, tls=self._tls)
-        self._plain = Listener(port=base + 1 if base else 0)
-        self._aws = Listener(port=base + 2 if base else 0)
+        self._secure = Listener(port=base, tls=self._tls, bind=options.bind)
+        self._plain = Listener(port=base + 1 if base else 0, bind=options.bind)
+        self._aws = Listener(port=base + 2 if base else 0, bind=options.bind)
         self._workload = Workload(folder)
         self.provider = Provider(
             tenant_id=self.world.state.tenant_id,
@@ -114,12 +119,15 @@ class Simulator:
         self._record_lock = threading.Lock()
         if options.record is not None:
             self.graph.observers.append(self._record)
-        self._secure.use(self.calls.watch(authority_app(self.provider), "entra", _describe))
+        authority = faulty(authority_app(self.provider), "entra", self._take_fault)
+        self._secure.use(self.calls.watch(authority, "entra", _describe))
         self._plain.use(self._plain_app())
         self._aws.use(self.calls.watch(create_app(self.world, self.lock), "aws", _describe_aws))
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._saved: object = None
+        self._saved_at = 0.0
+        self._calls = 0
 
     def _open_world(self) -> World:
         if self._world_path.exists():
@@ -145,6 +153,10 @@ class Simulator:
             access_portal_pages(world=self.world, lock=self.lock, accounts=self.provider.accounts)
         )
         return app
+
+    def _take_fault(self, operation: str) -> Fault | None:
+        with self.lock:
+            return self.world.faults.take(operation)
 
     def _record(self, exchange: Exchange) -> None:
         if self.options.record is not None:
@@ -198,28 +210,39 @@ class Simulator:
             listener.stop()
         if self._keeper.is_alive():
             self._keeper.join(timeout=10)
-        self.save()
+        self.save(always=True)
 
-    def save(self) -> bool:
-        """Write the world to the state folder if anything happened since. Returns whether it was written."""
+    def save(self, *, always: bool = False) -> bool:
+        """Write the world to the state folder if it changed. Returns whether it was written.
+
+        What leaves no trace in ids, due times, journal or switches is caught by a save once in a while.
+        """
         with self.lock:
             self.world.advance()
-            state = self.world.state
-            seen = (
-                self.calls.total,
-                state.due_counter,
-                len(state.due),
-                self.world.dice.counter,
-                self.world.clock.stepped,
+            seen = self._traces()
+            overdue = (
+                time.monotonic() - self._saved_at > SAVE_ANYWAY_SECONDS and self.calls.total != self._calls
             )
-            if seen == self._saved and self._world_path.exists():
+            if not always and seen == self._saved and not overdue:
                 return False
             self.world.save(self._world_path)
             write_private(self._clock_path, json.dumps({"now": self.world.now().isoformat()}).encode())
-            self._saved = seen
+            self._saved, self._saved_at, self._calls = seen, time.monotonic(), self.calls.total
         with contextlib.suppress(OSError):
             self._world_path.chmod(0o600)
         return True
+
+    def _traces(self) -> object:
+        state = self.world.state
+        last = state.journal[-1] if state.journal else None
+        return (
+            state.due_counter,
+            len(state.due),
+            self.world.dice.counter,
+            self.world.clock.stepped,
+            (last.at, last.sentence) if last else None,
+            repr(state.switches),
+        )
 
     def _keep(self) -> None:
         while not self._stopping.wait(SAVE_EVERY_SECONDS):

@@ -159,7 +159,7 @@ def test_assign_provision_on_demand_and_refusal(simulator: SimulatorProcess) -> 
             schedule_info=RequestSchedule(
                 expiration=ExpirationPattern(
                     type=ExpirationPatternType.AfterDuration,
-                    duration="PT1H",  # type: ignore[arg-type]  # a timedelta would be sent as 1:00:00
+                    duration="PT1H",  # a timedelta would be sent as 1:00:00
                 )
             ),
         )

@@ -13,8 +13,6 @@ from typing import Any
 import boto3
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
 
 from tests.simulator.process import SimulatorProcess, simulator_process, start, stop
 from tests.support.graph_contract import GraphContract
@@ -78,7 +76,7 @@ def test_it_says_what_a_client_needs(simulator: SimulatorProcess) -> None:
 
 
 def test_it_listens_on_loopback_only(simulator: SimulatorProcess) -> None:
-    addresses = {address[4][0] for address in socket.getaddrinfo(socket.gethostname(), None)}
+    addresses = {str(address[4][0]) for address in socket.getaddrinfo(socket.gethostname(), None)}
     port = int(simulator.said["browser_origin"].rsplit(":", 1)[1])
     for address in addresses - {"127.0.0.1", "::1"}:
         if address.startswith("127."):
@@ -137,6 +135,16 @@ def test_faults_are_asked_for_and_taken_back(simulator: SimulatorProcess) -> Non
     assert graph(simulator, "/groups").status_code == 200
     with pytest.raises(httpx.HTTPStatusError):
         simulator.control("POST", "/faults", {"operation": "graph.*", "kind": "explode"})
+
+
+def test_the_token_endpoint_has_faults_too(simulator: SimulatorProcess) -> None:
+    simulator.control("POST", "/faults", {"operation": "entra.POST token", "kind": "lose_answer"})
+    with pytest.raises(httpx.TransportError):
+        worker_token(simulator)
+    simulator.control("POST", "/faults", {"operation": "entra.POST token", "kind": "error", "status": 503})
+    with pytest.raises(KeyError):
+        worker_token(simulator)
+    assert worker_token(simulator)
 
 
 def test_a_foreign_page_can_not_post(simulator: SimulatorProcess) -> None:
@@ -232,53 +240,3 @@ def test_a_taken_port_is_stepped_around(tmp_path: Path) -> None:
         with simulator_process(tmp_path / "state", "--port-base", str(base)) as running:
             assert not running.said["authority"].endswith(f":{base}")
             assert running.control("GET", "/clock")["now"]
-
-
-def accessible(page: Page) -> None:
-    """axe finds nothing on the page."""
-    results = Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
-
-
-def test_pages_in_a_browser(simulator: SimulatorProcess, page: Page) -> None:
-    said = simulator.said
-    trouble: list[str] = []
-    page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
-    person = simulator.control("GET", "/people?featured=1")[0]
-
-    page.goto(said["browser_origin"] + "/")
-    accessible(page)
-    page.goto(said["access_portal_url"] + "/#/console?account_id=111122223333&role_name=Anything")
-    accessible(page)
-    page.get_by_role("button", name=person["name"]).first.click()
-    page.get_by_text("The link leads to Anything").wait_for()
-    accessible(page)
-
-    query = httpx.QueryParams(
-        client_id=said["signin_client_id"],
-        redirect_uri=CALLBACK,
-        response_type="code",
-        scope="openid profile",
-        state="s",
-        code_challenge="x" * 43,
-        code_challenge_method="S256",
-    )
-    page.goto(
-        f"{said['browser_origin']}/{said['tenant_id']}/oauth2/v2.0/authorize?{query}&prompt=select_account"
-    )
-    accessible(page)
-    page.get_by_label("Name or user principal name").fill(person["name"][:4])
-    page.get_by_label("Name or user principal name").press("Enter")
-    page.get_by_role("heading", name=re.compile("found for")).wait_for()
-    accessible(page)
-    page.route(
-        CALLBACK + "*", lambda route: route.fulfill(body="<title>back</title>", content_type="text/html")
-    )
-    page.get_by_role("button", name=person["name"]).first.click()
-    page.wait_for_url(CALLBACK + "*")
-    assert "code=" in page.url
-    page.goto(f"{said['browser_origin']}/{said['tenant_id']}/oauth2/v2.0/logout")
-    accessible(page)
-    page.get_by_role("button", name=person["name"]).click()
-    page.get_by_role("heading", name="You signed out of your account").wait_for()
-    assert trouble == []

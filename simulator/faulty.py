@@ -1,0 +1,61 @@
+"""Faults in front of any WSGI application, for endpoints that don't look after them themselves."""
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from simulator.listener import DROP
+from simulator.world.faults import Fault
+
+LONGEST_DELAY_SECONDS = 120
+DEFAULT_RETRY_SECONDS = 10
+
+
+def _refuse(fault: Fault, start_response: Callable[..., Any]) -> list[bytes]:
+    status = 429 if fault.kind == "throttle" else fault.status
+    message = fault.message or "The service can't answer at the moment."
+    body = json.dumps(
+        {"error": fault.code or "temporarily_unavailable", "error_description": message}
+    ).encode()
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    if fault.kind == "throttle" or fault.retry_after is not None:
+        headers.append(("Retry-After", str(fault.retry_after or DEFAULT_RETRY_SECONDS)))
+    start_response(f"{status} Refused", headers)
+    return [body]
+
+
+def _drop(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    drop = environ.get(DROP)
+    if drop is not None:
+        drop()
+    start_response("500 Dropped", [("Content-Length", "0")])
+    return []
+
+
+def faulty(app: Any, front: str, take: Callable[[str], Fault | None]) -> Any:
+    """`app`, with faults of operations named `<front>.<METHOD> <last segment of the path>`."""
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        segment = environ["PATH_INFO"].rstrip("/").rsplit("/", 1)[-1]
+        fault = take(f"{front}.{environ['REQUEST_METHOD']} {segment}")
+        if fault is None:
+            return app(environ, start_response)
+        if fault.kind == "lose_request":
+            return _drop(environ, start_response)
+        if fault.kind == "delay":
+            threading.Event().wait(min(fault.seconds, LONGEST_DELAY_SECONDS))
+            return app(environ, start_response)
+        if fault.kind in ("lose_answer", "error_after"):
+            unseen = app(environ, lambda *_: lambda _: None)
+            b"".join(unseen)
+            if hasattr(unseen, "close"):
+                unseen.close()
+            return (
+                _drop(environ, start_response)
+                if fault.kind == "lose_answer"
+                else _refuse(fault, start_response)
+            )
+        return _refuse(fault, start_response)
+
+    return answer

@@ -1,0 +1,82 @@
+"""The simulator's own pages in a real Chromium: account picker, sign-out, access portal, state page."""
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, sync_playwright
+
+from stack.chromium import LAUNCH_ARGUMENTS, installed
+from tests.simulator.process import SimulatorProcess, simulator_process
+
+CALLBACK = "http://127.0.0.1:8000/accounts/oidc/entra/login/callback/"
+SIGNED_OUT = "http://127.0.0.1:8000/signed-out/"
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProcess]:
+    """A simulator for the pages."""
+    addresses = ("--redirect-uri", CALLBACK, "--post-logout-redirect-uri", SIGNED_OUT)
+    with simulator_process(tmp_path_factory.mktemp("pages") / "state", *addresses) as running:
+        yield running
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page of a fresh browser."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=installed(), args=list(LAUNCH_ARGUMENTS))
+        yield browser.new_page()
+        browser.close()
+
+
+def accessible(page: Page) -> None:
+    """axe finds nothing on the page."""
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+
+
+def test_pages_are_accessible_and_break_no_policy(simulator: SimulatorProcess, page: Page) -> None:
+    said = simulator.said
+    trouble: list[str] = []
+    page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
+    person = simulator.control("GET", "/people?featured=1")[0]
+
+    page.goto(said["browser_origin"] + "/")
+    accessible(page)
+    page.goto(said["access_portal_url"] + "/#/console?account_id=111122223333&role_name=Anything")
+    accessible(page)
+    page.get_by_role("button", name=person["name"]).first.click()
+    page.get_by_text("The link leads to Anything").wait_for()
+    accessible(page)
+
+    query = httpx.QueryParams(
+        client_id=said["signin_client_id"],
+        redirect_uri=CALLBACK,
+        response_type="code",
+        scope="openid profile",
+        state="s",
+        code_challenge="x" * 43,
+        code_challenge_method="S256",
+    )
+    page.goto(
+        f"{said['browser_origin']}/{said['tenant_id']}/oauth2/v2.0/authorize?{query}&prompt=select_account"
+    )
+    accessible(page)
+    page.get_by_label("Name or user principal name").fill(person["name"][:4])
+    page.get_by_label("Name or user principal name").press("Enter")
+    page.get_by_role("heading", name=re.compile("found for")).wait_for()
+    accessible(page)
+    page.route(
+        CALLBACK + "*", lambda route: route.fulfill(body="<title>back</title>", content_type="text/html")
+    )
+    page.get_by_role("button", name=person["name"]).first.click()
+    page.wait_for_url(CALLBACK + "*")
+    assert "code=" in page.url
+    page.goto(f"{said['browser_origin']}/{said['tenant_id']}/oauth2/v2.0/logout")
+    accessible(page)
+    page.get_by_role("button", name=person["name"]).click()
+    page.get_by_role("heading", name="You signed out of your account").wait_for()
+    assert trouble == []
