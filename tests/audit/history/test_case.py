@@ -1,0 +1,124 @@
+"""The case page: one request from the ask to the proof of removal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from audit.history.case import case
+from audit.ledger.keys import make_key
+from audit.ledger.models import Event
+from audit.ledger.recorder import record_alone
+from audit.ledger.sealing import seal_everything
+from audit.ledger.sentences import sentence
+from base.errors import Missing
+from identity.models import AppRole, Person
+from requests_app.models import Attempt
+from tests.audit.history.conftest import AsRole, browser_of
+from tests.audit.ledger.factories import ADA
+from tests.requests_app import factories as make
+from tests.support.stage import Stage, stage
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def play(as_role: AsRole) -> Iterator[Stage]:
+    """Somebody asked, somebody approved, and it ran to its end."""
+    with stage(as_role) as made:
+        made.decide(made.ask())
+        made.play_out()
+        yield made
+
+
+@pytest.fixture
+def olga(play: Stage) -> Person:
+    return make.person("Olga Auditor")
+
+
+def page_of(olga: Person, play: Stage) -> str:
+    with play.as_role("portal_web"):
+        browser = browser_of(olga, AppRole.AUDITOR)
+        response = browser.get(f"/audit/requests/{play.grant().first_request_id}/")
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def text_of(body: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", "", body).split())
+
+
+def test_it_tells_everything_from_the_ask_to_the_end(olga: Person, play: Stage) -> None:
+    body = page_of(olga, play)
+    text, grant = text_of(body), play.grant()
+    told = [sentence(row.entry) for row in case(grant.first_request_id).rows]
+    assert told[0] == "Ada Asker asked for access"
+    assert told[-1].startswith("Access of Ada Asker through AWS - Amazon EC2 Admin ended")
+    assert Event.objects.filter(request_id=grant.first_request_id).count() == len(told)
+    for words in (
+        "Fix the stuck deployment",
+        "Ben Boss",
+        "Approve: counted",
+        str(grant.tag),
+        str(grant.first_request_id),
+        "Out of Entra",
+        "Out of AWS",
+        "Read back: Ada Asker is out of AWS - Amazon EC2 Admin in Entra",
+    ):
+        assert words in text, words
+
+
+def test_it_has_the_vendors_request_id_of_every_outside_write(olga: Person, play: Stage) -> None:
+    body = page_of(olga, play)
+    writes = Attempt.objects.filter(kind__in=["assign", "remove", "on_demand"])
+    assert writes.count() >= 2
+    for attempt in writes:
+        assert attempt.vendor_request_id
+        # once among the calls, and once in the trail, which keeps it for good
+        assert body.count(attempt.vendor_request_id) >= 2
+        assert body.count(str(attempt.pk)) >= 2
+
+
+def test_each_event_says_where_it_is_sealed(
+    olga: Person, play: Stage, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assert "wait for their seal" in text_of(page_of(olga, play))
+    with play.as_role("portal_sealer"):
+        seal_everything(make_key(tmp_path_factory.mktemp("keys") / "key"))
+    text = text_of(page_of(olga, play))
+    assert "wait for their seal" not in text
+    assert "sealed in batch 1" in text
+
+
+def test_a_case_that_does_not_exist(olga: Person, play: Stage) -> None:
+    with pytest.raises(Missing):
+        case(uuid4())
+    with play.as_role("portal_web"):
+        browser = browser_of(olga, AppRole.AUDITOR)
+        absent = browser.get(f"/audit/requests/{uuid4()}/")
+        malformed = browser.get("/audit/requests/no-uuid/")
+    assert absent.status_code == malformed.status_code == 404
+    assert absent.content == malformed.content
+
+
+def test_a_request_whose_row_is_gone_is_told_by_the_trail(olga: Person, play: Stage) -> None:
+    request_id = uuid4()
+    record_alone("trial.noted", actor=ADA, fields={"note": "what was left"}, request_id=request_id)
+    with play.as_role("portal_web"):
+        body = browser_of(olga, AppRole.AUDITOR).get(f"/audit/requests/{request_id}/").content.decode()
+    assert "The request itself is gone" in body
+    assert "Ada Lovelace noted what was left" in text_of(body)
+
+
+def test_it_costs_a_bounded_number_of_queries(
+    olga: Person, play: Stage, django_assert_max_num_queries: DjangoAssertNumQueries, settings: Settings
+) -> None:
+    request_id = play.grant().first_request_id
+    with play.as_role("portal_web"):
+        browser = browser_of(olga, AppRole.AUDITOR)
+        with django_assert_max_num_queries(20):
+            browser.get(f"/audit/requests/{request_id}/")

@@ -1,0 +1,116 @@
+"""What the timeline's filters through requests cost with many thousands of events and scopes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from pytest_django import DjangoDbBlocker, Settings
+
+from audit.history.searching import timeline
+from audit.ledger.reading import Position
+from tests.audit.ledger.bulk import fill
+from tests.audit.ledger.test_reading import explain, scans_of_whole_partitions
+from tests.requests_app import factories as make
+from tests.support.servers import PostgresServer, pointed_at
+
+MANY = 20_000
+NOTHING: dict[str, Any] = {
+    "person": "",
+    "permission_set": "",
+    "account": "",
+    "group": "",
+    "types": (),
+    "outcome": "",
+    "since": None,
+    "until": None,
+}
+
+
+@pytest.fixture(scope="module")
+def many_requests(
+    postgres_server: PostgresServer, django_db_blocker: DjangoDbBlocker, worker_id: str
+) -> Iterator[None]:
+    """Twenty thousand events of two thousand requests, whose scopes are forty thousand rows."""
+    name = f"portal_{worker_id}_many_requests"
+    postgres_server.clone(name)
+    fill(postgres_server, name, MANY)
+    with django_db_blocker.unblock():
+        with pointed_at(postgres_server, name, step_into="portal_worker"):
+            person, group = make.person("Ada Asker"), make.pim_group("AWS - Group")
+            version = make.rule(person)
+        _fill_scopes(postgres_server, name, person.pk, group.pk, version.pk)
+        with pointed_at(postgres_server, name, step_into="portal_web"):
+            yield
+    postgres_server.drop(name)
+
+
+def _fill_scopes(server: PostgresServer, name: str, person: int, group: int, version: int) -> None:
+    """Written as the superuser past the guards: these requests only have to be there."""
+    keys = {"person": person, "group": group, "version": version}
+    with psycopg.connect(server.conninfo("postgres", name), autocommit=True) as direct:
+        direct.execute("SET session_replication_role = replica")
+        direct.execute(
+            "INSERT INTO requests_app_accessrequest (id, version, requester_id, justification, reference,"
+            " created_at, created_real_at) SELECT md5('request' || n)::uuid, 1, %(person)s, 'x', '', now(), now()"
+            " FROM generate_series(0, 1999) AS n",
+            keys,
+        )
+        direct.execute(
+            "INSERT INTO requests_app_requestitem (id, request_id, requester_id, group_id, duration, status, version,"
+            " stage, rule_version_id, scope_hash, longest_session, created_at, lapses_at, decided_at)"
+            " SELECT md5('item' || n)::uuid, md5('request' || n)::uuid, %(person)s, %(group)s, interval '1 hour',"
+            " 'denied', 2, 0, %(version)s, '', interval '1 hour', now(), now(), now()"
+            " FROM generate_series(0, 1999) AS n",
+            keys,
+        )
+        direct.execute(
+            "INSERT INTO requests_app_requestscope (item_id, account_id, account_name, permission_set_arn,"
+            " permission_set_name, session_duration)"
+            " SELECT md5('item' || n)::uuid, lpad(((n * 13 + m) % 200)::text, 12, '0'), 'account',"
+            " 'arn:' || kind, kind, interval '1 hour'"
+            " FROM generate_series(0, 1999) AS n, generate_series(1, 20) AS m,"
+            " LATERAL (SELECT CASE WHEN n % 500 = 0 AND m = 1 THEN 'Rare' ELSE 'Common' END AS kind) AS k"
+        )
+        for kind in ("Rare", "Common"):
+            direct.execute(
+                "INSERT INTO catalog_permissionset (arn, name, description, session_duration, relay_state,"
+                " managed_policies, customer_managed_policies, inline_policy, permissions_boundary, tags, summary,"
+                " content_hash, present) VALUES (%s, %s, '', interval '1 hour', '', '[]', '[]', '', '', '{}', '',"
+                " '', true)",
+                [f"arn:{kind}", kind],
+            )
+        direct.execute("ANALYZE")
+
+
+FILTERS = {
+    "a rare permission set": {"permission_set": "Rare"},
+    "a common permission set": {"permission_set": "Common"},
+    "a permission set by its ARN": {"permission_set": "arn:Rare"},
+    "an account": {"account": "000000000017"},
+    "an unused account": {"account": "999999999999"},
+    "both": {"account": "000000000013", "permission_set": "Rare"},
+    "an account and a type": {"account": "000000000017", "types": ("trial.asked",)},
+}
+
+
+@pytest.mark.usefixtures("many_requests")
+@pytest.mark.parametrize("what", FILTERS)
+@pytest.mark.parametrize("deep", [False, True])
+def test_filters_through_requests_are_served_by_indexes(what: str, deep: bool, settings: Settings) -> None:
+    settings.ENTRA_TENANT_ID = make.TENANT
+    before = Position(datetime.now(UTC) - timedelta(days=180), 0) if deep else None
+    with CaptureQueriesContext(connection) as captured:
+        timeline({**NOTHING, **FILTERS[what]}, before)
+    reads = [query["sql"] for query in captured if "audit_event" in query["sql"]]
+    assert reads
+    for statement in reads:
+        plan = explain(statement)
+        assert plan["Actual Total Time"] < 300
+        # A count up to ten thousand of twenty thousand may read them all.
+        assert "COUNT(" in statement or not list(scans_of_whole_partitions(plan)), plan
