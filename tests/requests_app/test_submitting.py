@@ -59,7 +59,9 @@ def test_a_request_leaves_one_event_for_itself_and_one_for_its_item(asker: Perso
     assert [event.type for event in events] == ["request.submitted", "item.requested"]
 
 
-def test_a_group_without_eligibility_is_as_absent_as_none(asker: Person, group: PimGroup, as_role: AsRole) -> None:
+def test_a_group_without_eligibility_is_as_absent_as_none(
+    asker: Person, group: PimGroup, as_role: AsRole
+) -> None:
     with as_role("portal_worker"):
         other = make.pim_group()
     with pytest.raises(Missing) as foreign:

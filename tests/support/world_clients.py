@@ -6,11 +6,12 @@ that a schedule of faults means the same here and there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from clients import errors
+from clients.registry import Clients
 from clients.types import (
     AssignmentOrder,
     DirectoryGroup,
@@ -20,6 +21,8 @@ from clients.types import (
     IdentityCenterInstance,
     OnDemandOutcome,
     OnDemandResult,
+    OrganizationAccount,
+    OrganizationUnit,
     PermissionSetDetails,
     PimAssignment,
     PimEligibility,
@@ -32,12 +35,15 @@ from clients.types import (
     Receipt,
     RemovalOrder,
     StoreGroup,
+    StoreMembership,
     StoreUser,
 )
 from simulator.world.durations import parse_duration
 from simulator.world.errors import WorldError
 from simulator.world.pim import Ask, Caller
+from simulator.world.provisioning import Subject
 from simulator.world.state import Expiration, Group, Identity, ScheduleRequest, User
+from simulator.world.state import StoreUser as WorldStoreUser
 from simulator.world.world import World
 
 WORKER = Caller(identity=Identity(application_id="worker", application_name="Access Portal"))
@@ -335,13 +341,7 @@ class WorldProvisioning(_Port):
     def provision_on_demand(
         self, group_id: str, principal_ids: Sequence[str], *, client_request_id: str
     ) -> Reading[OnDemandResult]:
-        subjects = [
-            {
-                "objectId": group_id,
-                "objectTypeName": "Group",
-                "links": {"members": [{"objectId": oid, "objectTypeName": "User"} for oid in principal_ids]},
-            }
-        ]
+        subjects = [Subject(group_id, "Group", tuple(principal_ids))]
 
         def answer() -> OnDemandResult:
             outcome = str(self._world.provisioning.on_demand(subjects).key.get("result", ""))
@@ -355,22 +355,138 @@ class WorldIdentityCenter(_Port):
     """The read-backs of the life cycle; the catalogue's reads are proven over HTTP."""
 
     def instance(self) -> Reading[IdentityCenterInstance]:
-        raise NotImplementedError("read over HTTP in the contract tests")
+        state = self._world.state.identity_center
+        found = IdentityCenterInstance(state.instance_arn, state.identity_store_id, state.region)
+        return self._read("aws.sso-admin.ListInstances", lambda: found)
 
     def permission_set_arns(self) -> Reading[tuple[str, ...]]:
-        raise NotImplementedError("read over HTTP in the contract tests")
+        return self._read(
+            "aws.sso-admin.ListPermissionSets",
+            lambda: tuple(row.arn for row in self._world.identity_center.permission_sets()),
+        )
 
     def permission_set(self, arn: str) -> Reading[PermissionSetDetails]:
-        raise NotImplementedError("read over HTTP in the contract tests")
+        def answer() -> PermissionSetDetails:
+            row = self._world.identity_center.permission_set(arn)
+            return PermissionSetDetails(
+                arn=row.arn,
+                name=row.name,
+                description=row.description or "",
+                session_duration=parse_duration(row.session_duration or "PT1H"),
+                relay_state=row.relay_state or "",
+                managed_policies=tuple((name, policy) for policy, name in row.managed_policies.items()),
+                customer_managed_policies=tuple(
+                    (p["Path"], p["Name"]) for p in row.customer_managed_policies
+                ),
+                inline_policy=row.inline_policy,
+                permissions_boundary="",
+                tags=dict(row.tags),
+            )
+
+        return self._read("aws.sso-admin.DescribePermissionSet", answer)
 
     def group_assignments(self, store_group_id: str) -> Reading[tuple[GroupAssignment, ...]]:
-        raise NotImplementedError("read over HTTP in the contract tests")
+        return self._read(
+            "aws.sso-admin.ListAccountAssignmentsForPrincipal",
+            lambda: tuple(
+                GroupAssignment(row.account_id, row.permission_set_arn)
+                for row in self._world.state.identity_center.assignments
+                if row.principal_id == store_group_id
+            ),
+        )
 
     def groups(self) -> Reading[tuple[StoreGroup, ...]]:
-        raise NotImplementedError("read over HTTP in the contract tests")
+        return self._read(
+            "aws.identitystore.ListGroups",
+            lambda: tuple(
+                StoreGroup(row.id, row.display_name, (row.external_id,) if row.external_id else ())
+                for row in self._world.identity_store.groups()
+            ),
+        )
 
     def users(self) -> Reading[tuple[StoreUser, ...]]:
-        raise NotImplementedError("read over HTTP in the contract tests")
+        return self._read(
+            "aws.identitystore.ListUsers",
+            lambda: tuple(_store_user(row) for row in self._world.identity_store.users()),
+        )
 
     def find_user(self, user_name: str) -> Reading[StoreUser | None]:
-        raise NotImplementedError("filled in with the identity store")
+        def answer() -> StoreUser | None:
+            row = self._world.identity_store.find_user_by_name(user_name)
+            return _store_user(row) if row else None
+
+        return self._read("aws.identitystore.GetUserId", answer)
+
+    def memberships(self, store_user_id: str, store_group_ids: Iterable[str]) -> Reading[Mapping[str, bool]]:
+        return self._read(
+            "aws.identitystore.IsMemberInGroups",
+            lambda: {
+                group_id: self._world.identity_store.is_member(store_user_id, group_id)
+                for group_id in store_group_ids
+            },
+        )
+
+    def membership(self, store_user_id: str, store_group_id: str) -> Reading[StoreMembership | None]:
+        return self._read(
+            "aws.identitystore.GetGroupMembershipId",
+            lambda: next(
+                (m for m in self._members(store_group_id) if m.user_id == store_user_id),
+                None,
+            ),
+        )
+
+    def group_memberships(self, store_group_id: str) -> Reading[tuple[StoreMembership, ...]]:
+        return self._read(
+            "aws.identitystore.ListGroupMemberships", lambda: tuple(self._members(store_group_id))
+        )
+
+    def _members(self, store_group_id: str) -> list[StoreMembership]:
+        group = self._world.identity_store.group(store_group_id)
+        return [StoreMembership(m.id, m.group_id, m.user_id, m.created_at) for m in group.members.values()]
+
+
+def _store_user(row: WorldStoreUser) -> StoreUser:
+    return StoreUser(row.id, row.user_name, (row.external_id,) if row.external_id else (), row.active)
+
+
+class WorldOrganization(_Port):
+    def units(self) -> Reading[tuple[OrganizationUnit, ...]]:
+        organization = self._world.state.organization
+        root = OrganizationUnit(organization.root_id, "Root", "")
+        return self._read(
+            "aws.organizations.ListOrganizationalUnitsForParent",
+            lambda: (
+                root,
+                *(OrganizationUnit(u.id, u.name, u.parent_id) for u in organization.units.values()),
+            ),
+        )
+
+    def accounts(self) -> Reading[tuple[OrganizationAccount, ...]]:
+        return self._read(
+            "aws.organizations.ListAccounts",
+            lambda: tuple(
+                OrganizationAccount(a.id, a.name, a.email, a.state, a.parent_id)
+                for a in self._world.state.organization.accounts.values()
+            ),
+        )
+
+    def account_tags(self, account_id: str) -> Reading[Mapping[str, str]]:
+        return self._read(
+            "aws.organizations.ListTagsForResource",
+            lambda: dict(self._world.state.organization.accounts[account_id].tags),
+        )
+
+
+def world_clients(world: World) -> tuple[Clients, Calls]:
+    """Adapters for every port over this world, and the count of calls that took effect."""
+    calls = Calls({})
+    return (
+        Clients(
+            directory=WorldDirectory(world, calls),
+            pim=WorldPim(world, calls),
+            provisioning=WorldProvisioning(world, calls),
+            identity_center=WorldIdentityCenter(world, calls),
+            organization=WorldOrganization(world, calls),
+        ),
+        calls,
+    )

@@ -8,18 +8,19 @@ from datetime import datetime, timedelta
 from base.clock import business_clock, business_now
 
 LONGEST_BACK_OFF = timedelta(seconds=60)
+# (younger than, wait): often while young, seldom when old.
+POLLS = (
+    (timedelta(seconds=30), timedelta(seconds=2)),
+    (timedelta(minutes=5), timedelta(seconds=5)),
+    (timedelta(minutes=30), timedelta(seconds=15)),
+)
+SLOWEST_POLL = timedelta(seconds=60)
 
 
 def poll_delay(since: datetime) -> timedelta:
-    """Often while young, seldom when old: the age is that of the phase, as it passes for people."""
+    """The wait before the next look; the age is that of the phase, as it passes for people."""
     age = business_clock().real_duration(business_now() - since)
-    if age < timedelta(seconds=30):
-        return timedelta(seconds=2)
-    if age < timedelta(minutes=5):
-        return timedelta(seconds=5)
-    if age < timedelta(minutes=30):
-        return timedelta(seconds=15)
-    return timedelta(seconds=60)
+    return next((wait for younger_than, wait in POLLS if age < younger_than), SLOWEST_POLL)
 
 
 def back_off(failures: int) -> timedelta:
