@@ -222,6 +222,18 @@ def test_a_form_without_its_token() -> None:
     assert b"This form is too old" in response.content
 
 
+# --- Logs
+
+
+@pytest.mark.django_db
+def test_no_query_reaches_the_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG"):
+        client.get("/accounts/oidc/entra/login/callback/?code=the-code&state=the-state")
+    lines = [record.getMessage() for record in caplog.records if "django_structlog" in record.name]
+    assert any("/accounts/oidc/entra/login/callback/" in line for line in lines)
+    assert not [line for line in caplog.messages if "the-code" in line]
+
+
 # --- Every address
 
 
