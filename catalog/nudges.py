@@ -10,7 +10,7 @@ from celery import current_app
 from kombu.exceptions import OperationalError
 
 from base.clock import real_now
-from catalog.models import PersonRefresh
+from catalog.models import PersonRefresh, SyncRun
 from catalog.sync.person import is_fresh
 from identity.models import Person
 
@@ -33,17 +33,22 @@ def want_refresh(person: Person) -> bool:
     if row is not None and (is_fresh(row.read_at) or (row.wanted_at and now - row.wanted_at < PATIENCE)):
         return False
     PersonRefresh.objects.update_or_create(person=person, defaults={"wanted_at": now})
-    return _ring(person.pk)
+    return _ring("catalog.tasks.refresh_person", person.pk)
 
 
-def _ring(person_id: int) -> bool:
+def want_approvers() -> bool:
+    """Ask a worker to read the people and groups that rules name, after rules changed; whether it was asked."""
+    return _ring("catalog.tasks.sync_part", SyncRun.Part.DIRECTORY.value)
+
+
+def _ring(task: str, argument: int | str) -> bool:
     global _silent_until
     if time.monotonic() < _silent_until:
         return False
     try:
-        current_app.send_task("catalog.tasks.refresh_person", args=[person_id], retry=False)
+        current_app.send_task(task, args=[argument], retry=False)
     except (OperationalError, OSError) as error:
         _silent_until = time.monotonic() + SILENCE_SECONDS
-        log.warning("nudge_lost", task="refresh_person", error=type(error).__name__)
+        log.warning("nudge_lost", task=task, error=type(error).__name__)
         return False
     return True

@@ -38,6 +38,7 @@ from simulator.world.faults import Fault
 from simulator.world.world import World
 
 SAVE_EVERY_SECONDS = 3.0
+SAMPLE_RULES = Path(__file__).resolve().with_name("sample") / "rules.yaml"
 SAVE_ANYWAY_SECONDS = 30.0
 
 
@@ -184,6 +185,7 @@ class Simulator:
             "worker_federated_token_file": str(self._workload.token_path.resolve()),
             "aws_service_principal_id": state.application.id,
             "managed_groups_file": str(self._managed_groups.resolve()),
+            "approval_rules_file": str(SAMPLE_RULES),
             "access_portal_url": f"{browser}/start",
             "region": state.identity_center.region,
             "aws_access_key_id": self._aws_keys[0],

@@ -43,6 +43,16 @@ def register_interest(source: Callable[[], Interest]) -> None:
         _interests.append(source)
 
 
+def unread() -> bool:
+    """Whether somebody names people or groups that were never looked for, so that the next reading can't wait."""
+    named = [source() for source in _interests]
+    groups = {each.lower() for interest in named for each in interest.groups}
+    people = {each.lower() for interest in named for each in interest.people}
+    read = DirectoryGroup.objects.filter(object_id__in=groups, synced_at__isnull=False)
+    known = Person.objects.filter(tenant_id=tenant_id(), object_id__in=people)
+    return read.count() < len(groups) or known.count() < len(people)
+
+
 class Directory:
     """Groups that matter with their people, then people who were not met that way, then the store's users."""
 

@@ -21,7 +21,7 @@ from catalog.allow_list import AllowListError
 from catalog.models import SyncRun
 from catalog.sync import directory, eligibilities, groups, organization, permission_sets, provisioning
 from catalog.sync.guarding import Implausible
-from catalog.sync.intervals import FIRST_RETRY, INTERVALS
+from catalog.sync.intervals import FIRST_RETRY, INTERVALS, UNREAD_RETRY
 from catalog.sync.work import Part, Work
 from clients.errors import ClientError, Throttled, Unreachable
 
@@ -208,7 +208,9 @@ def due_at(part: SyncRun.Part) -> datetime | None:
     if last.status == SyncRun.Status.RUNNING:
         return last.lease_until
     if last.status == SyncRun.Status.SUCCEEDED:
-        return last.started_at + INTERVALS[part]
+        # A new rule's approvers must be known before anybody asks; ids that nobody has are looked for once a minute.
+        early = part is SyncRun.Part.DIRECTORY and directory.unread()
+        return last.started_at + (UNREAD_RETRY if early else INTERVALS[part])
     failures = 0
     for status in newest.values_list("status", flat=True)[:8]:
         if status != SyncRun.Status.FAILED:

@@ -19,6 +19,8 @@ INTERVALS: Mapping[SyncRun.Part, timedelta] = {
 
 # After a failure: sooner than planned, but not at once; doubled with each failure in a row.
 FIRST_RETRY = timedelta(seconds=30)
+# When rules name somebody who was never looked for.
+UNREAD_RETRY = timedelta(seconds=60)
 # The provisioning job must have been seen within this time for requests to be taken.
 OVERDUE_AFTER = timedelta(minutes=15)
 # A person's own eligibilities are read again when a page is opened and they are older than this.

@@ -22,6 +22,7 @@ from catalog.models import (
     ProvisioningState,
     SyncRun,
 )
+from catalog.sync.directory import Interest
 from catalog.sync.engine import LEASE, Outcome, due_parts, run_part
 from catalog.sync.intervals import INTERVALS
 from clients.errors import NotPermitted, Refused, Throttled, Unreachable
@@ -29,6 +30,7 @@ from clients.types import GroupAssignment, StoreGroup
 from identity.models import DirectoryGroup, Person
 from tests.support.fake_clouds import (
     ADA,
+    APPROVERS,
     BEN,
     BILLING,
     CLEO,
@@ -441,3 +443,19 @@ def test_a_mistake_of_ours_fails_the_run_and_is_raised(
     with pytest.raises(ZeroDivisionError):
         run_part(Part.GROUPS)
     assert SyncRun.objects.get().status == SyncRun.Status.FAILED
+
+
+def test_people_whom_rules_name_are_read_within_a_minute(
+    clouds: FakeClouds, step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync()
+    named = Interest(groups=frozenset({guid(APPROVERS).upper(), guid(998)}), people=frozenset({guid(ADA)}))
+    monkeypatch.setattr("catalog.sync.directory._interests", [lambda: named])
+    step(timedelta(seconds=60))
+    assert Part.DIRECTORY in due_parts()
+    sync(Part.DIRECTORY)
+    approvers = DirectoryGroup.objects.get(object_id=guid(APPROVERS))
+    assert [person.display_name for person in approvers.members.all()] == ["Dora Dean"]
+    assert DirectoryGroup.objects.get(object_id=guid(998)).missing
+    step(timedelta(seconds=60))
+    assert Part.DIRECTORY not in due_parts()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import current_app
 from django.core.management import CommandError, call_command
 
 from audit.ledger.models import Event
@@ -86,15 +87,18 @@ def test_a_bad_file_is_refused_with_the_place_and_the_reason(raw: object, words:
 
 
 @pytest.mark.django_db
-def test_the_command_loads_yaml_and_says_what_it_did(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_command_loads_yaml_and_has_the_approvers_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    rung: list[tuple[str, list[str]]] = []
+    monkeypatch.setattr(current_app, "send_task", lambda name, args, retry: rung.append((name, args)))
     file = tmp_path / "rules.yaml"
     file.write_text(
         f"rules:\n  - name: Production\n    stages:\n      - people: [{BOSS}]  # the boss\n        groups: [{APPROVERS}]\n"
     )
     call_command("load_rules", str(file))
     assert capsys.readouterr().out == "Production: created (version 1)\n"
+    assert rung == [("catalog.tasks.sync_part", ["directory"])]
     interest = named_by_rules()
     assert (interest.groups, interest.people) == (frozenset({APPROVERS}), frozenset({BOSS}))
 

@@ -10,6 +10,8 @@ import yaml
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from base.errors import Invalid
+from catalog.nudges import want_approvers
+from catalog.sync import directory
 from policy.loading import load_rules, parse_rules
 
 
@@ -30,8 +32,12 @@ class Command(BaseCommand):
             rules = parse_rules(_read(path))
         except Invalid as error:
             raise CommandError(f"{path}: {error.sentence} Nothing was changed.") from error
-        for loaded in load_rules(rules, written_by="load_rules", retire_others=options["retire_others"]):
+        changes = load_rules(rules, written_by="load_rules", retire_others=options["retire_others"])
+        for loaded in changes:
             self.stdout.write(f"{loaded.name}: {loaded.change.value} (version {loaded.number})")
+        if directory.unread():
+            # The periodic sync does it within a minute in any case.
+            want_approvers()
 
 
 def _read(path: Path) -> object:
