@@ -113,10 +113,9 @@ class RequestForm(LengthForm):
         self.fields[
             "justification"
         ].help_text = f"At least {shortest_justification} characters. Whoever decides reads it, and it stays in the history."
-        what = "a change or incident number, such as INC0012345."
-        self.fields["reference"].help_text = (
-            f"Required here: {what}" if reference_required else what.capitalize()
-        )
+        self.fields["reference"].help_text = "A change or incident number, such as INC0012345."
+        # Not `required` for Django, whose refusal would come before the action's; for the label only.
+        self.demanded = {"justification", "reference"} if reference_required else {"justification"}
 
 
 class DecisionForm(RefusableForm):

@@ -13,11 +13,6 @@ class ConfirmDialog extends HTMLElement {
 
 customElements.define("confirm-dialog", ConfirmDialog);
 
-// A live region must not replace a question that somebody is answering.
-document.addEventListener("htmx:beforeRequest", (event) => {
-  if (event.detail.target?.querySelector?.("dialog[open]")) event.preventDefault();
-});
-
 // An open menu closes on Escape and on a click elsewhere.
 document.addEventListener("keydown", (event) => {
   const open = event.key === "Escape" && document.querySelector("details.menu[open]");
