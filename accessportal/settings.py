@@ -290,6 +290,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "requests_app.tasks.sweep", "schedule": SWEEP_EVERY},
     "sync": {"task": "catalog.tasks.sync_due", "schedule": timedelta(seconds=15)},
+    "sessions": {"task": "identity.tasks.clear_expired_sessions", "schedule": timedelta(hours=1)},
 }
 
 # --- Clouds (what is secret here may exist in a worker only)

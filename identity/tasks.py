@@ -1,0 +1,13 @@
+"""Celery's side of identity."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from identity.signin.sessions import clear_expired
+
+
+@shared_task(name="identity.tasks.clear_expired_sessions")
+def clear_expired_sessions() -> None:
+    """Take away what is left of sessions that nobody closed."""
+    clear_expired()
