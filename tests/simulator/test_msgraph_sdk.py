@@ -6,12 +6,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from azure.identity import CertificateCredential
 from kiota_abstractions.base_request_configuration import RequestConfiguration
 from kiota_authentication_azure.azure_identity_authentication_provider import (
     AzureIdentityAuthenticationProvider,
 )
+from kiota_http.kiota_client_factory import KiotaClientFactory
 from msgraph import GraphRequestAdapter, GraphServiceClient
 from msgraph.generated.groups.groups_request_builder import GroupsRequestBuilder
 from msgraph.generated.identity_governance.privileged_access.group.eligibility_schedule_instances import (
@@ -70,11 +72,20 @@ def run(simulator: SimulatorProcess, work: Work) -> Any:
             disable_instance_discovery=True,
             connection_verify=said["ca_bundle"],
         )
+        transport = httpx.AsyncHTTPTransport()  # closed here: the SDK's own wrapper forgets to
+        http = KiotaClientFactory.create_with_default_middleware(
+            client=httpx.AsyncClient(transport=transport)
+        )
         adapter = GraphRequestAdapter(
-            AzureIdentityAuthenticationProvider(credential, scopes=["https://graph.microsoft.com/.default"])
+            AzureIdentityAuthenticationProvider(credential, scopes=["https://graph.microsoft.com/.default"]),
+            http,
         )
         adapter.base_url = said["graph_base_url"]
-        return await work(GraphServiceClient(request_adapter=adapter))
+        try:
+            return await work(GraphServiceClient(request_adapter=adapter))
+        finally:
+            await transport.aclose()
+            credential.close()
 
     return asyncio.run(inside())
 

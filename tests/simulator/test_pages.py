@@ -42,6 +42,7 @@ def test_pages_are_accessible_and_break_no_policy(simulator: SimulatorProcess, p
     said = simulator.said
     trouble: list[str] = []
     page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
+    page.on("response", lambda answer: trouble.append(answer.url) if answer.status >= 400 else None)
     person = simulator.control("GET", "/people?featured=1")[0]
 
     page.goto(said["browser_origin"] + "/")
