@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
@@ -18,6 +19,8 @@ from identity.selectors import people
 from requests_app.models import RequestScope
 
 _OBJECT_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+# Requests up to which a filter names each; beyond, what it looks for is common.
+MOST_NAMED = 500
 _ACCOUNT_ID = re.compile(r"[0-9]{12}")
 
 
@@ -88,8 +91,12 @@ def _groups(text: str) -> tuple[str, ...]:
     return _some(named, "object_id", "group", "PIM groups")
 
 
-def _requests(account: str, permission_set: str) -> QuerySet[Any, Any] | None:
-    """The requests whose scope, as it was when they were made, holds this account and permission set."""
+def _requests(account: str, permission_set: str) -> Sequence[UUID] | QuerySet[Any, Any] | None:
+    """The requests whose scope, as it was when they were made, holds this account and permission set.
+
+    A few are named, so that their events are looked up; many stay a subquery, so that the newest
+    events are tried against it. Either way a page reads little.
+    """
     if not account and not permission_set:
         return None
     scope = RequestScope.objects.all()
@@ -99,20 +106,23 @@ def _requests(account: str, permission_set: str) -> QuerySet[Any, Any] | None:
             named = AwsAccount.objects.filter(name__istartswith=account)
             numbers = _some(named, "account_id", "account", "AWS accounts")
         scope = scope.filter(account_id__in=numbers)
-    if permission_set.startswith("arn:"):
-        scope = scope.filter(permission_set_arn=permission_set)
-    elif permission_set:
-        known = PermissionSet.objects.filter(name__istartswith=permission_set)
-        names = _some(known, "name", "permission_set", "permission sets")
-        scope = scope.filter(permission_set_name__in=names)
-    return scope.values("item__request_id")
+    if permission_set:
+        by_arn = permission_set.startswith("arn:")
+        fits = Q(arn=permission_set) if by_arn else Q(name__istartswith=permission_set)
+        names = _some(PermissionSet.objects.filter(fits), "name", "permission_set", "permission sets")
+        scope = scope.filter(permission_set_name__in=names)  # which has an index
+        if by_arn:
+            scope = scope.filter(permission_set_arn=permission_set)
+    wanted = scope.values_list("item__request_id", flat=True)
+    few = list(wanted.distinct()[: MOST_NAMED + 1])
+    return few if len(few) <= MOST_NAMED else wanted
 
 
 def _some(rows: QuerySet[Any], key: str, field: str, things: str) -> tuple[str, ...]:
     """The keys of the rows, of which there must be some and not too many."""
     found = tuple(rows.values_list(key, flat=True).distinct().order_by(key)[: MOST_VALUES + 1])
     if not found:
-        raise Invalid("audit.nothing_named", f"No {things} have a name that begins so.", field=field)
+        raise Invalid("audit.nothing_named", f"No {things} are called so, or begin so.", field=field)
     if len(found) > MOST_VALUES:
         sentence = f"More than {MOST_VALUES} {things} have a name that begins so. Write more of it."
         raise Invalid("audit.too_many_named", sentence, field=field)

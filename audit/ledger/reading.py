@@ -61,14 +61,15 @@ class Position:
 class EventFilter:
     """What to look for; kinds are joined by "and", values of one kind by "or". Empty means any.
 
-    `requests` is a subquery of request ids. `since` and `until` are business time, `until` exclusive.
+    `requests` are request ids, or a subquery of them where there are very many.
+    `since` and `until` are business time, `until` exclusive.
     """
 
     people: tuple[str, ...] = ()  # object ids, as actor or as the person whom it is about
     groups: tuple[str, ...] = ()  # object ids
     types: tuple[str, ...] = ()
     outcome: str = ""
-    requests: QuerySet[Any, Any] | None = None
+    requests: Sequence[UUID] | QuerySet[Any, Any] | None = None
     since: datetime | None = None
     until: datetime | None = None
 

@@ -31,7 +31,9 @@ def browser_of(person: Person, *app_roles: str) -> Client:
     client = Client()
     client.force_login(user)
     now = real_now()
-    SignIn.objects.create(session_key=client.session.session_key, user=user, started_at=now, seen_at=now)
+    SignIn.objects.create(
+        session_key=client.session.session_key or "", user=user, started_at=now, seen_at=now
+    )
     return client
 
 

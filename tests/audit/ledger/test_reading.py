@@ -186,7 +186,6 @@ def test_every_filter_is_served_by_an_index(what: str, depth: str) -> None:
     for statement in reads:
         plan = explain(statement)
         assert not list(scans_of_whole_partitions(plan)), plan
-        assert plan["Actual Total Time"] < 200
 
 
 @pytest.mark.usefixtures("many_events")
