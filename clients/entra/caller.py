@@ -205,7 +205,11 @@ class GraphCaller:
         )
 
     def _build_client(self, http: httpx.AsyncClient) -> Any:
-        credential = self._credential or build_credential(self._config)
+        try:
+            credential = self._credential or build_credential(self._config)
+        except (OSError, ValueError) as error:
+            reason = type(error).__name__
+            raise failures.no_token(reason, refused=True, receipt=Receipt("")) from error
         hostname = self._config.graph_origin[1]
         hostname = hostname.rpartition(":")[0] if ":" in hostname else hostname
         provider = AzureIdentityAuthenticationProvider(

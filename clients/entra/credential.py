@@ -6,7 +6,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from azure.identity import CertificateCredential, ClientAssertionCredential, ClientSecretCredential
+from azure.identity import (
+    CertificateCredential,
+    ClientAssertionCredential,
+    ClientSecretCredential,
+    CredentialUnavailableError,
+)
 
 from clients.entra.config import EntraConfig
 
@@ -25,13 +30,20 @@ class ThreadedCredential:
         return await asyncio.to_thread(self._credential.get_token, *scopes, **options)
 
 
+def _token_in(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise CredentialUnavailableError(f"{file} can't be read: {type(error).__name__}") from error
+
+
 def build_credential(config: EntraConfig) -> ThreadedCredential:
     """Certificate, federated token file or secret, whichever is configured.
 
     The token file is read at every use, because its issuer replaces it every few minutes.
 
     Raises:
-        ValueError: when the certificate can't be read.
+        OSError, ValueError: when the certificate can't be read.
     """
     options: dict[str, Any] = {
         "authority": config.authority,
@@ -49,7 +61,5 @@ def build_credential(config: EntraConfig) -> ThreadedCredential:
         )
     if config.federated_token_file:
         token_file = Path(config.federated_token_file)
-        return ThreadedCredential(
-            ClientAssertionCredential(*who, lambda: token_file.read_text(encoding="ascii").strip(), **options)
-        )
+        return ThreadedCredential(ClientAssertionCredential(*who, lambda: _token_in(token_file), **options))
     return ThreadedCredential(ClientSecretCredential(*who, config.client_secret, **options))

@@ -247,7 +247,7 @@ def test_a_demand_without_a_word_of_ours_is_refused(server: Scripted, pim: Graph
 
 def test_what_a_rule_leaves_open_counts_as_demanded(server: Scripted, pim: GraphPim) -> None:
     body = change_rule(policy_example(), "Approval_EndUser_Assignment", setting=None)
-    body = change_rule(body, "AuthenticationContext_EndUser_Assignment", isEnabled=True, claimValue=None)
+    body = change_rule(body, "AuthenticationContext_EndUser_Assignment", isEnabled=None, claimValue=None)
 
     policy = read_policy(server, pim, body)
 
