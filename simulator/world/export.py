@@ -148,12 +148,9 @@ class Exporter:
     def _put_user(self, body: dict[str, Any]) -> str:
         scim = self._world.scim
         found = scim.list_users(f'userName eq "{body["userName"]}"')["Resources"]
-        if not found:
-            found = [
-                scim.user_resource(user)
-                for user in self._world.state.identity_center.users.values()
-                if user.external_id == body["externalId"]
-            ]
+        known = self._world.identity_store.find_user_by_external_id(body["externalId"])
+        if not found and known is not None:
+            found = [scim.user_resource(known)]
         if not found:
             return str(scim.create_user({"schemas": [USER_SCHEMA, ENTERPRISE], **body})["id"])
         operations = [{"op": "replace", "value": body}]

@@ -83,7 +83,10 @@ class PimReads:
     def assignment_instances(
         self, *, group_id: str | None = None, principal_id: str | None = None
     ) -> list[Instance]:
-        """Who is assigned now, members that came by other means included (permanent, both ends None)."""
+        """Who is assigned now, members that came by other means included (permanent, both ends None).
+
+        Asked by person alone, groups that PIM doesn't manage are left out.
+        """
         at = self._world.now() - self._lag()
         rows = self._instances("assignment", group_id, principal_id, at)
         return rows + self._plain_members(group_id, principal_id, at)
@@ -142,7 +145,7 @@ class PimReads:
             found = directory.find_group(group_id)
             groups = [found] if found is not None else []
         else:
-            groups = directory.groups()
+            groups = [group for group in directory.groups() if group.pim_onboarded]
         return [
             _permanent(group.id, member)
             for group in groups
