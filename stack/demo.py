@@ -119,13 +119,14 @@ def main(arguments: list[str]) -> int:
     interrupted = _stop_on_signals(stop)
     began = time.monotonic()
     try:
+        speed = speed_from(os.environ.get("DEMO_SPEED") or str(DEFAULT_SPEED))
         with only_one(options.state_dir):
             if os.environ.get("RESET", "") not in ("", "0"):
                 print("Deleting the data of earlier runs ...", flush=True)
                 remove_state(options.state_dir)
             stack = Stack(
                 options.state_dir,
-                speed=speed_from(os.environ.get("DEMO_SPEED") or str(DEFAULT_SPEED)),
+                speed=speed,
                 web_port=options.web_port,
                 simulator_ports=options.simulator_ports,
                 bind=options.bind,

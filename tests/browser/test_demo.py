@@ -125,24 +125,23 @@ def test_a_demo_from_start_to_ctrl_c_and_again(state: Path) -> None:
         (state / name).read_text() for name in ("secret-key", "sealing-key.pem", "postgres/secrets.json")
     ] == keys
     assert json.loads((state / "clock.json").read_text())["business"] > left
+
+    kill_first(again, b"worker-1@")
+    again.wait_for("worker-1 ended (signal SIGKILL); starting it again in 1 s.")
+    assert status_of(f"{origin}/healthz") == 200
+
     below = again.below()
     again.process.kill()
     assert all_gone(below), "a killed demo left processes behind"
 
 
-def test_a_process_that_ends_is_reported_and_started_again(state: Path) -> None:
-    demo = Demo(state)
-    origin = demo.origin()
+def kill_first(demo: Demo, words: bytes) -> None:
+    """Kill the oldest process below the demo whose command line holds `words`."""
     processes = demo.below()
-    workers = [pid for pid in processes if b"worker-1@" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    signal.pidfd_send_signal(processes[min(workers)], signal.SIGKILL)
+    found = [pid for pid in processes if words in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    signal.pidfd_send_signal(processes[min(found)], signal.SIGKILL)
     for descriptor in processes.values():
         os.close(descriptor)
-    demo.wait_for("worker-1 ended (signal SIGKILL); starting it again in 1 s.")
-    assert status_of(f"{origin}/healthz") == 200
-    below = demo.below()
-    assert demo.end(signal.SIGTERM) == 0
-    assert all_gone(below)
 
 
 def test_a_part_that_does_not_start_stops_the_rest_and_says_where_to_look(state: Path) -> None:
@@ -157,9 +156,12 @@ def test_a_part_that_does_not_start_stops_the_rest_and_says_where_to_look(state:
         assert not port.exists() or port_is_free(int(port.read_text()))
 
 
-def test_interrupted_while_starting_nothing_is_left(state: Path) -> None:
-    demo = Demo(state)
+def test_reset_starts_over_and_interrupted_while_starting_nothing_is_left(state: Path) -> None:
+    state.mkdir()
+    (state / "of-an-earlier-run").touch()
+    demo = Demo(state, RESET="1")
     demo.wait_for("Preparing the database")
+    assert not (state / "of-an-earlier-run").exists()
     below = demo.below()
     assert below
     assert demo.end(signal.SIGINT) == 130
@@ -169,15 +171,8 @@ def test_interrupted_while_starting_nothing_is_left(state: Path) -> None:
 
 @pytest.mark.parametrize("speed", ["fast", "0", "-3", "1e9"])
 def test_a_senseless_speed_is_refused(state: Path, speed: str) -> None:
-    demo = Demo(state, DEMO_SPEED=speed)
-    assert demo.process.wait(20) == 1
-    assert f"DEMO_SPEED is '{speed}'; use a number from 1" in demo.said()
-
-
-def test_reset_starts_over(state: Path) -> None:
     state.mkdir()
-    (state / "secret-key").write_text("of an earlier run")
-    demo = Demo(state, "--once-ready", sys.executable, "-c", "print('looked')", RESET="1")
-    assert demo.process.wait(READY_SECONDS) == 0
-    assert "looked" in demo.said()
-    assert (state / "secret-key").read_text() != "of an earlier run"
+    demo = Demo(state, DEMO_SPEED=speed, RESET="1")
+    assert demo.process.wait(20) == 1
+    assert state.exists(), "refused before anything was deleted"
+    assert f"DEMO_SPEED is '{speed}'; use a number from 1" in demo.said()
