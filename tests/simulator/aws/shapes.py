@@ -1,0 +1,75 @@
+"""Holds an answer to botocore's output shape: required members, types, patterns, lengths, nothing unknown."""
+
+import json
+import re
+from datetime import datetime
+from typing import Any
+
+from botocore.model import ListShape, MapShape, Shape, StructureShape
+
+
+def problems(shape: Shape | None, value: Any, path: str = "") -> list[str]:
+    """Everything about `value` that the model doesn't allow."""
+    if shape is None:
+        return []
+    if isinstance(shape, StructureShape):
+        return _structure(shape, value, path)
+    if isinstance(shape, ListShape):
+        if not isinstance(value, list):
+            return [f"{path}: not a list"]
+        return [each for i, item in enumerate(value) for each in problems(shape.member, item, f"{path}[{i}]")]
+    if isinstance(shape, MapShape):
+        return [] if isinstance(value, dict) else [f"{path}: not a map"]
+    return _scalar(shape, value, path)
+
+
+def _structure(shape: StructureShape, value: Any, path: str) -> list[str]:
+    if not isinstance(value, dict):
+        return [f"{path}: not a structure"]
+    found = [f"{path}.{name}: required" for name in shape.required_members if name not in value]
+    for name, content in value.items():
+        if name == "ResponseMetadata":
+            continue
+        if name not in shape.members:
+            found.append(f"{path}.{name}: unknown")
+        elif content is None:
+            found.append(f"{path}.{name}: null")
+        else:
+            found += problems(shape.members[name], content, f"{path}.{name}")
+    return found
+
+
+def _scalar(shape: Shape, value: Any, path: str) -> list[str]:
+    expected: dict[str, type | tuple[type, ...]] = {
+        "string": str,
+        "integer": int,
+        "long": int,
+        "boolean": bool,
+        "timestamp": (datetime, int, float),
+        "double": (int, float),
+    }
+    if not isinstance(value, expected.get(shape.type_name, object)):
+        return [f"{path}: {value!r} is no {shape.type_name}"]
+    found = []
+    if isinstance(value, str):
+        if shape.enum and value not in shape.enum:
+            found.append(f"{path}: {value!r} is not one of {shape.enum}")
+        pattern = shape.metadata.get("pattern")
+        if pattern and not _matches(pattern, value):
+            found.append(f"{path}: {value!r} doesn't match {pattern}")
+        length = len(value)
+        if not shape.metadata.get("min", 0) <= length <= shape.metadata.get("max", length):
+            found.append(f"{path}: {length} characters")
+    return found
+
+
+def _matches(pattern: str, value: str) -> bool:
+    try:
+        return re.fullmatch(pattern, value) is not None
+    except re.error:
+        return True  # Java's character classes, which Python can't read
+
+
+def raw_body(response: Any) -> Any:
+    """The JSON that was really sent."""
+    return json.loads(response.content)
