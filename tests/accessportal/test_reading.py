@@ -30,7 +30,7 @@ def signed_in(client: Client, as_role: Callable[[str], AbstractContextManager[No
         user = get_user_model().objects.create_user(person=person, app_roles=["Auditor", "Operator"])
         client.force_login(user)
         now = real_now()
-        key = client.session.session_key
+        key = client.session.session_key or ""
         SignIn.objects.create(session_key=key, user=user, started_at=now, seen_at=now)
     return user
 
