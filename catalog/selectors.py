@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.contrib.postgres.search import SearchQuery
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from base.errors import Missing
-from catalog.freshness import ages, provisioning_health, read_at
 from catalog.models import AccountAssignment, AwsAccount, Eligibility, PermissionSet, PimGroup
 from identity.models import Person
 
@@ -66,11 +65,6 @@ def eligible_groups(
     held = eligibilities_of(person, page, now)
     rows = tuple(_row(group, held[group.pk], now) for group in page if group.pk in held)
     return GroupPage(rows, next=str(page[-1].pk) if more else "")
-
-
-def eligible_count(person: Person, now: datetime) -> int:
-    """How many PIM groups the person may see. `now` is business time."""
-    return _visible_to(person, now).count()
 
 
 def _visible_to(person: Person, now: datetime) -> QuerySet[PimGroup]:
@@ -223,52 +217,3 @@ def opened_accounts(
         tuple(OpenedAccount(account, tuple(sets.get(account.pk, ()))) for account in page),
         page[-1].account_id if more else "",
     )
-
-
-@dataclass(frozen=True, slots=True)
-class ScopeRow:
-    """One permission set on one AWS account, in the words of now: what a request keeps for ever."""
-
-    account_id: str
-    account_name: str
-    permission_set_arn: str
-    permission_set_name: str
-    session_duration: timedelta
-
-
-def scope_of(group: PimGroup) -> tuple[ScopeRow, ...]:
-    """All that a group opens. One query; up to some thousand rows."""
-    rows = (
-        AccountAssignment.objects.filter(group=group)
-        .order_by("account__name", "account__account_id", "permission_set__name")
-        .values_list(
-            "account__account_id",
-            "account__name",
-            "permission_set__arn",
-            "permission_set__name",
-            "permission_set__session_duration",
-        )
-    )
-    return tuple(ScopeRow(*row) for row in rows)
-
-
-__all__ = [
-    "EligibleGroup",
-    "GroupDetail",
-    "GroupPage",
-    "OpenedAccount",
-    "OpenedPermissionSet",
-    "ScopeRow",
-    "ages",
-    "best_eligibility",
-    "eligibilities_of",
-    "eligible_count",
-    "eligible_groups",
-    "group_for",
-    "opened_accounts",
-    "opened_permission_sets",
-    "provisioning_health",
-    "read_at",
-    "scope_of",
-    "search_words",
-]
