@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,13 +43,22 @@ from tests.simulator.entra.graph.small_world import (
     TEAM,
 )
 
+# What docs/permissions.md asks an administrator to grant; the whole file runs with nothing more.
+DOCUMENTED = (
+    "PrivilegedAssignmentSchedule.ReadWrite.AzureADGroup",
+    "PrivilegedEligibilitySchedule.Read.AzureADGroup",
+    "RoleManagementPolicy.Read.AzureADGroup",
+    "GroupMember.Read.All",
+    "User.Read.All",
+    "Application.ReadWrite.OwnedBy",
+)
 POST_REQUEST = "graph.POST assignmentScheduleRequests"
 
 
 class TokenOf:
     """The simulated Entra's token for the worker, without the round trip."""
 
-    def __init__(self, graph: RunningGraph, permissions: tuple[str, ...] | None = None) -> None:
+    def __init__(self, graph: RunningGraph, permissions: tuple[str, ...]) -> None:
         self._graph = graph
         self._permissions = permissions
 
@@ -59,7 +69,7 @@ class TokenOf:
 class Adapters:
     """The three adapters over one running Graph."""
 
-    def __init__(self, graph: RunningGraph, permissions: tuple[str, ...] | None = None) -> None:
+    def __init__(self, graph: RunningGraph, permissions: tuple[str, ...] = DOCUMENTED) -> None:
         origin = graph.front.provider.browser_origin
         config = EntraConfig(
             tenant_id="t",
@@ -239,6 +249,32 @@ def test_a_missing_permission_is_for_an_operator(graph: RunningGraph) -> None:
             adapters.pim.assign(order(), client_request_id="one")
     finally:
         adapters.caller.close()
+
+
+@pytest.mark.parametrize("graph", [0], indirect=True, ids=["whole pages"])
+@pytest.mark.parametrize("missing", DOCUMENTED)
+def test_each_documented_permission_is_needed(graph: RunningGraph, missing: str) -> None:
+    table = (Path(__file__).parents[2] / "docs" / "permissions.md").read_text(encoding="utf-8")
+    assert f"\n| `{missing}` |" in table
+    adapters = Adapters(graph, permissions=tuple(each for each in DOCUMENTED if each != missing))
+    try:
+        with pytest.raises(NotPermitted):
+            everything(adapters)
+    finally:
+        adapters.caller.close()
+
+
+def everything(entra: Adapters) -> None:
+    """One call of each kind."""
+    entra.directory.read_user(ADA)
+    entra.directory.read_groups([ADMINS])
+    entra.directory.read_members(TEAM)
+    entra.directory.application_groups()
+    entra.pim.principal_eligibilities(ADA)
+    entra.pim.group_policy(ADMINS)
+    entra.pim.requests(ADMINS, ADA)
+    entra.pim.assign(order(), client_request_id="one")
+    entra.provisioning.provision_on_demand(ADMINS, [ADA], client_request_id="two")
 
 
 def test_the_job_and_on_demand(graph: RunningGraph, entra: Adapters) -> None:
