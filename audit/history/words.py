@@ -9,29 +9,32 @@ from audit.ledger.registry import registered
 type Choices = list[tuple[str, str | list[tuple[str, str]]]]
 
 
+# Words that people spell otherwise than code does.
+_SPELLING = {"aws": "AWS", "pim": "PIM", "entra": "Entra", "signin": "sign-in", "arn": "ARN"}
+
+
 def area_of(name: str) -> str:
     """The part of an event's name before the dot."""
     return name.partition(".")[0]
 
 
 def action_words(name: str) -> str:
-    """An event's name in words: "grant.out_of_aws" is "Grant: out of aws"."""
+    """An event's name in words: "grant.out_of_aws" is "Grant: out of AWS"."""
     area, _, verb = name.partition(".")
-    return f"{area.replace('_', ' ').capitalize()}: {verb.replace('_', ' ')}"
+    return f"{_spoken(area)}: {_spoken(verb, begin=False)}"
 
 
 def label_words(name: str) -> str:
     """A field's name in words."""
-    words = name.replace("_", " ").capitalize()
-    return words.removesuffix(" id") + " id" if words.endswith(" id") else words
+    return _spoken(name)
 
 
 def action_choices() -> Choices:
     """All actions by area, for a select; an area itself is the choice "any of it", written "grant."."""
     choices: Choices = [("", "Any action")]
     for area, names in groupby(registered(), key=area_of):
-        title = area.replace("_", " ").capitalize()
-        entries = [(name, name.partition(".")[2].replace("_", " ").capitalize()) for name in names]
+        title = _spoken(area)
+        entries = [(name, _spoken(name.partition(".")[2])) for name in names]
         if len(entries) > 1:
             entries.insert(0, (f"{area}.", f"{title}: anything"))
         choices.append((title, entries))
@@ -45,3 +48,9 @@ def types_of(action: str) -> tuple[str, ...]:
     if action.endswith("."):
         return tuple(name for name in registered() if name.startswith(action))
     return (action,)
+
+
+def _spoken(name: str, *, begin: bool = True) -> str:
+    """A name of the code in words, spelled as people do."""
+    words = " ".join(_SPELLING.get(word, word) for word in name.split("_"))
+    return words[:1].upper() + words[1:] if begin else words

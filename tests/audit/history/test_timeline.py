@@ -40,9 +40,7 @@ def text_of(client: Client, address: str, status: int = 200) -> str:
 def sentences_of(client: Client, address: str) -> list[str]:
     """The sentences of a timeline page, in its order."""
     body = client.get(address).content.decode()
-    cells = re.findall(
-        r'data-label="What happened">\s*<div class="stack">\s*<span>(.*?)</span>\s*<details>', body, re.DOTALL
-    )
+    cells = re.findall(r'<details class="event">\s*<summary>(.*?)</summary>', body, re.DOTALL)
     return [" ".join(re.sub(r"<[^>]+>", "", cell).split()) for cell in cells]
 
 
