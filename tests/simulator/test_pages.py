@@ -1,25 +1,39 @@
 """The simulator's own pages in a real Chromium: account picker, sign-out, access portal, state page."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, sync_playwright
 
+from simulator.listener import Listener
 from stack.chromium import LAUNCH_ARGUMENTS, installed
 from tests.simulator.process import SimulatorProcess, simulator_process
 
-CALLBACK = "http://127.0.0.1:8000/accounts/oidc/entra/login/callback/"
-SIGNED_OUT = "http://127.0.0.1:8000/signed-out/"
+
+def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    """An application that is content with any answer of a sign-in."""
+    start_response("200 OK", [("Content-Type", "text/html")])
+    return [b"<!doctype html><html lang=en><title>The application</title><link rel=icon href=data:,>"]
 
 
 @pytest.fixture(scope="module")
-def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProcess]:
+def callback() -> Iterator[str]:
+    """The redirect URI of an application that listens."""
+    listener = Listener(answer)
+    listener.start()
+    yield f"http://{listener.address}/callback/"
+    listener.stop()
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory, callback: str) -> Iterator[SimulatorProcess]:
     """A simulator for the pages."""
-    addresses = ("--redirect-uri", CALLBACK, "--post-logout-redirect-uri", SIGNED_OUT)
-    with simulator_process(tmp_path_factory.mktemp("pages") / "state", *addresses) as running:
+    state_dir = tmp_path_factory.mktemp("pages") / "state"
+    with simulator_process(state_dir, "--redirect-uri", callback) as running:
         yield running
 
 
@@ -38,7 +52,9 @@ def accessible(page: Page) -> None:
     assert results.violations_count == 0, results.generate_report()
 
 
-def test_pages_are_accessible_and_break_no_policy(simulator: SimulatorProcess, page: Page) -> None:
+def test_pages_are_accessible_and_break_no_policy(
+    simulator: SimulatorProcess, callback: str, page: Page
+) -> None:
     said = simulator.said
     trouble: list[str] = []
     page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
@@ -55,7 +71,7 @@ def test_pages_are_accessible_and_break_no_policy(simulator: SimulatorProcess, p
 
     query = httpx.QueryParams(
         client_id=said["signin_client_id"],
-        redirect_uri=CALLBACK,
+        redirect_uri=callback,
         response_type="code",
         scope="openid profile",
         state="s",
@@ -70,11 +86,8 @@ def test_pages_are_accessible_and_break_no_policy(simulator: SimulatorProcess, p
     page.get_by_label("Name or user principal name").press("Enter")
     page.get_by_role("heading", name=re.compile("found for")).wait_for()
     accessible(page)
-    page.route(
-        CALLBACK + "*", lambda route: route.fulfill(body="<title>back</title>", content_type="text/html")
-    )
     page.get_by_role("button", name=person["name"]).first.click()
-    page.wait_for_url(CALLBACK + "*")
+    page.wait_for_url(callback + "*")
     assert "code=" in page.url
     page.goto(f"{said['browser_origin']}/{said['tenant_id']}/oauth2/v2.0/logout")
     accessible(page)
