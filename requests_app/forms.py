@@ -36,11 +36,13 @@ class RefusableForm(forms.Form):
     """A form that can show why an action refused what it sent."""
 
     demanded: Collection[str] = ()  # fields that an action, not the form, insists on
+    unseen: Collection[str] = ()  # fields beside which nothing can be shown
 
     def refuse(self, error: DomainError) -> None:
         """Show the refusal at its field, or above the form."""
         field = "length" if error.field == "duration" else error.field
-        self.add_error(field if field in self.fields else None, error.sentence)
+        shown = field in self.fields and field not in self.unseen
+        self.add_error(field if shown else None, error.sentence)
 
 
 class LengthForm(RefusableForm):
@@ -120,6 +122,8 @@ class RequestForm(LengthForm):
 
 class DecisionForm(RefusableForm):
     """One approver's word."""
+
+    unseen = ("verdict",)  # two buttons
 
     verdict = forms.CharField(required=False)
     comment = forms.CharField(

@@ -40,7 +40,7 @@ def inbox(request: PortalRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def decision(request: PortalRequest, item_id: UUID) -> HttpResponse:
     """What an approver needs to know, the decision, and what came of it."""
-    form = DecisionForm(request.POST or None)
+    form = DecisionForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid() and _decided(request, item_id, form):
         return redirect("decision", item_id)
     page = _read(request, item_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -22,6 +23,12 @@ from requests_app.models import RequestItem
 from tests.requests_app import factories as make
 
 type AsRole = Callable[[str], AbstractContextManager[None]]
+
+
+def main_of(answer: HttpResponse) -> str:
+    """What is inside <main>, without the tokens that differ from page to page."""
+    text = answer.content.decode()
+    return re.sub(r'name="csrfmiddlewaretoken" value="[^"]*"', "", text.partition("<main")[2].partition("</main>")[0])
 
 
 @dataclass(frozen=True)

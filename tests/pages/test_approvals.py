@@ -1,0 +1,187 @@
+"""The approver's inbox and the decision page."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+import pytest
+
+from identity.models import DirectoryGroup, DirectoryMembership, Person
+from policy.approvers import may_decide
+from policy.models import RuleVersion
+from requests_app.lifecycle import DecisionStatus
+from requests_app.models import Decision, RequestItem
+from requests_app.selectors import inbox, to_decide, waiting_count
+from tests.pages.conftest import Visitor, World, main_of
+from tests.pages.moving import decide, step
+from tests.requests_app import factories as make
+
+
+@pytest.fixture
+def ben(world: World) -> Visitor:
+    return world.sign_in(world.ben)
+
+
+def page_of(item: RequestItem) -> str:
+    return f"/approvals/{item.pk}/"
+
+
+def test_the_inbox_has_the_longest_waiting_first_and_counts_them(world: World, ben: Visitor) -> None:
+    world.ask()
+    second = make.pim_group("AWS - Asked later")
+    with world.as_role("portal_web"):
+        make.pending_item(world.ada, second, world.rule)
+    answer = ben.get("/approvals/")
+    page = main_of(answer)
+    assert page.index(world.group.display_name) < page.index("AWS - Asked later")
+    assert '<span class="count">2<' in answer.content.decode()
+
+
+def test_the_inbox_is_paged(world: World, ben: Visitor) -> None:
+    for _ in range(26):
+        group = make.pim_group(accounts=1)
+        with world.as_role("portal_web"):
+            make.pending_item(world.ada, group, world.rule)
+    first = main_of(ben.get("/approvals/"))
+    assert first.count('<th scope="row">') == 25
+    further = first.split('rel="next"')[0].rsplit('href="', 1)[1].split('"')[0]
+    assert main_of(ben.get("/approvals/" + further)).count('<th scope="row">') == 1
+    assert ben.get("/approvals/?after=nonsense_1").status_code == 200
+
+
+def test_the_decision_page_says_what_an_approver_needs(world: World, ben: Visitor) -> None:
+    item = world.ask()
+    page = main_of(ben.get(page_of(item)))
+    for expected in (item.request.justification, "Ada Asker", "1 h", "Last possible use", "Decided by Ben Boss."):
+        assert expected in page
+    for row in item.scope.all():
+        assert row.account_id in page
+
+
+def test_only_deciders_see_it_and_the_requester_never(world: World) -> None:
+    item = world.ask()
+    cy, ada = world.sign_in(world.cy), world.sign_in(world.ada)
+    auditor = world.sign_in(make.person("Dee Auditor"), "Auditor")
+    answers = [each.get(page_of(item)) for each in (cy, ada, auditor)]
+    answers += [cy.get(f"/approvals/{uuid.uuid4()}/"), cy.get("/approvals/x/")]
+    assert [each.status_code for each in answers] == [404] * 5
+    assert len({main_of(each) for each in answers}) == 1
+    assert [each.post(page_of(item), verdict="approve").status_code for each in (cy, auditor)] == [404, 404]
+    assert not Decision.objects.exists()
+
+
+def test_nobody_approves_their_own_request(world: World) -> None:
+    version = make.rule(world.ada, world.ben, groups=(world.group,))
+    with world.as_role("portal_web"):
+        item = make.pending_item(world.ada, world.group, version)
+    ada = world.sign_in(world.ada)
+    assert item.pk not in {each.pk for each in inbox(world.ada)}
+    assert ada.post(page_of(item), verdict="approve").status_code in (403, 404)
+    assert not Decision.objects.exists()
+
+
+def test_approving_is_checked_and_followed(world: World, ben: Visitor) -> None:
+    item = world.ask()
+    assert ben.post(page_of(item), verdict="approve", comment="Fine").status_code == 302
+    decision = Decision.objects.get()
+    assert (decision.verdict, decision.comment, decision.status) == ("approve", "Fine", "submitted")
+    page = main_of(ben.get(page_of(item)))
+    assert "A decision is being checked." in page
+    assert "Your decision is being checked." in page
+    assert "<textarea" not in page
+    live = page.partition('hx-get="')[2].partition('"')[0]
+    assert ben.get(live).status_code == 204
+    step(decision, DecisionStatus.COUNTED, settled_at=decision.submitted_at)
+    assert b"Approved" in ben.get(live).content
+
+
+def test_a_refused_decision_says_why_and_can_be_made_again(world: World, ben: Visitor) -> None:
+    item = world.ask()
+    ben.post(page_of(item), verdict="approve")
+    decision = Decision.objects.get()
+    step(
+        decision,
+        DecisionStatus.REFUSED,
+        settled_at=decision.submitted_at,
+        reason="The requester is no longer eligible for this PIM group.",
+    )
+    page = main_of(ben.get(page_of(item)))
+    assert "Your decision was not counted" in page
+    assert "no longer eligible" in page
+    assert "<textarea" in page
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"verdict": "deny"}, "Say why"),
+        ({"verdict": "maybe", "comment": "Perhaps"}, "Choose whether to approve or to deny."),
+        ({}, "Choose whether to approve or to deny."),
+        ({"verdict": "deny", "comment": "x" * 2001}, "at most 2000 characters"),
+    ],
+)
+def test_refusals_are_inline(world: World, ben: Visitor, fields: dict[str, str], sentence: str) -> None:
+    answer = ben.post(page_of(world.ask()), **fields)
+    assert answer.status_code == 422
+    assert sentence in main_of(answer)
+    assert fields.get("comment", "") in main_of(answer)
+    assert not Decision.objects.exists()
+
+
+def test_deciding_after_somebody_else_is_a_clear_conflict(world: World, ben: Visitor) -> None:
+    item = world.ask()
+    decide(item, world.ben, "deny", world.as_role)
+    answer = ben.post(page_of(item), verdict="approve")
+    assert answer.status_code == 409
+    assert "your decision was not taken" in main_of(answer)
+
+
+# --- What waits for whom, against the rule that says who may decide
+
+
+def two_stage_rule(first: Person, second_group: str, world: World) -> RuleVersion:
+    version = make.rule(first, groups=(world.group,))
+    stages = [
+        {"people": [first.object_id], "groups": [], "quorum": 1},
+        {"people": [], "groups": [second_group], "quorum": 1},
+    ]
+    document = {**version.document, "stages": stages}
+    return RuleVersion.objects.create(
+        rule=version.rule,
+        number=2,
+        document=document,
+        document_hash="two stages",
+        created_at=version.created_at,
+        created_by="tests",
+    )
+
+
+def test_what_waits_for_somebody_is_what_they_may_decide(world: World) -> None:
+    leads = DirectoryGroup.objects.create(object_id=make.oid(), display_name="Leads")
+    twin = make.person("Ada Admin", employee_id=world.ada.employee_id)
+    guest, disabled = make.person("Gil Guest", guest=True), make.person("Dan Disabled", enabled=False)
+    for member in (world.cy, world.ada, twin, guest, disabled):
+        DirectoryMembership.objects.create(group=leads, person=member)
+    version = two_stage_rule(world.ben, leads.object_id, world)
+    groups = [make.pim_group(accounts=1) for _ in range(2)]
+    with world.as_role("portal_web"):
+        items = [make.pending_item(world.ada, group, version) for group in groups]
+    RequestItem.objects.filter(pk=items[1].pk).update(stage=1)
+    items[1].stage = 1
+    for person in (world.ada, world.ben, world.cy, twin, guest, disabled):
+        expected = {
+            item.pk for item in items if may_decide(person, item.rule_version.parsed, item.stage, item.requester)
+        }
+        assert {item.pk for item in to_decide(person)} == expected, person
+    assert [item.pk for item in inbox(world.cy)] == [items[1].pk]
+    assert waiting_count(twin) == 0
+
+
+def test_what_was_decided_waits_no_longer_unless_it_was_not_counted(world: World) -> None:
+    item = world.ask(duration=timedelta(minutes=30))
+    with world.as_role("portal_web"):
+        decision = Decision.objects.get(pk=make.submitted_decision(item, world.ben))
+    assert waiting_count(world.ben) == 0
+    step(decision, DecisionStatus.REFUSED, settled_at=decision.submitted_at, reason="no longer")
+    assert waiting_count(world.ben) == 1
