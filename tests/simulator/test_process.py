@@ -189,6 +189,47 @@ def test_permissions_of_the_worker_can_be_taken(simulator: SimulatorProcess) -> 
     assert graph(simulator, "/groups").status_code == 200
 
 
+def eligible_pair(running: SimulatorProcess) -> tuple[str, str]:
+    """A managed group and a person who is directly eligible for it."""
+    people = {person["oid"] for person in running.control("GET", "/people") if person["enabled"]}
+    for line in Path(running.said["managed_groups_file"]).read_text().splitlines():
+        group_id = line.split("#")[0].strip()
+        if group_id:
+            path = "/identityGovernance/privilegedAccess/group/eligibilityScheduleInstances"
+            for row in graph(running, path, filter=f"groupId eq '{group_id}'").json()["value"]:
+                if row["principalId"] in people:
+                    return group_id, row["principalId"]
+    raise AssertionError("nobody is directly eligible for a managed group")
+
+
+def test_access_portal_opens_what_provisioning_carried(simulator: SimulatorProcess) -> None:
+    group_id, person = eligible_pair(simulator)
+    browser = httpx.Client(base_url=simulator.said["browser_origin"], follow_redirects=True, timeout=30)
+    with browser:
+        browser.post("/start/sign-in", data={"account": person})
+        before = re.findall(r'data-account="(\d+)" data-role="([^"]+)"', browser.get("/start").text)
+        simulator.control("POST", "/events", {"kind": "foreign_member", "group": group_id, "person": person})
+        simulator.control("POST", "/events", {"kind": "cycle"})
+        simulator.control("POST", "/clock/advance", {"seconds": 120})
+        after = re.findall(r'data-account="(\d+)" data-role="([^"]+)"', browser.get("/start").text)
+        gained = [each for each in after if each not in before]
+        assert gained, "the membership opens nothing"
+        account_id, role_name = gained[0]
+        opened = browser.post("/start/open", data={"account_id": account_id, "role_name": role_name})
+        assert opened.status_code == 200
+        assert "is open until" in opened.text
+        refused = browser.post("/start/open", data={"account_id": account_id, "role_name": "Nothing"})
+        assert refused.status_code == 403
+    (session,) = [
+        each
+        for each in simulator.control("GET", f"/sessions?person={person}")
+        if (each["account_id"], each["permission_set"]) == (account_id, role_name)
+    ]
+    assert session["ends_at"] > session["started_at"]
+    body = {"person": person, "account_id": account_id, "permission_set": role_name}
+    assert simulator.control("POST", "/sessions", body)["account_id"] == account_id
+
+
 def test_recorded_exchanges_keep_the_contract(simulator: SimulatorProcess) -> None:
     graph(simulator, "/groups", select="id,displayName")
     recording = Path(simulator.said["ca_bundle"]).parents[1] / "exchanges.jsonl"
