@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from django.db.models import OuterRef, Subquery
@@ -13,6 +13,12 @@ from base.clock import business_clock, business_now
 from catalog.models import ProvisioningState, SyncRun
 from catalog.sync.intervals import OVERDUE_AFTER
 from clients.types import ProvisioningCode
+
+
+def real_age(read_at: datetime, now: datetime) -> timedelta:
+    """How long ago in real time something was read; both are business time. Where that clock stands, as it says."""
+    clock = business_clock()
+    return clock.real_duration(now - read_at) if clock.factor > 0 else now - read_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +33,7 @@ class PartAge:
 
 
 def ages() -> Sequence[PartAge]:
-    """Every part, in the order in which they are read. Two queries."""
+    """Every part, as `SyncRun.Part` lists them. One query."""
     newest = SyncRun.objects.filter(part=OuterRef("part")).order_by("-started_at", "-pk")
     finished = SyncRun.objects.exclude(status=SyncRun.Status.RUNNING).filter(
         pk=Subquery(newest.exclude(status=SyncRun.Status.RUNNING).values("pk")[:1])
@@ -97,7 +103,7 @@ def judge_provisioning(state: ProvisioningState | None, now: datetime) -> Provis
             "The provisioning job that carries memberships to AWS has not been seen yet. Try again in a minute.",
             None,
         )
-    if business_clock().real_duration(now - state.observed_at) > OVERDUE_AFTER:
+    if real_age(state.observed_at, now) > OVERDUE_AFTER:
         return ProvisioningHealth(
             HealthState.UNKNOWN,
             "The provisioning job that carries memberships to AWS could not be seen for a while. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, ClassVar
 
 from django.db import models
@@ -40,7 +41,7 @@ class RuleVersion(models.Model):
     def __str__(self) -> str:
         return f"{self.rule.name} v{self.number}"
 
-    @property
+    @cached_property
     def parsed(self) -> RuleDocument:
         """The document as typed values; it was validated when it was written."""
         return parse_document(self.document)

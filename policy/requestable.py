@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from base.words import moment_words
+from catalog.freshness import real_age
 from catalog.models import Eligibility, PimGroup, ProvisioningState
 from clients.types import ProvisioningCode
 from identity.models import Person
@@ -20,7 +21,7 @@ from policy.approvers import somebody_can_decide
 from policy.matching import Match, current_versions, match
 from policy.models import RuleVersion
 
-# A PIM policy read longer ago than this says nothing about now.
+# A PIM policy read longer ago than this (real time) says nothing about now.
 POLICY_STALE_AFTER = timedelta(hours=24)
 
 
@@ -231,7 +232,7 @@ def _policy_refusals(group: PimGroup, now: datetime) -> list[Refusal]:
                 or "The PIM settings of this group have not been read yet. Try again in a minute.",
             )
         ]
-    if now - group.policy_read_at > POLICY_STALE_AFTER:
+    if real_age(group.policy_read_at, now) > POLICY_STALE_AFTER:
         return [
             Refusal(
                 "policy.stale",

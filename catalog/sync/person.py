@@ -10,6 +10,7 @@ from django.db.models import Q
 from django_subatomic.db import durable, transaction
 
 from base.clock import business_clock, business_now, real_now
+from catalog.freshness import real_age
 from catalog.models import Eligibility, GroupEligibility, PersonRefresh, PimGroup
 from catalog.sync.differences import write_differences
 from catalog.sync.intervals import PERSON_FRESH_FOR
@@ -54,10 +55,7 @@ def refresh(person_id: int) -> bool:
 
 def is_fresh(read_at: datetime | None) -> bool:
     """Whether an answer of that business instant is younger than a minute of real time."""
-    clock = business_clock()
-    if read_at is None or clock.factor <= 0:
-        return False
-    return clock.real_duration(business_now() - read_at) < PERSON_FRESH_FOR
+    return read_at is not None and real_age(read_at, business_now()) < PERSON_FRESH_FOR
 
 
 def _claim(person_id: int) -> Person | None:
