@@ -152,7 +152,12 @@ def test_membership_is_asked_for_several_groups_at_once() -> None:
 def test_a_group_that_is_gone_has_no_members() -> None:
     (person,) = stored([described(1)]).values()
     group = group_of([person])
+    DirectoryGroup.objects.update(missing=True)  # as seen before anybody took the members out
+    assert not selectors.is_member(person, [group.object_id])
+    assert not selectors.group_object_ids_of(person)
+    assert not list(selectors.members_of([group.object_id]))
     sync.mark_group_missing(group.object_id, now=business_now())
+    assert not group.members.exists()
     assert not selectors.is_member(person, [group.object_id])
     assert not list(selectors.members_of([group.object_id]))
     group_of([person])
