@@ -22,10 +22,17 @@ class Aws:
     def __init__(self, endpoint: str, region: str) -> None:
         self.endpoint = endpoint
         self.region = region
+        self._clients: dict[tuple[str, str, str, int], Any] = {}
 
     def client(
         self, service: str, *, region: str = "", access_key: str = ACCESS_KEY, attempts: int = 1
     ) -> Any:
+        key = (service, region, access_key, attempts)
+        if key not in self._clients:
+            self._clients[key] = self._make(*key)
+        return self._clients[key]
+
+    def _make(self, service: str, region: str, access_key: str, attempts: int) -> Any:
         return boto3.session.Session().client(
             service,
             endpoint_url=self.endpoint,

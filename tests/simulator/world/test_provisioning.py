@@ -6,7 +6,7 @@ import pytest
 
 from simulator.world.errors import WorldError
 from simulator.world.provisioning import Subject
-from simulator.world.state import User
+from simulator.world.state import Execution, User
 from tests.simulator.world.factory import START, Small, person, small_world
 
 
@@ -17,6 +17,16 @@ def on_demand(small: Small, *people: User) -> dict[str, object]:
 
 def activate(small: Small, user: User) -> None:
     small.world.pim.request_assignment(small.ask("selfActivate", user), person(user))
+
+
+def last_cycle(small: Small) -> Execution:
+    last = small.world.state.job.last
+    assert last is not None
+    return last
+
+
+def running_cycle(small: Small) -> Execution | None:
+    return small.world.state.job.running
 
 
 # ---------------------------------------------------------------- cycles
@@ -49,24 +59,21 @@ def test_a_removal_waits_for_a_cycle_that_began_after_it() -> None:
     small.step(minutes=20)
     assert not small.in_aws(small.ada)
     small.step(seconds=30)
-    last = small.world.state.job.last
-    assert last is not None
-    assert last.began_at == START + timedelta(minutes=80)
-    assert last.state == "Succeeded"
+    assert last_cycle(small).began_at == START + timedelta(minutes=80)
+    assert last_cycle(small).state == "Succeeded"
 
 
 def test_a_cycle_is_over_only_after_its_time() -> None:
     small = small_world()
     small.step(minutes=40)
-    job = small.world.state.job
-    assert job.running is not None
-    assert job.last is not None
-    assert job.last.id != job.running.id
+    running = running_cycle(small)
+    assert running is not None
+    assert last_cycle(small).id != running.id
     small.step(minutes=1)
-    assert job.running is None
-    assert job.last.began_at == START + timedelta(minutes=40)
-    assert job.last.ended_at > job.last.began_at
-    assert job.next_cycle_at == START + timedelta(minutes=80)
+    assert running_cycle(small) is None
+    assert last_cycle(small).began_at == START + timedelta(minutes=40)
+    assert last_cycle(small).ended_at > last_cycle(small).began_at
+    assert small.world.state.job.next_cycle_at == START + timedelta(minutes=80)
 
 
 def test_a_cycle_does_not_look_at_the_target_again() -> None:
@@ -123,8 +130,7 @@ def test_a_person_without_a_surname_is_not_carried_and_the_log_says_so() -> None
         ("Nemo", "ValidationException"),
         ("AWS - All employees", "ReferenceFailure"),
     }
-    assert small.world.state.job.last is not None
-    assert small.world.state.job.last.state == "EntryLevelErrors"
+    assert last_cycle(small).state == "EntryLevelErrors"
     small.world.directory.update_user(nemo.id, surname="Nobody")
     small.step(minutes=40)
     assert small.world.identity_store.find_user_by_external_id(nemo.id) is not None
@@ -132,14 +138,17 @@ def test_a_person_without_a_surname_is_not_carried_and_the_log_says_so() -> None
 
 def test_a_disabled_person_is_disabled_in_aws_by_the_cycle() -> None:
     small = small_world()
+
+    def active() -> bool:
+        return small.world.identity_store.user(small.user_id_in_store(small.ada)).active
+
     small.world.directory.set_enabled(small.ada.id, enabled=False)
-    user = small.world.identity_store.user(small.user_id_in_store(small.ada))
-    assert user.active
+    assert active()
     small.step(minutes=40)
-    assert not user.active
+    assert not active()
     small.world.directory.set_enabled(small.ada.id, enabled=True)
     small.step(minutes=40)
-    assert user.active
+    assert active()
 
 
 def test_a_changed_name_follows() -> None:
@@ -362,8 +371,7 @@ def test_a_paused_job_carries_nothing_and_catches_up_when_started() -> None:
     small.world.provisioning.start()
     assert small.in_aws(small.ada)
     small.step(minutes=40)
-    assert small.world.state.job.last is not None
-    assert small.world.state.job.last.began_at == START + timedelta(hours=3)
+    assert last_cycle(small).began_at == START + timedelta(hours=3)
 
 
 @pytest.mark.parametrize("triggers", [True, False])
