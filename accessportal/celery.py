@@ -30,6 +30,15 @@ def _configured(**_: Any) -> None:
     refuse_misconfiguration()
 
 
+@worker_init.connect
+def _load_sdks(**_: Any) -> None:
+    """Import the SDKs before the pool forks: children share the memory, and the first call doesn't wait for it."""
+    from importlib import import_module
+
+    for adapter in ("clients.entra.build", "clients.aws.build"):
+        import_module(adapter)
+
+
 @worker_process_init.connect
 def _fresh_clients(**_: Any) -> None:
     """A pool child builds its own adapters: event loops and connections don't survive a fork."""

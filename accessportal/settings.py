@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from django.utils.csp import CSP
 from environs import Env
+from kombu import Queue
 
 from base.clock import BusinessClock, configure
 
@@ -287,6 +288,10 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"
+# Reading the catalogue may take minutes; somebody's approval must not wait behind it.
+CELERY_TASK_DEFAULT_QUEUE = "access"
+CELERY_TASK_QUEUES = [Queue("access"), Queue("catalogue")]
+CELERY_TASK_ROUTES = {"catalog.tasks.*": {"queue": "catalogue"}}
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "requests_app.tasks.sweep", "schedule": SWEEP_EVERY},
     "sync": {"task": "catalog.tasks.sync_due", "schedule": timedelta(seconds=15)},
@@ -324,6 +329,8 @@ LOGGING = {
     "formatters": {"json": {"()": "accessportal.logs.JsonFormatter"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    # The SDKs log every call with its address; attempt rows keep what matters of it.
+    "loggers": {name: {"level": "WARNING"} for name in ("azure", "botocore", "httpx", "msal", "urllib3")},
 }
 # allauth misses a way to sign up with what one signs in with: there is no local sign-up.
 SILENCED_SYSTEM_CHECKS = ["account.W001"]
