@@ -179,8 +179,10 @@ def _departure(grant: Grant | None) -> tuple[Step, ...]:
     else:
         ending = Step("Ending", "next", note="At", until=grant.ends_at)
 
-    entra = _left("Out of Entra", grant.out_of_entra_at, status == GrantStatus.REMOVING, grant.problem)
-    aws = _left("Out of AWS", grant.out_of_aws_at, status == GrantStatus.DEPROVISIONING, grant.problem)
+    # Seen again after an earlier removal, it is on its way out anew: an older proof counts no more.
+    removing, leaving_aws = status == GrantStatus.REMOVING, status == GrantStatus.DEPROVISIONING
+    entra = _left("Out of Entra", grant.out_of_entra_at, removing, grant.problem)
+    aws = _left("Out of AWS", None if removing else grant.out_of_aws_at, leaving_aws, grant.problem)
     if status == GrantStatus.NEVER_ARRIVED:
         aws = Step("Out of AWS", "done", grant.out_of_aws_at or grant.ended_at, "Read back: it isn't there")
     if status == GrantStatus.DRAINING:
@@ -194,6 +196,6 @@ def _departure(grant: Grant | None) -> tuple[Step, ...]:
 
 
 def _left(name: str, at: datetime | None, current: bool, problem: str) -> Step:
-    if current:  # also when it was seen again after an earlier removal
+    if current:
         return Step(name, "now", note=problem or "Waiting to read back that it is gone")
     return Step(name, "done" if at else "next", at)

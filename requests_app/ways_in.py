@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from requests_app.models import RequestScope
 
-_UNFIT_FOR_A_PROFILE = re.compile(r"[^A-Za-z0-9_.-]+")
+_UNFIT_FOR_A_PROFILE = re.compile(r"[^A-Za-z0-9_.]+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,7 +179,7 @@ def confirm(
     keep: str = "Cancel",
     name: str = "confirm",
     shape: str = "",
-    style: str = "",
+    kind: str = "",
 ) -> SafeString:
     """A button that posts to `action` after a question; without scripts it posts at once."""
     return render_to_string(
@@ -193,7 +193,7 @@ def confirm(
             "keep": keep,
             "name": name,
             "shape": shape,
-            "style": style,
+            "kind": kind,
             "csrf_token": context.get("csrf_token", ""),
         },
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,7 +28,9 @@ type AsRole = Callable[[str], AbstractContextManager[None]]
 def main_of(answer: HttpResponse) -> str:
     """What is inside <main>, without the tokens that differ from page to page."""
     text = answer.content.decode()
-    return re.sub(r'name="csrfmiddlewaretoken" value="[^"]*"', "", text.partition("<main")[2].partition("</main>")[0])
+    return re.sub(
+        r'name="csrfmiddlewaretoken" value="[^"]*"', "", text.partition("<main")[2].partition("</main>")[0]
+    )
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,11 @@ class Visitor:
 
     def get(self, path: str, **headers: str) -> HttpResponse:
         with self.as_role("portal_web"):
-            return cast(HttpResponse, self.client.get(path, headers=headers))
+            return cast("HttpResponse", self.client.get(path, headers=headers))
 
     def post(self, path: str, **fields: str) -> HttpResponse:
         with self.as_role("portal_web"):
-            return cast(HttpResponse, self.client.post(path, fields))
+            return cast("HttpResponse", self.client.post(path, fields))
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class World:
             user = User.objects.create_user(person=person, app_roles=list(app_roles))
             client = Client()
             client.force_login(user, backend=django_settings.AUTHENTICATION_BACKENDS[0])
-            key = client.session.session_key
+            key = str(client.session.session_key)
             SignIn.objects.create(session_key=key, user=user, started_at=real_now(), seen_at=real_now())
         return Visitor(client, self.as_role)
 
@@ -75,7 +77,7 @@ class World:
 
 
 @pytest.fixture
-def world(db: None, as_role: AsRole, settings: Settings) -> Iterator[World]:
+def world(db: None, as_role: AsRole, settings: Settings) -> World:
     settings.ALLOWED_HOSTS = ["testserver"]
     settings.AWS_ACCESS_PORTAL_URL = "https://acme.awsapps.com/start"
     settings.AWS_SSO_REGION = "eu-central-1"
@@ -86,4 +88,4 @@ def world(db: None, as_role: AsRole, settings: Settings) -> Iterator[World]:
     ProvisioningState.objects.create(
         job_id="job", code="Active", last_cycle_succeeded=True, observed_at=business_now()
     )
-    yield World(ada=ada, ben=ben, cy=cy, group=group, rule=version, as_role=as_role)
+    return World(ada=ada, ben=ben, cy=cy, group=group, rule=version, as_role=as_role)

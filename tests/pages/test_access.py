@@ -68,7 +68,10 @@ def next_link(page: str) -> str:
 def test_a_failed_reading_is_said_with_the_age_of_what_is_shown(world: World, ada: Visitor) -> None:
     now = business_now()
     SyncRun.objects.create(
-        part="groups", status="succeeded", started_at=now - timedelta(hours=2), finished_at=now - timedelta(hours=2)
+        part="groups",
+        status="succeeded",
+        started_at=now - timedelta(hours=2),
+        finished_at=now - timedelta(hours=2),
     )
     SyncRun.objects.create(
         part="groups", status="failed", started_at=now, finished_at=now, error="Entra answers 503."

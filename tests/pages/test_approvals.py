@@ -53,7 +53,13 @@ def test_the_inbox_is_paged(world: World, ben: Visitor) -> None:
 def test_the_decision_page_says_what_an_approver_needs(world: World, ben: Visitor) -> None:
     item = world.ask()
     page = main_of(ben.get(page_of(item)))
-    for expected in (item.request.justification, "Ada Asker", "1 h", "Last possible use", "Decided by Ben Boss."):
+    for expected in (
+        item.request.justification,
+        "Ada Asker",
+        "1 h",
+        "Last possible use",
+        "Decided by Ben Boss.",
+    ):
         assert expected in page
     for row in item.scope.all():
         assert row.account_id in page
@@ -171,7 +177,9 @@ def test_what_waits_for_somebody_is_what_they_may_decide(world: World) -> None:
     items[1].stage = 1
     for person in (world.ada, world.ben, world.cy, twin, guest, disabled):
         expected = {
-            item.pk for item in items if may_decide(person, item.rule_version.parsed, item.stage, item.requester)
+            item.pk
+            for item in items
+            if may_decide(person, item.rule_version.parsed, item.stage, item.requester)
         }
         assert {item.pk for item in to_decide(person)} == expected, person
     assert [item.pk for item in inbox(world.cy)] == [items[1].pk]

@@ -1,0 +1,196 @@
+"""Pages stay small, ask the database a bounded number of questions, and carry nothing inline."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.contrib.staticfiles import finders
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from identity.models import DirectoryGroup, DirectoryMembership
+from requests_app.lifecycle import GrantStatus
+from requests_app.models import RequestItem
+from tests.pages.conftest import Visitor, World
+from tests.pages.moving import bring, decide
+from tests.requests_app import factories as make
+
+ROOT = Path(settings.BASE_DIR)
+TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
+LARGEST_PAGE = 60 * 1024
+
+type Paths = dict[str, tuple[Visitor, str]]
+
+
+def more_of_everything(world: World, number: int) -> None:
+    """As many more groups, requests, decisions and grants, with rules that name groups of approvers."""
+    for _ in range(number):
+        group = make.pim_group(accounts=3)
+        make.eligibility(world.ada, group)
+        make.eligibility(world.ben, group)
+        leads = DirectoryGroup.objects.create(object_id=make.oid(), display_name="Leads")
+        DirectoryMembership.objects.create(group=leads, person=world.ben)
+        with world.as_role("portal_web"):
+            make.pending_item(world.ada, group, world.rule)
+        over = make.pim_group(accounts=2)
+        with world.as_role("portal_web"):
+            item = make.pending_item(world.ada, over, world.rule)
+        decide(item, world.ben, "approve", world.as_role)
+        bring(make.scheduled_grant(item), GrantStatus.ACTIVE)
+
+
+@pytest.fixture
+def paths(world: World) -> Paths:
+    """Every page, with somebody who may open it."""
+    item = world.ask()
+    ada, ben = world.sign_in(world.ada), world.sign_in(world.ben)
+    group = f"/access/{world.group.object_id}/"
+    return {
+        "home": (ada, "/"),
+        "home live": (ada, "/live/"),
+        "catalogue": (ada, "/access/"),
+        "group": (ada, group),
+        "request form": (ada, group + "request/"),
+        "preview": (ada, group + "request/preview/?length=60"),
+        "my requests": (ada, "/requests/"),
+        "request": (ada, f"/requests/{item.request_id}/"),
+        "request live": (ada, f"/requests/{item.request_id}/live/"),
+        "inbox": (ben, "/approvals/"),
+        "decision": (ben, f"/approvals/{item.pk}/"),
+        "decision live": (ben, f"/approvals/{item.pk}/live/"),
+        "components": (ada, "/components/"),
+    }
+
+
+# Session, user, sign-in and person come first (4), then the footer's age and the inbox's count (up to 5).
+MOST_QUERIES = {
+    "home": 17,
+    "home live": 14,
+    "catalogue": 20,
+    "group": 23,
+    "request form": 25,
+    "preview": 19,
+    "my requests": 13,
+    "request": 15,
+    "request live": 12,
+    "inbox": 13,
+    "decision": 15,
+    "decision live": 11,
+    "components": 9,
+}
+
+
+def test_queries_are_bounded_and_do_not_grow(world: World, paths: Paths) -> None:
+    def counts() -> dict[str, int]:
+        found = {}
+        for name, (visitor, path) in paths.items():
+            visitor.get(path)  # whatever is written once a minute is written now
+            with CaptureQueriesContext(connection) as asked:
+                assert visitor.get(path).status_code == 200, name
+            found[name] = len([each for each in asked.captured_queries if "ROLE" not in each["sql"]])
+        return found
+
+    few = counts()
+    more_of_everything(world, 8)
+    many = counts()
+    assert {name: many[name] - few[name] for name in few if many[name] > few[name] + 2} == {}
+    assert {name: count for name, count in many.items() if count > MOST_QUERIES[name]} == {}
+
+
+def test_a_page_with_its_styles_and_scripts_is_small(world: World, paths: Paths) -> None:
+    more_of_everything(world, 12)
+    for name, (visitor, path) in paths.items():
+        body = visitor.get(path).content
+        total = len(gzip.compress(body)) + sum(len(gzip.compress(each)) for each in assets_of(body.decode()))
+        assert total <= LARGEST_PAGE, f"{name}: {total}"
+
+
+def assets_of(page: str) -> Iterator[bytes]:
+    for address in re.findall(r'(?:src|href)="/static/([^"]+)"', page):
+        found = finders.find(address)
+        assert isinstance(found, str), address
+        yield Path(found).read_bytes()
+
+
+# --- Nothing inline: what the content security policy would refuse, found without a browser
+
+FORBIDDEN = {
+    "an inline style": re.compile(r"\sstyle\s*=", re.IGNORECASE),
+    "a style element": re.compile(r"<style\b", re.IGNORECASE),
+    "an event attribute": re.compile(r"\son[a-z]+\s*=\s*[\"']", re.IGNORECASE),
+    "htmx's event attribute": re.compile(r"\shx-on\b", re.IGNORECASE),
+    "a script without an address": re.compile(r"<script(?![^>]*\ssrc=)", re.IGNORECASE),
+    "a script address in a link": re.compile(r"javascript:", re.IGNORECASE),
+    "a data address": re.compile(r"[\"'(]data:", re.IGNORECASE),
+    "something from elsewhere": re.compile(
+        r"<(?:script|link|img|iframe)[^>]*(?:src|href)=\"(?:https?:)?//", re.IGNORECASE
+    ),
+    "unescaped output": re.compile(r"\|\s*safe\b|{%\s*autoescape\s+off"),
+}
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_templates_carry_nothing_inline(path: Path) -> None:
+    text = path.read_text()
+    assert [what for what, pattern in FORBIDDEN.items() if pattern.search(text)] == []
+
+
+def test_the_scan_finds_what_it_is_for() -> None:
+    samples = [
+        '<p style="color:red">',
+        "<style>",
+        "<a onclick='x()'>",
+        '<a hx-on:click="x">',
+        "<script>x</script>",
+        '<a href="javascript:x">',
+        '<img src="data:x">',
+        '<script src="//cdn.example/x.js">',
+        "{{ words|safe }}",
+    ]
+    assert [any(p.search(sample) for p in FORBIDDEN.values()) for sample in samples] == [True] * len(samples)
+
+
+def test_styles_load_nothing() -> None:
+    for path in (ROOT / "static").rglob("*.css"):
+        assert not re.search(r"url\(|@import", path.read_text()), path
+
+
+def test_scripts_make_no_code_from_text() -> None:
+    for path in (ROOT / "static").rglob("*.js"):
+        assert not re.search(
+            r"\beval\(|new Function|innerHTML|outerHTML|document\.write", path.read_text()
+        ), path
+
+
+def test_templates_are_formatted() -> None:
+    djade = [
+        str(Path(sys.executable).with_name("djade")),
+        "--check",
+        "--target-version",
+        "6.0",
+        *map(str, TEMPLATES),
+    ]
+    done = subprocess.run(djade, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("anonymous", ["/", "/access/", "/requests/", "/approvals/", "/components/"])
+def test_nothing_is_shown_to_somebody_not_signed_in(
+    db: None, client: Visitor, as_role: Callable[[str], object], anonymous: str
+) -> None:
+    answer = client.get(anonymous)
+    assert answer.status_code == 302
+    assert "/signin/" in answer["Location"]
+
+
+def test_audit_is_in_the_navigation_of_auditors_only(world: World) -> None:
+    assert b'href="/audit/"' not in world.sign_in(world.ben).get("/").content
+    assert b'href="/audit/"' in world.sign_in(make.person("Dee"), "Auditor").get("/").content
+    assert not RequestItem.objects.exists()
