@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import msal
+import msal  # type: ignore[import-untyped]  # no types published
 import pytest
 
 from tests.simulator.entra.running import ADA, CALLBACK, TENANT, RunningEntra
