@@ -39,7 +39,6 @@ from clients.types import Reading, Receipt
 
 TOTAL_SECONDS = 20.0
 _READ_PAUSES = (0.3, 1.0)
-_MAX_PAGES = 1000
 
 # Raised before anything is handed to the network.
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
@@ -88,49 +87,29 @@ class GraphCaller:
 
     # --- what adapters use
 
-    def read(
-        self, operation: str, work: Callable[[Any], Awaitable[Any]], *, port: str, bucket: str = "graph"
-    ) -> Reading[Any]:
-        """Run a GET, at most three times within the total time limit."""
-        return self._run(operation, work, port=port, bucket=bucket, write=False, client_request_id=_fresh())
-
     def pages(
-        self,
-        operation: str,
-        builder: Callable[[Any], Any],
-        *,
-        port: str,
-        bucket: str = "graph",
-        **query: Any,
+        self, operation: str, builder: Callable[[Any], Any], *, port: str, **query: Any
     ) -> Reading[tuple[Any, ...]]:
-        """Every item of a collection, following nextLink to the end. `query`: filter, select and so on."""
+        """Every item of a collection, following nextLink to the end. `query`: filter, select and so on.
 
-        async def work(client: Any) -> tuple[Any, ...]:
-            found: list[Any] = []
-            at = builder(client)
-            page = await at.get(configuration(at, **query))
-            for _ in range(_MAX_PAGES):
-                if page is None:
-                    raise ValueError("an empty answer instead of a page")
-                found.extend(page.value or [])
-                if not page.odata_next_link:
-                    return tuple(found)
-                page = await at.with_url(page.odata_next_link).get(configuration(at))
-            raise ValueError("a collection without end")
-
-        return self.read(operation, work, port=port, bucket=bucket)
+        Each page is a call of its own, with its own time limit and place in the queue; the receipt is the last's.
+        """
+        at = builder(self._ready())
+        answer = self._get(operation, at, configuration(at, **query), port=port)
+        found = list(answer.value.value or [])
+        seen: set[str] = set()
+        while link := answer.value.odata_next_link:
+            if link in seen:
+                raise failures.interrupted("EndlessPages", write=False, receipt=answer.receipt)
+            seen.add(link)
+            answer = self._get(operation, at.with_url(link), None, port=port)
+            found.extend(answer.value.value or [])
+        return Reading(tuple(found), answer.receipt)
 
     def item(self, operation: str, builder: Callable[[Any], Any], *, port: str, **query: Any) -> Reading[Any]:
         """One object."""
-
-        async def work(client: Any) -> Any:
-            at = builder(client)
-            answer = await at.get(configuration(at, **query))
-            if answer is None:
-                raise ValueError("an empty answer instead of an object")
-            return answer
-
-        return self.read(operation, work, port=port)
+        at = builder(self._ready())
+        return self._get(operation, at, configuration(at, **query), port=port)
 
     def post(
         self,
@@ -143,15 +122,14 @@ class GraphCaller:
         bucket: str = "graph",
     ) -> Reading[Any]:
         """Send a write once. Anything but a clear answer after sending is OutcomeUnknown."""
-
-        async def work(client: Any) -> Any:
-            answer = await builder(client).post(body)
-            if answer is None:
-                raise ValueError("an empty answer instead of an object")
-            return answer
-
+        at = builder(self._ready())
         return self._run(
-            operation, work, port=port, bucket=bucket, write=True, client_request_id=client_request_id
+            operation,
+            lambda: at.post(body),
+            port=port,
+            bucket=bucket,
+            write=True,
+            client_request_id=client_request_id,
         )
 
     def close(self) -> None:
@@ -164,10 +142,21 @@ class GraphCaller:
 
     # --- how
 
+    def _get(self, operation: str, at: Any, wanted: Any, *, port: str) -> Reading[Any]:
+        """One GET, sent at most three times within the total time limit."""
+        return self._run(
+            operation,
+            lambda: at.get(wanted),
+            port=port,
+            bucket="graph",
+            write=False,
+            client_request_id=str(uuid.uuid4()),
+        )
+
     def _run(
         self,
         operation: str,
-        work: Callable[[Any], Awaitable[Any]],
+        work: Callable[[], Awaitable[Any]],
         *,
         port: str,
         bucket: str,
@@ -177,9 +166,10 @@ class GraphCaller:
         with watching(port, operation, client_request_id=client_request_id) as watched:
             self._limiter.acquire(bucket)
             call = _Call(client_request_id)
-            loop = self._ready()
             try:
-                value = loop.run(self._attempts(call, work, write=write), seconds=self._total_seconds + 5)
+                value = self._loop_thread().run(
+                    self._attempts(call, work, write=write), seconds=self._total_seconds + 5
+                )
             except TimeoutError:
                 raise self._late(call, write=write) from None
             except Throttled as error:
@@ -188,7 +178,12 @@ class GraphCaller:
             watched.receipt = call.receipt
             return Reading(value, call.receipt)
 
-    def _ready(self) -> LoopThread:
+    def _ready(self) -> Any:
+        """The SDK's client. The SDK imports much when asked for a builder: better here than in a timed call."""
+        self._loop_thread()
+        return self._client
+
+    def _loop_thread(self) -> LoopThread:
         with self._lock:
             if self._loop is None or self._pid != os.getpid():
                 self._pid = os.getpid()
@@ -232,7 +227,7 @@ class GraphCaller:
         request.headers["client-request-id"] = call.client_request_id
         call.sent = True
 
-    async def _attempts(self, call: _Call, work: Callable[[Any], Awaitable[Any]], *, write: bool) -> Any:
+    async def _attempts(self, call: _Call, work: Callable[[], Awaitable[Any]], *, write: bool) -> Any:
         _current.set(call)
         pauses = () if write else self._read_pauses
         try:
@@ -248,9 +243,12 @@ class GraphCaller:
         except TimeoutError:
             raise self._late(call, write=write) from None
 
-    async def _once(self, call: _Call, work: Callable[[Any], Awaitable[Any]], *, write: bool) -> Any:
+    async def _once(self, call: _Call, work: Callable[[], Awaitable[Any]], *, write: bool) -> Any:
         try:
-            return await work(self._client)
+            answer = await work()
+            if answer is None:
+                raise ValueError("an empty answer")
+            return answer
         except APIError as error:
             raise self._from_api(error, call, write=write) from error
         except ClientAuthenticationError as error:
@@ -307,10 +305,6 @@ def _first_words(error: Exception) -> str:
     text = str(error)
     at = text.find("AADSTS")
     return text[at:].split(":", 1)[0].split()[0] if at >= 0 else type(error).__name__
-
-
-def _fresh() -> str:
-    return str(uuid.uuid4())
 
 
 __all__ = ["TOTAL_SECONDS", "ForeignOriginError", "GraphCaller", "configuration"]

@@ -46,7 +46,7 @@ def config_for(origin: str) -> EntraConfig:
 def graph_caller(
     origin: str,
     *,
-    total_seconds: float = 10.0,
+    total_seconds: float = 20.0,
     failure: Exception | None = None,
     limiter: Any = None,
 ) -> Iterator[GraphCaller]:

@@ -37,7 +37,6 @@ from tests.simulator.entra.graph.small_world import (
     BEN,
     CAM,
     DOT,
-    FREE,
     READERS,
     START,
     TEAM,
@@ -81,7 +80,7 @@ class Adapters:
         self.caller = GraphCaller(
             config,
             LocalLimiter(FAST),
-            total_seconds=3,
+            total_seconds=20,
             read_pauses=(0.01, 0.01),
             credential=TokenOf(graph, permissions),
         )
@@ -152,7 +151,21 @@ def test_a_policy_is_read_and_follows_its_changes(graph: RunningGraph, entra: Ad
     assert before.requires_justification
     assert not any((before.requires_mfa, before.requires_ticket, before.requires_approval))
     assert before.authentication_context == ""
-    assert entra.pim.group_policy(FREE).value.policy_id
+
+    graph.world.policies.change(
+        ADMINS,
+        "member",
+        activation_maximum="PT30M",
+        activation_rules=["MultiFactorAuthentication", "Ticketing"],
+        approval_required=True,
+        authentication_context="c2",
+        assignment_expiration_required=False,
+    )
+    after = entra.pim.group_policy(ADMINS).value
+    assert after.activation_maximum == timedelta(minutes=30)
+    assert all((after.requires_mfa, after.requires_ticket, after.requires_approval))
+    assert not after.requires_justification
+    assert (after.authentication_context, after.assignment_maximum) == ("c2", None)
 
 
 def test_membership_comes_and_goes(graph: RunningGraph, entra: Adapters) -> None:
