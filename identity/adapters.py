@@ -6,7 +6,7 @@ from typing import Any, override
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
-from allauth.socialaccount.models import SocialApp, SocialLogin
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialLogin
 from django.conf import settings
 from django.contrib.auth import login
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -98,8 +98,13 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
     @override
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         user, sociallogin.first_time = welcome(sociallogin.claims)
-        sociallogin.user = sociallogin.account.user = user
-        sociallogin.account.save()
+        account, _ = SocialAccount.objects.get_or_create(
+            provider=sociallogin.account.provider, uid=sociallogin.account.uid, defaults={"user": user}
+        )
+        if account.user_id != user.pk:  # the person decides, never the row of allauth
+            account.user = user
+            account.save()
+        sociallogin.account, sociallogin.user = account, user
 
     @override
     def on_authentication_error(

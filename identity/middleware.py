@@ -48,7 +48,7 @@ class SessionGuardMiddleware:
             return None
         if guarded.session_ended is not None:
             return _to_signin(request, ended=guarded.session_ended)
-        if request.headers.get("HX-Request") == "true":
+        if request.headers.get("HX-Request") == "true" or request.method not in ("GET", "HEAD"):
             return _to_signin(request)
         return None  # LoginRequiredMiddleware redirects
 

@@ -18,7 +18,8 @@ def welcome(claims: Claims) -> tuple[User, bool]:
     Raises SignInError for somebody whom the directory, or the portal, has switched off.
     """
     with transaction():
-        person = _person(claims)
+        # Locked, so that two first sign-ins at once make one user.
+        person = Person.objects.select_for_update().get(pk=_person(claims).pk)
         user = User.objects.filter(person=person).first()
         if not person.enabled or (user is not None and not user.is_active):
             raise SignInError(DISABLED, tenant_id=claims.tenant_id, object_id=claims.object_id)

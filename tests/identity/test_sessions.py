@@ -179,6 +179,11 @@ def test_a_post_into_an_ended_session_says_that_nothing_was_stored(
     assert b"was not stored" in visitor.client.get(response["Location"]).content
 
 
+def test_a_post_of_nobody_says_so_and_leads_to_no_address_that_only_takes_posts(visitor: Visitor) -> None:
+    assert visitor.client.post("/page/")["Location"] == "/signin/?unsent=1"
+    assert b"was not stored" in visitor.client.get("/signin/?unsent=1").content
+
+
 def test_htmx_is_sent_to_the_sign_in_page_as_a_whole(visitor: Visitor, real_clock: SteppedClock) -> None:
     headers = {"HX-Request": "true", "HX-Current-URL": "http://127.0.0.1:8000/requests/7/?tab=2"}
     response = visitor.client.get("/poll/", headers=headers)

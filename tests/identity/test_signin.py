@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from typing import Any
@@ -11,14 +12,18 @@ import jwt
 import pytest
 from allauth.socialaccount.models import SocialAccount
 from django.contrib.sessions.models import Session
+from django.db import connection
 from django.test import Client
 from pytest_django import Settings
 
 from audit.ledger.models import Event
 from base.clock import business_now
 from identity.models import Person, SignIn, User
+from identity.signin import entra
+from identity.signin.welcome import welcome
 from tests.identity.conftest import Visitor
 from tests.identity.issuer import CLIENT_ID, SECRET, TENANT_ID, challenge
+from tests.support.servers import as_role
 
 NORA = str(uuid.UUID(int=7))
 
@@ -449,6 +454,47 @@ def test_somebody_whom_the_portal_switched_off(visitor: Visitor, as_role: Any) -
         response = visitor.sign_in()
     assert (response.status_code, response.context["problem"].code) == (403, "disabled")
     assert "_auth_user_id" not in visitor.client.session
+
+
+def test_first_sign_ins_at_once_make_one_user(committed_db: str) -> None:
+    claims = entra.Claims(
+        tenant_id=TENANT_ID,
+        object_id=NORA,
+        name="Nora Lind",
+        user_principal_name="nora.lind@example.com",
+        app_roles=(),
+        sid="",
+        login_hint="",
+    )
+    together = threading.Barrier(4)
+    users: list[int] = []
+
+    def sign_in() -> None:
+        try:
+            with as_role("portal_web"):
+                together.wait(timeout=10)
+                users.append(welcome(claims)[0].pk)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=sign_in) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(users) == 4
+    assert len(set(users)) == 1
+
+
+def test_a_row_of_allauth_decides_nothing(visitor: Visitor) -> None:
+    visitor.sign_in()
+    visitor.client.post("/signout/")
+    visitor.sign_in(oid=str(uuid.UUID(int=8)))
+    visitor.client.post("/signout/")
+    mine, other = User.objects.get(person__object_id=NORA), User.objects.exclude(person__object_id=NORA).get()
+    SocialAccount.objects.filter(user=mine).update(user=other)
+    visitor.sign_in()
+    assert visitor.client.session["_auth_user_id"] == str(mine.pk)
 
 
 # --- The doors
