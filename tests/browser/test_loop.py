@@ -1,0 +1,117 @@
+"""The whole loop in real browsers against the running stack: two people, and an auditor who reads it afterwards."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from tests.browser.conftest import Enter
+
+GROUP = "AWS - Amazon EC2 Admin"
+WHY = "Replace the failing instance behind web-prod"
+
+
+def test_from_sign_in_to_ended_with_the_trail_of_it(enter: Enter, clouds: Callable[..., Any]) -> None:
+    amara = enter("Amara Okafor")
+
+    # Browse: what a request would open is shown before it is made.
+    amara.open("/access/")
+    amara.sees("EC2AdminAccess")
+    amara.click("link", GROUP)
+    for part in (
+        "AmazonEC2FullAccess",
+        "web-prod",
+        "104200000101",
+        "Access approvers - Production",
+        "At most",
+    ):
+        amara.sees(part)
+
+    # Ask: first too curtly, then well; the refusal stands at the field and nothing is lost.
+    amara.click("link", "Request this access")
+    amara.sees("Probably usable, if approved now")
+    amara.sees("Last possible use")
+    amara.page.get_by_label("Why do you need it").fill("short")
+    amara.click("button", "Send the request")
+    amara.sees("in at least 15 characters")
+    amara.page.get_by_label("Why do you need it").fill(WHY)
+    amara.page.get_by_label("Reference").fill("INC0012345")
+    amara.click("button", "Send the request")
+    amara.sees("Waiting for Access approvers - Production to decide")
+    address = amara.page.url
+
+    # Nobody decides on their own request: it isn't even there.
+    request_id = address.rstrip("/").rsplit("/", 1)[-1]
+    amara.open("/approvals/")
+    amara.sees_not(WHY)
+
+    # Approve, as somebody else.
+    helena = enter("Helena Brandt", scheme="dark")
+    helena.open("/approvals/")
+    helena.click("link", GROUP)
+    helena.sees(WHY)
+    decision_address = helena.page.url
+    answer = amara.page.request.get(decision_address)
+    assert answer.status == 404
+    helena.page.get_by_label("Comment").fill("Go ahead, and tell the on-call channel")
+    helena.click("button", "Approve")
+    helena.sees("Approved")
+
+    # Follow it without reloading: usable only when AWS shows the membership.
+    amara.page.goto(address)
+    amara.sees(re.compile(r"Ready to use until"))
+    amara.check()
+    amara.sees("Go ahead, and tell the on-call channel")
+    link = amara.page.get_by_role("link", name=re.compile("EC2AdminAccess on web-prod")).first.get_attribute(
+        "href"
+    )
+    assert link is not None
+    assert link.endswith("#/console?account_id=104200000101&role_name=EC2AdminAccess")
+    amara.sees("sso_role_name = EC2AdminAccess")
+    assert member_everywhere(clouds) == (True, True)
+
+    # Give it back, and see every end of it.
+    amara.page.get_by_role("button", name="I'm done").click()
+    dialog = amara.page.get_by_role("dialog")
+    if dialog.count():
+        dialog.get_by_role("button", name=re.compile("done|end", re.I)).first.click()
+    amara.sees(re.compile("Out of Entra"))
+    amara.sees(re.compile("Membership removed; sessions possible until"))
+    assert member_everywhere(clouds) == (False, False)
+    amara.sees(re.compile(r"Ended|No session can be left"), patience=150_000)
+    amara.sees(re.compile(r"Request again"))
+    amara.check()
+
+    # The auditor finds it by the person, and reads it from ask to end.
+    ruth = enter("Ruth Castellanos")
+    ruth.open("/audit/?person=Amara")
+    ruth.sees("Amara Okafor")
+    ruth.open(f"/audit/requests/{request_id}/")
+    for step in (
+        "asked for access",
+        f"asked for {GROUP}",
+        "Helena Brandt decided",
+        "was checked and counted",
+        "was approved",
+        "Asked Entra to put",
+        "Entra holds the membership",
+        "access is ready",
+        "is being removed",
+        f"is out of {GROUP} in Entra",
+        f"is out of {GROUP} in IAM Identity Center",
+        "no session can be left",
+    ):
+        ruth.sees(step)
+    ruth.sees(WHY)
+
+    # Nobody else sees the trail.
+    assert amara.page.request.get(ruth.page.url).status == 404
+    assert amara.complaints == helena.complaints == ruth.complaints == []
+
+
+def member_everywhere(clouds: Callable[..., Any]) -> tuple[bool, bool]:
+    """Whether the simulated Entra and the simulated Identity Center have Amara in the group now."""
+    groups = clouds("GET", "/state")["groups"]
+    group = next(row for row in groups if row["name"] == GROUP)
+    return tuple("Amara Okafor" in str(group[side]) for side in ("entra", "identity_store"))  # type: ignore[return-value]
