@@ -18,7 +18,7 @@ from audit.ledger.sentences import Piece, known_type
 # Every state has a tone and so a shape: an outcome is never told by colour alone.
 OUTCOME_TONES = {Outcome.DONE: "live", Outcome.REFUSED: "problem", Outcome.FAILED: "problem"}
 # Fields that the sentence or the page says already.
-_SAID = frozenset({"group_name", "source"})
+_SAID = frozenset({"group_name", "source", "target"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,9 @@ class Row:
         """Every field of the event that says something, in the order of its declaration."""
         declared = known_type(self.entry.event.type)
         order: Sequence[str] = list(declared.fields) if declared else sorted(self.entry.fields)
-        return [
+        source, target = self.entry.fields.get("source"), self.entry.fields.get("target")
+        step = [("Status", Piece("value", f"{source or 'new'} → {target}"))] if target else []
+        return step + [
             (label_words(name), sentences.field_piece(declared, name, self.entry.fields[name]))
             for name in order
             if name not in _SAID and _says_something(self.entry.fields.get(name))

@@ -66,6 +66,7 @@ def test_it_tells_everything_from_the_ask_to_the_end(olga: Person, play: Stage) 
         str(grant.tag),
         str(grant.first_request_id),
         "Out of Entra",
+        "draining → ended",
         "Out of AWS",
         "Read back: Ada Asker is out of AWS - Amazon EC2 Admin in Entra",
     ):

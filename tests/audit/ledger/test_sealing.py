@@ -19,6 +19,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django_subatomic.db import transaction
+from pytest_django import Settings
 
 from audit.ledger import sealing
 from audit.ledger.keys import SealingKey, load_key, load_public_keys, make_key, public_path
@@ -372,19 +373,30 @@ def test_a_key_is_private_and_never_overwritten(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("committed_db")
 def test_the_command_names_the_first_bad_batch(
-    as_role: AsRole, superuser: psycopg.Connection, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    as_role: AsRole,
+    superuser: psycopg.Connection,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    settings: Settings,
 ) -> None:
     path = tmp_path / "key"
     key = make_key(path)
     note()
     with as_role("portal_sealer"):
         seal_everything(key)
-    call_command("audit_verify", public_key=[public_path(path)])
+    for named, configured in (([public_path(path)], ""), ([], str(path))):
+        settings.SEALING_KEY_PATH = configured
+        call_command("audit_verify", public_key=named)
+    public_path(path).unlink()  # then the private key tells its other half
+    call_command("audit_verify")
     assert "Verified 1 events in 1 sealed batches" in capsys.readouterr().out
     superuser.execute("DELETE FROM audit_event")
     with pytest.raises(CommandError, match="first bad batch is 1"):
-        call_command("audit_verify", public_key=[public_path(path)])
+        call_command("audit_verify")
     assert "event_missing" in capsys.readouterr().err
+    settings.SEALING_KEY_PATH = ""
+    with pytest.raises(CommandError, match="--public-key"):
+        call_command("audit_verify")
 
 
 def test_the_sealer_process_seals_and_stops_when_told(
@@ -392,7 +404,7 @@ def test_the_sealer_process_seals_and_stops_when_told(
 ) -> None:
     key = make_key(tmp_path / "key")
     environment = {
-        **os.environ,
+        "PATH": os.environ.get("PATH", os.defpath),
         **postgres_server.environment("sealer", committed_db),
         "SEALING_KEY_PATH": str(tmp_path / "key"),
     }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit.ledger.keys import KeyFileError, load_public_keys, public_path
+from audit.ledger.keys import KeyFileError, load_key, load_public_keys, public_path
 from audit.ledger.verifying import verify
 
 
@@ -24,17 +26,12 @@ class Command(BaseCommand):
             default=[],
             metavar="PATH",
             help="a trusted public key, in PEM form; repeat it for former keys "
-            "(default: the one beside SEALING_KEY_PATH)",
+            "(default: the one of SEALING_KEY_PATH)",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        paths: list[Path] = options["public_key"]
-        if not paths and settings.SEALING_KEY_PATH:
-            paths = [public_path(Path(settings.SEALING_KEY_PATH))]
-        if not paths:
-            raise CommandError("Name the sealer's public key with --public-key PATH.")
         try:
-            keys = load_public_keys(paths)
+            keys = _trusted(options["public_key"])
         except KeyFileError as error:
             raise CommandError(str(error)) from error
         report = verify(keys)
@@ -51,3 +48,16 @@ class Command(BaseCommand):
         batch = report.first_bad_batch
         where = f"The first bad batch is {batch}." if batch is not None else "Every sealed batch is sound."
         raise CommandError(f"The audit trail isn't as it was sealed. {where}")
+
+
+def _trusted(paths: Sequence[Path]) -> Mapping[str, Ed25519PublicKey]:
+    """The named keys; else the public half of the configured one, from its own file or from the private key."""
+    if paths:
+        return load_public_keys(paths)
+    if not settings.SEALING_KEY_PATH:
+        raise KeyFileError("Name the sealer's public key with --public-key PATH.")
+    private = Path(settings.SEALING_KEY_PATH)
+    if public_path(private).exists():
+        return load_public_keys([public_path(private)])
+    key = load_key(private)
+    return {key.id: key.private.public_key()}
