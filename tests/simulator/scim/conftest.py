@@ -17,7 +17,7 @@ class Answer:
     """What came back; `json` is None without a body."""
 
     status_code: int
-    mimetype: str
+    mimetype: str | None
     json: Any
 
 

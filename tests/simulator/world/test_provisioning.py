@@ -440,3 +440,24 @@ def test_a_year_passes_quickly_and_keeps_its_cycles() -> None:
     job = small.world.state.job
     assert job.next_cycle_at is not None
     assert timedelta() < job.next_cycle_at - small.world.now() <= timedelta(minutes=40)
+
+
+def test_the_source_of_a_users_external_id_is_a_switch() -> None:
+    small = small_world(provisioned=False)
+    small.world.switches.user_external_id = "mailNickname"
+    small.builder.provision()
+    assert {user.external_id for user in small.world.identity_store.users()} == {"ada", "bob"}
+    small.assign(small.ada)
+    on_demand(small, small.ada)
+    ada = small.world.identity_store.find_user_by_name("ada@acme.example")
+    assert ada is not None
+    assert small.world.identity_store.is_member(ada.id, small.builder.store_group(small.group).id)
+
+
+def test_cycles_follow_the_interval_of_the_job() -> None:
+    small = small_world()
+    small.world.switches.job_interval = "PT10M"
+    small.step(minutes=40)
+    small.assign(small.ada)
+    small.step(minutes=10)
+    assert small.in_aws(small.ada)
