@@ -124,6 +124,14 @@ class HomePage:
         return f"{reverse('home_live')}?seen={self.seen}"
 
     @property
+    def summary(self) -> str:
+        """Everything that moves here in one sentence, for those who hear the page."""
+        held = [f"{each.grant.group.display_name}: {each.standing.words}." for each in self.held]
+        waiting = [f"{row.item.group.display_name}: {row.standing.words}." for row in self.waiting]
+        deciding = [f"{self.deciding_count} waiting for your decision."] if self.deciding_count else []
+        return " ".join([*held, *waiting, *deciding]) or "Nothing is running."
+
+    @property
     def seen(self) -> str:
         return fingerprint(
             [(held.grant.pk, held.grant.version) for held in self.held],

@@ -24,7 +24,7 @@ def live(request: PortalRequest) -> HttpResponse:
     page = _read(request)
     if request.GET.get("seen") == page.seen:
         return HttpResponse(status=204)
-    return render(request, "home/_live.html", {"home": page})
+    return render(request, "home/_live.html", {"home": page, "fragment": True})
 
 
 def _read(request: PortalRequest) -> HomePage:
