@@ -7,7 +7,7 @@ the data directory; here every connection needs a password and the server listen
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -121,8 +121,7 @@ def server_binaries() -> Binaries:
     if server_account() is None:
         return installed
     package = installed.folder.parent
-    key = hashlib.sha256(_identity(installed).encode()).hexdigest()[:16]
-    target = ROOT_STATE / f"postgresql-{MAJOR}-{key}"
+    target = ROOT_STATE / f"{package.name}-{importlib.metadata.version(package.name)}"
     folder = target / package.name / installed.folder.name
     if not folder.exists():
         ROOT_STATE.mkdir(mode=0o755, exist_ok=True)
@@ -143,11 +142,6 @@ def server_binaries() -> Binaries:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     return Binaries(folder)
-
-
-def _identity(binaries: Binaries) -> str:
-    status = (binaries.folder / "bin" / "postgres").stat()
-    return f"{status.st_size}:{status.st_mtime_ns}"
 
 
 class EmbeddedPostgres:

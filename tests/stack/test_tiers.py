@@ -36,6 +36,18 @@ def test_the_budgets_fit_the_promise() -> None:
     assert PROOF.budget <= 40 * 60
 
 
+def test_a_tier_without_tests_fails_but_proof_may_have_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tests").mkdir()
+    monkeypatch.setattr(tiers, "ROOT", tmp_path)
+    monkeypatch.setattr(
+        tiers, "pytest_arguments", lambda _tier, *, proof: ["-p", "no:cacheprovider", "tests"]
+    )
+    assert tiers.run(TIERS[0], proof=False).code == tiers.NO_TESTS
+    assert tiers.run(PROOF, proof=True).code == 0
+
+
 def test_proof_and_the_rest_exclude_each_other() -> None:
     assert pytest_arguments(PROOF, proof=True)[:2] == ["-m", "proof"]
     assert all(pytest_arguments(tier, proof=False)[:2] == ["-m", "not proof"] for tier in TIERS)
