@@ -115,7 +115,7 @@ def judge_provisioning(state: ProvisioningState | None, now: datetime) -> Provis
 
 def _judge_code(state: ProvisioningState) -> tuple[HealthState, str]:
     match state.code:
-        case ProvisioningCode.ACTIVE if state.last_cycle_succeeded:
+        case ProvisioningCode.ACTIVE if state.last_cycle_completed:
             return HealthState.WELL, ""
         case ProvisioningCode.ACTIVE:
             return (

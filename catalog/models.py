@@ -187,7 +187,7 @@ class ProvisioningState(models.Model):
     last_cycle_id = models.CharField(max_length=64, blank=True)
     last_cycle_began_at = models.DateTimeField(null=True)
     last_cycle_ended_at = models.DateTimeField(null=True)
-    last_cycle_succeeded = models.BooleanField(default=False)
+    last_cycle_completed = models.BooleanField(default=False)
     quarantine_reason = models.CharField(max_length=64, blank=True)
     next_attempt_at = models.DateTimeField(null=True)
     observed_at = models.DateTimeField()  # business time

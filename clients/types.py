@@ -192,7 +192,7 @@ class ProvisioningJob:
     last_cycle_id: str
     last_cycle_began_at: datetime | None
     last_cycle_ended_at: datetime | None
-    last_cycle_succeeded: bool
+    last_cycle_completed: bool  # it looked at everything; single entries may have failed
     quarantine_reason: str
     next_attempt_at: datetime | None
 

@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
                 ("last_cycle_id", models.CharField(blank=True, max_length=64)),
                 ("last_cycle_began_at", models.DateTimeField(null=True)),
                 ("last_cycle_ended_at", models.DateTimeField(null=True)),
-                ("last_cycle_succeeded", models.BooleanField(default=False)),
+                ("last_cycle_completed", models.BooleanField(default=False)),
                 ("quarantine_reason", models.CharField(blank=True, max_length=64)),
                 ("next_attempt_at", models.DateTimeField(null=True)),
                 ("observed_at", models.DateTimeField()),

@@ -26,7 +26,7 @@ class Provisioning:
                     "last_cycle_id": job.last_cycle_id[:64],
                     "last_cycle_began_at": job.last_cycle_began_at,
                     "last_cycle_ended_at": job.last_cycle_ended_at,
-                    "last_cycle_succeeded": job.last_cycle_succeeded,
+                    "last_cycle_completed": job.last_cycle_completed,
                     "quarantine_reason": job.quarantine_reason[:64],
                     "next_attempt_at": job.next_attempt_at,
                     "observed_at": business_now(),

@@ -86,7 +86,10 @@ def job_from(model: Any, *, rule_id: str) -> ProvisioningJob:
         last_cycle_id=(last and last.activity_identifier) or "",
         last_cycle_began_at=instant(last and last.time_began),
         last_cycle_ended_at=instant(last and last.time_ended),
-        last_cycle_succeeded=bool(last) and is_word(last.state, "Succeeded"),
+        # A cycle with errors of single entries has still looked at everything; one bad person in the
+        # tenant must not keep all other removals unproven.
+        last_cycle_completed=bool(last)
+        and (is_word(last.state, "Succeeded") or is_word(last.state, "EntryLevelErrors")),
         quarantine_reason=word(quarantine and quarantine.reason),
         next_attempt_at=instant(quarantine and quarantine.next_attempt),
     )
@@ -183,7 +186,7 @@ _NO_JOB = ProvisioningJob(
     last_cycle_id="",
     last_cycle_began_at=None,
     last_cycle_ended_at=None,
-    last_cycle_succeeded=False,
+    last_cycle_completed=False,
     quarantine_reason="",
     next_attempt_at=None,
 )

@@ -20,7 +20,7 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def a_state(**changes: Any) -> ProvisioningState:
-    values = {"code": "Active", "last_cycle_succeeded": True, "observed_at": NOW, **changes}
+    values = {"code": "Active", "last_cycle_completed": True, "observed_at": NOW, **changes}
     return ProvisioningState(**values)
 
 
@@ -28,7 +28,7 @@ def a_state(**changes: Any) -> ProvisioningState:
     ("state", "health", "blocks"),
     [
         (a_state(), HealthState.WELL, False),
-        (a_state(last_cycle_succeeded=False), HealthState.SLOW, False),
+        (a_state(last_cycle_completed=False), HealthState.SLOW, False),
         (a_state(code="Quarantine", quarantine_reason="TooManyDeletes"), HealthState.STOPPED, True),
         (a_state(code="Paused"), HealthState.STOPPED, True),
         (a_state(code="NotRun"), HealthState.STOPPED, True),

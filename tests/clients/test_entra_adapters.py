@@ -359,9 +359,19 @@ def test_the_job_is_read_with_its_last_cycle_and_the_schema_once(
     assert job.code is ProvisioningCode.ACTIVE
     assert job.interval == timedelta(minutes=40)
     assert job.rule_id == "33f7c90d-bf71-41b1-bda6-aaf0ddbee5d8#V2"
-    assert job.last_cycle_succeeded
+    assert job.last_cycle_completed
     assert job.last_cycle_began_at == datetime(2026, 11, 23, 9, 40, tzinfo=UTC)
     assert [asked.path.rpartition("/")[2] for asked in server.asked] == ["jobs", "schema", "jobs"]
+
+
+def test_a_cycle_with_errors_of_single_entries_is_complete(
+    server: Scripted, provisioning: GraphProvisioning
+) -> None:
+    jobs = example("synchronizationJobs.list")
+    jobs["value"][0]["status"]["lastExecution"]["state"] = "EntryLevelErrors"
+    server.reply(Reply(body=jobs), Reply(body=example("synchronizationSchema.get")))
+
+    assert provisioning.job().value.last_cycle_completed
 
 
 def test_quarantine_says_why_and_until_when(server: Scripted, provisioning: GraphProvisioning) -> None:
@@ -375,7 +385,7 @@ def test_quarantine_says_why_and_until_when(server: Scripted, provisioning: Grap
     assert job.code is ProvisioningCode.QUARANTINE
     assert job.quarantine_reason == "EncounteredQuarantineException"
     assert job.next_attempt_at == datetime(2026, 11, 23, 14, tzinfo=UTC)
-    assert not job.last_cycle_succeeded
+    assert not job.last_cycle_completed
 
 
 def test_a_stopped_job_has_no_times(server: Scripted, provisioning: GraphProvisioning) -> None:

@@ -86,6 +86,6 @@ def world(db: None, as_role: AsRole, settings: Settings) -> World:
     version = make.rule(ben, groups=(group,))
     make.eligibility(ada, group)
     ProvisioningState.objects.create(
-        job_id="job", code="Active", last_cycle_succeeded=True, observed_at=business_now()
+        job_id="job", code="Active", last_cycle_completed=True, observed_at=business_now()
     )
     return World(ada=ada, ben=ben, cy=cy, group=group, rule=version, as_role=as_role)

@@ -162,7 +162,7 @@ class _Provisioning(_Port):
             last_cycle_id="cycle",
             last_cycle_began_at=None,
             last_cycle_ended_at=None,
-            last_cycle_succeeded=True,
+            last_cycle_completed=True,
             quarantine_reason="",
             next_attempt_at=None,
         )

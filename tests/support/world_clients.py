@@ -331,7 +331,7 @@ class WorldProvisioning(_Port):
                 last_cycle_id=last.id if last else "",
                 last_cycle_began_at=last.began_at if last else None,
                 last_cycle_ended_at=last.ended_at if last else None,
-                last_cycle_succeeded=last is not None and last.state == "Succeeded",
+                last_cycle_completed=last is not None and last.state in {"Succeeded", "EntryLevelErrors"},
                 quarantine_reason=job.quarantine.reason if job.quarantine else "",
                 next_attempt_at=job.quarantine.next_attempt_at if job.quarantine else None,
             )

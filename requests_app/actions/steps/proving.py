@@ -100,7 +100,7 @@ def _cycle_proves_absence(grant: Grant, job: ProvisioningJob | None) -> bool:
         and grant.out_of_entra_at is not None
         and job is not None
         and job.code is ProvisioningCode.ACTIVE
-        and job.last_cycle_succeeded
+        and job.last_cycle_completed
         and job.last_cycle_began_at is not None
         and job.last_cycle_ended_at is not None
         and job.last_cycle_began_at > grant.out_of_entra_at
