@@ -1,5 +1,9 @@
+from audit.history.presentation import Row
 from audit.history.words import action_choices, action_words, label_words, types_of
+from audit.ledger.models import Event
+from audit.ledger.reading import Entry
 from audit.ledger.registry import registered
+from audit.ledger.sentences import sentence
 
 
 def test_names_are_spelled_as_people_do() -> None:
@@ -15,3 +19,15 @@ def test_every_declared_action_can_be_chosen_and_so_can_each_area() -> None:
     assert types_of("item.approved") == ("item.approved",)
     assert set(types_of("item.")) == {name for name in registered() if name.startswith("item.")}
     assert len(types_of("grant.")) <= 20, "one filter takes at most so many"
+
+
+def test_every_declared_event_can_be_shown_even_with_nothing_in_it() -> None:
+    for name, declared in registered().items():
+        row = Row(Entry(Event(id=1, type=name, outcome="done", actor_kind="system", data={})))
+        assert sentence(row.entry)
+        assert "{" not in sentence(row.entry)
+        assert row.action
+        assert row.facts == []
+        odd = {field: ["not", "what", 7, "was declared"] for field in declared.fields}
+        shown = Row(Entry(Event(id=1, type=name, outcome="done", actor_kind="person", data={"fields": odd})))
+        assert sentence(shown.entry)
