@@ -41,9 +41,7 @@ def test_a_tier_without_tests_fails_but_proof_may_have_none(
 ) -> None:
     (tmp_path / "tests").mkdir()
     monkeypatch.setattr(tiers, "ROOT", tmp_path)
-    monkeypatch.setattr(
-        tiers, "pytest_arguments", lambda _tier, *, proof: ["-p", "no:django", "tests"]
-    )
+    monkeypatch.setattr(tiers, "pytest_arguments", lambda _tier, *, proof: ["-p", "no:django", "tests"])
     assert tiers.run(TIERS[0], proof=False).code == tiers.NO_TESTS
     assert tiers.run(PROOF, proof=True).code == 0
 
