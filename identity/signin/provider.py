@@ -121,6 +121,6 @@ class EntraCallbackView(OAuth2CallbackView):  # type: ignore[misc]  # allauth ha
         state, response = super()._get_state(request, provider)
         if state is not None:
             self.adapter.nonce = state.get("nonce", "")
-            if not (self.adapter.nonce and state.get("pkce_code_verifier")):
+            if not self.adapter.nonce:
                 raise SignInError(CALLBACK_BROKEN)
         return state, response

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,7 +19,7 @@ from pytest_django import Settings
 
 from audit.ledger.models import Event
 from base.clock import business_now
-from identity.models import Person, SignIn, User
+from identity.models import Person, SignIn, User, UserManager
 from identity.signin import entra
 from identity.signin.welcome import welcome
 from tests.identity.conftest import Visitor
@@ -456,7 +457,7 @@ def test_somebody_whom_the_portal_switched_off(visitor: Visitor, as_role: Any) -
     assert "_auth_user_id" not in visitor.client.session
 
 
-def test_first_sign_ins_at_once_make_one_user(committed_db: str) -> None:
+def test_first_sign_ins_at_once_make_one_user(committed_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
     claims = entra.Claims(
         tenant_id=TENANT_ID,
         object_id=NORA,
@@ -466,8 +467,19 @@ def test_first_sign_ins_at_once_make_one_user(committed_db: str) -> None:
         sid="",
         login_hint="",
     )
-    together = threading.Barrier(4)
+    # The sync was first and says the same, so that nothing else makes one wait for the other.
+    said = {"display_name": claims.name, "user_principal_name": claims.user_principal_name}
+    Person.objects.create(tenant_id=TENANT_ID, object_id=NORA, **said)
+    together, about_to_create = threading.Barrier(2), threading.Barrier(2)
     users: list[int] = []
+    create_user = UserManager.create_user
+
+    def wait_for_the_other(manager: UserManager, **facts: Any) -> User:
+        with suppress(threading.BrokenBarrierError):  # the other one waits for the lock instead
+            about_to_create.wait(timeout=0.5)
+        return create_user(manager, **facts)
+
+    monkeypatch.setattr(UserManager, "create_user", wait_for_the_other)
 
     def sign_in() -> None:
         try:
@@ -477,12 +489,12 @@ def test_first_sign_ins_at_once_make_one_user(committed_db: str) -> None:
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=sign_in) for _ in range(4)]
+    threads = [threading.Thread(target=sign_in) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(users) == 4
+    assert len(users) == 2
     assert len(set(users)) == 1
 
 
@@ -495,6 +507,7 @@ def test_a_row_of_allauth_decides_nothing(visitor: Visitor) -> None:
     SocialAccount.objects.filter(user=mine).update(user=other)
     visitor.sign_in()
     assert visitor.client.session["_auth_user_id"] == str(mine.pk)
+    assert SocialAccount.objects.get(uid=f"{TENANT_ID}:{NORA}").user == mine
 
 
 # --- The doors
