@@ -136,7 +136,8 @@ def test_the_duration_never_goes_past_the_eligibilitys_own_end(
         Eligibility.objects.update(ends_at=business_now() + timedelta(minutes=30))
     with pytest.raises(Invalid, match="At most"):
         ask(asker, group, duration=timedelta(hours=1))
-    assert ask(asker, group, duration=timedelta(minutes=29))
+    request_id = ask(asker, group, duration=timedelta(minutes=29))
+    assert RequestItem.objects.get(request_id=request_id).duration == timedelta(minutes=29)
 
 
 def test_the_same_can_not_be_asked_twice(asker: Person, group: PimGroup) -> None:

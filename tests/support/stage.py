@@ -147,19 +147,13 @@ class Stage:
     def _until_next(self) -> timedelta:
         """To the next instant at which anything is due, at least a tenth of a second, at most ten minutes."""
         now, soon = self.time.now, timedelta(milliseconds=100)
-        dues = [due.at for due in self.world.state.due[:1]]
-        for grant in Grant.objects.filter(next_action_at__isnull=False, person=self.asker):
-            dues.append(
-                max(i for i in (grant.next_action_at, grant.retry_at, grant.lease_until) if i is not None)
-            )
-        for decision in Decision.objects.filter(status=DecisionStatus.SUBMITTED, item__requester=self.asker):
-            dues.append(
-                max(
-                    i
-                    for i in (decision.submitted_at, decision.retry_at, decision.lease_until)
-                    if i is not None
-                )
-            )
+        grants = Grant.objects.filter(next_action_at__isnull=False, person=self.asker)
+        decisions = Decision.objects.filter(status=DecisionStatus.SUBMITTED, item__requester=self.asker)
+        dues = [
+            *(due.at for due in self.world.state.due[:1]),
+            *(_latest(row.next_action_at, row.retry_at, row.lease_until) for row in grants),
+            *(_latest(row.submitted_at, row.retry_at, row.lease_until) for row in decisions),
+        ]
         later = [due for due in dues if due > now]
         wait = min(later) - now + soon if later else soon
         return soon if any(due <= now for due in dues) else min(max(wait, soon), timedelta(minutes=10))
@@ -196,6 +190,10 @@ class Stage:
             and row.group_id == self.world_group.id
             and row.principal_id == self.world_asker.id
         )
+
+
+def _latest(*instants: datetime | None) -> datetime:
+    return max(instant for instant in instants if instant is not None)
 
 
 @contextmanager
