@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from base.clock import real_now
 from catalog.models import PersonRefresh, SyncRun
-from catalog.sync.engine import SLICE, Outcome, due_parts, run_part
+from catalog.sync.engine import SLICE, Outcome, being_worked_on, due_parts, run_part
 from catalog.sync.person import refresh
 
 # A page's wish that no worker heard (a lost message) is granted by the periodic task after this.
@@ -22,9 +22,16 @@ SOFT_LIMIT, LIMIT = 150, 170  # seconds
 
 @shared_task(name="catalog.tasks.sync_due", soft_time_limit=SOFT_LIMIT, time_limit=LIMIT)
 def sync_due() -> None:
-    """Work on the parts that are owed for one slice in all; ring for what is left."""
+    """Work on the parts that are owed for one slice in all; ring for what is left.
+
+    While another worker reads, only the short look at provisioning is taken: the rest of the workers
+    belong to people who wait.
+    """
     until = time.monotonic() + SLICE.total_seconds()
+    others = being_worked_on() - {SyncRun.Part.PROVISIONING}
     for part in due_parts():
+        if others and part is not SyncRun.Part.PROVISIONING:
+            continue
         left = until - time.monotonic()
         if left <= 0 or run_part(part, seconds=left) is Outcome.MORE:
             sync_part.delay(part.value)

@@ -24,11 +24,16 @@ class Differences[M: models.Model]:
 
 
 def write_differences[M: models.Model, K](
-    model: type[M], *, existing: Mapping[K, M], wanted: Mapping[K, Mapping[str, Any]]
+    model: type[M],
+    *,
+    existing: Mapping[K, M],
+    wanted: Mapping[K, Mapping[str, Any]],
+    contended: bool = False,
 ) -> Differences[M]:
     """Create rows for new keys and update rows whose values differ, in bulk. Text is cut to its column.
 
-    The wanted values include the columns of the key. What is unwanted is left to the caller.
+    The wanted values include the columns of the key. What is unwanted is left to the caller. Where two
+    writers may create the same row (`contended`), the first wins and created rows come back without keys.
     """
     found: Differences[M] = Differences()
     columns: set[str] = set()
@@ -46,7 +51,7 @@ def write_differences[M: models.Model, K](
             found.changed.append(row)
     found.unwanted = [row for key, row in existing.items() if key not in wanted]
     manager = model._default_manager
-    manager.bulk_create(found.created, batch_size=BATCH)
+    manager.bulk_create(found.created, batch_size=BATCH, ignore_conflicts=contended)
     if found.changed:
         manager.bulk_update(found.changed, sorted(columns), batch_size=BATCH)
     return found

@@ -81,7 +81,7 @@ def write_eligibilities(
     with transaction():
         groups = write_differences(GroupEligibility, existing=known_groups, wanted=wanted.groups)
         GroupEligibility.objects.filter(pk__in=[row.pk for row in groups.unwanted]).delete()
-        people = write_differences(Eligibility, existing=existing, wanted=wanted.people)
+        people = write_differences(Eligibility, existing=existing, wanted=wanted.people, contended=True)
         Eligibility.objects.filter(pk__in=[row.pk for row in people.unwanted]).delete()
         PimGroup.objects.filter(pk=group.pk).update(eligibilities_read_at=business_now())
     return len(groups) + len(people)

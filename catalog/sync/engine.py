@@ -193,6 +193,12 @@ def _pause_or_fail(run: SyncRun, work: Work, error: Unreachable) -> Outcome:
     return Outcome.PAUSED
 
 
+def being_worked_on(now: datetime | None = None) -> frozenset[str]:
+    """The parts that a worker holds, or that wait for a source; `now` is real time."""
+    held = SyncRun.objects.filter(status=SyncRun.Status.RUNNING, lease_until__gt=now or real_now())
+    return frozenset(held.values_list("part", flat=True))
+
+
 def due_parts(now: datetime | None = None) -> Sequence[SyncRun.Part]:
     """The parts that are owed work, in the order in which they build on each other. `now` is real time."""
     now = now or real_now()

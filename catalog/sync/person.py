@@ -103,7 +103,7 @@ def _write_direct(person: Person, held: Sequence[PimEligibility], groups: Mappin
         if each.principal_id.lower() == person.object_id and each.group_id.lower() in groups
     }
     with transaction():
-        found = write_differences(Eligibility, existing=existing, wanted=wanted)
+        found = write_differences(Eligibility, existing=existing, wanted=wanted, contended=True)
         Eligibility.objects.filter(pk__in=[row.pk for row in found.unwanted]).delete()
 
 
@@ -129,7 +129,7 @@ def _write_indirect(person: Person, groups: Sequence[DirectoryGroup]) -> None:
         for row in carried
     }
     with transaction():
-        found = write_differences(Eligibility, existing=existing, wanted=wanted)
+        found = write_differences(Eligibility, existing=existing, wanted=wanted, contended=True)
         Eligibility.objects.filter(pk__in=[row.pk for row in found.unwanted]).delete()
 
 

@@ -15,6 +15,7 @@ from kombu.exceptions import OperationalError
 from base.clock import BusinessClock, business_clock, configure
 from catalog import nudges
 from catalog.models import Eligibility, PersonRefresh, PimGroup, SyncRun
+from catalog.sync.differences import write_differences
 from catalog.sync.engine import Outcome, run_part
 from catalog.sync.intervals import INTERVALS, PERSON_FRESH_FOR
 from catalog.sync.person import LEASE, refresh
@@ -200,3 +201,22 @@ def test_the_periodic_task_works_on_what_is_due(clouds: FakeClouds, step: Step) 
     clouds.calls.clear()
     sync_due()
     assert not clouds.calls
+
+
+def test_while_one_worker_reads_the_others_are_left_to_people(clouds: FakeClouds, step: Step) -> None:
+    now = step(timedelta(0))
+    SyncRun.objects.create(part=SyncRun.Part.GROUPS, started_at=now, lease_until=now + LEASE)
+    sync_due()
+    succeeded = SyncRun.objects.filter(status=SyncRun.Status.SUCCEEDED)
+    assert list(succeeded.values_list("part", flat=True)) == ["provisioning"]
+    step(LEASE)
+    sync_due()
+    assert succeeded.count() == len(INTERVALS)
+
+
+def test_the_periodic_sync_and_a_refresh_may_write_the_same_row(synced: FakeClouds) -> None:
+    row = Eligibility.objects.filter(person=person(ADA))[0]
+    values = {"person_id": row.person_id, "group_id": row.group_id, "instance_id": row.instance_id}
+    count = Eligibility.objects.count()
+    write_differences(Eligibility, existing={}, wanted={row.instance_id: values}, contended=True)
+    assert Eligibility.objects.count() == count

@@ -100,7 +100,9 @@ def test_only_ones_own_and_only_while_they_last() -> None:
     eligible(ada, a_group("To come"), starts_at=NOW + HOUR)
     eligible(ada, a_group("Gone", present=False))
     eligible(ben, a_group("Somebody else's"))
-    assert names(ada) == ["Ending", "Permanent", "To come"]
+    page = eligible_groups(ada, NOW, limit=3)
+    assert [row.group.display_name for row in page.rows] == ["Ending", "Permanent", "To come"]
+    assert page.next == "", "what is hidden takes no room on a page"
     for hidden in ("Over", "Gone", "Somebody else's", "Absent"):
         with pytest.raises(Missing) as refused:
             group_for(ada, f"{hidden.lower()}-0", NOW)
