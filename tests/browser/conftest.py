@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from stack.chromium import FLAGS, ensure
+from stack.chromium import LAUNCH_ARGUMENTS, ensure
 from stack.running import Stack
 from tests.browser.people import Visitor, visitor
 from tests.support.stack import running_stack, stack_speed
@@ -26,7 +26,7 @@ def chromium() -> Iterator[Browser]:
     """The browser, in a thread-bound Playwright of its own."""
     assert threading.current_thread() is threading.main_thread()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=ensure(), args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=ensure(), args=list(LAUNCH_ARGUMENTS))
         yield browser
         browser.close()
 

@@ -62,7 +62,7 @@ class Visitor:
 
     def sign_out(self) -> None:
         """By the portal's own way out, which ends the session in Entra too."""
-        self.page.locator("summary", has_text=re.compile("", re.S)).last.click()
+        self.page.locator(".menu summary").click()
         self.page.get_by_role("button", name="Sign out").click()
         self.page.wait_for_url("**/signed-out/**")
 
