@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django_subatomic.db import dbs_with_open_transactions
+from django_subatomic.db import dbs_with_open_transactions, transaction
 
 from audit.ledger.models import Event
 from catalog.freshness import ages
@@ -25,6 +25,7 @@ from catalog.models import (
 from catalog.sync.directory import Interest
 from catalog.sync.engine import LEASE, Outcome, due_parts, run_part
 from catalog.sync.intervals import INTERVALS
+from catalog.sync.work import Work
 from clients.errors import NotPermitted, Refused, Throttled, Unreachable
 from clients.types import GroupAssignment, StoreGroup
 from identity.models import DirectoryGroup, Person
@@ -115,6 +116,20 @@ def test_no_call_is_made_inside_a_transaction(clouds: FakeClouds) -> None:
 
     clouds.before_call = refuse
     sync()
+
+
+def test_a_call_inside_a_transaction_is_a_mistake_that_raises(clouds: FakeClouds, step: Step) -> None:
+    work = Work(part="groups", cursor={}, deadline=step(timedelta(0)))
+    calls: list[Callable[[], object]] = [
+        lambda: work.fetch(clouds.clients().provisioning.job),
+        lambda: work.fetch_each([guid(ADA)], clouds.clients().directory.read_user),
+    ]
+    for call in calls:
+        # subatomic keeps its exceptions' names to itself.
+        with pytest.raises(Exception) as mistake, transaction():  # noqa: PT011 - the name is checked
+            call()
+        assert "OpenTransaction" in type(mistake.value).__name__
+    assert not clouds.calls
 
 
 def test_what_a_group_opens_changes_with_an_event(clouds: FakeClouds) -> None:

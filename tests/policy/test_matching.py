@@ -97,8 +97,10 @@ def test_who_may_decide(changes: dict[str, Any], may: bool, by_group: bool) -> N
 
 def test_two_people_without_an_employee_id_are_two_people() -> None:
     requester, boss = person("Ada"), person("Boss")
-    assert may_decide(boss, document(), 0, requester)
-    assert deciders(document(), 0, requester) == [boss]
+    rule = document(people=["boss", "ada"])
+    assert may_decide(boss, rule, 0, requester)
+    assert deciders(rule, 0, requester) == [boss], "and the requester isn't one of those who decide"
+    assert not may_decide(requester, rule, 0, requester)
 
 
 def test_somebody_who_is_not_named_may_not() -> None:
