@@ -265,6 +265,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A task that a killed worker held comes back within about two minutes; no task may live that long.
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 120,
+    # Queues are asked in the order in which they stand in CELERY_TASK_QUEUES.
+    "queue_order_strategy": "priority",
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
     "max_retries": 0,
