@@ -80,5 +80,18 @@ class LocalTime extends TimeElement {
   }
 }
 
+// <clock-now>: what time it is on the business clock.
+class ClockNow extends TimeElement {
+  get period() {
+    return Math.max(1000, 60000 / factor);
+  }
+
+  show() {
+    const shape = { hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
+    this.textContent = new Intl.DateTimeFormat("en-GB", shape).format(new Date(now()));
+  }
+}
+
+customElements.define("clock-now", ClockNow);
 customElements.define("time-left", TimeLeft);
 customElements.define("local-time", LocalTime);
