@@ -1,0 +1,111 @@
+"""Every page in both widths and both schemes: axe, a clean console, no sideways scrolling, nobody else's host."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.browser.conftest import Enter
+from tests.browser.people import Visitor
+
+GROUP = "AWS - Storefront Developer"
+WINDOWS = [pytest.param(1280, "light", id="wide and light"), pytest.param(390, "dark", id="narrow and dark")]
+
+
+def pages_of(somebody: Visitor, *paths: str) -> None:
+    """Open each; only the portal itself may be asked for anything."""
+    somebody.hosts.clear()
+    for path in paths:
+        somebody.open(path)
+    assert somebody.hosts == {somebody.origin.split("/")[2]}
+
+
+@pytest.mark.parametrize(("width", "scheme"), WINDOWS)
+def test_pages_of_an_employee(enter: Enter, width: int, scheme: str) -> None:
+    amara = enter("Amara Okafor", width=width, scheme=scheme)
+    amara.open("/access/?q=storefront")
+    amara.click("link", GROUP)
+    group = amara.page.url.removeprefix(amara.origin)
+    pages_of(
+        amara, "/", "/access/", "/access/?q=nothing-has-this-name", group, f"{group}request/", "/requests/", "/approvals/",
+        "/components/", "/no-such-page/", "/requests/not-an-id/", "/requests/00000000-0000-4000-8000-000000000000/",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("width", "scheme"), WINDOWS)
+def test_pages_of_an_auditor(enter: Enter, width: int, scheme: str) -> None:
+    ruth = enter("Ruth Castellanos", width=width, scheme=scheme)
+    pages_of(ruth, "/audit/", "/audit/?person=nobody-of-this-name", "/audit/?account=104200000101")
+
+
+@pytest.mark.parametrize(("width", "scheme"), WINDOWS)
+def test_pages_of_a_stranger(enter: Enter, width: int, scheme: str) -> None:
+    stranger = enter(width=width, scheme=scheme)
+    pages_of(stranger, "/signin/", "/signed-out/", "/no-such-page/", "/access/")
+    assert stranger.page.get_by_role("button", name="Sign in").count() == 1
+
+
+def test_asking_and_withdrawing_work_without_javascript(enter: Enter) -> None:
+    jonas = enter(scripts=False)
+    jonas.page.goto(jonas.origin + "/")
+    jonas.page.get_by_role("button", name="Sign in").click()
+    jonas.page.get_by_role("button", name="Jonas Lindqvist").first.click()
+    jonas.page.goto(jonas.origin + "/access/")
+    jonas.page.get_by_role("main").get_by_role("link", name=re.compile("^Request")).first.click()
+    jonas.page.get_by_label("Why do you need it").fill("Look at why the queue is growing")
+    jonas.page.get_by_role("button", name="Check first").click()
+    jonas.sees("Last possible use")
+    jonas.page.get_by_role("button", name="Send the request").click()
+    jonas.sees("to decide")
+    jonas.page.get_by_role("button", name="Withdraw").first.click()
+    jonas.sees("Withdrawn")
+
+
+def test_asking_works_by_keyboard_alone(enter: Enter) -> None:
+    amara = enter("Amara Okafor")
+    amara.open("/access/")
+    amara.page.keyboard.press("Tab")
+    assert "skip" in amara.page.evaluate("document.activeElement.textContent").lower()
+    amara.page.get_by_role("link", name=GROUP).first.focus()
+    amara.page.keyboard.press("Enter")
+    amara.page.get_by_role("link", name="Request this access").focus()
+    amara.page.keyboard.press("Enter")
+    amara.page.get_by_label("Why do you need it").focus()
+    amara.page.keyboard.type("Roll back the broken release of the shop")
+    outline = amara.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline != "none", "the focus can't be seen"
+    amara.page.get_by_role("button", name="Send the request").focus()
+    amara.page.keyboard.press("Enter")
+    amara.sees("to decide")
+    amara.page.get_by_role("button", name="Withdraw").first.focus()
+    amara.page.keyboard.press("Enter")
+    amara.page.get_by_role("dialog").get_by_role("button", name="Withdraw it").focus()
+    amara.page.keyboard.press("Enter")
+    amara.sees("Withdrawn")
+    amara.check()
+
+
+def test_signing_out_ends_the_session_at_entra_too(enter: Enter) -> None:
+    samuel = enter("Samuel Adeyemi")
+    samuel.sign_out()
+    samuel.check()
+    samuel.page.goto(samuel.origin + "/signin/")
+    samuel.page.get_by_role("button", name="Sign in").click()
+    # Entra asks again who it is, instead of letting the same person in unseen.
+    samuel.page.get_by_role("button", name="Samuel Adeyemi").first.wait_for()
+
+
+def test_a_disabled_person_meets_a_page_that_says_what_to_do(enter: Enter) -> None:
+    somebody = enter()
+    somebody.page.goto(somebody.origin + "/signin/")
+    somebody.page.get_by_role("button", name="Sign in").click()
+    picker = somebody.page.url
+    disabled = somebody.page.request.get(
+        picker.split("/", 3)[0] + "//" + picker.split("/")[2] + "/_control/people"
+    )
+    name = next(each["name"] for each in disabled.json() if not each["enabled"])
+    somebody.page.get_by_role("searchbox").or_(somebody.page.get_by_label("Search")).first.fill(name)
+    somebody.page.keyboard.press("Enter")
+    somebody.page.get_by_role("button", name=name).first.click()
+    somebody.sees("disabled", patience=20_000)
