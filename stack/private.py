@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
+SERVER_PORTS = range(20000, 32000)  # below what Linux, and above what servers with a name, use by default
 # PostgreSQL refuses to run as root, so root starts servers under one of these accounts.
 # It must be a named account: initdb looks its own user up in the account database.
 SERVER_ACCOUNTS = ("postgres", "nobody", "daemon")
@@ -162,13 +163,17 @@ def port_is_free(port: int) -> bool:
 
 
 def free_port(preferred: int | None = None) -> int:
-    """`preferred` when it is free, else one that the system picks."""
+    """`preferred` when it is free, else another.
+
+    Not one that the system picks: that would come from the range out of which every outgoing connection gets
+    its port too, and could be taken before the server binds it. Raises StackError when none is found.
+    """
     if preferred and port_is_free(preferred):
         return preferred
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    for candidate in secrets.SystemRandom().sample(SERVER_PORTS, 100):
+        if port_is_free(candidate):
+            return candidate
+    raise StackError("No free port was found on this machine's loopback. Stop some servers and try again.")
 
 
 def die_with_parent(sig: signal.Signals) -> Callable[[], None] | None:
