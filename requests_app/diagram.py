@@ -15,7 +15,7 @@ def lifecycle_markdown() -> str:
     """The whole page."""
     parts = [
         "# The life cycle\n",
-        "Made by `manage.py lifecycle` from `requests_app/lifecycle.py`; change that, then run `make lifecycle`.\n",
+        "Made by `manage.py lifecycle` from `requests_app/lifecycle.py`; change that, then run `make fix`.\n",
     ]
     for machine in MACHINES:
         parts += [f"## {_TITLES[machine.subject]}\n", _diagram(machine), _table(machine)]
