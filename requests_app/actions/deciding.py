@@ -22,6 +22,7 @@ from base.errors import Conflict, Invalid
 from clients import errors
 from clients.registry import clients
 from identity.models import Person
+from policy.matching import current_versions, match
 from requests_app import nudges
 from requests_app.actions import checking
 from requests_app.actions.fetching import lock_decision, lock_item
@@ -161,6 +162,8 @@ def _check_approval(item: RequestItem) -> tuple[str, datetime | None]:
     policy = clients().pim.group_policy(item.group.object_id).value
     if demand := checking.unenforced_demands(policy):
         return demand, None
+    if unfit := _rule_no_longer_fits(item):
+        return unfit, None
     if item.duration > policy.activation_maximum:
         return "The PIM policy of this group now allows only a shorter activation than was asked for.", None
     if obstacle := checking.provisioning_obstacle(clients().provisioning.job().value):
@@ -171,6 +174,20 @@ def _check_approval(item: RequestItem) -> tuple[str, datetime | None]:
             None,
         )
     return "", eligibility.ends_at
+
+
+def _rule_no_longer_fits(item: RequestItem) -> str:
+    """A sentence when the rule that the item names doesn't judge this group any more, or never did.
+
+    The item was written by the web process; what it names is held against the rules here.
+    """
+    found = match(item.group.object_id, current_versions())
+    if found.version is None or found.version.rule_id != item.rule_version.rule_id:
+        return "Another rule judges this PIM group now. The requester has to ask again."
+    longest = item.rule_version.parsed.longest_duration
+    if longest is not None and item.duration > longest:
+        return "The rule allows only a shorter time than was asked for. The requester has to ask again."
+    return ""
 
 
 def _settle(decision_id: UUID, refusal: str, ends_at: datetime | None) -> tuple[UUID, ...]:

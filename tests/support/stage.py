@@ -270,4 +270,4 @@ def _rows(
         group.display_name, object_id=group.id, store_group_id=build.store_group(group).id, accounts=1
     )
     make.eligibility(one, row)
-    return one, other, row, make.rule(other)
+    return one, other, row, make.rule(other, groups=(row,))

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from audit.ledger.recorder import Actor
-from base.clock import business_now
+from base.clock import business_now, real_now
 from base.crash import crash_point, register
 from clients import errors
 from clients.registry import clients
@@ -31,6 +31,8 @@ register("ending.before_settle", "removing.looked", "removing.before_settle", "r
 PIM_MAY_BE_LATE = timedelta(minutes=2)
 # An absent read proves nothing this soon after an assignment whose outcome was never learnt.
 LATE_LANDING = timedelta(minutes=1)
+# An accepted removal shows in PIM's reads within this (real time: it is the vendor's replication).
+SHOWS_WITHIN = timedelta(minutes=1)
 
 
 def end_window(claim: Claim) -> None:
@@ -65,6 +67,9 @@ def remove(claim: Claim) -> None:
         _absent(claim, view, now)
     elif (due := _removal_due_at(grant, view)) > now:
         _wait_until(claim, due)
+    elif _accepted_lately(grant):
+        with settle(claim) as grant:
+            rest(grant, until=now, retry_in=poll_delay(grant.removal_started_at or now))
     else:
         _ask(claim)
     crash_point("removing.settled")
@@ -102,6 +107,14 @@ def _removal_due_at(grant: Grant, view: EntraView) -> datetime:
     if grant.end_reason == EndReason.WINDOW_OVER:
         return max(earliest, grant.ends_at + PIM_MAY_BE_LATE)
     return earliest
+
+
+def _accepted_lately(grant: Grant) -> bool:
+    """Whether PIM has accepted a removal that its reads don't show yet; asking again would only add noise."""
+    since = real_now() - SHOWS_WITHIN
+    return grant.attempts.filter(
+        kind=Attempt.Kind.REMOVE, outcome=Attempt.Outcome.DONE, started_at__gt=since
+    ).exists()
 
 
 def _wait_until(claim: Claim, due: datetime) -> None:
