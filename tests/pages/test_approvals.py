@@ -186,6 +186,15 @@ def test_what_waits_for_somebody_is_what_they_may_decide(world: World) -> None:
     assert waiting_count(twin) == 0
 
 
+def test_nothing_of_ones_own_waits_even_without_an_employee_id(world: World) -> None:
+    Person.objects.filter(pk__in=(world.ada.pk, world.ben.pk)).update(employee_id="")
+    ada, ben = Person.objects.get(pk=world.ada.pk), Person.objects.get(pk=world.ben.pk)
+    version = make.rule(ada, ben, groups=(world.group,))
+    with world.as_role("portal_web"):
+        make.pending_item(ada, world.group, version)
+    assert (waiting_count(ada), waiting_count(ben)) == (0, 1)
+
+
 def test_what_was_decided_waits_no_longer_unless_it_was_not_counted(world: World) -> None:
     item = world.ask(duration=timedelta(minutes=30))
     with world.as_role("portal_web"):
