@@ -35,7 +35,7 @@ def check_may_decide(person: Person, item: RequestItem) -> None:
     if same_human(person, item.requester):
         raise Denied("decision.own_request", "Nobody decides on their own request. Another approver has to.")
     if not person.enabled or not is_decider(person, item):
-        raise Missing("item.missing", "There is no such request, or it is not yours to decide.")
+        raise Missing("item.missing", "There is no such request, or it is not yours.")
     if not may_decide(person, item.rule_version.parsed, item.stage, item.requester):
         raise Denied("decision.other_stage", "Other approvers decide at this stage of the request.")
 

@@ -1,0 +1,469 @@
+"""Deciding: what a page refuses at once, and what a worker refuses or waits for before a decision counts."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from audit.ledger.models import Event
+from base.clock import real_now
+from base.errors import Conflict, Denied, DomainError, Invalid, Missing
+from catalog.models import PimGroup
+from identity.models import DirectoryGroup, DirectoryMembership, Person
+from policy.document import document_hash
+from policy.models import Rule, RuleVersion
+from requests_app.actions.deciding import check_decision, submit_decision
+from requests_app.actions.sweeping import lapse_unanswered
+from requests_app.actions.withdrawing import withdraw_item
+from requests_app.models import Decision, Grant, RequestItem
+from simulator.sample.builder import Builder
+from tests.requests_app import factories as make
+from tests.requests_app.conftest import AsRole
+from tests.support.stage import Stage, stage
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def play(as_role: AsRole) -> Iterator[Stage]:
+    with stage(as_role) as made:
+        yield made
+
+
+def colleague(play: Stage, name: str) -> Person:
+    """Another person, in Entra and here."""
+    user = Builder(play.world).user(f"{name.lower().replace(' ', '.')}@acme.example", name)
+    return make.person(name, object_id=user.id, user_principal_name=user.user_principal_name)
+
+
+def rule_of(play: Stage, *stages: dict[str, object]) -> RuleVersion:
+    """A rule with these stages, which judges the group from now on."""
+    document = {
+        "groups": [play.group.object_id],
+        "stages": list(stages),
+        "shortest_justification": 10,
+        "lapses_after": "P1D",
+    }
+    Rule.objects.update(retired=True)
+    made = Rule.objects.create(name=f"rule {uuid.uuid4()}")
+    version = RuleVersion.objects.create(
+        rule=made,
+        number=1,
+        document=document,
+        document_hash=document_hash(document),
+        created_at=real_now(),
+        created_by="tests",
+    )
+    Rule.objects.filter(pk=made.pk).update(current=version)
+    return version
+
+
+def people(*deciders: Person, quorum: int = 1) -> dict[str, object]:
+    return {"people": [each.object_id for each in deciders], "groups": [], "quorum": quorum}
+
+
+def ask_under(play: Stage, rule: RuleVersion, *, duration: timedelta = timedelta(hours=1)) -> RequestItem:
+    return replace(play, rule=rule).ask(duration=duration)
+
+
+def submit(
+    play: Stage, item_id: UUID, approver: Person, verdict: str = "approve", comment: str = "Because"
+) -> UUID:
+    with play.as_role("portal_web"):
+        return submit_decision(
+            item_id=item_id,
+            approver_id=approver.pk,
+            verdict=verdict,
+            comment=comment,
+            actor=make.actor(approver),
+        )
+
+
+def refused(kind: type[DomainError], action: Callable[[], object]) -> DomainError:
+    """What the action refuses with; nothing was stored."""
+    before = Decision.objects.count(), Event.objects.count()
+    with pytest.raises(kind) as caught:
+        action()
+    assert (Decision.objects.count(), Event.objects.count()) == before
+    assert str(caught.value).endswith(".")
+    return caught.value
+
+
+# ------------------------------------------------------------ on the page, at once
+
+
+def test_nobody_decides_on_their_own_request(play: Stage) -> None:
+    item = ask_under(play, rule_of(play, people(play.asker, play.boss)))
+    error = refused(Denied, lambda: submit(play, item.pk, play.asker))
+    assert error.code == "decision.own_request"
+
+
+def test_nor_with_a_second_account_of_the_same_employee(play: Stage) -> None:
+    second = colleague(play, "Ada Admin")
+    Person.objects.filter(pk=second.pk).update(employee_id=play.asker.employee_id)
+    item = ask_under(play, rule_of(play, people(second, play.boss)))
+    error = refused(Denied, lambda: submit(play, item.pk, second))
+    assert error.code == "decision.own_request"
+
+
+def test_two_people_without_an_employee_number_are_two(play: Stage) -> None:
+    Person.objects.filter(pk__in=[play.asker.pk, play.boss.pk]).update(employee_id="")
+    submit(play, play.ask().pk, play.boss)
+
+
+def test_absent_and_forbidden_are_the_same(play: Stage) -> None:
+    item = play.ask()
+    stranger = colleague(play, "Sam Stranger")
+    forbidden = refused(Missing, lambda: submit(play, item.pk, stranger))
+    absent = refused(Missing, lambda: submit(play, uuid.uuid4(), stranger))
+    assert (forbidden.code, forbidden.sentence, forbidden.status) == (absent.code, absent.sentence, 404)
+
+
+def test_a_disabled_approver_sees_nothing_to_decide(play: Stage) -> None:
+    item = play.ask()
+    Person.objects.filter(pk=play.boss.pk).update(enabled=False)
+    refused(Missing, lambda: submit(play, item.pk, play.boss))
+
+
+@pytest.mark.parametrize("verdict", ["", "Approve", "approved", "approve ", "1' OR '1'='1"])
+def test_a_verdict_is_one_of_two_words(play: Stage, verdict: str) -> None:
+    item = play.ask()
+    assert refused(Invalid, lambda: submit(play, item.pk, play.boss, verdict)).field == "verdict"
+
+
+@pytest.mark.parametrize("comment", ["", "   ", "\n\t"])
+def test_a_denial_says_why(play: Stage, comment: str) -> None:
+    item = play.ask()
+    assert refused(Invalid, lambda: submit(play, item.pk, play.boss, "deny", comment)).field == "comment"
+
+
+@pytest.mark.parametrize("comment", ["x" * 2001, "zero \x00 byte"])
+def test_a_comment_is_readable_and_short(play: Stage, comment: str) -> None:
+    item = play.ask()
+    assert refused(Invalid, lambda: submit(play, item.pk, play.boss, "deny", comment)).field == "comment"
+
+
+def test_the_same_approver_decides_once(play: Stage) -> None:
+    item = play.ask()
+    submit(play, item.pk, play.boss)
+    assert refused(Conflict, lambda: submit(play, item.pk, play.boss, "deny")).code == "decision.exists"
+
+
+def test_what_is_over_is_not_decided(play: Stage) -> None:
+    item = play.ask()
+    with play.as_role("portal_web"):
+        withdraw_item(item_id=item.pk, person_id=play.asker.pk, actor=make.actor(play.asker))
+    error = refused(Conflict, lambda: submit(play, item.pk, play.boss))
+    assert "withdrawn" in error.sentence
+
+
+def test_another_stage_decides_first(play: Stage) -> None:
+    later = colleague(play, "Lea Later")
+    item = ask_under(play, rule_of(play, people(play.boss), people(later)))
+    assert refused(Denied, lambda: submit(play, item.pk, later)).code == "decision.other_stage"
+
+
+# ------------------------------------------------------------ by the worker, before it counts
+
+
+def policy(play: Stage, **changes: object) -> None:
+    """Change what PIM demands of an activation."""
+    row = play.world.policies.policy(play.world_group.id)
+    for name, value in changes.items():
+        assert hasattr(row, name)
+        setattr(row, name, value)
+
+
+REFUSALS: dict[str, tuple[Callable[[Stage], object], str]] = {
+    "approver disabled": (
+        lambda play: play.world.directory.set_enabled(play.boss.object_id, enabled=False),
+        "approver's account is disabled or gone",
+    ),
+    "requester disabled": (
+        lambda play: play.world.directory.set_enabled(play.asker.object_id, enabled=False),
+        "requester's account is disabled or gone",
+    ),
+    "eligibility gone": (
+        lambda play: play.world.happen(
+            "eligibility_ended", group=play.world_group.id, person=play.world_asker.id
+        ),
+        "no longer eligible",
+    ),
+    "MFA demanded": (
+        lambda play: policy(play, activation_rules=["MultiFactorAuthentication"]),
+        "multifactor authentication",
+    ),
+    "ticket demanded": (lambda play: policy(play, activation_rules=["Ticketing"]), "ticket information"),
+    "approval in PIM demanded": (lambda play: policy(play, approval_required=True), "approval inside PIM"),
+    "authentication context demanded": (
+        lambda play: policy(play, authentication_context="c1"),
+        "an authentication context",
+    ),
+    "policy shorter than asked": (
+        lambda play: policy(play, activation_maximum="PT30M"),
+        "only a shorter activation",
+    ),
+    "provisioning paused": (lambda play: play.world.provisioning.pause(), "not running (state: Paused)"),
+    "provisioning in quarantine": (
+        lambda play: play.world.happen("quarantine"),
+        "not running (state: Quarantine)",
+    ),
+    "what the group opens has changed": (
+        lambda play: PimGroup.objects.filter(pk=play.group.pk).update(scope_hash="other"),
+        "has changed since it was asked for",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_a_decision_is_refused(play: Stage, case: str) -> None:
+    change, sentence = REFUSALS[case]
+    item = play.ask()
+    decision_id = play.decide(item)
+    change(play)
+    assert check_decision(decision_id=decision_id) == ()
+    decision = Decision.objects.get(pk=decision_id)
+    assert decision.status == "refused"
+    assert sentence in decision.reason
+    assert decision.settled_at is not None
+    assert RequestItem.objects.get(pk=item.pk).status == "pending", "somebody else may still decide"
+    assert not Grant.objects.exists()
+    assert Event.objects.filter(type="decision.refused", request_id=item.request_id).count() == 1
+    assert check_decision(decision_id=decision_id) == (), "settled once"
+
+
+def test_after_a_refusal_the_same_approver_may_decide_again(play: Stage) -> None:
+    item = play.ask()
+    play.world.provisioning.pause()
+    assert check_decision(decision_id=play.decide(item)) == ()
+    play.world.provisioning.start()
+    assert check_decision(decision_id=play.decide(item))
+    assert RequestItem.objects.get(pk=item.pk).status == "approved"
+
+
+def test_a_denial_needs_neither_eligibility_nor_provisioning(play: Stage) -> None:
+    item = play.ask()
+    decision_id = play.decide(item, "deny")
+    play.world.provisioning.pause()
+    play.world.happen("eligibility_ended", group=play.world_group.id, person=play.world_asker.id)
+    check_decision(decision_id=decision_id)
+    assert RequestItem.objects.get(pk=item.pk).status == "denied"
+
+
+def test_an_eligibility_that_ends_bounds_the_access(as_role: AsRole) -> None:
+    with stage(as_role, eligible_for=timedelta(minutes=25)) as play:
+        check_decision(decision_id=play.decide(play.ask()))
+        grant = play.grant()
+        assert grant.ends_at - grant.starts_at == timedelta(minutes=25)
+
+
+def test_an_eligibility_that_ends_in_moments_is_refused(as_role: AsRole) -> None:
+    with stage(as_role, eligible_for=timedelta(minutes=25)) as play:
+        item = play.ask()
+        play.step(timedelta(minutes=21))
+        decision_id = play.decide(item)
+        assert check_decision(decision_id=decision_id) == ()
+        assert "ends within five minutes" in Decision.objects.get(pk=decision_id).reason
+
+
+def test_an_eligibility_that_has_ended_is_none(as_role: AsRole) -> None:
+    with stage(as_role, eligible_for=timedelta(minutes=25)) as play:
+        item = play.ask()
+        play.step(timedelta(minutes=26))
+        decision_id = play.decide(item)
+        assert check_decision(decision_id=decision_id) == ()
+        assert "no longer eligible" in Decision.objects.get(pk=decision_id).reason
+
+
+@pytest.mark.parametrize("still_a_member", [True, False])
+def test_an_eligibility_through_a_group(play: Stage, still_a_member: bool) -> None:
+    build = Builder(play.world)
+    team = build.group("Team - Storefront")
+    build.member(team, play.world_asker)
+    build.eligible(play.world_group, team)
+    play.world.happen("eligibility_ended", group=play.world_group.id, person=play.world_asker.id)
+    item = play.ask()
+    decision_id = play.decide(item)
+    if not still_a_member:
+        play.world.happen("member_removed", group=team.id, person=play.world_asker.id)
+    check_decision(decision_id=decision_id)
+    assert RequestItem.objects.get(pk=item.pk).status == ("approved" if still_a_member else "pending")
+
+
+@pytest.mark.parametrize("still_a_member", [True, False])
+def test_an_approver_through_a_group(play: Stage, still_a_member: bool) -> None:
+    build = Builder(play.world)
+    approvers = build.group("Access approvers")
+    boss = play.world.directory.user(play.boss.object_id)
+    build.member(approvers, boss)
+    row = DirectoryGroup.objects.create(
+        object_id=approvers.id, display_name=approvers.display_name, synced_at=real_now()
+    )
+    DirectoryMembership.objects.create(group=row, person=play.boss)
+    item = ask_under(play, rule_of(play, {"people": [], "groups": [approvers.id], "quorum": 1}))
+    decision_id = play.decide(item)
+    if not still_a_member:
+        play.world.happen("member_removed", group=approvers.id, person=boss.id)
+    check_decision(decision_id=decision_id)
+    decision = Decision.objects.get(pk=decision_id)
+    assert decision.status == ("counted" if still_a_member else "refused")
+    if not still_a_member:
+        assert "no longer among those who may decide" in decision.reason
+
+
+# ------------------------------------------------------------ a quorum and stages
+
+
+def test_two_must_agree(play: Stage) -> None:
+    other = colleague(play, "Olga Other")
+    item = ask_under(play, rule_of(play, people(play.boss, other, quorum=2)))
+    assert check_decision(decision_id=play.decide(item)) == ()
+    assert RequestItem.objects.get(pk=item.pk).status == "pending"
+    assert refused(Conflict, lambda: submit(play, item.pk, play.boss)).code == "decision.exists"
+    assert len(check_decision(decision_id=play.decide(item, who=other))) == 1
+    assert RequestItem.objects.get(pk=item.pk).status == "approved"
+    assert Grant.objects.count() == 1
+
+
+def test_one_denial_is_enough_whatever_the_quorum(play: Stage) -> None:
+    other = colleague(play, "Olga Other")
+    item = ask_under(play, rule_of(play, people(play.boss, other, quorum=2)))
+    check_decision(decision_id=play.decide(item))
+    check_decision(decision_id=play.decide(item, "deny", who=other))
+    assert RequestItem.objects.get(pk=item.pk).status == "denied"
+    assert not Grant.objects.exists()
+
+
+def test_one_stage_after_the_other(play: Stage) -> None:
+    later = colleague(play, "Lea Later")
+    item = ask_under(play, rule_of(play, people(play.boss), people(later)))
+    assert check_decision(decision_id=play.decide(item)) == ()
+    item.refresh_from_db()
+    assert (item.status, item.stage) == ("pending", 1)
+    assert refused(Denied, lambda: submit(play, item.pk, play.boss)).code == "decision.other_stage"
+    assert len(check_decision(decision_id=play.decide(item, who=later))) == 1
+    assert RequestItem.objects.get(pk=item.pk).status == "approved"
+
+
+def test_a_decision_for_a_stage_that_is_over_does_not_count(play: Stage) -> None:
+    other, later = colleague(play, "Olga Other"), colleague(play, "Lea Later")
+    item = ask_under(play, rule_of(play, people(play.boss, other), people(later)))
+    first, second = play.decide(item), play.decide(item, who=other)
+    check_decision(decision_id=first)
+    check_decision(decision_id=second)
+    decision = Decision.objects.get(pk=second)
+    assert decision.status == "refused"
+    assert "stage" in decision.reason
+
+
+# ------------------------------------------------------------ somebody was faster
+
+
+def test_withdrawn_before_it_counted(play: Stage) -> None:
+    item = play.ask()
+    decision_id = play.decide(item)
+    with play.as_role("portal_web"):
+        withdraw_item(item_id=item.pk, person_id=play.asker.pk, actor=make.actor(play.asker))
+    assert check_decision(decision_id=decision_id) == ()
+    assert "was withdrawn before this decision" in Decision.objects.get(pk=decision_id).reason
+
+
+def test_denied_by_another_before_it_counted(play: Stage) -> None:
+    other = colleague(play, "Olga Other")
+    item = ask_under(play, rule_of(play, people(play.boss, other)))
+    approval, denial = play.decide(item), play.decide(item, "deny", who=other)
+    check_decision(decision_id=denial)
+    assert check_decision(decision_id=approval) == ()
+    assert "was denied before this decision" in Decision.objects.get(pk=approval).reason
+    assert not Grant.objects.exists()
+
+
+def test_what_is_being_checked_does_not_lapse_and_what_lapsed_is_not_decided(play: Stage) -> None:
+    item = play.ask()
+    decision_id = play.decide(item)
+    play.step(timedelta(days=1, seconds=1))
+    assert lapse_unanswered() == 0, "the decision was made in time"
+    play.world.provisioning.pause()
+    check_decision(decision_id=decision_id)
+    assert lapse_unanswered() == 1
+    error = refused(Conflict, lambda: submit(play, item.pk, play.boss))
+    assert "lapsed" in error.sentence
+
+
+def test_access_that_has_not_ended_stands_in_the_way(play: Stage) -> None:
+    check_decision(decision_id=play.decide(play.ask()))
+    decision_id = play.decide(play.ask())
+    assert check_decision(decision_id=decision_id) == ()
+    assert "has not ended yet" in Decision.objects.get(pk=decision_id).reason
+    assert Grant.objects.count() == 1
+
+
+def test_a_rule_that_judges_no_more_decides_no_more(play: Stage) -> None:
+    item = play.ask()
+    decision_id = play.decide(item)
+    rule_of(play, people(play.boss))
+    assert check_decision(decision_id=decision_id) == ()
+    assert "Another rule judges" in Decision.objects.get(pk=decision_id).reason
+
+
+def test_checking_again_changes_nothing(play: Stage) -> None:
+    decision_id = play.decide(play.ask())
+    assert len(check_decision(decision_id=decision_id)) == 1
+    events = Event.objects.count()
+    assert check_decision(decision_id=decision_id) == ()
+    assert check_decision(decision_id=uuid.uuid4()) == ()
+    assert Event.objects.count() == events
+    assert Grant.objects.count() == 1
+
+
+# ------------------------------------------------------------ a cloud that can't be read is never a yes
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "graph.GET users",
+        "graph.GET eligibilityScheduleInstances",
+        "graph.GET roleManagementPolicyAssignments",
+        "graph.GET jobs",
+    ],
+)
+def test_unreachable_means_wait(play: Stage, operation: str) -> None:
+    item = play.ask()
+    decision_id = play.decide(item)
+    fault = play.world.faults.add(operation, "error", status=503, count=None)
+    assert check_decision(decision_id=decision_id) == ()
+    decision = Decision.objects.get(pk=decision_id)
+    assert decision.status == "submitted"
+    assert decision.reason.startswith("Waiting for the check: ")
+    assert decision.retry_at is not None
+    assert decision.lease_until is None
+    play.world.faults.remove(fault.id)
+    play.step(timedelta(seconds=5))
+    assert len(check_decision(decision_id=decision_id)) == 1
+    assert Decision.objects.get(pk=decision_id).reason == ""
+
+
+def test_throttled_waits_as_long_as_it_is_told(play: Stage) -> None:
+    decision_id = play.decide(play.ask())
+    play.world.faults.add("graph.GET users", "throttle", retry_after=37)
+    check_decision(decision_id=decision_id)
+    play.step(timedelta(seconds=36))
+    assert check_decision(decision_id=decision_id) == (), "not before Entra wants to be asked again"
+    assert Decision.objects.get(pk=decision_id).status == "submitted"
+    play.step(timedelta(seconds=2))
+    assert len(check_decision(decision_id=decision_id)) == 1
+
+
+def test_a_decision_that_another_worker_holds_is_left_alone(play: Stage) -> None:
+    decision_id = play.decide(play.ask())
+    Decision.objects.filter(pk=decision_id).update(lease_until=play.time.now + timedelta(seconds=30))
+    assert check_decision(decision_id=decision_id) == ()
+    assert Decision.objects.get(pk=decision_id).status == "submitted"
+    play.step(timedelta(seconds=31))
+    assert len(check_decision(decision_id=decision_id)) == 1
