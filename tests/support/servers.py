@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ from stack.private import LOOPBACK
 SESSION_VARIABLE = "PORTAL_TEST_SESSION"
 APPLICATION_ROLES = ("portal_web", "portal_worker", "portal_sealer")
 DEFAULT_ROLE = "portal_worker"
+LEAVES_WITHIN_SECONDS = 20.0
 PROCESS_ROLES = {
     "web": "portal_web",
     "worker": "portal_worker",
@@ -87,9 +89,23 @@ class PostgresServer:
             owner.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(name), roles))
 
     def drop(self, name: str) -> None:
-        """Drop the database `name` and every connection to it."""
+        """Drop the database `name` and every connection to it.
+
+        A process of the server's own (autovacuum), or one of a killed client that hasn't noticed yet, can't be
+        ended by us: both leave by themselves.
+        """
+        statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+        until = time.monotonic() + LEAVES_WITHIN_SECONDS
         with psycopg.connect(self.conninfo("portal_test_owner", "postgres"), autocommit=True) as owner:
-            owner.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            while True:
+                try:
+                    owner.execute(statement)
+                except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectInUse):
+                    if time.monotonic() > until:
+                        raise
+                    time.sleep(0.05)
+                else:
+                    return
 
 
 class Session:
