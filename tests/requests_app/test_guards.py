@@ -7,8 +7,10 @@ from contextlib import AbstractContextManager
 
 import pytest
 from django.db import InternalError, connection, transaction
+from django.db.migrations.loader import MigrationLoader
 from django.db.utils import IntegrityError, ProgrammingError
 
+from requests_app.guards import InstallGuards, fingerprint, guard_function_sql
 from requests_app.lifecycle import GRANT, MACHINES, MAY_HOLD_ACCESS, TERMINAL
 from requests_app.models import Decision, Grant, RequestItem
 from tests.requests_app import factories as make
@@ -113,8 +115,6 @@ def test_every_status_can_be_reached_and_is_terminal_or_can_be_left() -> None:
 
 
 def test_the_triggers_are_those_of_the_table() -> None:
-    from requests_app.guards import guard_function_sql
-
     for machine in MACHINES:
         with connection.cursor() as cursor:
             cursor.execute("SELECT prosrc FROM pg_proc WHERE proname = %s", [f"{machine.table}_guard"])
@@ -124,3 +124,15 @@ def test_the_triggers_are_those_of_the_table() -> None:
         assert row[0].strip() == expected.strip(), (
             f"add a migration with InstallGuards() for {machine.subject}"
         )
+
+
+def test_a_change_of_the_table_has_its_migration() -> None:
+    migrations = MigrationLoader(None).disk_migrations
+    installed = [
+        operation.of
+        for (app, _name), migration in sorted(migrations.items())
+        if app == "requests_app"
+        for operation in migration.operations
+        if isinstance(operation, InstallGuards)
+    ]
+    assert installed[-1] == fingerprint(), f'add a migration with InstallGuards("{fingerprint()}")'
