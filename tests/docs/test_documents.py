@@ -292,3 +292,9 @@ def test_a_decisions_number_is_used_once() -> None:
     assert len(numbers) == len(set(numbers))
     for path in (ROOT / "docs" / "adr").glob("*.md"):
         assert path.read_text().startswith(f"# {path.name[:4]} "), path.name
+
+
+def test_the_people_of_the_readme_are_those_that_the_demo_offers() -> None:
+    sample = yaml.safe_load((ROOT / "simulator" / "sample" / "organisation.yaml").read_text())
+    offered = [" ".join(person["name"]) for person in sample["people"].values() if "try" in person]
+    assert [cells[0] for cells in table_after(ROOT / "README.md", "Try it")] == offered
