@@ -81,6 +81,8 @@ DROP TRIGGER IF EXISTS lifecycle_event ON {machine.table};
 CREATE CONSTRAINT TRIGGER lifecycle_event AFTER INSERT OR UPDATE OF status, version ON {machine.table}
     DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION audit_require_event('{machine.subject}');
+ALTER TABLE {machine.table} ENABLE ALWAYS TRIGGER lifecycle_guard;
+ALTER TABLE {machine.table} ENABLE ALWAYS TRIGGER lifecycle_event;
 """
 
 
@@ -89,6 +91,7 @@ DROP TRIGGER IF EXISTS lifecycle_event ON requests_app_accessrequest;
 CREATE CONSTRAINT TRIGGER lifecycle_event AFTER INSERT ON requests_app_accessrequest
     DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION audit_require_event('request');
+ALTER TABLE requests_app_accessrequest ENABLE ALWAYS TRIGGER lifecycle_event;
 """
 
 # Never one's own request, by any route: the last of the routes is SQL.
@@ -105,6 +108,7 @@ $guard$;
 DROP TRIGGER IF EXISTS not_own ON requests_app_decision;
 CREATE TRIGGER not_own BEFORE INSERT OR UPDATE OF approver_id, item_id ON requests_app_decision
     FOR EACH ROW EXECUTE FUNCTION requests_app_decision_not_own();
+ALTER TABLE requests_app_decision ENABLE ALWAYS TRIGGER not_own;
 """
 
 

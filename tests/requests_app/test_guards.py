@@ -136,3 +136,14 @@ def test_a_change_of_the_table_has_its_migration() -> None:
         if isinstance(operation, InstallGuards)
     ]
     assert installed[-1] == fingerprint(), f'add a migration with InstallGuards("{fingerprint()}")'
+
+
+def test_the_triggers_fire_whatever_a_session_pretends_to_be() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal AND tgname IN "
+            "('lifecycle_guard', 'lifecycle_event', 'not_own')"
+        )
+        found = cursor.fetchall()
+    assert len(found) == 8
+    assert {enabled for _, enabled in found} == {"A"}
