@@ -18,6 +18,7 @@ from base.clock import real_now
 from base.crash import crash_point, register
 from clients import errors
 from clients.types import Reading, Receipt
+from requests_app.actions.claiming import Claim, LeaseLost, note, settle
 from requests_app.models import Attempt, Grant
 
 KEEP_READS = timedelta(days=7)
@@ -54,14 +55,21 @@ def read[T](grant: Grant, kind: Attempt.Kind, call: Callable[[], Reading[T]]) ->
 
 
 def write[T](
-    grant: Grant, kind: Attempt.Kind, call: Callable[[str], Reading[T]], *, sent: dict[str, Any], **facts: Any
+    claim: Claim, kind: Attempt.Kind, call: Callable[[str], Reading[T]], *, sent: dict[str, Any], **facts: Any
 ) -> Answer[T]:
     """Make a state-changing call: intent committed before, outcome committed after. Never raises a port error.
 
     `sent` are the fields of the intent's event; `facts` are columns of the grant to set with the intent.
+
+    Raises:
+        LeaseLost: the lease is over, so nothing was sent. A worker that slept (its machine stood still) would
+            otherwise assign anew what has been given back meanwhile.
     """
-    attempt = _begin_write(grant, kind, sent, facts)
+    attempt = _begin_write(claim, kind, sent, facts)
+    grant = claim.grant
     crash_point("write.intent_recorded")
+    if real_now() >= claim.until:
+        raise LeaseLost(str(grant.pk))
     answer: Answer[T]
     try:
         reading = call(str(attempt.pk))
@@ -78,11 +86,11 @@ def _begin(grant: Grant, kind: Attempt.Kind, keep: timedelta) -> Attempt:
     return Attempt.objects.create(grant=grant, kind=kind, started_at=now, expires_at=now + keep)
 
 
-def _begin_write(grant: Grant, kind: Attempt.Kind, sent: dict[str, Any], facts: dict[str, Any]) -> Attempt:
-    with transaction():
+def _begin_write(claim: Claim, kind: Attempt.Kind, sent: dict[str, Any], facts: dict[str, Any]) -> Attempt:
+    with settle(claim) as grant:
         attempt = _begin(grant, kind, KEEP_WRITES)
         if facts:
-            Grant.objects.filter(pk=grant.pk).update(**facts)
+            note(grant, **facts)
         _record(grant, f"{_EVENTS[kind]}_sent", attempt, sent)
     return attempt
 

@@ -24,10 +24,14 @@ from requests_app.models import Grant
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Proof that this worker holds the lease of one grant, and the row as it was when claimed."""
+    """Proof that this worker holds the lease of one grant, and the row as it was when claimed.
+
+    After `until` (real time) it proves nothing any more: somebody else may have taken over.
+    """
 
     grant: Grant
     token: UUID
+    until: datetime
 
 
 class LeaseLost(Exception):
@@ -38,14 +42,15 @@ def claim_grant(grant_id: UUID) -> Claim | None:
     """Take the lease of a grant whose action is due, or None when it isn't, or somebody is at it."""
     token = uuid.uuid4()
     now = real_now()
+    until = now + settings.LEASE
     taken = (
         Grant.objects.filter(pk=grant_id, next_action_at__lte=business_now())
         .filter(Q(retry_at=None) | Q(retry_at__lte=now), Q(lease_until=None) | Q(lease_until__lt=now))
-        .update(lease_until=now + settings.LEASE, lease_token=token)
+        .update(lease_until=until, lease_token=token)
     )
     if not taken:
         return None
-    return Claim(grant=_fresh(grant_id), token=token)
+    return Claim(grant=_fresh(grant_id), token=token, until=until)
 
 
 def _fresh(grant_id: UUID) -> Grant:

@@ -6,6 +6,8 @@ that a schedule of faults means the same here and there.
 
 from __future__ import annotations
 
+import re
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -46,6 +48,8 @@ from simulator.world.state import Expiration, Group, Identity, ScheduleRequest, 
 from simulator.world.state import StoreUser as WorldStoreUser
 from simulator.world.world import World
 
+# As the adapter for Graph writes it behind the person's words, for tenants that forget ticket information.
+TAG_AT_END = re.compile(r"\[access-portal:([^\[\]\s]+)\]\s*\Z")
 WORKER = Caller(identity=Identity(application_id="worker", application_name="Access Portal"))
 PIM_REQUESTS = "assignmentScheduleRequests"
 
@@ -61,6 +65,10 @@ class Calls:
 
 
 class _Port:
+    """One at a time goes through to the world, as through the simulator's fronts."""
+
+    _one_at_a_time = threading.RLock()
+
     def __init__(self, world: World, calls: Calls) -> None:
         self._world = world
         self._calls = calls
@@ -74,6 +82,12 @@ class _Port:
 
     def _call[T](
         self, operation: str, answer: Callable[[], T], *, client_request_id: str, writes: bool
+    ) -> Reading[T]:
+        with self._one_at_a_time:
+            return self._answer(operation, answer, client_request_id, writes=writes)
+
+    def _answer[T](
+        self, operation: str, answer: Callable[[], T], client_request_id: str, *, writes: bool
     ) -> Reading[T]:
         self._world.advance()
         self._numbers += 1
@@ -273,7 +287,7 @@ class WorldPim(_Port):
             order.principal_id,
             start=order.starts_at,
             expiration=Expiration("afterDateTime", end=order.ends_at),
-            justification=order.justification,
+            justification=f"{order.justification} [access-portal:{order.tag}]",
             ticket_number=order.tag,
             ticket_system="access-portal",
         )
@@ -288,7 +302,7 @@ class WorldPim(_Port):
             "adminRemove",
             order.group_id,
             order.principal_id,
-            justification=order.justification,
+            justification=f"{order.justification} [access-portal:{order.tag}]",
             ticket_number=order.tag,
             ticket_system="access-portal",
         )
@@ -310,12 +324,22 @@ def _request(row: ScheduleRequest) -> PimRequest:
         action=row.action,
         status=status,
         vendor_status=row.status,
-        tag=row.ticket_number or "",
+        tag=_tag(row),
         schedule_id=row.target_schedule_id or "",
         created_at=row.created_at,
         starts_at=row.start,
         ends_at=row.expiration.end if row.expiration else None,
     )
+
+
+def _tag(row: ScheduleRequest) -> str:
+    """Our tag, from the ticket information or the end of the justification; only we act as an administrator."""
+    if not row.action.lower().startswith("admin"):
+        return ""
+    if row.ticket_system == "access-portal" and row.ticket_number:
+        return row.ticket_number
+    found = TAG_AT_END.search(row.justification or "")
+    return found.group(1) if found else ""
 
 
 class WorldProvisioning(_Port):

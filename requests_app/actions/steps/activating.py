@@ -124,7 +124,7 @@ def _assign(claim: Claim) -> None:
         justification=f"Access Portal request {grant.first_request_id}",
     )
     answer = attempts.write(
-        grant,
+        claim,
         Attempt.Kind.ASSIGN,
         lambda call_id: clients().pim.assign(order, client_request_id=call_id),
         sent={"tag": order.tag, "starts_at": order.starts_at, "ends_at": order.ends_at},

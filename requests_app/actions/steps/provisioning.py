@@ -34,7 +34,7 @@ def provision(claim: Claim) -> None:
     waiting = ""
     wait: timedelta | None = None
     if _ask_is_owed(grant):
-        waiting, wait = _ask(grant)
+        waiting, wait = _ask(claim)
         crash_point("provisioning.asked")
     view = look_at_aws(grant)
     crash_point("provisioning.looked")
@@ -93,10 +93,11 @@ def _ask_is_owed(grant: Grant) -> bool:
     return business_now() - grant.last_write_at > ASK_AGAIN_AFTER
 
 
-def _ask(grant: Grant) -> tuple[str, timedelta | None]:
+def _ask(claim: Claim) -> tuple[str, timedelta | None]:
     """A sentence when it could not be asked, or was answered with less than success; and how long to wait."""
+    grant = claim.grant
     answer = attempts.write(
-        grant,
+        claim,
         Attempt.Kind.ON_DEMAND,
         lambda call_id: clients().provisioning.provision_on_demand(
             grant.group.object_id, [grant.person.object_id], client_request_id=call_id

@@ -151,7 +151,7 @@ def _ask(claim: Claim) -> None:
         justification=f"Access Portal request {grant.first_request_id}: {EndReason(grant.end_reason).label}",
     )
     answer = attempts.write(
-        grant,
+        claim,
         Attempt.Kind.REMOVE,
         lambda call_id: clients().pim.remove(order, client_request_id=call_id),
         sent={"tag": order.tag},
