@@ -61,7 +61,8 @@ def _settle_deprovisioning(grant: Grant, view: AwsView, job: ProvisioningJob | N
     now = business_now()
     if view.member:
         # Seen at last, if it never was: from now on it is a removal to prove, not an arrival to await.
-        note(grant, arrived_at=grant.arrived_at or now, problem=_obstacle(job), problem_code="waiting")
+        sentence = _obstacle(job) or _left_behind(grant, job)
+        note(grant, arrived_at=grant.arrived_at or now, problem=sentence, problem_code="waiting")
         rest(grant, retry_in=poll_delay(grant.out_of_entra_at or now))
     elif view.known and grant.arrived_at is not None:
         _out_of_aws(grant, view, now)
@@ -95,9 +96,13 @@ def _out_of_aws(grant: Grant, view: AwsView, now: datetime) -> None:
 
 
 def _cycle_proves_absence(grant: Grant, job: ProvisioningJob | None) -> bool:
+    return grant.arrived_at is None and _cycle_since_removal(grant, job)
+
+
+def _cycle_since_removal(grant: Grant, job: ProvisioningJob | None) -> bool:
+    """Whether a cycle has begun after the membership left Entra, and is complete."""
     return (
-        grant.arrived_at is None
-        and grant.out_of_entra_at is not None
+        grant.out_of_entra_at is not None
         and job is not None
         and job.code is ProvisioningCode.ACTIVE
         and job.last_cycle_completed
@@ -138,6 +143,15 @@ def _obstacle(job: ProvisioningJob | None) -> str:
             )
         case _:
             return ""
+
+
+def _left_behind(grant: Grant, job: ProvisioningJob | None) -> str:
+    if not _cycle_since_removal(grant, job):
+        return ""
+    return (
+        "A provisioning cycle has run since the membership left Entra, and did not take it out of AWS. An operator "
+        "has to remove it in IAM Identity Center; the portal keeps looking."
+    )
 
 
 def drain(claim: Claim) -> None:
