@@ -1,0 +1,67 @@
+"""Each benchmark's set-up works at a tiny size, and what the README states is what they give. No time is judged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from pytest_django import DjangoDbBlocker
+
+from benchmarks import calls, history, ledger, measuring, pages
+from benchmarks.__main__ import NAMES, README, main, stated
+from benchmarks.bulk import Size
+from benchmarks.measuring import Figure
+from tests.support.servers import PostgresServer
+
+TINY = Size(8, 4, 4, 6, requests=12, pending=3, eligible=3, wide=6, events=120)
+
+
+@pytest.fixture
+def server(postgres_server: PostgresServer, django_db_blocker: DjangoDbBlocker) -> Iterator[PostgresServer]:
+    with django_db_blocker.unblock():
+        yield postgres_server
+
+
+def names(figures: list[Figure]) -> list[str]:
+    return [figure.name for figure in figures]
+
+
+def test_the_ratio_is_the_median_of_the_rounds_own() -> None:
+    first, second = iter([99.0, 2.0, 6.0, 12.0]), iter([1.0, 1.0, 2.0, 3.0])
+    figure = measuring.ratio("x: y", lambda: next(first), lambda: next(second), rounds=3)
+    assert (figure.value, figure.spread) == ("3.00", "2.50 to 3.50"), "the first round isn't counted"
+
+
+def test_ledger(server: PostgresServer) -> None:
+    (figure,) = ledger.run(server, writers=(1,), steps=3, rounds=1)
+    assert figure.name in stated()
+
+
+def test_history(server: PostgresServer) -> None:
+    found = names(list(history.run(server, small=TINY, large=TINY, rounds=1)))
+    assert set(found) == {name for name in stated() if name.startswith("history: ")}
+
+
+def test_pages(server: PostgresServer) -> None:
+    found = names(list(pages.run(server, small=TINY, large=TINY, rounds=1)))
+    assert set(found) == {name for name in stated() if name.startswith("pages: ")}
+
+
+def test_calls(server: PostgresServer) -> None:
+    organisation = calls.Organisation(accounts=12, permission_sets=6, groups=4, people=5)
+    first, following = calls.run(server, sizes=(organisation,))
+    sum_of_parts = 12 + 6 + 4 * 4 + 5  # four calls a group, one for everything else
+    assert int(following.value) < int(first.value) < sum_of_parts + 15, "fifteen for lists"
+
+
+def test_every_stated_figure_belongs_to_a_benchmark() -> None:
+    areas = {name.partition(":")[0] for name in stated()}
+    assert areas == set(NAMES)
+    for name in NAMES:
+        assert re.search(rf"`python -m benchmarks {name}`", README.read_text()), name
+
+
+def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["speed"]) == 2
+    assert "ledger, history, pages, calls" in capsys.readouterr().out
