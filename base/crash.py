@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 _handler: Callable[[str], None] | None = None
 _names: set[str] = set()
@@ -48,3 +48,10 @@ def kill_at(name: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     install(handler)
+
+
+def obey(environ: Mapping[str, str], *, mode: str) -> None:
+    """In test mode, kill this process at the point that `PORTAL_CRASH_AT` names. In any other mode, nothing."""
+    name = environ.get("PORTAL_CRASH_AT", "")
+    if mode == "test" and name:
+        kill_at(name)

@@ -1,4 +1,9 @@
+import os
+
 from django.apps import AppConfig
+from django.conf import settings
+
+from base import crash
 
 
 class RequestsAppConfig(AppConfig):
@@ -9,3 +14,4 @@ class RequestsAppConfig(AppConfig):
         from requests_app import events
 
         events.register_all()
+        crash.obey(os.environ, mode=settings.PORTAL_MODE)

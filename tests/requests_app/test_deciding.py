@@ -237,6 +237,15 @@ def test_a_decision_is_refused(play: Stage, case: str) -> None:
     assert check_decision(decision_id=decision_id) == (), "settled once"
 
 
+def test_two_accounts_that_turn_out_to_be_one_person(play: Stage) -> None:
+    item = play.ask()
+    decision_id = play.decide(item)
+    Person.objects.filter(pk=play.boss.pk).update(employee_id=play.asker.employee_id)
+    assert check_decision(decision_id=decision_id) == ()
+    assert Decision.objects.get(pk=decision_id).reason == "Nobody decides on their own request."
+    assert not Grant.objects.exists()
+
+
 def test_after_a_refusal_the_same_approver_may_decide_again(play: Stage) -> None:
     item = play.ask()
     play.world.provisioning.pause()
