@@ -1,0 +1,177 @@
+"""Each guard, taken out of a copy of the project: a test that is named here turns red.
+
+The copy is changed as an editor would change it, and the tests run in it as they do here, with a database
+migrated from the changed sources.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.servers import ROOT, SESSION_VARIABLE
+
+pytestmark = pytest.mark.proof
+
+PASSED, FAILED = 0, 1
+NOT_COPIED = (".*", "__pycache__", "staticfiles", "test-results", "docs", "benchmarks")
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One guard taken out: `old`, which stands once in `file`, becomes `new`; `test` has to notice."""
+
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+DECIDING = "tests/requests_app/test_deciding.py"
+GUARDS = "tests/requests_app/test_guards.py"
+LIFE = "tests/requests_app/test_life_of_a_grant.py"
+FAULTS = "tests/faults/test_world_faults.py"
+
+MUTATIONS = {
+    "eligibility, when it is asked for": Mutation(
+        "requests_app/actions/submitting.py",
+        "if group is None or not eligibilities:",
+        "if group is None:",
+        "tests/requests_app/test_submitting.py::test_a_group_without_eligibility_is_as_absent_as_none",
+    ),
+    "eligibility, before a decision counts": Mutation(
+        "requests_app/actions/deciding.py",
+        "if not eligibility.held:",
+        "if False:",
+        f"{DECIDING}::test_a_decision_is_refused",
+    ),
+    "eligibility, before anything is sent": Mutation(
+        "requests_app/actions/steps/starting.py",
+        "if not eligibility.held:",
+        "if False:",
+        f"{FAULTS}::test_the_eligibility_ends_between_approval_and_start",
+    ),
+    "self-approval, on the page": Mutation(
+        "requests_app/permissions.py",
+        "if same_human(person, item.requester):",
+        "if False:",
+        f"{DECIDING}::test_nobody_decides_on_their_own_request",
+    ),
+    "self-approval, in the worker": Mutation(
+        "requests_app/actions/deciding.py",
+        "if same_human(decision.approver, item.requester):",
+        "if False:",
+        f"{DECIDING}::test_two_accounts_that_turn_out_to_be_one_person",
+    ),
+    "self-approval, in the database": Mutation(
+        "requests_app/guards.py",
+        "item.requester_id = NEW.approver_id",
+        "false",
+        f"{GUARDS}::test_nobody_decides_on_their_own_request_even_in_sql",
+    ),
+    "transition trigger: edges": Mutation(
+        "requests_app/guards.py",
+        "IF movers IS NULL THEN",
+        "IF false THEN",
+        f"{GUARDS}::test_raw_sql_can_not_skip_a_state",
+    ),
+    "transition trigger: who moves": Mutation(
+        "requests_app/guards.py",
+        "IF NOT current_user = ANY (movers) THEN",
+        "IF false THEN",
+        f"{GUARDS}::test_web_can_not_approve",
+    ),
+    "audit trigger: an event for every version": Mutation(
+        "audit/ledger/sql.py",
+        "IF NOT EXISTS (SELECT FROM public.audit_version",
+        "IF false AND NOT EXISTS (SELECT FROM public.audit_version",
+        f"{GUARDS}::test_a_status_change_without_its_event_does_not_commit",
+    ),
+    "read-back of the assignment in Entra": Mutation(
+        "requests_app/actions/steps/activating.py",
+        "    if view.ours is not None:\n        _found_ours(claim, view)",
+        "    if view.ours is None and claim.grant.pim_schedule_id:\n"
+        "        with settle(claim) as grant:\n"
+        "            move(grant, GrantStatus.PROVISIONING, actor=Actor.worker(), fields={"
+        '"group_name": "", "pim_request_id": "", "pim_schedule_id": "", "vendor_request_id": "", '
+        '"ends_at": grant.ends_at})\n'
+        "            rest(grant, until=business_now())\n"
+        "    elif view.ours is not None:\n        _found_ours(claim, view)",
+        f"{FAULTS}::test_a_single_stale_read_after_the_assignment",
+    ),
+    "read-back of the arrival in AWS": Mutation(
+        "requests_app/actions/steps/provisioning.py",
+        "    elif view.member:",
+        "    elif True:",
+        f"{LIFE}::test_without_on_demand_provisioning_the_cycle_brings_it",
+    ),
+    "read-back of the removal from Entra": Mutation(
+        "requests_app/actions/steps/removing.py",
+        "    if view.ours is None:",
+        "    if True:",
+        f"{LIFE}::test_done_early_waits_for_the_fifth_minute_and_says_so",
+    ),
+    "read-back of the removal from AWS": Mutation(
+        "requests_app/actions/steps/proving.py",
+        "    now = business_now()\n    if view.member:",
+        "    now = business_now()\n    if False:",
+        f"{LIFE}::test_from_the_click_to_the_proof_of_its_end",
+    ),
+    "the lease, before anything is sent": Mutation(
+        "requests_app/actions/attempts.py",
+        "if real_now() >= claim.until:",
+        "if False:",
+        "tests/races/test_leases.py::test_a_worker_that_wakes_when_all_is_over_sends_nothing[write.intent_recorded]",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's files, without what is installed or made."""
+    target = tmp_path_factory.mktemp("copy") / "portal"
+    shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(*NOT_COPIED))
+    return target
+
+
+def run_tests(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
+    """The named tests in `folder`, with servers of their own."""
+    kept = {name: value for name, value in os.environ.items() if name != SESSION_VARIABLE}
+    kept = {name: value for name, value in kept.items() if not name.startswith("PYTEST_")}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", *tests],
+        cwd=folder,
+        env=kept | {"PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_as_it_is_they_are_green(copy: Path) -> None:
+    result = run_tests(copy, *sorted({mutation.test for mutation in MUTATIONS.values()}))
+    assert result.returncode == PASSED, result.stdout[-3000:] + result.stderr[-1000:]
+
+
+@pytest.mark.parametrize("guard", MUTATIONS)
+def test_without_a_guard_a_test_is_red(copy: Path, guard: str) -> None:
+    mutation = MUTATIONS[guard]
+    path = copy / mutation.file
+    before = path.read_text()
+    assert before.count(mutation.old) == 1, f"{mutation.file} has changed: {mutation.old!r}"
+    path.write_text(before.replace(mutation.old, mutation.new))
+    try:
+        result = run_tests(copy, mutation.test)
+    finally:
+        path.write_text(before)
+    assert result.returncode == FAILED, result.stdout[-3000:] + result.stderr[-1000:]
+    name = mutation.test.rpartition("::")[2].partition("[")[0]
+    assert re.search(rf"^FAILED \S*::{name}\b", result.stdout, re.MULTILINE), result.stdout[-3000:]
