@@ -26,11 +26,18 @@ class EligibilityCheck:
 
 
 def fresh_eligibility(person_oid: str, group_oid: str) -> EligibilityCheck:
-    """Ask PIM: directly, or through a group that is eligible and of which the person is a member."""
+    """Ask PIM: directly, or through a group that is eligible and of which the person is a member.
+
+    Who holds it directly and without an end is asked about nowhere else. Otherwise one call finds
+    the groups among the other principals (most are people), and only their members are read.
+    """
     now = business_now()
     current = [e for e in clients().pim.group_eligibilities(group_oid).value if _in_force(e, now)]
-    held = [e for e in current if e.principal_id == person_oid]
-    held += [e for e in current if e.principal_id != person_oid and _is_member(person_oid, e.principal_id)]
+    held = [e for e in current if _same_id(e.principal_id, person_oid)]
+    if not any(e.ends_at is None for e in held):
+        others = [e for e in current if not _same_id(e.principal_id, person_oid)]
+        through = _groups_with(person_oid, {e.principal_id.lower() for e in others})
+        held += [e for e in others if e.principal_id.lower() in through]
     if not held:
         return EligibilityCheck(held=False, ends_at=None)
     ends = [e.ends_at for e in held if e.ends_at is not None]
@@ -42,13 +49,25 @@ def _in_force(eligibility: PimEligibility, now: datetime) -> bool:
     return begun and (eligibility.ends_at is None or eligibility.ends_at > now)
 
 
-def _is_member(person_oid: str, principal_id: str) -> bool:
-    """Whether the principal is a group with this person in it; a person has no members and answers nothing."""
+def _same_id(one: str, other: str) -> bool:
+    """Whether two object ids are one: they are GUIDs, and their case means nothing."""
+    return one.lower() == other.lower()
+
+
+def _groups_with(person_oid: str, principal_ids: set[str]) -> set[str]:
+    """The groups among these principals that have this person in them, as lower-case object ids."""
+    if not principal_ids:
+        return set()
+    groups = clients().directory.read_groups(sorted(principal_ids)).value
+    return {group.object_id.lower() for group in groups if _is_member(person_oid, group.object_id)}
+
+
+def _is_member(person_oid: str, group_oid: str) -> bool:
     try:
-        members = clients().directory.read_members(principal_id, transitive=True).value
+        members = clients().directory.read_members(group_oid, transitive=True).value
     except NotFound:
-        return False  # the principal is a person, or a group that is gone
-    return any(user.object_id == person_oid for user in members.users)
+        return False  # the group is gone
+    return any(_same_id(user.object_id, person_oid) for user in members.users)
 
 
 def fresh_person(object_id: str) -> DirectoryUser | None:
@@ -58,7 +77,7 @@ def fresh_person(object_id: str) -> DirectoryUser | None:
 
 def fresh_right_to_decide(person_oid: str, approvers: Approvers) -> bool:
     """Whether the person is named by the stage, or is in one of its groups, right now."""
-    if person_oid in approvers.people:
+    if any(_same_id(person_oid, named) for named in approvers.people):
         return True
     return any(_is_member(person_oid, group_oid) for group_oid in sorted(approvers.groups))
 

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from unittest.mock import Mock, patch
 from uuid import UUID
 
 import pytest
@@ -14,9 +15,11 @@ from audit.ledger.models import Event
 from base.clock import real_now
 from base.errors import Conflict, Denied, DomainError, Invalid, Missing
 from catalog.models import PimGroup
+from clients.registry import clients
 from identity.models import DirectoryGroup, DirectoryMembership, Person
 from policy.document import document_hash
 from policy.models import Rule, RuleVersion
+from requests_app.actions.checking import EligibilityCheck, fresh_eligibility
 from requests_app.actions.deciding import check_decision, submit_decision
 from requests_app.actions.sweeping import lapse_unanswered
 from requests_app.actions.withdrawing import withdraw_item
@@ -302,6 +305,51 @@ def test_an_eligibility_through_a_group(play: Stage, still_a_member: bool) -> No
         play.world.happen("member_removed", group=team.id, person=play.world_asker.id)
     check_decision(decision_id=decision_id)
     assert RequestItem.objects.get(pk=item.pk).status == ("approved" if still_a_member else "pending")
+
+
+def eligible_colleagues(play: Stage, number: int) -> None:
+    build = Builder(play.world)
+    for n in range(number):
+        build.eligible(play.world_group, build.user(f"colleague{n}@acme.example", f"Colleague {n}"))
+
+
+def test_one_s_own_endless_eligibility_is_looked_for_nowhere_else(play: Stage) -> None:
+    eligible_colleagues(play, 40)
+    team = Builder(play.world).group("Team - Storefront")
+    Builder(play.world).eligible(play.world_group, team)
+    before = dict(play.calls.made)
+    assert len(check_decision(decision_id=play.decide(play.ask()))) == 1
+    assert play.calls.count("graph.GET groups") == before.get("graph.GET groups", 0)
+    assert play.calls.count("graph.GET members") == before.get("graph.GET members", 0)
+
+
+def test_only_groups_among_the_eligible_are_asked_for_their_members(play: Stage) -> None:
+    eligible_colleagues(play, 40)
+    build = Builder(play.world)
+    team = build.group("Team - Storefront")
+    build.member(team, play.world_asker)
+    build.eligible(play.world_group, team)
+    play.world.happen("eligibility_ended", group=play.world_group.id, person=play.world_asker.id)
+    asked = Mock(wraps=clients().directory.read_members)
+    with patch.object(type(clients().directory), "read_members", asked):
+        assert len(check_decision(decision_id=play.decide(play.ask()))) == 1
+    assert [call.args for call in asked.call_args_list] == [(team.id,)]
+    assert play.calls.count("graph.GET groups") == 1
+
+
+def test_a_group_may_be_eligible_for_longer_than_the_person(as_role: AsRole) -> None:
+    with stage(as_role, eligible_for=timedelta(minutes=25)) as play:
+        build = Builder(play.world)
+        team = build.group("Team - Storefront")
+        build.member(team, play.world_asker)
+        build.eligible(play.world_group, team, ends_in=None)
+        check_decision(decision_id=play.decide(play.ask()))
+        assert play.grant().ends_at - play.grant().starts_at == timedelta(hours=1)
+
+
+def test_the_case_of_an_object_id_means_nothing(play: Stage) -> None:
+    held = fresh_eligibility(play.asker.object_id.upper(), play.group.object_id)
+    assert held == EligibilityCheck(held=True, ends_at=None)
 
 
 @pytest.mark.parametrize("still_a_member", [True, False])
