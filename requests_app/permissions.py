@@ -1,13 +1,15 @@
 """May *this person*? Judged from snapshots on pages; a worker asks again before a decision counts.
 
-Whether *anyone* may, now, is `policies`.
+Whether a group can be asked for at all, now, is `policy.requestable`.
 """
 
 from __future__ import annotations
 
+from base.clock import business_now
 from base.errors import Denied, Missing
 from identity.models import Person
 from policy.approvers import may_decide
+from requests_app.lifecycle import ItemStatus
 from requests_app.models import AccessRequest, Grant, RequestItem
 
 
@@ -38,6 +40,12 @@ def check_may_decide(person: Person, item: RequestItem) -> None:
         raise Missing("item.missing", "There is no such request, or it is not yours.")
     if not may_decide(person, item.rule_version.parsed, item.stage, item.requester):
         raise Denied("decision.other_stage", "Other approvers decide at this stage of the request.")
+
+
+def can_decide(person: Person, item: RequestItem) -> bool:
+    """Whether a decision by this person would be taken now: what a page offers and the inbox lists."""
+    open_now = item.status == ItemStatus.PENDING and business_now() < item.lapses_at
+    return open_now and may_decide(person, item.rule_version.parsed, item.stage, item.requester)
 
 
 def check_owns_item(person_id: int, item: RequestItem) -> None:

@@ -9,12 +9,13 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
+from base.clock import business_now
 from base.errors import Missing
 from identity.models import DirectoryMembership, Person
 from policy.models import RuleVersion
 from requests_app.lifecycle import OPEN, DecisionStatus, GrantStatus, ItemStatus
 from requests_app.models import AccessRequest, Decision, Grant, RequestItem, RequestScope
-from requests_app.permissions import is_decider, may_see_request
+from requests_app.permissions import can_decide, is_decider, may_see_request
 
 PAGE = 25
 # The navigation counts no further.
@@ -46,7 +47,7 @@ class RequestPage:
     scope: Sequence[RequestScope]
     scope_count: int
     is_requester: bool
-    may_decide: bool
+    may_decide: bool  # now: pending, not lapsed, at a stage of theirs
 
 
 def _items() -> QuerySet[RequestItem]:
@@ -99,7 +100,7 @@ def waiting_count(person: Person) -> int:
 
 
 def to_decide(person: Person) -> QuerySet[RequestItem]:
-    """Pending items whose stage names this person, or a group of theirs, as `policy.approvers.may_decide` has it.
+    """What this person may decide on now and hasn't yet: the items for which `permissions.can_decide` holds.
 
     Rules are few and items carry their rule version: the stages that name the person are found
     first, then the items at those stages. Never one's own, by any account of the same employee.
@@ -111,7 +112,11 @@ def to_decide(person: Person) -> QuerySet[RequestItem]:
     for version, numbers in stages.items():
         at_those |= Q(rule_version=version, stage__in=numbers)
     decided = Decision.objects.filter(approver=person).exclude(status=DecisionStatus.REFUSED)
-    rows = _items().filter(at_those, status=ItemStatus.PENDING).exclude(requester=person)
+    rows = (
+        _items()
+        .filter(at_those, status=ItemStatus.PENDING, lapses_at__gt=business_now())
+        .exclude(requester=person)
+    )
     if person.employee_id:
         rows = rows.exclude(requester__employee_id=person.employee_id)
     return rows.exclude(pk__in=decided.values("item"))
@@ -172,5 +177,5 @@ def _page(person: Person, request: AccessRequest, item: RequestItem) -> RequestP
         scope=rows[:MOST_SCOPE],
         scope_count=len(rows) if len(rows) <= MOST_SCOPE else scope.count(),
         is_requester=request.requester_id == person.pk,
-        may_decide=is_decider(person, item),
+        may_decide=can_decide(person, item),
     )

@@ -46,7 +46,7 @@ def submit_decision(*, item_id: UUID, approver_id: int, verdict: str, comment: s
     Raises:
         Missing: no such item, or not this person's to decide.
         Denied: one's own request, or another stage's.
-        Conflict: the item is not pending, or this person has decided already.
+        Conflict: the item is not pending any more, has lapsed, or this person has decided already.
         Invalid: an unknown verdict, a denial without a reason, an overlong comment.
     """
     if verdict not in Verdict.values:
@@ -64,6 +64,9 @@ def submit_decision(*, item_id: UUID, approver_id: int, verdict: str, comment: s
                 f"This request is {ItemStatus(item.status).label.lower()}; your decision was not taken. "
                 "Reload the page to see who decided.",
             )
+        now = business_now()
+        if now >= item.lapses_at:
+            raise Conflict("item.lapsed", "This request lapsed unanswered. The requester can ask again.")
         decision = Decision(
             item=item,
             approver=approver,
@@ -71,7 +74,7 @@ def submit_decision(*, item_id: UUID, approver_id: int, verdict: str, comment: s
             comment=words,
             stage=item.stage,
             status=DecisionStatus.SUBMITTED,
-            submitted_at=business_now(),
+            submitted_at=now,
         )
         create(
             decision,
@@ -209,6 +212,8 @@ def _settle(decision_id: UUID, refusal: str, ends_at: datetime | None) -> tuple[
 def _refused_by_state(decision: Decision, item: RequestItem) -> str:
     if item.status != ItemStatus.PENDING:
         return f"The request was {ItemStatus(item.status).label.lower()} before this decision was counted."
+    if decision.submitted_at >= item.lapses_at:
+        return "This decision was made after the request had lapsed. The requester can ask again."
     if decision.stage != item.stage:
         return "The stage that this decision was made for is over."
     if same_human(decision.approver, item.requester):

@@ -58,8 +58,10 @@ def _lapse(item_id: UUID) -> int:
     try:
         with transaction():
             item = lock_item(item_id)
-            # A decision that is being checked was made in time; its check settles the item.
-            if item.decisions.filter(status=DecisionStatus.SUBMITTED).exists():
+            # A decision that was made in time and is still being checked settles the item.
+            if item.decisions.filter(
+                status=DecisionStatus.SUBMITTED, submitted_at__lt=item.lapses_at
+            ).exists():
                 return 0
             move(
                 item,

@@ -24,6 +24,7 @@ from requests_app.actions.deciding import check_decision, submit_decision
 from requests_app.actions.sweeping import lapse_unanswered
 from requests_app.actions.withdrawing import withdraw_item
 from requests_app.models import Decision, Grant, RequestItem
+from requests_app.selectors import decision_page, waiting_count
 from simulator.sample.builder import Builder
 from tests.requests_app import factories as make
 from tests.requests_app.conftest import AsRole
@@ -450,6 +451,45 @@ def test_what_is_being_checked_does_not_lapse_and_what_lapsed_is_not_decided(pla
     assert lapse_unanswered() == 1
     error = refused(Conflict, lambda: submit(play, item.pk, play.boss))
     assert "lapsed" in error.sentence
+
+
+def test_what_nobody_answered_in_time_is_not_decided_even_when_no_sweep_ran(play: Stage) -> None:
+    item = play.ask()
+    play.step(timedelta(days=1) - timedelta(seconds=1))
+    assert waiting_count(play.boss) == 1
+    play.step(timedelta(seconds=1))
+    assert refused(Conflict, lambda: submit(play, item.pk, play.boss)).code == "item.lapsed"
+    assert waiting_count(play.boss) == 0
+    assert not decision_page(play.boss, item.pk).may_decide
+
+
+def test_what_was_decided_in_time_counts_later(play: Stage) -> None:
+    decision_id = play.decide(play.ask())
+    play.step(timedelta(days=2))
+    assert lapse_unanswered() == 0
+    assert len(check_decision(decision_id=decision_id)) == 1
+
+
+def late_decision(play: Stage, item: RequestItem) -> UUID:
+    """A decision stored at the lapse: by a web process whose clock, or whose mind, is not the worker's."""
+    play.step(timedelta(days=1))
+    with play.as_role("portal_web"):
+        return make.submitted_decision(item, play.boss)
+
+
+def test_a_late_decision_does_not_keep_a_request_alive(play: Stage) -> None:
+    item = play.ask()
+    decision_id = late_decision(play, item)
+    assert lapse_unanswered() == 1
+    assert check_decision(decision_id=decision_id) == ()
+    assert RequestItem.objects.get(pk=item.pk).status == "lapsed"
+
+
+def test_a_late_decision_does_not_count_before_the_sweep_either(play: Stage) -> None:
+    decision_id = late_decision(play, play.ask())
+    assert check_decision(decision_id=decision_id) == ()
+    assert "after the request had lapsed" in Decision.objects.get(pk=decision_id).reason
+    assert not Grant.objects.exists()
 
 
 def test_access_that_has_not_ended_stands_in_the_way(play: Stage) -> None:
