@@ -122,7 +122,10 @@ class IdentityCenter(Protocol):
     def find_user(self, user_name: str) -> Reading[StoreUser | None]: ...
 
     def memberships(self, store_user_id: str, store_group_ids: Iterable[str]) -> Reading[Mapping[str, bool]]:
-        """The cheapest read-back: is this person a member of each of these groups (100 groups a call)."""
+        """The cheapest read-back: is this person a member of each of these groups (100 groups a call).
+
+        An unknown group has no members; an unknown person is `clients.errors.NotFound`, for their id may be stale.
+        """
         ...
 
     def membership(self, store_user_id: str, store_group_id: str) -> Reading[StoreMembership | None]:

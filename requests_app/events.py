@@ -170,12 +170,6 @@ GRANT_EVENTS = (
         vendor_request_id=_TEXT,
     ),
     _grant(
-        "grant.reopened",
-        "The membership of {about} in {group_name} was seen again after the end; it is being removed",
-        group_name=_TEXT,
-        vendor_request_id=_TEXT,
-    ),
-    _grant(
         "grant.arrived_late",
         "The membership of {about} in {group_name} arrived after its end; it is being removed",
         group_name=_TEXT,

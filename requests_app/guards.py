@@ -45,6 +45,10 @@ BEGIN
                 RAISE EXCEPTION '{machine.subject}: a version counts status changes only'
                     USING ERRCODE = 'check_violation';
             END IF;
+            IF current_user = 'portal_web' THEN
+                RAISE EXCEPTION '{machine.subject}: the web process changes a row only by moving it'
+                    USING ERRCODE = 'insufficient_privilege';
+            END IF;
             RETURN NEW;
         END IF;
         IF NEW.version <> OLD.version + 1 THEN

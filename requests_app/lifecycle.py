@@ -141,7 +141,6 @@ GRANT = Machine(
             (G.DEPROVISIONING, G.REMOVING, "grant.assigned_again", WORKER),
             (G.DRAINING, G.ENDED, "grant.ended", WORKER),
             (G.DRAINING, G.REMOVING, "grant.reappeared", WORKER),
-            (G.ENDED, G.REMOVING, "grant.reopened", WORKER),
             (G.NEVER_ARRIVED, G.REMOVING, "grant.arrived_late", WORKER),
         ]
     ),

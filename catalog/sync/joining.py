@@ -38,7 +38,8 @@ class StoreGroups:
                 return Join(before, problem=_disagree(display_name))
             return Join(by_id.group_id, matched_by="external id")
         if not named:
-            return Join("", problem="")
+            # Missing from one listing is no reason to stop reading back what was found there before.
+            return Join(before, problem=_missing(display_name) if before else "")
         if len(named) > 1:
             return Join(
                 before,
@@ -49,6 +50,13 @@ class StoreGroups:
             # A group that was deleted and made anew in Entra keeps its name, not its id.
             return Join(before, problem=_disagree(display_name))
         return Join(named[0].group_id, matched_by="name")
+
+
+def _missing(display_name: str) -> str:
+    return (
+        f"IAM Identity Center no longer lists the group “{display_name}”. An operator must provision it again; until "
+        "then nobody can ask for it."
+    )
 
 
 def _disagree(display_name: str) -> str:

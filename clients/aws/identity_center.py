@@ -312,7 +312,8 @@ class Boto3IdentityCenter:
         except NotFound as absent:
             receipt = absent.receipt or Receipt("")
             unknown = resource_type(absent)
-            if unknown == "USER" or (unknown == "GROUP" and len(group_ids) == 1):
+            # An unknown person is not "no member": the id may be stale, and the caller can look it up again.
+            if unknown == "GROUP" and len(group_ids) == 1:
                 return Reading(dict.fromkeys(group_ids, False), receipt)
             if unknown == "GROUP":  # which one isn't said
                 singly = [self._ask_memberships(user_id, [each]) for each in group_ids]

@@ -9,7 +9,7 @@ import structlog
 
 from base.crash import crash_point, register
 from clients import errors
-from requests_app.actions.claiming import Claim, LeaseLost, claim_grant, note, rest, settle
+from requests_app.actions.claiming import Claim, LeaseLost, Superseded, claim_grant, note, rest, settle
 from requests_app.actions.steps.activating import activate
 from requests_app.actions.steps.pacing import back_off
 from requests_app.actions.steps.proving import deprovision, drain, watch
@@ -45,13 +45,30 @@ def advance_grant(*, grant_id: UUID) -> int:
             return taken
         crash_point("advancing.claimed")
         try:
-            STEPS[claim.grant.status](claim)
+            STEPS.get(claim.grant.status, _nothing_owed)(claim)
         except LeaseLost:
             log.warning("lease_lost", grant=str(grant_id))
             return taken
+        except Superseded:
+            _give_back(claim)
         except errors.ClientError as error:
             _postpone(claim, error)
     return MOST_STEPS
+
+
+def _nothing_owed(claim: Claim) -> None:
+    """It came to its end (the holder cancelled it) between being found and being claimed."""
+    with settle(claim) as grant:
+        rest(grant)
+
+
+def _give_back(claim: Claim) -> None:
+    """The holder was faster: the next step is that of the new status, at once."""
+    try:
+        with settle(claim) as grant:
+            rest(grant)
+    except LeaseLost:
+        log.warning("lease_lost", grant=str(claim.grant.pk))
 
 
 def _postpone(claim: Claim, error: errors.ClientError) -> None:

@@ -18,7 +18,7 @@ from base.clock import real_now
 from base.crash import crash_point, register
 from clients import errors
 from clients.types import Reading, Receipt
-from requests_app.actions.claiming import Claim, LeaseLost, note, settle
+from requests_app.actions.claiming import Claim, LeaseLost, Superseded, note, settle
 from requests_app.models import Attempt, Grant
 
 KEEP_READS = timedelta(days=7)
@@ -64,6 +64,7 @@ def write[T](
     Raises:
         LeaseLost: the lease is over, so nothing was sent. A worker that slept (its machine stood still) would
             otherwise assign anew what has been given back meanwhile.
+        Superseded: somebody moved the grant on since it was claimed, so nothing was sent either.
     """
     attempt = _begin_write(claim, kind, sent, facts)
     grant = claim.grant
@@ -88,6 +89,8 @@ def _begin(grant: Grant, kind: Attempt.Kind, keep: timedelta) -> Attempt:
 
 def _begin_write(claim: Claim, kind: Attempt.Kind, sent: dict[str, Any], facts: dict[str, Any]) -> Attempt:
     with settle(claim) as grant:
+        if grant.status != claim.grant.status:
+            raise Superseded(str(grant.pk))
         attempt = _begin(grant, kind, KEEP_WRITES)
         if facts:
             note(grant, **facts)

@@ -38,6 +38,10 @@ class LeaseLost(Exception):
     """The lease ran out and somebody else took over; what we learnt is dropped, the row goes on."""
 
 
+class Superseded(Exception):
+    """The row was moved on (its holder is done with it) while we were out: what we were about to send is not wanted."""
+
+
 def claim_grant(grant_id: UUID) -> Claim | None:
     """Take the lease of a grant whose action is due, or None when it isn't, or somebody is at it."""
     token = uuid.uuid4()

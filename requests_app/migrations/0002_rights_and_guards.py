@@ -42,5 +42,5 @@ class Migration(migrations.Migration):
         ),
         GrantRights("requests_app_grantinterval", web="SELECT", worker="SELECT, INSERT"),
         GrantRights("requests_app_attempt", web="SELECT", worker="SELECT, INSERT, UPDATE, DELETE"),
-        InstallGuards("4ea3a907833b"),
+        InstallGuards("58e76ed0fb1f"),
     ]

@@ -356,10 +356,11 @@ def test_memberships_are_read_a_hundred_groups_a_call(cloud: Cloud) -> None:
     assert len(held) == 101
 
 
-def test_an_unknown_person_is_no_member(cloud: Cloud) -> None:
+def test_an_unknown_person_is_not_called_no_member(cloud: Cloud) -> None:
     cloud.refuse("identitystore", "is_member_in_groups", "ResourceNotFoundException", ResourceType="USER")
 
-    assert cloud.center.memberships(USER, [GROUP, OTHER_GROUP]).value == {GROUP: False, OTHER_GROUP: False}
+    with pytest.raises(NotFound):
+        cloud.center.memberships(USER, [GROUP, OTHER_GROUP])
 
 
 def test_an_unknown_group_is_found_out_singly(cloud: Cloud) -> None:

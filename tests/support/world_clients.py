@@ -131,7 +131,7 @@ def _translated(error: WorldError, receipt: Receipt) -> errors.ClientError:
     }
     if error.code in known:
         return known[error.code](sentence, code=error.code, receipt=receipt)
-    if error.status == 404:
+    if error.status == 404 or error.code == "ResourceNotFoundException":
         return errors.NotFound(sentence, code=error.code, receipt=receipt)
     if error.status == 403:
         return errors.NotPermitted(sentence, code=error.code, receipt=receipt)
@@ -442,13 +442,12 @@ class WorldIdentityCenter(_Port):
         return self._read("aws.identitystore.GetUserId", answer)
 
     def memberships(self, store_user_id: str, store_group_ids: Iterable[str]) -> Reading[Mapping[str, bool]]:
-        return self._read(
-            "aws.identitystore.IsMemberInGroups",
-            lambda: {
-                group_id: self._world.identity_store.is_member(store_user_id, group_id)
-                for group_id in store_group_ids
-            },
-        )
+        def answer() -> dict[str, bool]:
+            store = self._world.identity_store
+            store.user(store_user_id)
+            return {group_id: store.is_member(store_user_id, group_id) for group_id in store_group_ids}
+
+        return self._read("aws.identitystore.IsMemberInGroups", answer)
 
     def membership(self, store_user_id: str, store_group_id: str) -> Reading[StoreMembership | None]:
         return self._read(

@@ -55,7 +55,7 @@ def activate(claim: Claim) -> None:
             code="window_over",
             problem="The activation could not be completed before the window was over. Ask again if you still need it.",
         )
-    elif grant.pim_schedule_id:
+    elif grant.pim_schedule_id or grant.pim_request_id:
         _await_confirmation(claim)
     else:
         _assign(claim)
@@ -209,9 +209,8 @@ def _stop(claim: Claim, *, code: str, problem: str, hold: bool = False) -> None:
         if grant.status != GrantStatus.ACTIVATING:
             rest(grant)
             return
-        _stop_locked(
-            grant, code, problem, unknown=hold or grant.unknown_writes > 0 or bool(grant.pim_schedule_id)
-        )
+        accepted = bool(grant.pim_schedule_id or grant.pim_request_id)
+        _stop_locked(grant, code, problem, unknown=hold or accepted or grant.unknown_writes > 0)
         rest(grant)
 
 

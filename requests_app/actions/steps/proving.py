@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from audit.ledger.recorder import Actor
 from base.clock import business_now
@@ -34,7 +35,13 @@ register(
     "watching.before_settle",
 )
 
+# How often (business time) a membership that is gone is looked for again.
 WATCH_EVERY = timedelta(minutes=10)
+
+HELD_BY_OTHERS = (
+    "Entra holds another membership in this group, one that the portal didn't make, so AWS keeps it too. Whoever "
+    "made it can remove it in Entra."
+)
 
 
 def deprovision(claim: Claim) -> None:
@@ -43,30 +50,32 @@ def deprovision(claim: Claim) -> None:
     if grant.unknown_writes and look_at_entra(grant).ours is not None:
         _back_to_removing(claim, GrantStatus.DEPROVISIONING)
         return
+    # The job first: what proves an absence is a look at AWS after the cycle, not before.
+    job = attempts.read(grant, Attempt.Kind.READ_JOB, clients().provisioning.job).value
     view = look_at_aws(grant)
-    job: ProvisioningJob | None = None
-    if view.member or grant.arrived_at is None:
-        job = attempts.read(grant, Attempt.Kind.READ_JOB, clients().provisioning.job).value
+    foreign = view.member and _cycle_since_removal(grant, job) and look_at_entra(grant).foreign is not None
     crash_point("deprovisioning.looked")
     crash_point("deprovisioning.before_settle")
     with settle(claim) as grant:
         if grant.status == GrantStatus.DEPROVISIONING:
-            _settle_deprovisioning(grant, view, job)
+            _settle_deprovisioning(grant, view, job, held_by_others=foreign)
         else:
             rest(grant)
     crash_point("deprovisioning.settled")
 
 
-def _settle_deprovisioning(grant: Grant, view: AwsView, job: ProvisioningJob | None) -> None:
+def _settle_deprovisioning(
+    grant: Grant, view: AwsView, job: ProvisioningJob, *, held_by_others: bool
+) -> None:
     now = business_now()
     if view.member:
         # Seen at last, if it never was: from now on it is a removal to prove, not an arrival to await.
-        sentence = _obstacle(job) or _left_behind(grant, job)
+        sentence = HELD_BY_OTHERS if held_by_others else _obstacle(job) or _left_behind(grant, job)
         note(grant, arrived_at=grant.arrived_at or now, problem=sentence, problem_code="waiting")
         rest(grant, retry_in=poll_delay(grant.out_of_entra_at or now))
     elif view.known and grant.arrived_at is not None:
         _out_of_aws(grant, view, now)
-    elif _cycle_proves_absence(grant, job):
+    elif view.known and _cycle_proves_absence(grant, job):
         _never_arrived(grant, view, job, now)
     else:
         note(grant, problem=_obstacle(job) or view.obstacle, problem_code="waiting")
@@ -88,22 +97,21 @@ def _out_of_aws(grant: Grant, view: AwsView, now: datetime) -> None:
         },
         out_of_aws_at=now,
         last_possible_use_at=last_use,
-        next_action_at=last_use,
+        next_action_at=min(last_use, now + WATCH_EVERY),
         problem="",
         problem_code="",
     )
     rest(grant)
 
 
-def _cycle_proves_absence(grant: Grant, job: ProvisioningJob | None) -> bool:
+def _cycle_proves_absence(grant: Grant, job: ProvisioningJob) -> bool:
     return grant.arrived_at is None and _cycle_since_removal(grant, job)
 
 
-def _cycle_since_removal(grant: Grant, job: ProvisioningJob | None) -> bool:
+def _cycle_since_removal(grant: Grant, job: ProvisioningJob) -> bool:
     """Whether a cycle has begun after the membership left Entra, and is complete."""
     return (
         grant.out_of_entra_at is not None
-        and job is not None
         and job.code is ProvisioningCode.ACTIVE
         and job.last_cycle_completed
         and job.last_cycle_began_at is not None
@@ -112,8 +120,8 @@ def _cycle_since_removal(grant: Grant, job: ProvisioningJob | None) -> bool:
     )
 
 
-def _never_arrived(grant: Grant, view: AwsView, job: ProvisioningJob | None, now: datetime) -> None:
-    if job is None or job.last_cycle_began_at is None:
+def _never_arrived(grant: Grant, view: AwsView, job: ProvisioningJob, now: datetime) -> None:
+    if job.last_cycle_began_at is None:
         raise ValueError("judged without a cycle")
     move(
         grant,
@@ -133,8 +141,8 @@ def _never_arrived(grant: Grant, view: AwsView, job: ProvisioningJob | None, now
     rest(grant)
 
 
-def _obstacle(job: ProvisioningJob | None) -> str:
-    match job.code if job else None:
+def _obstacle(job: ProvisioningJob) -> str:
+    match job.code:
         case ProvisioningCode.QUARANTINE:
             return "Entra has put provisioning to AWS into quarantine; removals wait until an operator has mended it."
         case ProvisioningCode.PAUSED:
@@ -145,7 +153,7 @@ def _obstacle(job: ProvisioningJob | None) -> str:
             return ""
 
 
-def _left_behind(grant: Grant, job: ProvisioningJob | None) -> str:
+def _left_behind(grant: Grant, job: ProvisioningJob) -> str:
     if not _cycle_since_removal(grant, job):
         return ""
     return (
@@ -155,9 +163,9 @@ def _left_behind(grant: Grant, job: ProvisioningJob | None) -> str:
 
 
 def drain(claim: Claim) -> None:
-    """DRAINING: at the last possible use, look a last time and end."""
+    """DRAINING: look now and then whether it stays away, and a last time at the last possible use; then end."""
     view = look_at_aws(claim.grant)
-    if view.member:
+    if view.member and not _explained_by_successor(claim.grant):
         _back_to_removing(claim, GrantStatus.DRAINING)
         return
     crash_point("draining.before_settle")
@@ -165,6 +173,8 @@ def drain(claim: Claim) -> None:
         now = business_now()
         if grant.status != GrantStatus.DRAINING:
             rest(grant)
+        elif grant.last_possible_use_at is not None and now < grant.last_possible_use_at:
+            rest(grant, until=min(grant.last_possible_use_at, now + WATCH_EVERY))
         elif not view.known:
             note(grant, problem=view.obstacle, problem_code="waiting")
             rest(grant, retry_in=poll_delay(grant.last_possible_use_at or now))
@@ -198,16 +208,21 @@ def watch(claim: Claim) -> None:
             rest(grant)
 
 
+def _successors(grant: Grant) -> QuerySet[Grant]:
+    """Open grants of the same person and group."""
+    return Grant.objects.filter(person=grant.person, group=grant.group, status__in=OPEN).exclude(pk=grant.pk)
+
+
+def _explained_by_successor(grant: Grant) -> bool:
+    """Whether a newer grant holds the membership by now. This one's own end was read back before that one began."""
+    return _successors(grant).filter(assigned_at__isnull=False).exists()
+
+
 def _back_to_removing(claim: Claim, expected: GrantStatus) -> None:
-    """The membership was seen again. Unless a newer grant explains it, it is removed once more."""
+    """The membership was seen again. Unless a newer grant may be behind it, it is removed once more."""
     with settle(claim) as grant:
-        successor = (
-            Grant.objects.filter(person=grant.person, group=grant.group, status__in=OPEN)
-            .exclude(pk=grant.pk)
-            .exists()
-        )
         now = business_now()
-        if grant.status != expected or successor:
+        if grant.status != expected or _successors(grant).exists():
             rest(grant, until=now + WATCH_EVERY)
             return
         move(

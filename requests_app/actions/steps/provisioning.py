@@ -15,7 +15,8 @@ from clients.types import OnDemandOutcome
 from requests_app.actions import attempts
 from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.moving import move
-from requests_app.actions.steps.pacing import poll_delay
+from requests_app.actions.steps.pacing import back_off, poll_delay
+from requests_app.actions.steps.removing import LOOK_EVERY
 from requests_app.actions.steps.seeing import AwsView, look_at_aws
 from requests_app.lifecycle import EndReason, GrantStatus
 from requests_app.models import Attempt, Grant
@@ -71,7 +72,7 @@ def _settle(grant: Grant, view: AwsView, waiting: str, wait: timedelta | None) -
             arrived_at=now,
             problem="",
             problem_code="",
-            next_action_at=grant.ends_at,
+            next_action_at=min(grant.ends_at, now + LOOK_EVERY),
         )
         rest(grant)
     else:
@@ -109,6 +110,8 @@ def _ask(claim: Claim) -> tuple[str, timedelta | None]:
     match answer.error:
         case errors.Throttled() as throttled:
             return "Entra provisions others first; the portal asks again in a moment.", throttled.retry_after
+        case errors.Unreachable() as error:
+            return f"{error.sentence} {cycle}", back_off(grant.failures + 3)
         case errors.ClientError() as error:
             return f"{error.sentence} {cycle}", None
     if answer.value is not None and answer.value.outcome is OnDemandOutcome.FAILURE:

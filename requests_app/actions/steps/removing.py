@@ -27,30 +27,35 @@ from requests_app.models import Attempt, Grant
 
 register("ending.before_settle", "removing.looked", "removing.before_settle", "removing.settled")
 
+# How often (business time) an active grant's membership is looked at in Entra.
+LOOK_EVERY = timedelta(minutes=10)
 # PIM is given this long after the end of the window before the portal asks for the removal itself.
 PIM_MAY_BE_LATE = timedelta(minutes=2)
-# An absent read proves nothing this soon after an assignment whose outcome was never learnt.
+# An absent read proves nothing this soon after an assignment whose outcome was never learnt (real time: it may
+# still be on its way to the vendor).
 LATE_LANDING = timedelta(minutes=1)
 # An accepted removal shows in PIM's reads within this (real time: it is the vendor's replication).
 SHOWS_WITHIN = timedelta(minutes=1)
 
 
 def end_window(claim: Claim) -> None:
-    """ACTIVE: due at the end of the window only."""
+    """ACTIVE: at the end of the window, or when somebody took the membership away in Entra before."""
+    removed_elsewhere = business_now() < claim.grant.ends_at and look_at_entra(claim.grant).ours is None
     crash_point("ending.before_settle")
     with settle(claim) as grant:
         now = business_now()
         if grant.status != GrantStatus.ACTIVE:
             rest(grant)
-        elif now < grant.ends_at:
-            rest(grant, until=grant.ends_at)
+        elif now < grant.ends_at and not removed_elsewhere:
+            rest(grant, until=min(grant.ends_at, now + LOOK_EVERY))
         else:
+            reason = EndReason.REMOVED_ELSEWHERE if removed_elsewhere else EndReason.WINDOW_OVER
             move(
                 grant,
                 GrantStatus.REMOVING,
                 actor=Actor.worker(),
-                fields={"group_name": grant.group.display_name, "reason": EndReason.WINDOW_OVER.label},
-                end_reason=EndReason.WINDOW_OVER,
+                fields={"group_name": grant.group.display_name, "reason": reason.label},
+                end_reason=reason,
                 removal_started_at=now,
                 next_action_at=now,
             )
@@ -78,11 +83,10 @@ def remove(claim: Claim) -> None:
 def _absent(claim: Claim, view: EntraView, now: datetime) -> None:
     crash_point("removing.before_settle")
     with settle(claim) as grant:
-        landing_until = (grant.last_write_at or now) + LATE_LANDING
         if grant.status != GrantStatus.REMOVING:
             rest(grant)
-        elif grant.unknown_writes and now < landing_until:
-            rest(grant, until=landing_until)
+        elif grant.unknown_writes and _may_still_land(grant):
+            rest(grant, until=now, retry_in=LATE_LANDING)
         else:
             move(
                 grant,
@@ -98,6 +102,11 @@ def _absent(claim: Claim, view: EntraView, now: datetime) -> None:
                 problem_code="",
             )
             rest(grant)
+
+
+def _may_still_land(grant: Grant) -> bool:
+    since = real_now() - LATE_LANDING
+    return grant.attempts.filter(kind=Attempt.Kind.ASSIGN, started_at__gt=since).exists()
 
 
 def _removal_due_at(grant: Grant, view: EntraView) -> datetime:
@@ -157,9 +166,13 @@ def _ask(claim: Claim) -> None:
         sent={"tag": order.tag},
     )
     match answer.error:
-        case None | errors.NothingToRemove():
+        case None:
             with settle(claim) as grant:
                 rest(grant, until=business_now(), retry_in=timedelta(seconds=1))
+        case errors.NothingToRemove():
+            # PIM's reads lag behind its own writes; the next look tells.
+            with settle(claim) as grant:
+                rest(grant, until=business_now(), retry_in=back_off(grant.failures), failed=True)
         case errors.TooYoungToRemove():
             with settle(claim) as grant:
                 rest(grant, until=business_now() + timedelta(seconds=30))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from clients.errors import NotFound
 from clients.registry import clients
 from clients.types import PimAssignment, Receipt
 from identity.models import Person
@@ -25,11 +26,7 @@ class EntraView:
 
     def end_matches(self, grant: Grant) -> bool:
         """Whether our assignment ends when it was approved to end."""
-        return (
-            self.ours is not None
-            and self.ours.ends_at is not None
-            and abs(self.ours.ends_at - grant.ends_at) <= SAME_END
-        )
+        return self.ours is not None and _same_end(self.ours, grant)
 
 
 def look_at_entra(grant: Grant) -> EntraView:
@@ -43,17 +40,29 @@ def look_at_entra(grant: Grant) -> EntraView:
     if not held:
         return EntraView(None, None, reading.receipt)
     asked = attempts.read(grant, Attempt.Kind.READ_ENTRA, lambda: pim.requests(group_id, person_id))
-    ours_ids = {r.schedule_id for r in asked.value if r.tag == grant.tag and r.schedule_id}
-    if grant.pim_schedule_id:
-        ours_ids.add(grant.pim_schedule_id)
-    ours = next((a for a in held if a.schedule_id in ours_ids), None)
-    foreign = next((a for a in held if a.schedule_id not in ours_ids), None)
+    tagged = [r for r in asked.value if r.tag == grant.tag]
+    ours_ids = {r.schedule_id for r in tagged if r.schedule_id} | ({grant.pim_schedule_id} - {""})
+    # A request that was pending may carry our tag and not name its schedule yet; then the fixed end tells.
+    unnamed = any(not r.schedule_id for r in tagged)
+
+    def is_ours(assignment: PimAssignment) -> bool:
+        return assignment.schedule_id in ours_ids or (unnamed and _same_end(assignment, grant))
+
+    ours = next((a for a in held if is_ours(a)), None)
+    foreign = next((a for a in held if not is_ours(a)), None)
     return EntraView(ours, foreign, reading.receipt)
+
+
+def _same_end(assignment: PimAssignment, grant: Grant) -> bool:
+    return assignment.ends_at is not None and abs(assignment.ends_at - grant.ends_at) <= SAME_END
 
 
 @dataclass(frozen=True, slots=True)
 class AwsView:
-    """Whether IAM Identity Center has the membership. `known` is False while it can't even be asked."""
+    """Whether IAM Identity Center has the membership. `known` is False while it can't even be asked.
+
+    Somebody who is not in the identity store at all was asked for, and is no member.
+    """
 
     known: bool
     member: bool
@@ -68,24 +77,33 @@ def look_at_aws(grant: Grant) -> AwsView:
         return _unknown(
             "The PIM group is not in IAM Identity Center yet. It is looked for at every catalogue sync."
         )
-    user_id = grant.person.store_user_id or _find_store_user(grant)
-    if not user_id:
-        return _unknown(
-            "The person is not in IAM Identity Center yet. SCIM creates people together with their first membership."
+    user_id = grant.person.store_user_id
+    if user_id:
+        try:
+            return _read_membership(grant, user_id)
+        except NotFound:
+            pass  # the id is stale: SCIM has made the person anew
+    found = attempts.read(
+        grant, Attempt.Kind.READ_AWS, lambda: center.find_user(grant.person.user_principal_name)
+    )
+    if found.value is None:
+        return AwsView(
+            known=True,
+            member=False,
+            receipt=found.receipt,
+            obstacle="The person is not in IAM Identity Center; SCIM creates people with their first membership.",
         )
+    Person.objects.filter(pk=grant.person_id).update(store_user_id=found.value.user_id)
+    return _read_membership(grant, found.value.user_id)
+
+
+def _read_membership(grant: Grant, user_id: str) -> AwsView:
     group_id = grant.group.store_group_id
-    reading = attempts.read(grant, Attempt.Kind.READ_AWS, lambda: center.memberships(user_id, [group_id]))
+    reading = attempts.read(
+        grant, Attempt.Kind.READ_AWS, lambda: clients().identity_center.memberships(user_id, [group_id])
+    )
     return AwsView(known=True, member=bool(reading.value.get(group_id)), receipt=reading.receipt)
 
 
 def _unknown(obstacle: str) -> AwsView:
     return AwsView(known=False, member=False, receipt=Receipt(client_request_id=""), obstacle=obstacle)
-
-
-def _find_store_user(grant: Grant) -> str:
-    name = grant.person.user_principal_name
-    found = attempts.read(grant, Attempt.Kind.READ_AWS, lambda: clients().identity_center.find_user(name))
-    if found.value is None:
-        return ""
-    Person.objects.filter(pk=grant.person_id, store_user_id="").update(store_user_id=found.value.user_id)
-    return found.value.user_id

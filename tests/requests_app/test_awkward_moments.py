@@ -1,0 +1,148 @@
+"""Moments in which a simpler life cycle would lie: each was once a way to call something what it isn't."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from unittest.mock import patch
+
+import pytest
+from django.db import transaction
+from django.db.utils import ProgrammingError
+
+from base import crash
+from catalog.models import PimGroup
+from clients.registry import clients
+from clients.types import AssignmentOrder, PimRequest, PimRequestStatus, Reading, Receipt
+from identity.models import Person
+from requests_app.models import Attempt, Grant
+from tests.requests_app.conftest import AsRole
+from tests.support.stage import Stage, stage
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def play(as_role: AsRole) -> Iterator[Stage]:
+    with stage(as_role) as made:
+        yield made
+
+
+@pytest.mark.parametrize("point", ["advancing.claimed", "activating.looked"])
+def test_done_between_the_look_and_the_assignment_assigns_nothing(play: Stage, point: str) -> None:
+    play.decide(play.ask())
+    done: list[str] = []
+
+    def holder_is_done(reached: str) -> None:
+        if reached == point and not done and play.grant().status == "activating":
+            done.append(reached)
+            play.finish_early(play.grant())
+
+    crash.install(holder_is_done)
+    grant = play.play_out()
+    assert done
+    assert play.assignments_made() == 0
+    assert grant.status == "never_arrived"
+
+
+def test_an_assignment_that_pim_keeps_pending_is_never_called_not_granted(play: Stage) -> None:
+    order_sent: list[AssignmentOrder] = []
+
+    def pending(order: AssignmentOrder, *, client_request_id: str) -> Reading[PimRequest]:
+        order_sent.append(order)
+        answer = PimRequest(
+            request_id="3e7f1c5e-0000-4000-8000-000000000001",
+            group_id=order.group_id,
+            principal_id=order.principal_id,
+            action="adminAssign",
+            status=PimRequestStatus.PENDING,
+            vendor_status="PendingProvisioning",
+            tag=order.tag,
+            schedule_id="",
+            created_at=play.time.now,
+            starts_at=order.starts_at,
+            ends_at=order.ends_at,
+        )
+        return Reading(answer, Receipt(client_request_id, "graph"))
+
+    play.decide(play.ask())
+    with patch.object(clients().pim, "assign", pending):
+        play.play(lambda: bool(order_sent))
+        play.play(lambda: play.time.now > play.grant().ends_at)
+    assert len(order_sent) == 1, "a pending request is waited for, not sent again"
+    assert play.grant().status not in {"not_granted", "activating"}
+    assert play.play_out().status == "never_arrived"
+
+
+def test_without_the_groups_id_in_aws_nothing_is_proven(as_role: AsRole) -> None:
+    with stage(as_role, on_demand=False) as play:
+        play.decide(play.ask(duration=timedelta(minutes=30)))
+        play.play_to("provisioning")
+        PimGroup.objects.filter(pk=play.group.pk).update(store_group_id="")
+        play.play_to("deprovisioning")
+        play.step(timedelta(hours=3))
+        play.work()
+        assert play.grant().status == "deprovisioning"
+        PimGroup.objects.filter(pk=play.group.pk).update(store_group_id=play.group.store_group_id)
+        grant = play.play_out()
+        assert grant.status in {"never_arrived", "ended"}
+        assert Attempt.objects.filter(grant=grant, kind="read_aws", outcome="done").exists()
+
+
+def test_a_stale_id_of_the_person_is_looked_up_again(play: Stage) -> None:
+    real = play.asker.store_user_id
+    Person.objects.filter(pk=play.asker.pk).update(store_user_id="00000000-0000-4000-8000-000000000000")
+    play.decide(play.ask())
+    play.play_to("active")
+    assert Person.objects.get(pk=play.asker.pk).store_user_id == real
+
+
+def test_a_membership_that_others_hold_is_told_apart(play: Stage) -> None:
+    play.decide(play.ask())
+    grant = play.play_to("deprovisioning")
+    play.world.happen("foreign_member", group=play.world_group.id, person=play.world_asker.id)
+    play.play(lambda: "didn't make" in play.grant().problem, at_most=timedelta(hours=4))
+    assert play.grant().status == "deprovisioning"
+    play.world.happen("member_removed", group=play.world_group.id, person=play.world_asker.id)
+    assert play.play_out().pk == grant.pk
+
+
+def test_a_membership_that_others_took_away_ends_the_grant(play: Stage) -> None:
+    play.decide(play.ask())
+    grant = play.play_to("active")
+    play.world.happen("member_removed", group=play.world_group.id, person=play.world_asker.id)
+    play.play_to("removing", "deprovisioning", "draining")
+    assert play.time.now < grant.ends_at
+    assert play.grant().end_reason == "removed_elsewhere"
+    assert play.play_out().status == "ended"
+
+
+def test_a_newer_grant_does_not_keep_the_older_one_open(play: Stage) -> None:
+    play.decide(play.ask())
+    older = play.play_to("draining")
+    assert older.last_possible_use_at is not None
+    last_use = older.last_possible_use_at
+    play.decide(play.ask(duration=timedelta(hours=8)))
+    play.play(lambda: play.time.now > last_use + timedelta(minutes=30))
+    assert Grant.objects.get(pk=older.pk).status == "ended"
+    assert play.grant().status == "active"
+
+
+def test_what_reappears_while_sessions_run_out_is_removed_again(play: Stage) -> None:
+    play.decide(play.ask())
+    older = play.play_to("draining")
+    play.world.happen("foreign_store_member", group=play.world_group.id, person=play.world_asker.id)
+    play.play_to("removing", "deprovisioning")
+    assert older.last_possible_use_at is not None
+    assert play.time.now < older.last_possible_use_at, "it is looked for before the end, not only at the end"
+
+
+def test_the_web_process_can_not_stop_the_work_on_a_grant(play: Stage, as_role: AsRole) -> None:
+    play.decide(play.ask())
+    grant = play.play_to("active")
+    with (
+        as_role("portal_web"),
+        pytest.raises(ProgrammingError, match="only by moving it"),
+        transaction.atomic(),
+    ):
+        Grant.objects.filter(pk=grant.pk).update(next_action_at=None)
