@@ -1,21 +1,33 @@
-"""Who may decide, from snapshots of people and directory groups. A worker asks the directory itself before it counts."""
+"""Who may decide, from snapshots of people and directory groups. A worker asks the directory itself before it counts.
+
+One human decides once on an item, whatever accounts they have (ADR 0021).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet, Value
+from django.db.models.functions import Coalesce, NullIf
 
 from identity.models import DirectoryMembership, Person
 from policy.document import Approvers, RuleDocument
 
-# A stage with more deciders than this shows the first ones and says that there are more.
-MOST_DECIDERS = 50
+
+def same_human(one: Person, other: Person) -> bool:
+    """Two accounts of one person count as one: the same row, or the same employee id."""
+    return one.pk == other.pk or (one.employee_id != "" and one.employee_id == other.employee_id)
+
+
+def is_human(person: Person, field: str) -> Q:
+    """`same_human` as a condition on rows whose `field` is a person."""
+    same = Q(**{field: person})
+    return same | Q(**{f"{field}__employee_id": person.employee_id}) if person.employee_id else same
 
 
 def may_decide(person: Person, document: RuleDocument, stage: int, requester: Person) -> bool:
     """Whether this person may decide on this requester's item at this stage. Never the requester, by any account."""
-    if stage >= len(document.stages) or not _may_ever_decide(person, requester):
+    if stage >= len(document.stages) or not person.enabled or person.guest or same_human(person, requester):
         return False
     approvers = document.stages[stage].approvers
     if person.object_id in approvers.people:
@@ -23,39 +35,49 @@ def may_decide(person: Person, document: RuleDocument, stage: int, requester: Pe
     return bool(approvers.groups) and _groups_of(person, approvers.groups)
 
 
-def deciders(document: RuleDocument, stage: int, requester: Person) -> list[Person]:
-    """Who could decide now, by name, at most MOST_DECIDERS of them; one query."""
-    if stage >= len(document.stages):
-        return []
-    return list(
-        _candidates(document.stages[stage].approvers, requester).order_by("display_name")[:MOST_DECIDERS]
-    )
-
-
 def somebody_can_decide(document: RuleDocument, requester: Person) -> bool:
-    """Whether every stage can reach its quorum without the requester; one query a stage."""
-    return all(
-        _candidates(stage.approvers, requester)[: stage.quorum].count() >= stage.quorum
-        for stage in document.stages
-    )
+    """Whether every stage can reach its quorum with humans who decide nowhere else on the item, nor ask for it.
+
+    One query a stage. No stage needs to know more candidates than the rule needs humans in all:
+    whoever has that many is left with enough, whatever the others take.
+    """
+    needed = sum(stage.quorum for stage in document.stages)
+    seats: list[Sequence[str]] = []
+    for stage in document.stages:
+        humans = _humans(stage.approvers, requester, at_most=needed)
+        if len(humans) < stage.quorum:
+            return False
+        seats += [humans] * stage.quorum
+    return _all_seated(seats)
 
 
-def _candidates(approvers: Approvers, requester: Person) -> QuerySet[Person]:
+def _humans(approvers: Approvers, requester: Person, *, at_most: int) -> list[str]:
+    """Those who could decide, each human once: by employee id, or by object id where there is none."""
     members = DirectoryMembership.objects.filter(group__object_id__in=approvers.groups).values("person")
-    found = Person.objects.filter(
+    found: QuerySet[Person] = Person.objects.filter(
         Q(object_id__in=approvers.people) | Q(pk__in=members), enabled=True, guest=False
-    )
-    found = found.exclude(pk=requester.pk)
+    ).exclude(pk=requester.pk)
     if requester.employee_id:
         found = found.exclude(employee_id=requester.employee_id)
-    return found
+    human = Coalesce(NullIf(F("employee_id"), Value("")), F("object_id"))
+    return list(found.annotate(human=human).values_list("human", flat=True).distinct()[:at_most])
 
 
-def _may_ever_decide(person: Person, requester: Person) -> bool:
-    same = person.pk == requester.pk or (
-        person.employee_id != "" and person.employee_id == requester.employee_id
-    )
-    return person.enabled and not person.guest and not same
+def _all_seated(seats: Sequence[Sequence[str]]) -> bool:
+    """Whether every seat gets a human of its own out of those who may sit there (a bipartite matching)."""
+    seated: dict[str, int] = {}
+
+    def seat(number: int, asked: set[str]) -> bool:
+        for human in seats[number]:
+            if human in asked:
+                continue
+            asked.add(human)
+            if human not in seated or seat(seated[human], asked):
+                seated[human] = number
+                return True
+        return False
+
+    return all(seat(number, set()) for number in range(len(seats)))
 
 
 def _groups_of(person: Person, groups: Iterable[str]) -> bool:

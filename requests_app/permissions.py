@@ -6,16 +6,11 @@ Whether a group can be asked for at all, now, is `policy.requestable`.
 from __future__ import annotations
 
 from base.clock import business_now
-from base.errors import Denied, Missing
+from base.errors import Conflict, Denied, Missing
 from identity.models import Person
-from policy.approvers import may_decide
-from requests_app.lifecycle import ItemStatus
+from policy.approvers import is_human, may_decide, same_human
+from requests_app.lifecycle import DecisionStatus, ItemStatus
 from requests_app.models import AccessRequest, Grant, RequestItem
-
-
-def same_human(one: Person, other: Person) -> bool:
-    """Two accounts of one person count as one: the same row, or the same employee id."""
-    return one.pk == other.pk or (one.employee_id != "" and one.employee_id == other.employee_id)
 
 
 def is_decider(person: Person, item: RequestItem) -> bool:
@@ -32,20 +27,42 @@ def may_see_request(person: Person, request: AccessRequest, *, overseer: bool) -
     return any(is_decider(person, item) or item.decisions.filter(approver=person).exists() for item in items)
 
 
+def has_decided(person: Person, item: RequestItem) -> bool:
+    """Whether this human, by any account and at any stage, has a word on the item that stands or may come to."""
+    standing = item.decisions.exclude(status=DecisionStatus.REFUSED)
+    return standing.filter(is_human(person, "approver")).exists()
+
+
 def check_may_decide(person: Person, item: RequestItem) -> None:
-    """Raises Denied for one's own request, Missing for an item that isn't this person's to decide."""
+    """Whether this person may decide on this pending item at its stage.
+
+    Raises:
+        Denied: one's own request, or another stage's.
+        Missing: not this person's to decide.
+        Conflict: this human has decided already.
+    """
     if same_human(person, item.requester):
         raise Denied("decision.own_request", "Nobody decides on their own request. Another approver has to.")
     if not person.enabled or not is_decider(person, item):
         raise Missing("item.missing", "There is no such request, or it is not yours.")
     if not may_decide(person, item.rule_version.parsed, item.stage, item.requester):
         raise Denied("decision.other_stage", "Other approvers decide at this stage of the request.")
+    if item.status == ItemStatus.PENDING and has_decided(person, item):
+        raise Conflict(
+            "decision.exists",
+            "You have already decided on this request, and one person decides once on it, whatever the account "
+            "or the stage. Your decision is being checked or was counted.",
+        )
 
 
 def can_decide(person: Person, item: RequestItem) -> bool:
     """Whether a decision by this person would be taken now: what a page offers and the inbox lists."""
     open_now = item.status == ItemStatus.PENDING and business_now() < item.lapses_at
-    return open_now and may_decide(person, item.rule_version.parsed, item.stage, item.requester)
+    return (
+        open_now
+        and may_decide(person, item.rule_version.parsed, item.stage, item.requester)
+        and not has_decided(person, item)
+    )
 
 
 def check_owns_item(person_id: int, item: RequestItem) -> None:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from base.clock import business_now
 from base.errors import Missing
 from identity.models import DirectoryMembership, Person
+from policy.approvers import is_human
 from policy.models import RuleVersion
 from requests_app.lifecycle import OPEN, DecisionStatus, GrantStatus, ItemStatus
 from requests_app.models import AccessRequest, Decision, Grant, RequestItem, RequestScope
@@ -47,7 +48,7 @@ class RequestPage:
     scope: Sequence[RequestScope]
     scope_count: int
     is_requester: bool
-    may_decide: bool  # now: pending, not lapsed, at a stage of theirs
+    may_decide: bool  # now: pending, not lapsed, at a stage of theirs, no word of theirs yet
 
 
 def _items() -> QuerySet[RequestItem]:
@@ -111,7 +112,9 @@ def to_decide(person: Person) -> QuerySet[RequestItem]:
     at_those = Q()
     for version, numbers in stages.items():
         at_those |= Q(rule_version=version, stage__in=numbers)
-    decided = Decision.objects.filter(approver=person).exclude(status=DecisionStatus.REFUSED)
+    decided = Decision.objects.filter(is_human(person, "approver"), item=OuterRef("pk")).exclude(
+        status=DecisionStatus.REFUSED
+    )
     rows = (
         _items()
         .filter(at_those, status=ItemStatus.PENDING, lapses_at__gt=business_now())
@@ -119,7 +122,7 @@ def to_decide(person: Person) -> QuerySet[RequestItem]:
     )
     if person.employee_id:
         rows = rows.exclude(requester__employee_id=person.employee_id)
-    return rows.exclude(pk__in=decided.values("item"))
+    return rows.exclude(Exists(decided))
 
 
 def _stages_naming(person: Person) -> dict[int, list[int]]:

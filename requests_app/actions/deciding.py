@@ -22,6 +22,7 @@ from base.errors import Conflict, Invalid
 from clients import errors
 from clients.registry import clients
 from identity.models import Person
+from policy.approvers import is_human, same_human
 from policy.matching import current_versions, match
 from requests_app import nudges
 from requests_app.actions import checking
@@ -30,7 +31,7 @@ from requests_app.actions.moving import create, move
 from requests_app.actions.steps.pacing import back_off
 from requests_app.lifecycle import OPEN, DecisionStatus, GrantStatus, ItemStatus
 from requests_app.models import Decision, Grant, GrantInterval, RequestItem, Verdict
-from requests_app.permissions import check_may_decide, same_human
+from requests_app.permissions import check_may_decide
 from requests_app.texts import clean_words
 
 log = structlog.get_logger(__name__)
@@ -146,6 +147,8 @@ def _check(decision: Decision) -> tuple[str, datetime | None]:
     user = checking.fresh_person(approver.object_id)
     if user is None or not user.enabled:
         return "The approver's account is disabled or gone in Entra.", None
+    if user.guest:
+        return "The approver is a guest in Entra now, and guests don't decide.", None
     if decision.stage >= len(stages) or not checking.fresh_right_to_decide(
         approver.object_id, stages[decision.stage].approvers
     ):
@@ -218,7 +221,24 @@ def _refused_by_state(decision: Decision, item: RequestItem) -> str:
         return "The stage that this decision was made for is over."
     if same_human(decision.approver, item.requester):
         return "Nobody decides on their own request."
+    if _has_an_earlier_word(decision, item):
+        return "The approver has already decided on this request, and one person decides once on it."
     return ""
+
+
+def _has_an_earlier_word(decision: Decision, item: RequestItem) -> bool:
+    """Whether the same human has a counted decision on the item, or one that was submitted earlier and is owed.
+
+    The page refuses it, but two accounts may turn out to be one person's only afterwards. The
+    earlier word stands, in whatever order they are checked.
+    """
+    earlier = Q(submitted_at__lt=decision.submitted_at) | Q(
+        submitted_at=decision.submitted_at, pk__lt=decision.pk
+    )
+    same = item.decisions.filter(is_human(decision.approver, "approver")).exclude(pk=decision.pk)
+    return same.filter(
+        Q(status=DecisionStatus.COUNTED) | (Q(status=DecisionStatus.SUBMITTED) & earlier)
+    ).exists()
 
 
 def _count_approval(decision: Decision, item: RequestItem, ends_at: datetime | None) -> tuple[UUID, ...]:

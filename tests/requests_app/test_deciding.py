@@ -419,6 +419,76 @@ def test_a_decision_for_a_stage_that_is_over_does_not_count(play: Stage) -> None
     assert "stage" in decision.reason
 
 
+# ------------------------------------------------------------ one human, one word
+
+
+def second_account(play: Stage, of: Person) -> Person:
+    twin = colleague(play, f"{of.display_name} Admin")
+    Person.objects.filter(pk=twin.pk).update(employee_id=of.employee_id)
+    twin.refresh_from_db()
+    return twin
+
+
+def test_a_second_account_is_no_second_approver(play: Stage) -> None:
+    twin = second_account(play, play.boss)
+    item = ask_under(play, rule_of(play, people(play.boss, twin, quorum=2)))
+    check_decision(decision_id=play.decide(item))
+    assert refused(Conflict, lambda: submit(play, item.pk, twin)).code == "decision.exists"
+    assert RequestItem.objects.get(pk=item.pk).status == "pending"
+    for who in (play.boss, twin):
+        assert waiting_count(who) == 0
+        assert not decision_page(who, item.pk).may_decide
+
+
+@pytest.mark.parametrize("by_second_account", [True, False])
+def test_who_approved_one_stage_does_not_approve_another(play: Stage, by_second_account: bool) -> None:
+    who = second_account(play, play.boss) if by_second_account else play.boss
+    other = colleague(play, "Olga Other")
+    item = ask_under(play, rule_of(play, people(play.boss), people(who, other)))
+    check_decision(decision_id=play.decide(item))
+    assert refused(Conflict, lambda: submit(play, item.pk, who)).code == "decision.exists"
+    assert waiting_count(who) == 0
+    assert not decision_page(who, item.pk).may_decide
+    assert waiting_count(other) == 1
+    assert decision_page(other, item.pk).may_decide
+    assert len(check_decision(decision_id=play.decide(item, who=other))) == 1
+
+
+@pytest.mark.parametrize("later_first", [True, False])
+def test_two_approvers_that_turn_out_to_be_one_person(play: Stage, later_first: bool) -> None:
+    other = colleague(play, "Olga Other")
+    item = ask_under(play, rule_of(play, people(play.boss, other, quorum=2)))
+    earlier = play.decide(item)
+    play.step(timedelta(seconds=1))
+    later = play.decide(item, who=other)
+    Person.objects.filter(pk=other.pk).update(employee_id=play.boss.employee_id)
+    for decision_id in (later, earlier) if later_first else (earlier, later):
+        assert check_decision(decision_id=decision_id) == ()
+    assert Decision.objects.get(pk=earlier).status == "counted"
+    assert "decides once" in Decision.objects.get(pk=later).reason
+    assert not Grant.objects.exists()
+
+
+def test_one_stage_s_approver_is_refused_at_the_next_by_the_worker_too(play: Stage) -> None:
+    item = ask_under(play, rule_of(play, people(play.boss), people(play.boss)))
+    check_decision(decision_id=play.decide(item))
+    item.refresh_from_db()
+    with play.as_role("portal_web"):
+        decision_id = make.submitted_decision(item, play.boss)
+    assert check_decision(decision_id=decision_id) == ()
+    assert "decides once" in Decision.objects.get(pk=decision_id).reason
+    assert not Grant.objects.exists()
+
+
+def test_an_approver_who_became_a_guest_does_not_decide(play: Stage) -> None:
+    item = play.ask()
+    decision_id = play.decide(item)
+    play.world.directory.user(play.boss.object_id).user_type = "Guest"
+    assert check_decision(decision_id=decision_id) == ()
+    assert "is a guest" in Decision.objects.get(pk=decision_id).reason
+    assert RequestItem.objects.get(pk=item.pk).status == "pending"
+
+
 # ------------------------------------------------------------ somebody was faster
 
 
