@@ -11,6 +11,7 @@ from django_subatomic.db import transaction
 from audit.ledger.recorder import Actor, Subject, record
 from base.clock import business_now, real_now
 from base.errors import Conflict, Invalid, Missing
+from base.words import duration_words
 from catalog.models import AccountAssignment, Eligibility, PimGroup
 from identity.models import Person
 from policy.models import RuleVersion
@@ -54,8 +55,9 @@ def submit_request(
     reference = _check_reference(reference, version)
     with transaction():
         _check_room(requester, group)
+        scope = _read_scope(group)
         request = _make_request(requester, words, reference, actor)
-        _make_item(request, requester, group, version, duration, actor)
+        _make_item(request, group, version, duration, scope, actor)
     return request.pk
 
 
@@ -74,19 +76,9 @@ def _check_duration(duration: timedelta, judged: Requestability) -> None:
     if judged.longest is not None and duration > judged.longest:
         raise Invalid(
             "duration.long",
-            f"At most {in_words(judged.longest)} can be asked for here. Choose a shorter time.",
+            f"At most {duration_words(judged.longest)} can be asked for here. Choose a shorter time.",
             field="duration",
         )
-
-
-def in_words(span: timedelta) -> str:
-    """A span for people, to the minute: "1 hour 30 minutes"."""
-    minutes = int(span.total_seconds() // 60)
-    parts = []
-    for amount, word in ((minutes // 60, "hour"), (minutes % 60, "minute")):
-        if amount:
-            parts.append(f"{amount} {word}{'' if amount == 1 else 's'}")
-    return " ".join(parts) or "less than a minute"
 
 
 def _check_justification(justification: str, version: RuleVersion) -> str:
@@ -146,22 +138,37 @@ def _make_request(requester: Person, words: str, reference: str, actor: Actor) -
     return request
 
 
-def _make_item(
-    request: AccessRequest,
-    requester: Person,
-    group: PimGroup,
-    version: RuleVersion,
-    duration: timedelta,
-    actor: Actor,
-) -> RequestItem:
+def _read_scope(group: PimGroup) -> list[AccountAssignment]:
+    """What the group opens, as it was judged.
+
+    Catalogue sync may commit between any two reads here. The hash is read last: when it is still
+    the one that was judged, the rows before it are its own.
+    """
     scope = list(
         AccountAssignment.objects.filter(group=group)
         .select_related("account", "permission_set")
         .order_by("pk")
     )
+    unchanged = PimGroup.objects.filter(pk=group.pk, scope_hash=group.scope_hash).exists()
+    if not scope or not unchanged:
+        raise Invalid(
+            "group.changing",
+            "What this PIM group opens has changed just now. Look at what it opens now, then ask again.",
+        )
+    return scope
+
+
+def _make_item(
+    request: AccessRequest,
+    group: PimGroup,
+    version: RuleVersion,
+    duration: timedelta,
+    scope: list[AccountAssignment],
+    actor: Actor,
+) -> RequestItem:
     item = RequestItem(
         request=request,
-        requester=requester,
+        requester=request.requester,
         group=group,
         duration=duration,
         status=ItemStatus.PENDING,

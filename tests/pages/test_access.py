@@ -134,7 +134,7 @@ def test_hours_and_minutes_make_a_duration(world: World, ada: Visitor) -> None:
     ("fields", "sentence"),
     [
         ({"justification": "short", "length": "60"}, "in at least 10 characters"),
-        ({"justification": WHY, "length": "other", "hours": "9"}, "At most 8 hours can be asked for"),
+        ({"justification": WHY, "length": "other", "hours": "9"}, "At most 8 h can be asked for"),
         ({"justification": WHY, "length": "other", "minutes": "2"}, "PIM assigns at least five minutes"),
         ({"justification": WHY, "length": "other"}, "Say how many hours and minutes."),
         ({"justification": WHY, "length": "other", "hours": "-1"}, "greater than or equal to 0"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -13,8 +14,10 @@ from django.test.utils import CaptureQueriesContext
 from audit.ledger.models import Event
 from base.clock import business_now
 from base.errors import Conflict, Invalid, Missing
-from catalog.models import Eligibility, PimGroup
+from catalog.models import AccountAssignment, Eligibility, PimGroup
 from identity.models import Person
+from policy.requestable import Requestability, requestability
+from requests_app.actions import submitting
 from requests_app.actions.submitting import MOST_PENDING, submit_request
 from requests_app.models import AccessRequest, RequestItem, RequestScope
 from tests.requests_app import factories as make
@@ -164,6 +167,42 @@ def test_too_many_open_requests_are_refused(asker: Person, boss: Person, as_role
         ask(asker, each)
     with pytest.raises(Conflict, match="Withdraw one"):
         ask(asker, groups[-1])
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, as_role: AsRole, change: Callable[[], object]) -> None:
+    """Catalogue sync commits this between the judgement and the writing."""
+
+    def judged(*args: Any, **more: Any) -> Requestability:
+        found = requestability(*args, **more)
+        with as_role("portal_worker"):
+            change()
+        return found
+
+    monkeypatch.setattr(submitting, "requestability", judged)
+
+
+def test_a_group_that_opens_nothing_any_more_is_refused_with_a_sentence(
+    asker: Person, group: PimGroup, as_role: AsRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile(monkeypatch, as_role, AccountAssignment.objects.filter(group=group).delete)
+    with pytest.raises(Invalid, match="has changed just now") as refusal:
+        ask(asker, group)
+    assert refusal.value.code == "group.changing"
+    assert not AccessRequest.objects.exists()
+
+
+def test_what_a_group_opens_is_kept_with_the_hash_that_belongs_to_it(
+    asker: Person, group: PimGroup, as_role: AsRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile(monkeypatch, as_role, lambda: PimGroup.objects.filter(pk=group.pk).update(scope_hash="another"))
+    with pytest.raises(Invalid, match="has changed just now"):
+        ask(asker, group)
+    assert not AccessRequest.objects.exists()
+
+
+def test_the_longest_time_is_said_as_pages_say_it(asker: Person, group: PimGroup) -> None:
+    with pytest.raises(Invalid, match=r"^At most 8 h can be asked for here\."):
+        ask(asker, group, duration=timedelta(hours=9))
 
 
 def test_the_queries_of_a_submission_do_not_grow_with_what_it_opens(
