@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from django.core.exceptions import BadRequest
 from django.db import DatabaseError, connection
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django_structlog.middlewares import RequestMiddleware
@@ -46,6 +47,49 @@ class HealthMiddleware:
 
 def _answer(status: int, word: str) -> JsonResponse:
     return JsonResponse({"status": word}, status=status, headers={"Cache-Control": "no-store"})
+
+
+class PlainTextMiddleware:
+    """Refuses NUL in what a browser sends: it is in no text, and Postgres takes it in none.
+
+    It stands before whatever looks something up by path, query, cookie or form. The form is read with the
+    view at hand: the CSRF check, which reads it first, has seen to one that can't be read by then.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        _refuse_nul(request.path_info, *_texts(request.GET), *request.COOKIES.values())
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_: object) -> None:
+        if request.method == "POST":
+            _refuse_nul(*_texts(request.POST))
+
+
+def _texts(sent: QueryDict) -> Iterator[str]:
+    for name, values in sent.lists():
+        yield name
+        yield from (str(value) for value in values)
+
+
+def _refuse_nul(*texts: str) -> None:
+    if any("\0" in text for text in texts):
+        raise BadRequest("NUL")
+
+
+class PrivateMiddleware:
+    """What somebody signed in is shown is kept by no cache, neither on the way nor in the browser."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if getattr(request, "sign_in", None) is not None and "Cache-Control" not in response:
+            response["Cache-Control"] = "private, no-store"
+        return response
 
 
 class RequestLogMiddleware(RequestMiddleware):

@@ -90,6 +90,8 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "accessportal.middleware.PlainTextMiddleware",
+    "accessportal.middleware.PrivateMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "identity.middleware.SessionGuardMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",

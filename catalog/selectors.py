@@ -199,7 +199,7 @@ def opened_accounts(
     limit = max(1, min(limit, LARGEST_PAGE))
     opened = AccountAssignment.objects.filter(group=group, account=OuterRef("pk"))
     accounts = AwsAccount.objects.filter(Exists(opened)).select_related("unit")
-    if words := query.strip()[:64]:
+    if words := query.replace("\0", "").strip()[:64]:  # which Postgres can't be told of
         accounts = accounts.filter(Q(name__icontains=words) | Q(account_id__startswith=words))
     if after.isdecimal() and (last := AwsAccount.objects.filter(account_id=after[:12]).first()):
         accounts = accounts.filter(Q(name__gt=last.name) | Q(name=last.name, account_id__gt=last.account_id))

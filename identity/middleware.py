@@ -76,13 +76,21 @@ def _touch(sign_in: SignIn) -> None:
         SignIn.objects.filter(pk=sign_in.pk, seen_at__lt=now).update(seen_at=now)
 
 
+def _page_behind(request: HttpRequest) -> str:
+    """Path and query of the page from which htmx asks; "" when it names no address."""
+    try:
+        page = urlsplit(request.headers.get("HX-Current-URL", ""))
+    except ValueError:
+        return ""
+    return page.path + (f"?{page.query}" if page.query else "")
+
+
 def _to_signin(request: HttpRequest, *, ended: Ended | None = None) -> HttpResponse:
     """The sign-in page, by redirect; for htmx by a header, so that it isn't swapped into a part of a page."""
     htmx = request.headers.get("HX-Request") == "true"
     query: dict[str, str] = {}
     if htmx:
-        page = urlsplit(request.headers.get("HX-Current-URL", ""))
-        query["next"] = page.path + (f"?{page.query}" if page.query else "")
+        query["next"] = _page_behind(request)
     elif request.method in ("GET", "HEAD"):
         query["next"] = request.get_full_path()
     if ended is not None:

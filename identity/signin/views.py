@@ -40,6 +40,8 @@ ENDED_SENTENCES = {
     "elsewhere": "You were signed out in another window, or by Microsoft Entra.",
 }
 
+LONGEST_SID = 64  # what `sessions` keeps of one
+
 # Nobody is sent on to these after signing in.
 OWN_DOORS = ("/signin", "/signout", "/signed-out", "/accounts/")
 
@@ -164,7 +166,7 @@ def front_channel_logout(request: HttpRequest) -> HttpResponse:
     The frame may come without our cookie, so the session is found by `sid`, which only Entra and we know.
     """
     sid = request.GET.get("sid", "")
-    if sid and request.GET.get("iss", "") == tenant().issuer:
+    if 0 < len(sid) <= LONGEST_SID and sid.isprintable() and request.GET.get("iss", "") == tenant().issuer:
         sessions.end_at_entra(sid, ip=client_ip(request))
     return HttpResponse("", content_type="text/plain")
 

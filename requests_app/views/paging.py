@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 
 def read_instant(text: str) -> datetime | None:
-    """An aware instant from an address."""
+    """An aware instant from an address, in UTC: an offset can lead out of the years that Postgres is told of."""
     try:
         instant = datetime.fromisoformat(text)
-    except ValueError:
+        return instant.astimezone(UTC) if instant.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return instant if instant.tzinfo else None
 
 
 def read_place(text: str) -> tuple[datetime, UUID] | None:

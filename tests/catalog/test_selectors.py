@@ -177,6 +177,12 @@ def test_a_thousand_accounts_are_shown_a_page_at_a_time() -> None:
     assert [each.account.name for each in seen] == [f"account-{number:04}" for number in range(1000)]
 
 
+def test_a_search_for_what_no_name_can_hold_finds_by_the_rest() -> None:
+    group = a_group("Everywhere")
+    opening(group, "payments-prod", "sandbox")
+    assert [each.account.name for each in opened_accounts(group, query="sand\0")[0]] == ["sandbox"]
+
+
 def test_accounts_of_a_group_can_be_searched() -> None:
     person, group = a_person(), a_group("Everywhere")
     eligible(person, group)

@@ -11,8 +11,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import include, path
 from pytest_django import Settings
 
@@ -195,6 +197,12 @@ def test_htmx_is_sent_to_the_sign_in_page_as_a_whole(visitor: Visitor, real_cloc
     assert parse_qs(urlsplit(response["HX-Redirect"]).query)["ended"] == ["idle"]
 
 
+def test_htmx_that_names_no_address_is_sent_to_the_sign_in_page_too(visitor: Visitor) -> None:
+    headers = {"HX-Request": "true", "HX-Current-URL": "http://["}
+    response = visitor.client.get("/poll/", headers=headers)
+    assert (response.status_code, response["HX-Redirect"]) == (401, "/signin/?next=")
+
+
 def test_an_idle_person_may_sign_in_again_at_once(visitor: Visitor, real_clock: SteppedClock) -> None:
     visitor.sign_in()
     real_clock.step(hours=3)
@@ -271,6 +279,7 @@ def test_entra_ends_a_session_by_its_sid(visitor: Visitor) -> None:
         {"sid": "s-1"},
         {"sid": ""},
         {"sid": "s-9"},
+        {"sid": "s" * 65},
         {},
     ],
 )
@@ -283,6 +292,15 @@ def test_a_front_channel_sign_out_that_is_not_entras_ends_nothing(
     query = {"iss": visitor.issuer.issuer, **query} if query.get("sid") != "s-1" else query
     assert Client().get("/signin/front-channel-logout", query).status_code == 200
     assert visitor.client.get("/page/").status_code == other.client.get("/page/").status_code == 200
+
+
+@pytest.mark.parametrize("sid", ["s-1\0", "s-1\x1b", "s" * 65])
+def test_what_can_be_no_sid_is_not_looked_up(visitor: Visitor, settings: Settings, sid: str) -> None:
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if not name.endswith("PlainTextMiddleware")]
+    query = {"sid": sid, "iss": visitor.issuer.issuer}
+    with CaptureQueriesContext(connection) as asked:
+        assert visitor.client.get("/signin/front-channel-logout", query).status_code == 200
+    assert not [each for each in asked if "identity_signin" in each["sql"]]
 
 
 def test_entra_may_frame_its_front_channel_sign_out_only(visitor: Visitor, settings: Settings) -> None:

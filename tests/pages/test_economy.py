@@ -194,3 +194,11 @@ def test_audit_is_in_the_navigation_of_auditors_only(world: World) -> None:
     assert b'href="/audit/"' not in world.sign_in(world.ben).get("/").content
     assert b'href="/audit/"' in world.sign_in(make.person("Dee"), "Auditor").get("/").content
     assert not RequestItem.objects.exists()
+
+
+def test_no_cache_keeps_what_somebody_is_shown(world: World) -> None:
+    ada = world.sign_in(world.ada)
+    shown = f"/requests/{world.ask().request_id}/"
+    for address in ("/", "/live/", "/access/", "/requests/", shown, f"{shown}live/", "/no-such-page/"):
+        assert ada.get(address)["Cache-Control"] == "private, no-store", address
+    assert "no-store" in ada.post("/signout/")["Cache-Control"]
