@@ -18,6 +18,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
+from django.db.models import F
 from django.test import override_settings
 
 from audit.ledger.models import Event, Version
@@ -30,7 +31,7 @@ from requests_app.actions.deciding import submit_decision
 from requests_app.actions.ending import end_early
 from requests_app.lifecycle import DECISION, GRANT, ITEM, TERMINAL, DecisionStatus
 from requests_app.management.commands.sweep import Command as Sweep
-from requests_app.models import Decision, Grant, RequestItem
+from requests_app.models import Attempt, Decision, Grant, RequestItem
 from tests.clients.test_simulator_process import environment, managed_groups
 from tests.requests_app import factories as make
 from tests.requests_app.conftest import AsRole
@@ -103,7 +104,8 @@ class Portal:
         assert result.returncode == KILLED, f"{point} was not passed:\n{result.stdout}{result.stderr}"
 
     def leases_run_out(self) -> None:
-        """Real time passes: what the dead held is free, and every pause is over."""
+        """Real time passes: what the dead held is free, every pause is over, and what was sent is long ago."""
+        Attempt.objects.update(started_at=F("started_at") - timedelta(minutes=2))
         Grant.objects.filter(next_action_at__isnull=False).update(lease_until=None, retry_at=None)
         Decision.objects.filter(status=DecisionStatus.SUBMITTED).update(lease_until=None, retry_at=None)
 

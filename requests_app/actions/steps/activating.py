@@ -73,6 +73,8 @@ def _found_ours(claim: Claim, view: EntraView) -> None:
             "assigned_at": grant.assigned_at or assignment.starts_at or business_now(),
             "problem": "",
             "problem_code": "",
+            # PIM holds one assignment a pair: whatever else was sent can't land beside this one.
+            "unknown_writes": 0,
         }
         if grant.status != GrantStatus.ACTIVATING:
             note(grant, **facts)
