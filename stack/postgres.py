@@ -160,6 +160,7 @@ class EmbeddedPostgres:
         remembered = int(self._port_path.read_text()) if self._port_path.exists() else None
         self._wished_port = port or remembered
         self.port = self._wished_port or 0
+        self._port_is_known = False
         self.passwords = self._load_passwords()
         self.log_path = self.state_dir / "postgres.log"
 
@@ -188,7 +189,9 @@ class EmbeddedPostgres:
             if not data.exists():
                 self._initialise(home, data)
             self._stop_leftover(data)
-            self.port = free_port(self._wished_port)
+            if not self._port_is_known:  # started again after a crash: others were told where it is
+                self.port = free_port(self._wished_port)
+                self._port_is_known = True
             write_private(self._port_path, f"{self.port}\n")
             self._launch(data)
             self._wait_until_ready()

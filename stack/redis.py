@@ -57,6 +57,7 @@ class EmbeddedRedis:
         remembered = int(self._port_path.read_text()) if self._port_path.exists() else None
         self._wished_port = port or remembered
         self.port = self._wished_port or 0
+        self._port_is_known = False
         if not self._password_path.exists():
             write_private(self._password_path, new_password())
         self.password = self._password_path.read_text()
@@ -85,7 +86,9 @@ class EmbeddedRedis:
 
         Raises StackError, with the end of the server's log, when it doesn't come up.
         """
-        self.port = free_port(self._wished_port)
+        if not self._port_is_known:  # started again after a crash: others were told where it is
+            self.port = free_port(self._wished_port)
+            self._port_is_known = True
         write_private(self._port_path, f"{self.port}\n")
         configuration = self.state_dir / "redis.conf"
         write_private(configuration, self._configuration())
