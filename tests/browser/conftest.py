@@ -53,7 +53,7 @@ def clouds(running_stack: Stack) -> Callable[..., Any]:
 
 
 def control(address: str, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    """One call of the control API; its JSON answer."""
+    """One call of the control API; its JSON answer, None when it has none."""
     import json
     import urllib.request
 
@@ -64,4 +64,5 @@ def control(address: str, method: str, path: str, body: dict[str, Any] | None = 
         headers={"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
-        return json.load(answer)
+        said = answer.read()
+    return json.loads(said) if said else None
