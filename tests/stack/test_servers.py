@@ -193,3 +193,12 @@ def test_a_free_port_is_the_wished_one_when_possible() -> None:
     with socket.socket() as squatter:
         squatter.bind((LOOPBACK, wished))
         assert free_port(wished) != wished
+
+
+def test_a_broker_that_is_started_again_after_a_crash_is_where_it_was(state: Path) -> None:
+    with EmbeddedRedis(state, durable=False) as broker:
+        address = broker.url
+        broker.process.kill()
+        broker.process.wait()
+        broker.start()
+        assert broker.url == address
