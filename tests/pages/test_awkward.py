@@ -46,20 +46,9 @@ AWKWARD = (
     "http://%5B",
 )
 QUERY_NAMES = (
-    "q",
-    "after",
-    "before",
-    "again",
-    "seen",
-    "next",
-    "ended",
-    "unsent",
-    "here",
-    "iss",
-    "sid",
-    "state",
+    *("q", "after", "before", "again", "seen", "next", "ended", "unsent", "here", "iss", "sid", "state"),
+    *("code", "error", "error_description", "length", "hours", "minutes"),
 )
-QUERY_NAMES += ("code", "error", "error_description", "length", "hours", "minutes")
 FILTER_NAMES = tuple(TimelineForm.base_fields)
 
 
