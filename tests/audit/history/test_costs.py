@@ -54,7 +54,9 @@ def _fill_scopes(server: PostgresServer, name: str, person: int, group: int, ver
     """Written as the superuser past the guards: these requests only have to be there."""
     keys = {"person": person, "group": group, "version": version}
     with psycopg.connect(server.conninfo("postgres", name), autocommit=True) as direct:
-        direct.execute("SET session_replication_role = replica")
+        # Not even a superuser's replication session gets past the guards; the throwaway tables lose them.
+        for table in ("accessrequest", "requestitem"):
+            direct.execute(f"ALTER TABLE requests_app_{table} DISABLE TRIGGER USER".encode())
         direct.execute(
             "INSERT INTO requests_app_accessrequest (id, version, requester_id, justification, reference,"
             " created_at, created_real_at) SELECT md5('request' || n)::uuid, 1, %(person)s, 'x', '', now(), now()"

@@ -137,7 +137,6 @@ def test_the_way_to_older_pages_keeps_the_filters(auditor: Client) -> None:
         ("since=2026-02-02T10:00&until=2026-01-01T10:00", "This is before the beginning."),
         ("since=0001-01-01T00:00", "greater than or equal to"),
         ("until=9999-12-31T23:59", "less than or equal to"),
-        ("person=%00", "Null characters are not allowed."),
         ("person=" + "x" * 200, "at most 128 characters"),
     ],
 )
