@@ -128,10 +128,11 @@ def test_membership_is_read_back_as_it_comes_and_goes(cloud: Cloud) -> None:
     assert cloud.center.memberships(user_id, [group_id]).value == {group_id: False}
 
 
-def test_somebody_unknown_is_a_member_of_nothing(cloud: Cloud) -> None:
+def test_somebody_unknown_is_not_called_no_member(cloud: Cloud) -> None:
     group_id = cloud.group().group_id
 
-    assert cloud.center.memberships(NOBODY, [group_id]).value == {group_id: False}
+    with pytest.raises(NotFound):
+        cloud.center.memberships(NOBODY, [group_id])
 
 
 def test_an_unknown_group_is_not_held(cloud: Cloud) -> None:
