@@ -7,18 +7,19 @@ transaction with the item locked, does the decision take effect.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 from django.conf import settings
+from django.db import IntegrityError
 from django.db.models import Q
 from django_subatomic.db import run_after_commit, transaction
 
 from audit.ledger.recorder import Actor
 from base.clock import business_now, real_now
 from base.crash import crash_point, register
-from base.errors import Conflict, Invalid
+from base.errors import Conflict, DomainError, Invalid
 from clients import errors
 from clients.registry import clients
 from identity.models import Person
@@ -37,6 +38,8 @@ from requests_app.texts import clean_words
 log = structlog.get_logger(__name__)
 
 LONGEST_COMMENT = 2000
+# The pause between checks grows no further; two to the power of days of failures is no number any more.
+MOST_DOUBLINGS = 10
 
 register("deciding.claimed", "deciding.checked", "deciding.before_commit", "deciding.counted")
 
@@ -96,22 +99,36 @@ def check_decision(*, decision_id: UUID) -> tuple[UUID, ...]:
     """Check a submitted decision against the clouds and count or refuse it; gives the grants that are now due.
 
     Harmless when it is settled already, or when another worker is at it. When a cloud can't be
-    read, the decision stays submitted and is checked again: unknown is never a yes.
+    read, the decision stays submitted and is checked again: unknown is never a yes. An error that
+    nobody expected is logged, postpones it too, and is raised.
     """
     decision = _claim(decision_id)
     if decision is None:
         return ()
     crash_point("deciding.claimed")
     try:
-        refusal, ends_at = _check(decision)
+        due = _check_and_settle(decision)
     except errors.ClientError as error:
-        _postpone(decision, error)
+        log.warning("decision_postponed", decision=str(decision.pk), code=error.code)
+        wait = error.retry_after if isinstance(error, errors.Throttled) else None
+        _postpone(decision, error.sentence, wait)
         return ()
+    except Exception as error:
+        log.exception("decision_failed", decision=str(decision.pk), error=type(error).__name__)
+        _postpone(decision, "it failed inside the portal and is tried again.")
+        if isinstance(error, (DomainError, IntegrityError)):
+            return ()  # the row moved meanwhile, or a constraint holds: the next check sees why
+        raise
+    crash_point("deciding.counted")
+    return due
+
+
+def _check_and_settle(decision: Decision) -> tuple[UUID, ...]:
+    refusal, ends_at = _check(decision)
     crash_point("deciding.checked")
     with transaction():
-        due = _settle(decision_id, refusal, ends_at)
+        due = _settle(decision.pk, refusal, ends_at)
         crash_point("deciding.before_commit")
-    crash_point("deciding.counted")
     return due
 
 
@@ -129,14 +146,14 @@ def _claim(decision_id: UUID) -> Decision | None:
     ).get(pk=decision_id)
 
 
-def _postpone(decision: Decision, error: errors.ClientError) -> None:
-    wait = error.retry_after if isinstance(error, errors.Throttled) else back_off(decision.failures)
-    log.warning("decision_postponed", decision=str(decision.pk), code=error.code)
+def _postpone(decision: Decision, sentence: str, wait: timedelta | None = None) -> None:
+    """Give the lease back and try again later, after `wait` (real time) or a growing pause."""
+    wait = wait or back_off(min(decision.failures, MOST_DOUBLINGS))
     Decision.objects.filter(pk=decision.pk, status=DecisionStatus.SUBMITTED).update(
         lease_until=None,
         retry_at=real_now() + wait,
         failures=decision.failures + 1,
-        reason=f"Waiting for the check: {error.sentence}",
+        reason=f"Waiting for the check: {sentence}",
     )
 
 

@@ -10,6 +10,9 @@ from unittest.mock import Mock, patch
 from uuid import UUID
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import IntegrityError
+from structlog.testing import capture_logs
 
 from audit.ledger.models import Event
 from base.clock import real_now
@@ -19,6 +22,7 @@ from clients.registry import clients
 from identity.models import DirectoryGroup, DirectoryMembership, Person
 from policy.document import document_hash
 from policy.models import Rule, RuleVersion
+from requests_app.actions import deciding
 from requests_app.actions.checking import EligibilityCheck, fresh_eligibility
 from requests_app.actions.deciding import check_decision, submit_decision
 from requests_app.actions.sweeping import lapse_unanswered
@@ -633,4 +637,56 @@ def test_a_decision_that_another_worker_holds_is_left_alone(play: Stage) -> None
     assert check_decision(decision_id=decision_id) == ()
     assert Decision.objects.get(pk=decision_id).status == "submitted"
     play.step(timedelta(seconds=31))
+    assert len(check_decision(decision_id=decision_id)) == 1
+
+
+# ------------------------------------------------------------ what nobody thought of leaves a trace
+
+
+def failing(error: Exception) -> Callable[[Decision], tuple[str, None]]:
+    def check(_: Decision) -> tuple[str, None]:
+        raise error
+
+    return check
+
+
+@pytest.mark.parametrize("error", [SoftTimeLimitExceeded(), TypeError("of our own making")])
+def test_an_error_that_nobody_expected_is_counted_and_goes_on_to_the_caller(
+    play: Stage, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    decision_id = play.decide(play.ask())
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(deciding, "_check", failing(error))
+        with pytest.raises(type(error)):
+            check_decision(decision_id=decision_id)
+    decision = Decision.objects.get(pk=decision_id)
+    assert (decision.status, decision.failures, decision.lease_until) == ("submitted", 1, None)
+    assert decision.retry_at is not None
+    assert decision.retry_at > play.time.now
+    assert decision.reason == "Waiting for the check: it failed inside the portal and is tried again."
+    assert {"event": "decision_failed", "error": type(error).__name__}.items() <= logs[-1].items()
+    assert logs[-1]["log_level"] == "error"
+    play.step(timedelta(seconds=5))
+    assert len(check_decision(decision_id=decision_id)) == 1
+
+
+@pytest.mark.parametrize("error", [IntegrityError("a constraint"), Conflict("item.moved", "Too late.")])
+def test_a_refusal_of_the_database_or_the_table_is_counted_and_tried_again(
+    play: Stage, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    decision_id = play.decide(play.ask())
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(deciding, "_settle", Mock(side_effect=error))
+        assert check_decision(decision_id=decision_id) == ()
+    decision = Decision.objects.get(pk=decision_id)
+    assert (decision.status, decision.failures, decision.lease_until) == ("submitted", 1, None)
+    assert {"event": "decision_failed", "error": type(error).__name__}.items() <= logs[-1].items()
+
+
+def test_a_decision_that_failed_for_days_is_still_tried(play: Stage) -> None:
+    decision_id = play.decide(play.ask())
+    Decision.objects.filter(pk=decision_id).update(failures=5000)
+    play.world.faults.add("graph.GET users", "error", status=503)
+    assert check_decision(decision_id=decision_id) == ()
+    play.step(timedelta(minutes=2))
     assert len(check_decision(decision_id=decision_id)) == 1

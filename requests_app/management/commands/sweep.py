@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import time
 from argparse import ArgumentParser
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NoReturn
+from uuid import UUID
 
+import structlog
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+from django.db import close_old_connections
 
 from requests_app.actions.advancing import advance_grant
 from requests_app.actions.deciding import check_decision
 from requests_app.actions.sweeping import sweep
+
+log = structlog.get_logger(__name__)
 
 
 class Command(BaseCommand):
@@ -21,19 +27,45 @@ class Command(BaseCommand):
         parser.add_argument("--loop", action="store_true", help="go on until interrupted")
 
     def handle(self, *_args: Any, **options: Any) -> None:
+        if options["loop"]:
+            self._loop()
+        done, failed = self.one_pass()
+        self.stdout.write(f"{done} owed")
+        if failed:
+            raise CommandError(f"{failed} of {done} failed. The log names the rows; the others were done.")
+
+    def _loop(self) -> NoReturn:
+        """For ever: what breaks one pass, such as a database that restarts, is logged."""
         while True:
-            done = self.one_pass()
-            if not options["loop"]:
-                self.stdout.write(f"{done} owed")
-                return
+            try:
+                self.one_pass()
+            except Exception as error:
+                log.exception("sweep_failed", error=type(error).__name__)
+            close_old_connections()
             time.sleep(settings.SWEEP_EVERY.total_seconds())
 
-    def one_pass(self) -> int:
-        """One look, and everything that it found; gives how much that was."""
+    def one_pass(self) -> tuple[int, int]:
+        """One look, and everything that it found; gives how much that was, and how much of it broke."""
         owed = sweep()
-        for decision_id in owed.decisions:
-            for grant_id in check_decision(decision_id=decision_id):
-                advance_grant(grant_id=grant_id)
-        for grant_id in owed.grants:
-            advance_grant(grant_id=grant_id)
-        return len(owed.decisions) + len(owed.grants)
+        failed = sum(not _done(decision_id, _check) for decision_id in owed.decisions)
+        failed += sum(not _done(grant_id, _advance) for grant_id in owed.grants)
+        return len(owed.decisions) + len(owed.grants), failed
+
+
+def _done(row_id: UUID, action: Callable[[UUID], None]) -> bool:
+    """Do it; a row that breaks is logged and keeps no other from its turn."""
+    try:
+        action(row_id)
+    except Exception as error:
+        log.exception("sweep_failed", row=str(row_id), error=type(error).__name__)
+        return False
+    return True
+
+
+def _check(decision_id: UUID) -> None:
+    for grant_id in check_decision(decision_id=decision_id):
+        advance_grant(grant_id=grant_id)
+
+
+def _advance(grant_id: UUID) -> None:
+    advance_grant(grant_id=grant_id)

@@ -1,0 +1,115 @@
+"""Sweeping: one bad row stands in nobody's way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError
+from structlog.testing import capture_logs
+
+from requests_app.actions import moving, sweeping
+from requests_app.actions.advancing import advance_grant
+from requests_app.actions.deciding import check_decision
+from requests_app.actions.sweeping import lapse_unanswered
+from requests_app.management.commands import sweep as command
+from requests_app.models import Decision, Grant, RequestItem
+from tests.requests_app import factories as make
+from tests.requests_app.conftest import AsRole
+from tests.support.stage import Stage, stage
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def play(as_role: AsRole) -> Iterator[Stage]:
+    with stage(as_role) as made:
+        yield made
+
+
+def broken_for(bad: UUID, whole: Callable[..., Any]) -> Callable[..., Any]:
+    """The action, except that it breaks for one row."""
+
+    def action(**ids: UUID) -> Any:
+        if bad in ids.values():
+            raise RuntimeError("this row is bad")
+        return whole(**ids)
+
+    return action
+
+
+def another_item(play: Stage) -> RequestItem:
+    group = make.pim_group(accounts=1)
+    with play.as_role("portal_web"):
+        return make.pending_item(play.asker, group, play.rule)
+
+
+def test_a_bad_decision_is_logged_and_the_others_are_checked(
+    play: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = play.decide(another_item(play))
+    good = play.decide(play.ask())
+    monkeypatch.setattr(command, "check_decision", broken_for(bad, check_decision))
+    with capture_logs() as logs, pytest.raises(CommandError, match="1 of 2 failed"):
+        call_command("sweep", stdout=StringIO())
+    assert Decision.objects.get(pk=good).status == "counted"
+    assert Decision.objects.get(pk=bad).status == "submitted"
+    failed = [entry for entry in logs if entry["event"] == "sweep_failed"]
+    assert [(entry["row"], entry["error"]) for entry in failed] == [(str(bad), "RuntimeError")]
+
+
+def test_a_bad_grant_is_logged(play: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    play.decide(play.ask())
+    play.work()
+    play.step(timedelta(hours=2))
+    grant = Grant.objects.get()
+    monkeypatch.setattr(command, "advance_grant", broken_for(grant.pk, advance_grant))
+    with capture_logs() as logs, pytest.raises(CommandError, match="1 of 1 failed"):
+        call_command("sweep", stdout=StringIO())
+    assert str(grant.pk) in [entry.get("row") for entry in logs]
+
+
+def test_the_loop_survives_a_pass_that_finds_nothing_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[str] = []
+
+    class Enough(BaseException):
+        """The test has seen enough."""
+
+    def looked() -> Any:
+        passes.append("looked")
+        raise RuntimeError("the database is away")
+
+    def wait(_: float) -> None:
+        if len(passes) == 3:
+            raise Enough
+
+    monkeypatch.setattr(command, "sweep", looked)
+    monkeypatch.setattr("time.sleep", wait)
+    with capture_logs() as logs, pytest.raises(Enough):
+        call_command("sweep", loop=True, stdout=StringIO())
+    assert passes == ["looked"] * 3
+    assert [entry["error"] for entry in logs] == ["RuntimeError"] * 3
+
+
+def test_one_request_that_can_not_lapse_keeps_no_other_from_it(
+    play: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = play.ask(), another_item(play)
+    play.step(timedelta(days=1))
+    whole = moving.move
+
+    def move(row: RequestItem, *args: Any, **more: Any) -> None:
+        if row.pk == bad.pk:
+            raise IntegrityError("this row is bad")
+        whole(row, *args, **more)
+
+    monkeypatch.setattr(sweeping, "move", move)
+    with capture_logs() as logs:
+        assert lapse_unanswered() == 1
+    assert RequestItem.objects.get(pk=good.pk).status == "lapsed"
+    assert [(entry["event"], entry["item"]) for entry in logs] == [("lapse_failed", str(bad.pk))]
