@@ -133,7 +133,3 @@ class DecisionForm(RefusableForm):
         help_text="The requester reads it. To deny, say why.",
         widget=forms.Textarea(attrs={"rows": 4}),
     )
-
-
-def _minutes(length: timedelta) -> str:
-    return str(int(length.total_seconds()) // 60)

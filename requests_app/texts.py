@@ -8,9 +8,9 @@ import unicodedata
 from base.errors import Invalid
 
 _REFERENCE = re.compile(r"[\w][\w .:/#_-]*", re.ASCII)
-# Characters that reorder or hide text (Unicode bidirectional controls, zero-width space and the like)
-# are format characters, category Cf; control characters are Cc. Line breaks and tabs are allowed.
-_ALLOWED_CONTROLS = {"\n", "\t"}
+# Control and format characters (Unicode categories Cc and Cf) hide or reorder text; line breaks and tabs don't, and
+# the two joiners belong to emoji and to the scripts of Persian and Hindi.
+_ALLOWED_CONTROLS = {"\n", "\t", "\u200c", "\u200d"}
 
 
 def clean_words(text: str, *, longest: int, field: str) -> str:

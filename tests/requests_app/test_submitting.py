@@ -132,6 +132,11 @@ def test_bad_input_is_refused_at_its_field(
     assert refusal.value.field == field
 
 
+def test_joined_emoji_and_scripts_with_joiners_are_words(asker: Person, group: PimGroup) -> None:
+    words = "Deploy with the family \U0001f468\u200d\U0001f469\u200d\U0001f467 and \u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"
+    assert AccessRequest.objects.get(pk=ask(asker, group, justification=words)).justification == words
+
+
 def test_the_duration_never_goes_past_the_eligibilitys_own_end(
     asker: Person, group: PimGroup, as_role: AsRole
 ) -> None:
