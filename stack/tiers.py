@@ -25,11 +25,11 @@ class Tier:
 
 # The quick ones first, so that a mistake shows early. What stands in no other tier is "unit".
 TIERS = (
-    Tier("unit", (), workers=2, budget=170),
-    Tier("contract", ("tests/clients", "tests/simulator"), workers=2, budget=100),
-    Tier("races", ("tests/races",), workers=2, budget=90),
-    Tier("faults", ("tests/faults",), workers=2, budget=150),
-    Tier("browser", ("tests/browser",), workers=0, budget=180),
+    Tier("unit", (), workers=2, budget=130),
+    Tier("contract", ("tests/clients", "tests/simulator"), workers=2, budget=80),
+    Tier("races", ("tests/races",), workers=2, budget=40),
+    Tier("faults", ("tests/faults",), workers=2, budget=140),
+    Tier("browser", ("tests/browser",), workers=0, budget=320),
 )
 PROOF = Tier("proof", (), workers=2, budget=2400)
 
