@@ -25,5 +25,5 @@ def poll_delay(since: datetime) -> timedelta:
 
 def back_off(failures: int) -> timedelta:
     """Exponential with jitter, capped: 1, 2, 4 ... 60 seconds, each plus or minus a quarter."""
-    seconds = min(2.0**failures, LONGEST_BACK_OFF.total_seconds())
+    seconds = min(2.0 ** min(failures, 10), LONGEST_BACK_OFF.total_seconds())
     return timedelta(seconds=seconds * random.uniform(0.75, 1.25))  # noqa: S311 - jitter, not a secret
