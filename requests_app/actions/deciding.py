@@ -38,8 +38,6 @@ from requests_app.texts import clean_words
 log = structlog.get_logger(__name__)
 
 LONGEST_COMMENT = 2000
-# The pause between checks grows no further; two to the power of days of failures is no number any more.
-MOST_DOUBLINGS = 10
 
 register("deciding.claimed", "deciding.checked", "deciding.before_commit", "deciding.counted")
 
@@ -148,7 +146,7 @@ def _claim(decision_id: UUID) -> Decision | None:
 
 def _postpone(decision: Decision, sentence: str, wait: timedelta | None = None) -> None:
     """Give the lease back and try again later, after `wait` (real time) or a growing pause."""
-    wait = wait or back_off(min(decision.failures, MOST_DOUBLINGS))
+    wait = wait or back_off(decision.failures)
     Decision.objects.filter(pk=decision.pk, status=DecisionStatus.SUBMITTED).update(
         lease_until=None,
         retry_at=real_now() + wait,
