@@ -3,8 +3,8 @@
 from typing import Any
 
 from simulator.aws.calls import Call, Handler, invalid, page
+from simulator.world.aws_state import StoreGroup, StoreMembership, StoreUser
 from simulator.world.identity_store import no_such
-from simulator.world.state import StoreGroup, StoreMembership, StoreUser
 
 SCIM = "SCIM"
 

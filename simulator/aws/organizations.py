@@ -3,8 +3,8 @@
 from typing import Any
 
 from simulator.aws.calls import Call, Handler, access_denied, invalid, page
+from simulator.world.aws_state import Account, Organization, OrganizationalUnit
 from simulator.world.errors import WorldError
-from simulator.world.state import Account, Organization, OrganizationalUnit
 
 MOST = 20
 INVALID = "InvalidInputException"

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from simulator.aws.calls import Call, Handler, access_denied, invalid, page
+from simulator.world.aws_state import AccountAssignment, PermissionSet, ProvisioningRequest
 from simulator.world.errors import WorldError
 from simulator.world.identity_center import no_such_resource
-from simulator.world.state import AccountAssignment, PermissionSet, ProvisioningRequest
 
 MOST_INLINE = 10_240
 

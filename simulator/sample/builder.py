@@ -3,24 +3,19 @@
 from datetime import timedelta
 from typing import Any
 
+from simulator.world.aws_state import (
+    Account,
+    IdentityCenterState,
+    Organization,
+    OrganizationalUnit,
+    PermissionSet,
+    StoreGroup,
+)
 from simulator.world.clock import WorldClock
 from simulator.world.ids import Dice
 from simulator.world.pim import Ask, Caller
 from simulator.world.pim_rules import Window
-from simulator.world.state import (
-    Account,
-    EnterpriseApplication,
-    Group,
-    Identity,
-    IdentityCenterState,
-    Job,
-    Organization,
-    OrganizationalUnit,
-    PermissionSet,
-    State,
-    StoreGroup,
-    User,
-)
+from simulator.world.state import EnterpriseApplication, Group, Identity, Job, State, User
 from simulator.world.world import World
 
 ADMINISTRATION = Caller(Identity(application_name="Sample data"))

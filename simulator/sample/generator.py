@@ -4,8 +4,9 @@ import random
 from datetime import timedelta
 
 from simulator.sample.builder import Builder, empty_world
+from simulator.world.aws_state import Account, PermissionSet
 from simulator.world.clock import WorldClock
-from simulator.world.state import Account, Group, PermissionSet, User
+from simulator.world.state import Group, User
 from simulator.world.world import World
 
 _GIVEN = (

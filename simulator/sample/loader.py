@@ -8,9 +8,10 @@ from typing import Any
 import yaml
 
 from simulator.sample.builder import Builder, empty_world
+from simulator.world.aws_state import Account
 from simulator.world.clock import WorldClock
 from simulator.world.durations import parse_duration
-from simulator.world.state import Account, Group, User
+from simulator.world.state import Group, User
 from simulator.world.world import World
 
 FILE = Path(__file__).with_name("organisation.yaml")

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from simulator.scim.errors import ScimError, conflict, invalid, missing
-from simulator.world.state import StoreGroup, StoreUser
+from simulator.world.aws_state import StoreGroup, StoreUser
 
 if TYPE_CHECKING:
     from simulator.world.world import World

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from simulator.world.aws_state import Account, PermissionSet, RoleSession, StoreUser
 from simulator.world.durations import parse_duration
 from simulator.world.errors import WorldError
-from simulator.world.state import Account, PermissionSet, RoleSession, StoreUser
 
 if TYPE_CHECKING:
     from simulator.world.world import World

@@ -5,13 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from simulator.world.errors import bad_request, not_found
-from simulator.world.state import (
-    AppRoleAssignment,
-    EnterpriseApplication,
-    Group,
-    Membership,
-    User,
-)
+from simulator.world.state import AppRoleAssignment, EnterpriseApplication, Group, Membership, User
 
 if TYPE_CHECKING:
     from simulator.world.world import World

@@ -7,9 +7,10 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, cast
 
+from simulator.world.aws_state import StoreGroup, StoreUser
 from simulator.world.errors import not_found
 from simulator.world.identity_store import no_such
-from simulator.world.state import Group, StoreGroup, StoreUser, User
+from simulator.world.state import Group, User
 
 if TYPE_CHECKING:
     from simulator.world.world import World

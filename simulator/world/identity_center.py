@@ -3,13 +3,13 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from simulator.world.errors import WorldError
-from simulator.world.state import (
+from simulator.world.aws_state import (
     AccountAssignment,
     IdentityCenterState,
     PermissionSet,
     ProvisioningRequest,
 )
+from simulator.world.errors import WorldError
 
 if TYPE_CHECKING:
     from simulator.world.world import World

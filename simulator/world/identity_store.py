@@ -4,8 +4,8 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from simulator.world.aws_state import IdentityCenterState, StoreGroup, StoreMembership, StoreUser
 from simulator.world.errors import WorldError
-from simulator.world.state import IdentityCenterState, StoreGroup, StoreMembership, StoreUser
 
 if TYPE_CHECKING:
     from simulator.world.world import World

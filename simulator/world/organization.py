@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from simulator.world.aws_state import Account, Organization, OrganizationalUnit
 from simulator.world.errors import WorldError
-from simulator.world.state import Account, Organization, OrganizationalUnit
 
 if TYPE_CHECKING:
     from simulator.world.world import World

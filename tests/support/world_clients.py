@@ -40,12 +40,12 @@ from clients.types import (
     StoreMembership,
     StoreUser,
 )
+from simulator.world.aws_state import StoreUser as WorldStoreUser
 from simulator.world.durations import parse_duration
 from simulator.world.errors import WorldError
 from simulator.world.pim import Ask, Caller
 from simulator.world.provisioning import Subject
 from simulator.world.state import Expiration, Group, Identity, ScheduleRequest, User
-from simulator.world.state import StoreUser as WorldStoreUser
 from simulator.world.world import World
 
 # As the adapter for Graph writes it behind the person's words, for tenants that forget ticket information.

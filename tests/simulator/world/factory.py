@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from simulator.sample.builder import Builder, empty_world
+from simulator.world.aws_state import Account, PermissionSet
 from simulator.world.clock import WorldClock
 from simulator.world.pim import Ask, Caller
-from simulator.world.state import Account, Expiration, Group, Identity, PermissionSet, ScheduleRequest, User
+from simulator.world.state import Expiration, Group, Identity, ScheduleRequest, User
 from simulator.world.world import World
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

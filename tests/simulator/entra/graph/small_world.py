@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from simulator.world.aws_state import IdentityCenterState, Organization
 from simulator.world.clock import WorldClock
 from simulator.world.ids import Dice
 from simulator.world.pim import Ask, Caller
@@ -11,9 +12,7 @@ from simulator.world.state import (
     Expiration,
     Group,
     Identity,
-    IdentityCenterState,
     Job,
-    Organization,
     State,
     User,
 )

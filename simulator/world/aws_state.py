@@ -1,0 +1,152 @@
+"""What the simulated AWS knows: the organization, the IAM Identity Center instance, its identity store, its sessions.
+
+Plain dataclasses, part of `simulator.world.state.State` and under its rules.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass
+class OrganizationalUnit:
+    id: str
+    name: str
+    parent_id: str
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Account:
+    """An AWS account of the organization."""
+
+    id: str
+    name: str
+    email: str
+    parent_id: str
+    joined_at: datetime
+    state: str = "ACTIVE"
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Organization:
+    id: str
+    root_id: str
+    management_account_id: str
+    units: dict[str, OrganizationalUnit] = field(default_factory=dict)
+    accounts: dict[str, Account] = field(default_factory=dict)
+    delegated_administrators: list[str] = field(default_factory=list)  # accounts, for sso.amazonaws.com
+
+
+@dataclass
+class PermissionSet:
+    arn: str
+    name: str
+    created_at: datetime
+    description: str | None = None
+    session_duration: str | None = "PT1H"
+    relay_state: str | None = None
+    managed_policies: dict[str, str] = field(default_factory=dict)  # arn -> name
+    customer_managed_policies: list[dict[str, str]] = field(default_factory=list)  # {Name, Path}
+    inline_policy: str = ""
+    boundary: dict[str, Any] | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    revision: int = 1
+    provisioned: dict[str, int] = field(default_factory=dict)  # account id -> revision there
+
+
+@dataclass
+class AccountAssignment:
+    account_id: str
+    permission_set_arn: str
+    principal_type: str  # GROUP | USER
+    principal_id: str
+
+
+@dataclass
+class ProvisioningRequest:
+    """A ProvisionPermissionSet call under way."""
+
+    id: str
+    permission_set_arn: str
+    accounts: list[str]
+    created_at: datetime
+    status: str = "IN_PROGRESS"
+    account_id: str | None = None
+    failure: str | None = None
+
+
+@dataclass
+class StoreUser:
+    """A user of the identity store. Only SCIM sets `external_id`."""
+
+    id: str
+    user_name: str
+    display_name: str
+    given_name: str
+    family_name: str
+    created_at: datetime
+    updated_at: datetime
+    external_id: str | None = None
+    email: str | None = None
+    title: str | None = None
+    active: bool = True
+    revision: int = 1
+    attributes: dict[str, Any] = field(default_factory=dict)  # further SCIM attributes, kept as sent
+
+
+@dataclass
+class StoreMembership:
+    id: str
+    group_id: str
+    user_id: str
+    created_at: datetime
+    by: str = "SCIM"
+    removed_at: datetime | None = None
+
+
+@dataclass
+class StoreGroup:
+    id: str
+    display_name: str
+    created_at: datetime
+    updated_at: datetime
+    external_id: str | None = None
+    description: str | None = None
+    revision: int = 1
+    members: dict[str, StoreMembership] = field(default_factory=dict)  # by user id
+
+
+@dataclass
+class RoleSession:
+    """Credentials of a permission set on an account, which outlive the membership that opened them."""
+
+    id: str
+    user_id: str
+    account_id: str
+    permission_set_arn: str
+    started_at: datetime
+    ends_at: datetime
+
+
+@dataclass
+class IdentityCenterState:
+    """The IAM Identity Center instance with its identity store."""
+
+    instance_arn: str
+    identity_store_id: str
+    region: str
+    owner_account_id: str
+    created_at: datetime
+    external_id_issuer: str
+    scim_tenant_id: str
+    scim_token: str
+    scim_token_valid: bool = True
+    permission_sets: dict[str, PermissionSet] = field(default_factory=dict)  # by arn
+    assignments: list[AccountAssignment] = field(default_factory=list)
+    provisioning_requests: dict[str, ProvisioningRequest] = field(default_factory=dict)
+    users: dict[str, StoreUser] = field(default_factory=dict)
+    groups: dict[str, StoreGroup] = field(default_factory=dict)
+    past_memberships: list[StoreMembership] = field(default_factory=list)
+    sessions: list[RoleSession] = field(default_factory=list)
