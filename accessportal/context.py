@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -14,6 +15,7 @@ from base.clock import business_clock, business_now
 from base.words import duration_words
 from catalog.freshness import read_at
 from identity.models import Person, User
+from oversight.tabs import Entry, tabs_for
 from requests_app.selectors import waiting_count
 
 
@@ -99,7 +101,14 @@ class Portal:
         ]
         if self.user and self.user.is_auditor:
             entries.append(self._section("/audit/", "Audit", "document-magnifying-glass"))
+        if self.user and self.user.is_operator:
+            entries.append(self._section("/operations/", "Operations", "wrench-screwdriver"))
         return entries
+
+    @cached_property
+    def operations(self) -> Sequence[Entry]:
+        """The tabs of the operator's pages that this person may open."""
+        return tabs_for(self.user, self._request.path) if self.user else []
 
     def _section(self, address: str, name: str, shape: str, *, count: int = 0) -> Section:
         path = self._request.path

@@ -78,6 +78,7 @@ INSTALLED_APPS = [
     "policy.apps.PolicyConfig",
     "requests_app.apps.RequestsAppConfig",
     "audit.history.apps.HistoryConfig",
+    "oversight.apps.OversightConfig",
     "accessportal.apps.AccessPortalConfig",
 ]
 

@@ -32,6 +32,11 @@ def operator_required[**P](view: View[P]) -> View[P]:
     return _only_if(view, lambda user: user.is_operator)
 
 
+def overseer_required[**P](view: View[P]) -> View[P]:
+    """For operators and auditors; to everybody else the page doesn't exist."""
+    return _only_if(view, lambda user: user.is_operator or user.is_auditor)
+
+
 def not_activity[**P](view: View[P]) -> View[P]:
     """For what a page fetches by itself: it doesn't keep an idle session alive."""
     view.is_not_activity = True  # type: ignore[attr-defined]  # read by SessionGuardMiddleware

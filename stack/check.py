@@ -15,7 +15,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-PRODUCT = ("accessportal", "audit", "base", "catalog", "clients", "identity", "policy", "requests_app")
+PRODUCT = (
+    "accessportal",
+    "audit",
+    "base",
+    "catalog",
+    "clients",
+    "identity",
+    "oversight",
+    "policy",
+    "requests_app",
+)
 PACKAGES = (*PRODUCT, "simulator", "stack", "tests", "benchmarks")
 
 

@@ -22,7 +22,17 @@ from stack.tiers import TIERS
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "simulator" / "README.md", *(ROOT / "docs").rglob("*.md")])
 OPERATIONS = ROOT / "docs" / "operations.md"
 CONTRIBUTING = ROOT / "docs" / "contributing.md"
-PRODUCT = ("accessportal", "audit", "base", "catalog", "clients", "identity", "policy", "requests_app")
+PRODUCT = (
+    "accessportal",
+    "audit",
+    "base",
+    "catalog",
+    "clients",
+    "identity",
+    "oversight",
+    "policy",
+    "requests_app",
+)
 # Made by whoever deploys or runs it; git ignores these.
 MADE_LATER = ("deployment/", ".state/", ".venv")
 LARGEST_PICTURE = 150 * 1024

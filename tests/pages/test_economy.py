@@ -51,6 +51,7 @@ def paths(world: World) -> Paths:
     """Every page, with somebody who may open it."""
     item = world.ask()
     ada, ben = world.sign_in(world.ada), world.sign_in(world.ben)
+    operator = world.sign_in(world.cy, "Operator")
     group = f"/access/{world.group.object_id}/"
     return {
         "home": (ada, "/"),
@@ -66,6 +67,8 @@ def paths(world: World) -> Paths:
         "decision": (ben, f"/approvals/{item.pk}/"),
         "decision live": (ben, f"/approvals/{item.pk}/live/"),
         "components": (ada, "/components/"),
+        "health": (operator, "/operations/"),
+        "settings in force": (operator, "/operations/settings/"),
     }
 
 
@@ -84,6 +87,8 @@ MOST_QUERIES = {
     "decision": 15,
     "decision live": 11,
     "components": 9,
+    "health": 12,
+    "settings in force": 9,
 }
 
 
