@@ -12,6 +12,7 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from simulator.calls import CallLog
+from simulator.delays import DELAYS
 from simulator.entra.provider import Provider
 from simulator.entra.signin import page
 from simulator.portal import session_rows
@@ -144,6 +145,7 @@ def _add_faults(blueprint: Blueprint, world: World) -> None:
     @blueprint.delete("/_control/faults")
     def clear_faults() -> Response:
         world.faults.clear()
+        DELAYS.let_go()
         return Response(status=204)
 
     @blueprint.delete("/_control/faults/<int:fault_id>")

@@ -1,14 +1,13 @@
 """Faults in front of any WSGI application, for endpoints that don't look after them themselves."""
 
 import json
-import threading
 from collections.abc import Callable
 from typing import Any
 
+from simulator.delays import DELAYS, Hold
 from simulator.listener import DROP
 from simulator.world.faults import Fault
 
-LONGEST_DELAY_SECONDS = 120
 DEFAULT_RETRY_SECONDS = 10
 
 
@@ -33,7 +32,7 @@ def _drop(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[b
     return []
 
 
-def faulty(app: Any, front: str, take: Callable[[str], Fault | None]) -> Any:
+def faulty(app: Any, front: str, take: Callable[[str], Fault | None], hold: Hold = DELAYS.hold) -> Any:
     """`app`, with faults of operations named `<front>.<METHOD> <last segment of the path>`."""
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
@@ -44,7 +43,7 @@ def faulty(app: Any, front: str, take: Callable[[str], Fault | None]) -> Any:
         if fault.kind == "lose_request":
             return _drop(environ, start_response)
         if fault.kind == "delay":
-            threading.Event().wait(min(fault.seconds, LONGEST_DELAY_SECONDS))
+            hold(fault.seconds)
             return app(environ, start_response)
         if fault.kind in ("lose_answer", "error_after"):
             unseen = app(environ, lambda *_: lambda _: None)

@@ -17,6 +17,7 @@ from flask import Flask
 from simulator.aws.app import create_app
 from simulator.calls import CallLog
 from simulator.control import control
+from simulator.delays import DELAYS
 from simulator.entra.app import authority_app, browser_app
 from simulator.entra.files import write_private
 from simulator.entra.graph.app import add_graph
@@ -208,6 +209,7 @@ class Simulator:
     def stop(self) -> None:
         """Stop answering, save the world, free the ports."""
         self._stopping.set()
+        DELAYS.let_go()
         for listener in (self._plain, self._secure, self._aws):
             listener.stop()
         if self._keeper.is_alive():

@@ -5,7 +5,6 @@ meant, as at AWS. It opens no connection of its own.
 """
 
 import io
-import time
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from threading import RLock
@@ -23,6 +22,7 @@ from simulator.aws.protocol import (
     service_of,
 )
 from simulator.aws.throttles import Throttles
+from simulator.delays import DELAYS, Hold
 from simulator.world.world import World
 
 MOST_BODY = 1024 * 1024
@@ -36,14 +36,14 @@ def create_app(
     *,
     throttles: Throttles | None = None,
     accounts: Mapping[str, str] | None = None,
-    sleep: Callable[[float], None] = time.sleep,
+    hold: Hold = DELAYS.hold,
 ) -> Application:
     """AWS in front of `world`. `throttles` None: AWS's own limits; `accounts`: access key -> account id."""
     backend = Backend(world, lock, throttles or Throttles(), dict(accounts or {}))
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         try:
-            answer = _answer(backend, environ, sleep)
+            answer = _answer(backend, environ, hold)
         except NoAnswerError:
             drop = environ.get(DROP)
             if drop is not None:
@@ -58,7 +58,7 @@ def create_app(
     return application
 
 
-def _answer(backend: Backend, environ: dict[str, Any], sleep: Callable[[float], None]) -> Answer:
+def _answer(backend: Backend, environ: dict[str, Any], hold: Hold) -> Answer:
     length = int(environ.get("CONTENT_LENGTH") or 0)
     if length > MOST_BODY:
         return refusal(413, "RequestEntityTooLargeException", "The request is too large.")
@@ -72,5 +72,5 @@ def _answer(backend: Backend, environ: dict[str, Any], sleep: Callable[[float], 
     if fault is not None and fault.kind == "lose_request":
         raise NoAnswerError
     if fault is not None and fault.kind == "delay":
-        sleep(fault.seconds)
+        hold(fault.seconds)
     return WorldResponse(service, backend, fault).answer(Request(environ))

@@ -1,7 +1,5 @@
 """SCIM over HTTP, as `https://scim.<region>.amazonaws.com/<tenant>/scim/v2/` answers."""
 
-import time
-from collections.abc import Callable
 from threading import RLock
 from typing import Any
 
@@ -9,6 +7,7 @@ from flask import Blueprint, Response, g, request
 from flask.json import dumps
 
 from simulator.aws.throttles import Throttles
+from simulator.delays import DELAYS, Hold
 from simulator.scim import documents
 from simulator.scim.errors import ScimError, invalid, missing
 from simulator.world.world import World
@@ -20,13 +19,11 @@ RATES = {"scim-write.*": (25.0, 25.0), "scim-read.*": (40.0, 40.0)}  # each oper
 class _Front:
     """The views; each holds the lock while it asks the world."""
 
-    def __init__(
-        self, world: World, lock: RLock, throttles: Throttles, sleep: Callable[[float], None]
-    ) -> None:
+    def __init__(self, world: World, lock: RLock, throttles: Throttles, hold: Hold) -> None:
         self._world = world
         self._lock = lock
         self._throttles = throttles
-        self._sleep = sleep
+        self._hold = hold
 
     def admit(self) -> None:
         """Tenant, token, limits and faults, before every call."""
@@ -46,7 +43,7 @@ class _Front:
                 fault.status, fault.code or "InternalServerException", fault.message or "A fault."
             )
         if fault is not None and fault.kind == "delay":
-            self._sleep(fault.seconds)
+            self._hold(fault.seconds)
 
     def list_users(self) -> Response:
         with self._lock:
@@ -91,11 +88,11 @@ def scim_blueprint(
     lock: RLock,
     *,
     throttles: Throttles | None = None,
-    sleep: Callable[[float], None] = time.sleep,
+    hold: Hold = DELAYS.hold,
 ) -> Blueprint:
     """The endpoint under `/scim/<tenant>/scim/v2`; every call needs the bearer token and the right tenant."""
     blueprint = Blueprint("scim", __name__, url_prefix="/scim/<tenant>/scim/v2")
-    front = _Front(world, lock, throttles or Throttles(rates=RATES), sleep)
+    front = _Front(world, lock, throttles or Throttles(rates=RATES), hold)
 
     @blueprint.url_value_preprocessor
     def take_tenant(_: str | None, values: dict[str, Any] | None) -> None:

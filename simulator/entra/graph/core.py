@@ -11,6 +11,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 
 from simulator.calls import CallLog
+from simulator.delays import DELAYS, Hold
 from simulator.entra.graph.errors import GraphError, bad_request
 from simulator.entra.graph.exchange import Exchange
 from simulator.entra.graph.odata import Query, page, parse_query, select
@@ -23,7 +24,6 @@ from simulator.world.world import World
 
 METADATA = "https://graph.microsoft.com/v1.0/$metadata"
 DEFAULT_RETRY_SECONDS = 10
-LONGEST_DELAY_SECONDS = 120
 
 type Handler = Callable[..., "Answer"]
 
@@ -138,6 +138,7 @@ class GraphFront:
     calls: CallLog
     page_size: int = 0
     observers: list[Callable[[Exchange], None]] = field(default_factory=list)
+    hold: Hold = DELAYS.hold
 
     @property
     def base_url(self) -> str:
@@ -172,7 +173,7 @@ class GraphFront:
         if fault is not None and fault.kind == "lose_request":
             return self._drop(method, path, request_id)
         if fault is not None and fault.kind == "delay":
-            threading.Event().wait(min(fault.seconds, LONGEST_DELAY_SECONDS))
+            self.hold(fault.seconds)
         caller_id = ""
         body: Any = None
         try:

@@ -317,7 +317,7 @@ def test_what_is_not_simulated_is_refused(aws: Aws, instance: str) -> None:
 
 def test_delays_are_real_time_and_asked_for(small: Small) -> None:
     waited: list[float] = []
-    listener = Listener(create_app(small.world, threading.RLock(), sleep=waited.append))
+    listener = Listener(create_app(small.world, threading.RLock(), hold=waited.append))
     listener.start()
     try:
         small.world.faults.add("aws.sts.GetCallerIdentity", "delay", seconds=2.5)
