@@ -3,13 +3,15 @@
 A request is what somebody asked for, a schedule what holds or will hold, an instance what holds now.
 """
 
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 
 from simulator.world import pim_rules
-from simulator.world.errors import WorldError, bad_request, forbidden, not_found
-from simulator.world.pim_reads import Instance, PimReads
+from simulator.world.errors import bad_request, forbidden, not_found
+from simulator.world.pim_approvals import PENDING, PimApprovals
+from simulator.world.pim_reads import Instance
 from simulator.world.pim_rules import SHORTEST, Ask, Caller, Window
-from simulator.world.state import Approval, ApprovalStage, Group, Policy, Schedule, ScheduleRequest, User
+from simulator.world.state import Group, Policy, Schedule, ScheduleRequest
 
 __all__ = ["Ask", "Caller", "Instance", "Pim"]
 ADMINISTRATORS = {
@@ -21,10 +23,9 @@ ADMINISTRATORS = {
     },
     True: {"Privileged Role Administrator"},
 }
-PENDING = "PendingApproval"
 
 
-class Pim(PimReads):
+class Pim(PimApprovals):
     """PIM for Groups of the tenant."""
 
     def request_assignment(self, ask: Ask, caller: Caller) -> ScheduleRequest:
@@ -169,17 +170,33 @@ class Pim(PimReads):
         ]
 
     def _admin_update(self, ask: Ask, caller: Caller) -> ScheduleRequest:
+        """Move the end of the pair's assignment, a running one too; its start stays.
+
+        Terraform's provider changes assignments this way; the details are switches.
+        """
         existing = self._open(ask, "assignment")
         if existing is None:
             raise pim_rules.does_not_exist()
-        now = self._world.now()
-        span = pim_rules.window(ask, now, since=existing.start if existing.started_at else None)
+        switches, now = self._world.switches, self._world.now()
+        if existing.started_at is not None and not switches.update_reaches_running:
+            raise bad_request("InvalidRoleAssignmentRequest", "An assignment that runs can't be changed.")
+        since = existing.start if existing.started_at is None or switches.update_counts_from_start else None
+        span = pim_rules.window(ask, now, since=since)
         policy = self._world.policies.policy(ask.group_id, ask.access_id)
-        needs_mfa = self._world.switches.admin_mfa_rule_blocks_app
-        pim_rules.check_policy(pim_rules.admin_failures(policy, ask, span, caller, app_needs_mfa=needs_mfa))
+        pim_rules.check_policy(
+            pim_rules.admin_failures(
+                policy,
+                ask,
+                Window(existing.start, span.end),
+                caller,
+                app_needs_mfa=switches.admin_mfa_rule_blocks_app,
+            )
+        )
         if span.end is not None and span.end - existing.start < SHORTEST:
             raise pim_rules.too_short()
-        return self._update(ask, caller, existing, span.end)
+        if switches.update_keeps_schedule:
+            return self._update(ask, caller, existing, span.end)
+        return self._supersede(ask, caller, existing, span.end)
 
     def _update(self, ask: Ask, caller: Caller, schedule: Schedule, end: datetime | None) -> ScheduleRequest:
         request = self._request(ask, caller, kind=schedule.kind, target=schedule.id)
@@ -188,6 +205,33 @@ class Pim(PimReads):
             schedule.modified_at = self._world.now()
             if end is not None:
                 self._world.schedule(end, "pim.end", schedule_id=schedule.id)
+        return request
+
+    def _supersede(self, ask: Ask, caller: Caller, old: Schedule, end: datetime | None) -> ScheduleRequest:
+        """Another schedule, with an id of its own, takes the place of `old`; the membership stays throughout."""
+        request = self._request(ask, caller, kind=old.kind, target=None, start=old.start)
+        if ask.validation_only:
+            return request
+        now = self._world.now()
+        new = replace(
+            old,
+            id=request.target_schedule_id or "",
+            end=end,
+            created_at=now,
+            created_using=request.id,
+            instance_id=f"{old.group_id}_{old.access_id}_{self._world.dice.guid()}",
+            modified_at=now,
+        )
+        self._world.state.schedules[new.id] = new
+        self.index(new)
+        old.ended_at = now
+        member = self._world.directory.group(old.group_id).members.get(old.principal_id)
+        if member is not None and member.schedule_id == old.id:
+            member.schedule_id = new.id
+        if new.started_at is None:
+            self._world.schedule(new.start, "pim.start", schedule_id=new.id)
+        if end is not None:
+            self._world.schedule(end, "pim.end", schedule_id=new.id)
         return request
 
     def _admin_remove(self, ask: Ask, caller: Caller) -> ScheduleRequest:
@@ -355,58 +399,15 @@ class Pim(PimReads):
                 raise bad_request("InvalidRoleAssignmentRequest", "The assignment has begun.")
             self._end(schedule, "canceled")
         request.status, request.completed_at = "Canceled", self._world.now()
-
-    # ------------------------------------------------------------ approval
+        self.close_approval(request, "Canceled")
 
     def _ask_approval(self, ask: Ask, caller: Caller, policy: Policy) -> ScheduleRequest:
         request = self._request(ask, caller, kind="assignment", target=None, status=PENDING)
-        request.approval_id = request.id
-        approvers = list(policy.approver_users)
-        for each in policy.approver_groups:
-            approvers += [m.id for m in self._world.directory.transitive_members(each) if isinstance(m, User)]
-        self._world.state.approvals[request.id] = Approval(
-            id=request.id,
-            stages=[ApprovalStage(id=request.id)],
-            approver_ids=[each for each in dict.fromkeys(approvers) if each != ask.principal_id],
-        )
-        self._world.schedule(self._world.now() + timedelta(days=1), "pim.lapse", request_id=request.id)
+        self.open_approval(request, policy)
         return request
 
-    def approval(self, approval_id: str) -> Approval:
-        """One approval. Raises WorldError 404."""
-        found = self._world.state.approvals.get(approval_id)
-        if found is None:
-            raise not_found(approval_id, "ResourceNotFound")
-        return found
-
-    def requests_to_decide(self, user_id: str) -> list[ScheduleRequest]:
-        """Requests that this person may decide, decided ones included, newest first."""
-        rows = self._list_requests("assignment", None, None)
-        return [
-            row for row in rows if row.approval_id and user_id in self.approval(row.approval_id).approver_ids
-        ]
-
-    def decide(
-        self, approval_id: str, stage_id: str, caller: Caller, result: str, justification: str
-    ) -> None:
-        """Approve or deny a stage. Raises WorldError 403, 404, and 409 when somebody decided it before."""
-        approval = self.approval(approval_id)
-        stage = next((each for each in approval.stages if each.id == stage_id), None)
-        if stage is None:
-            raise not_found(stage_id, "ResourceNotFound")
-        if caller.user_id is None or caller.user_id not in approval.approver_ids:
-            raise forbidden("The caller is no approver of this request.")
-        if stage.status != "InProgress":
-            raise WorldError(409, "Conflict", "The stage was decided by another approver.")
-        if result not in ("Approve", "Deny"):
-            raise bad_request("InvalidReviewResult", "reviewResult is Approve or Deny.")
-        stage.status, stage.review_result, stage.justification = "Completed", result, justification
-        stage.reviewed_by, stage.reviewed_at = caller.user_id, self._world.now()
-        request = self._world.state.requests[approval_id]
-        request.completed_at = self._world.now()
-        if result == "Deny":
-            request.status = "Denied"
-            return
+    def begin_approved(self, request: ScheduleRequest) -> None:
+        """The approved activation begins now, or at its start if that is still to come."""
         ask = Ask(
             request.action,
             request.group_id,
@@ -440,14 +441,6 @@ class Pim(PimReads):
             and schedule.end <= self._world.now()
         ):
             self._end(schedule, "expired")
-
-    def on_lapse(self, request_id: str) -> None:
-        """Due: nobody decided within the stage's time."""
-        request = self._world.state.requests[request_id]
-        if request.status == PENDING:
-            request.status, request.completed_at = "Failed", self._world.now()
-            for stage in self.approval(request_id).stages:
-                stage.status = "Expired"
 
     def ended_elsewhere(self, group_id: str, principal_id: str) -> None:
         """A member was removed by other means: PIM's running assignment of the pair ends."""

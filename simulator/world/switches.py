@@ -16,6 +16,12 @@ class Switches:
     """An application may assign into a role-assignable group."""
     admin_remove_reaches_future: bool = True
     """adminRemove also takes away an assignment that starts later; when off only `cancel` does."""
+    update_reaches_running: bool = True
+    """adminUpdate moves the end of an assignment that runs; when off it is refused (InvalidRoleAssignmentRequest)."""
+    update_keeps_schedule: bool = True
+    """An updated assignment keeps its schedule's id; when off another schedule takes its place without a gap."""
+    update_counts_from_start: bool = True
+    """A duration in adminUpdate counts from the assignment's start; when off from now."""
     missing_principal_code: str = "SubjectNotFound"
     """Error code for a principal that doesn't exist."""
     pending_request_code: str = "PendingRoleAssignmentRequest"

@@ -176,6 +176,71 @@ def test_an_update_may_bring_the_end_nearer() -> None:
     assert not small.world.directory.is_member(small.group.id, small.ada.id)
 
 
+@pytest.mark.parametrize("action", ["adminUpdate", "adminExtend"])
+@pytest.mark.parametrize("reaches", [True, False])
+def test_changing_the_end_of_what_runs_is_a_switch(reaches: bool, action: str) -> None:
+    small = small_world()
+    small.world.switches.update_reaches_running = reaches
+    small.assign(small.ada, duration="PT1H")
+    end = START + timedelta(hours=3)
+    ask = replace(small.ask(action, small.ada), expiration=Expiration("afterDateTime", None, end))
+    if reaches:
+        small.world.pim.request_assignment(ask, APPLICATION)
+    else:
+        assert refused(small, ask).code == "InvalidRoleAssignmentRequest"
+    small.step(hours=2)
+    assert small.world.directory.is_member(small.group.id, small.ada.id) is reaches
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_whether_an_update_keeps_the_schedule_is_a_switch(keeps: bool) -> None:
+    small = small_world()
+    small.world.switches.update_keeps_schedule = keeps
+    first = small.assign(small.ada, duration="PT1H")
+    small.step(minutes=30)
+    end = START + timedelta(hours=3)
+    ask = replace(small.ask("adminUpdate", small.ada), expiration=Expiration("afterDateTime", None, end))
+    second = small.world.pim.request_assignment(ask, APPLICATION)
+    (instance,) = small.world.pim.assignment_instances(group_id=small.group.id)
+    assert (instance.schedule_id == first.target_schedule_id) is keeps
+    assert instance.schedule_id == second.target_schedule_id
+    assert (instance.start, instance.end) == (START, end)
+    small.step(hours=1)
+    assert small.world.directory.is_member(small.group.id, small.ada.id), "the first end counts no more"
+    assert small.remove(small.ada).status == "Revoked"
+    assert not small.world.directory.is_member(small.group.id, small.ada.id)
+
+
+@pytest.mark.parametrize(("from_start", "hours"), [(True, 2), (False, 3)])
+def test_where_an_updates_duration_counts_from_is_a_switch(from_start: bool, hours: int) -> None:
+    small = small_world()
+    small.world.switches.update_counts_from_start = from_start
+    small.assign(small.ada, duration="PT90M")
+    small.step(hours=1)
+    small.world.pim.request_assignment(small.ask("adminUpdate", small.ada, duration="PT2H"), APPLICATION)
+    (instance,) = small.world.pim.assignment_instances(group_id=small.group.id)
+    assert instance.end == START + timedelta(hours=hours)
+
+
+def test_an_update_of_what_lies_in_the_future_keeps_its_start() -> None:
+    small = small_world()
+    start = START + timedelta(hours=5)
+    small.world.pim.request_assignment(replace(small.ask("adminAssign", small.ada), start=start), APPLICATION)
+    small.world.pim.request_assignment(small.ask("adminUpdate", small.ada, duration="PT3H"), APPLICATION)
+    (schedule,) = small.world.pim.assignment_schedules(group_id=small.group.id)
+    assert (schedule.start, schedule.end) == (start, start + timedelta(hours=3))
+
+
+def test_an_update_is_measured_from_the_start_against_the_longest() -> None:
+    small = small_world()
+    small.world.policies.change(small.group.id, assignment_maximum="PT4H")
+    small.assign(small.ada, duration="PT4H")
+    small.step(hours=3)
+    end = START + timedelta(hours=5)
+    ask = replace(small.ask("adminUpdate", small.ada), expiration=Expiration("afterDateTime", None, end))
+    assert "ExpirationRule" in refused(small, ask).message
+
+
 def test_an_update_without_an_assignment_finds_nothing() -> None:
     small = small_world()
     assert refused(small, small.ask("adminUpdate", small.ada)).code == "RoleAssignmentDoesNotExist"

@@ -85,6 +85,24 @@ def test_removal_waits_five_minutes(graph: RunningGraph) -> None:
     assert (gone.status_code, code(gone)) == (400, "RoleAssignmentDoesNotExist")
 
 
+def test_the_end_of_a_running_assignment_moves(graph: RunningGraph) -> None:
+    first = graph.post(REQUESTS, assign()).json()
+    graph.world.clock.step(timedelta(hours=1))
+    end = (graph.world.now() + timedelta(hours=4)).isoformat()
+    info = {"expiration": {"type": "afterDateTime", "endDateTime": end}}
+    moved = graph.post(REQUESTS, assign(action="adminUpdate", scheduleInfo=info))
+    assert moved.status_code == 201, moved.text
+    assert (moved.json()["action"], moved.json()["status"]) == ("adminUpdate", "Provisioned")
+    assert moved.json()["targetScheduleId"] == first["targetScheduleId"]
+    mine = f"groupId eq '{ADMINS}' and principalId eq '{ADA}'"
+    (instance,) = graph.values(f"{PIM}/assignmentScheduleInstances", filter=mine)
+    assert instance["endDateTime"].startswith("2026-03-02T14:00:00")
+    graph.world.clock.step(timedelta(hours=2))
+    assert [row["id"] for row in graph.values(f"/groups/{ADMINS}/members")] == [ADA]
+    graph.world.clock.step(timedelta(hours=3))
+    assert graph.values(f"/groups/{ADMINS}/members") == []
+
+
 def test_future_start_can_be_cancelled(graph: RunningGraph) -> None:
     start = (graph.world.now() + timedelta(hours=1)).isoformat()
     info = {"startDateTime": start, "expiration": {"type": "afterDuration", "duration": "PT1H"}}
