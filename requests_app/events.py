@@ -131,6 +131,12 @@ GRANT_EVENTS = (
         group_name=_TEXT,
         reason=_TEXT,
     ),
+    EventType(
+        name="grant.revoked",
+        sentence="{actor} revoked the access of {about} through {group_name}: {kind}",
+        fields={"group_name": _TEXT, "kind": _TEXT, "acting_as": _TEXT},
+        words=("reason",),
+    ),
     _grant(
         "grant.out_of_entra",
         "Read back: {about} is out of {group_name} in Entra",

@@ -133,3 +133,19 @@ class DecisionForm(RefusableForm):
         help_text="The requester reads it. To deny, say why.",
         widget=forms.Textarea(attrs={"rows": 4}),
     )
+
+
+class ReasonForm(RefusableForm):
+    """Why somebody does something to somebody else's access."""
+
+    demanded = ("reason",)
+
+    reason = forms.CharField(
+        label="Why?",
+        required=False,  # the action insists on it
+        widget=forms.Textarea(attrs={"rows": 4}),
+    )
+
+    def __init__(self, *args: Any, read_by: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].help_text = read_by

@@ -14,7 +14,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations import RunPython
 from django.db.migrations.state import StateApps
 
-from requests_app.lifecycle import MACHINES, Machine, Process
+from requests_app.lifecycle import MACHINES, REVOKING, Machine, Process
 
 ROLE_OF = {Process.WEB: "portal_web", Process.WORKER: "portal_worker"}
 
@@ -116,10 +116,31 @@ ALTER TABLE requests_app_decision ENABLE ALWAYS TRIGGER not_own;
 """
 
 
+_REVOKING = ", ".join(f"'{each}'" for each in sorted(REVOKING))
+# Nobody's access is called revoked without a word on who did it and why.
+REVOCATION_SQL = f"""
+CREATE OR REPLACE FUNCTION requests_app_grant_revoked() RETURNS trigger LANGUAGE plpgsql AS $guard$
+BEGIN
+    IF NEW.end_reason IN ({_REVOKING}) AND NEW.end_reason IS DISTINCT FROM OLD.end_reason AND NOT EXISTS (
+        SELECT 1 FROM requests_app_revocation told WHERE told.grant_id = NEW.id AND told.kind = NEW.end_reason
+    ) THEN
+        RAISE EXCEPTION 'grant: "%" needs a revocation that says who and why', NEW.end_reason
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END
+$guard$;
+DROP TRIGGER IF EXISTS revoked ON requests_app_grant;
+CREATE TRIGGER revoked BEFORE UPDATE OF end_reason ON requests_app_grant
+    FOR EACH ROW EXECUTE FUNCTION requests_app_grant_revoked();
+ALTER TABLE requests_app_grant ENABLE ALWAYS TRIGGER revoked;
+"""  # noqa: S608 - made from the table above, no input
+
+
 def statements() -> list[str]:
     """Everything that the guards consist of, as today's table has it."""
     made = [write(machine) for machine in MACHINES for write in (guard_function_sql, guard_trigger_sql)]
-    return [*made, REQUEST_SQL, SELF_DECISION_SQL]
+    return [*made, REQUEST_SQL, SELF_DECISION_SQL, REVOCATION_SQL]
 
 
 def fingerprint() -> str:

@@ -165,6 +165,15 @@ class EndReason(models.TextChoices):
 
     WINDOW_OVER = "window_over", "the window ended"
     ENDED_EARLY = "ended_early", "ended early by its holder"
+    REVOKED = "revoked", "revoked by an approver or an operator"
+    LEAVER = "leaver", "its holder may not have it any more"
+    INCIDENT = "incident", "ended by an operator in an incident"
     REMOVED_ELSEWHERE = "removed_elsewhere", "the membership was removed in Entra by someone else"
     OUTCOME_UNKNOWN = "outcome_unknown", "the activation's outcome could not be established in time"
     SEEN_AGAIN = "seen_again", "the membership was seen again after its removal"
+
+
+# Somebody else than the clock or the holder wants it gone: a row of `Revocation` says who and why.
+REVOKING = frozenset({EndReason.REVOKED, EndReason.LEAVER, EndReason.INCIDENT})
+# A worker or a person can still begin the end of these.
+ENDABLE = frozenset({G.SCHEDULED, G.ACTIVATING, G.PROVISIONING, G.ACTIVE})

@@ -15,7 +15,7 @@ from django.db.models import F, Q
 from catalog.models import PimGroup
 from identity.models import Person
 from policy.models import RuleVersion
-from requests_app.lifecycle import OPEN, DecisionStatus, EndReason, GrantStatus, ItemStatus
+from requests_app.lifecycle import OPEN, REVOKING, DecisionStatus, EndReason, GrantStatus, ItemStatus
 
 
 class AccessRequest(models.Model):
@@ -216,6 +216,26 @@ class GrantInterval(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="interval_positive"),
+        ]
+
+
+class Revocation(models.Model):
+    """Why somebody else than its holder or the clock ends a grant. Written with the grant's move, never changed."""
+
+    grant = models.OneToOneField(Grant, on_delete=models.PROTECT, related_name="revocation")
+    kind = models.CharField(max_length=20, choices=sorted((each.value, each.label) for each in REVOKING))
+    by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")  # None: a worker
+    reason = models.TextField()  # in the person's words, or a worker's sentence
+    revoked_at = models.DateTimeField()  # business time
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=~Q(reason=""), name="revocation_has_a_reason"),
+            models.CheckConstraint(
+                condition=Q(kind=EndReason.LEAVER, by__isnull=True)
+                | (~Q(kind=EndReason.LEAVER) & Q(by__isnull=False)),
+                name="revocation_by_somebody",
+            ),
         ]
 
 

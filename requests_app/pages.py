@@ -15,14 +15,11 @@ from base.clock import business_now
 from catalog.models import PimGroup
 from requests_app import selectors
 from requests_app.estimates import last_possible_use
-from requests_app.lifecycle import TERMINAL, DecisionStatus, GrantStatus, ItemStatus
-from requests_app.models import Decision, Grant, GrantInterval, RequestItem, RequestScope
+from requests_app.lifecycle import ENDABLE, TERMINAL, DecisionStatus, EndReason, GrantStatus, ItemStatus
+from requests_app.models import Decision, Grant, GrantInterval, RequestItem, RequestScope, Revocation
 from requests_app.presentation import Phase, Standing, phases, standing
 from requests_app.ways_in import WayIn, aws_config, ways_in
 
-ENDABLE = frozenset(
-    {GrantStatus.SCHEDULED, GrantStatus.ACTIVATING, GrantStatus.PROVISIONING, GrantStatus.ACTIVE}
-)
 ON_ITS_WAY = frozenset({GrantStatus.SCHEDULED, GrantStatus.ACTIVATING, GrantStatus.PROVISIONING})
 # Ways in that a page lists; the AWS access portal has them all.
 MOST_WAYS = 25
@@ -292,6 +289,33 @@ class Page:
         return self.mine and self.grant is not None and self.grant.status in ENDABLE
 
     @property
+    def revocable(self) -> bool:
+        """Whether the viewer may end somebody else's access now."""
+        return self.read.may_revoke and self.grant is not None and self.grant.status in ENDABLE
+
+    @property
+    def revocable_from(self) -> datetime | None:
+        """When PIM will let the membership go, if that is still to come; None when it would at once."""
+        if self.grant is None or self.grant.assigned_at is None:
+            return None
+        earliest: datetime = self.grant.assigned_at + settings.PIM_MINIMUM
+        return earliest if earliest > business_now() else None
+
+    @property
+    def revocation(self) -> Revocation | None:
+        """Who ended it and why, when it was somebody else than its holder or the clock."""
+        return self.read.revocation
+
+    @property
+    def revocation_title(self) -> str:
+        """Who ended it, in a few words."""
+        told = self.revocation
+        if told is None:
+            return ""
+        who = told.by.display_name if told.by else "the portal"
+        return f"Ended in an incident by {who}" if told.kind == EndReason.INCIDENT else f"Revoked by {who}"
+
+    @property
     def never_arrived(self) -> bool:
         return self.grant is not None and self.grant.status == GrantStatus.NEVER_ARRIVED
 
@@ -359,6 +383,10 @@ class Page:
     @property
     def done_address(self) -> str:
         return reverse("end_early", args=[self.item.request_id])
+
+    @property
+    def revoke_address(self) -> str:
+        return reverse("revoke", args=[self.item.request_id])
 
     @property
     def repeat_address(self) -> str:

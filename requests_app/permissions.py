@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from base.clock import business_now
 from base.errors import Conflict, Denied, Missing
-from identity.models import Person
+from identity.models import Person, User
 from policy.approvers import is_human, may_decide, same_human
 from requests_app.lifecycle import DecisionStatus, ItemStatus
 from requests_app.models import AccessRequest, Grant, RequestItem
@@ -63,6 +63,36 @@ def can_decide(person: Person, item: RequestItem) -> bool:
         and may_decide(person, item.rule_version.parsed, item.stage, item.requester)
         and not has_decided(person, item)
     )
+
+
+def is_operator(person: Person) -> bool:
+    """Whether this person's last sign-in made them an operator."""
+    try:
+        user = person.user
+    except User.DoesNotExist:
+        return False
+    return user.is_active and user.is_operator
+
+
+def revoking_as(person: Person, grant: Grant, *, operator: bool) -> str:
+    """In which office this person may revoke the grant: "operator", "approver", or "" when they may not.
+
+    An approver is whoever may decide under the rule of an item that the grant stands on, whether or not they did.
+    """
+    if not person.enabled:
+        return ""
+    if operator:
+        return "operator"
+    items = RequestItem.objects.filter(interval__grant=grant).select_related("requester", "rule_version")
+    return "approver" if any(is_decider(person, item) for item in items) else ""
+
+
+def check_may_revoke(person: Person, grant: Grant) -> str:
+    """The office in which this person may revoke the grant. Raises Missing when they may not: deliberately as absent."""
+    office = revoking_as(person, grant, operator=is_operator(person))
+    if not office:
+        raise Missing("grant.missing", "There is no such access, or it is not yours to revoke.")
+    return office
 
 
 def check_owns_item(person_id: int, item: RequestItem) -> None:

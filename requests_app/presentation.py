@@ -63,6 +63,9 @@ class Standing:
     until: datetime | None = None  # completes the sentence
 
 
+# The problem code of a removal that waits for PIM's first five minutes to be over.
+QUEUED = "queued"
+
 _ITEM_STANDING = {
     ItemStatus.PENDING: Standing("waiting", "Waiting for a decision", "Waiting for somebody to decide."),
     ItemStatus.APPROVED: Standing("moving", "Approved", "Approved. Access is being prepared."),
@@ -98,6 +101,8 @@ def standing(item_status: str, grant: Grant | None) -> Standing:
     until = {GrantStatus.ACTIVE: grant.ends_at, GrantStatus.DRAINING: grant.last_possible_use_at}.get(status)
     if status == GrantStatus.NOT_GRANTED and grant.problem:
         sentence = grant.problem
+    if status == GrantStatus.REMOVING and grant.problem_code == QUEUED:
+        return Standing(tone, "Removal queued", "Ending. PIM lets it go at", grant.next_action_at)
     return Standing(tone, words, sentence, until)
 
 
@@ -181,8 +186,8 @@ def _departure(grant: Grant | None) -> tuple[Step, ...]:
 
     # Seen again after an earlier removal, it is on its way out anew: an older proof counts no more.
     removing, leaving_aws = status == GrantStatus.REMOVING, status == GrantStatus.DEPROVISIONING
-    entra = _left("Out of Entra", grant.out_of_entra_at, removing, grant.problem)
-    aws = _left("Out of AWS", None if removing else grant.out_of_aws_at, leaving_aws, grant.problem)
+    entra = _left("Out of Entra", grant.out_of_entra_at, removing, grant)
+    aws = _left("Out of AWS", None if removing else grant.out_of_aws_at, leaving_aws, grant)
     if status == GrantStatus.NEVER_ARRIVED:
         aws = Step("Out of AWS", "done", grant.out_of_aws_at or grant.ended_at, "Read back: it isn't there")
     if status == GrantStatus.DRAINING:
@@ -195,7 +200,9 @@ def _departure(grant: Grant | None) -> tuple[Step, ...]:
     return ending, entra, aws, ended
 
 
-def _left(name: str, at: datetime | None, current: bool, problem: str) -> Step:
+def _left(name: str, at: datetime | None, current: bool, grant: Grant) -> Step:
+    if current and grant.problem_code == QUEUED:
+        return Step(name, "now", note=f"{grant.problem} It is due at", until=grant.next_action_at)
     if current:
-        return Step(name, "now", note=problem or "Waiting to read back that it is gone")
+        return Step(name, "now", note=grant.problem or "Waiting to read back that it is gone")
     return Step(name, "done" if at else "next", at)

@@ -14,9 +14,9 @@ from base.errors import Missing
 from identity.models import DirectoryMembership, Person
 from policy.approvers import is_human
 from policy.models import RuleVersion
-from requests_app.lifecycle import OPEN, DecisionStatus, GrantStatus, ItemStatus
-from requests_app.models import AccessRequest, Decision, Grant, RequestItem, RequestScope
-from requests_app.permissions import can_decide, is_decider, may_see_request
+from requests_app.lifecycle import ENDABLE, OPEN, DecisionStatus, GrantStatus, ItemStatus
+from requests_app.models import AccessRequest, Decision, Grant, RequestItem, RequestScope, Revocation
+from requests_app.permissions import can_decide, is_decider, is_operator, may_see_request, revoking_as
 
 PAGE = 25
 # The navigation counts no further.
@@ -47,7 +47,9 @@ class RequestPage:
     decisions: Sequence[Decision]
     scope: Sequence[RequestScope]
     scope_count: int
+    revocation: Revocation | None  # who ended the grant, if not its holder or the clock
     is_requester: bool
+    may_revoke: bool  # the viewer, whatever state the grant is in
     may_decide: bool  # now: pending, not lapsed, at a stage of theirs, no word of theirs yet
 
 
@@ -172,10 +174,20 @@ def decision_page(person: Person, item_id: UUID) -> RequestPage:
 def _page(person: Person, request: AccessRequest, item: RequestItem) -> RequestPage:
     scope = RequestScope.objects.filter(item=item).order_by("permission_set_name", "account_name")
     rows = list(scope[: MOST_SCOPE + 1])
+    grant = (
+        Grant.objects.filter(intervals__item=item)
+        .select_related("group", "person", "revocation__by")
+        .order_by("pk")
+        .first()
+    )
     return RequestPage(
         request=request,
         item=item,
-        grant=Grant.objects.filter(intervals__item=item).select_related("group", "person").first(),
+        grant=grant,
+        revocation=getattr(grant, "revocation", None),
+        may_revoke=grant is not None
+        and grant.status in ENDABLE
+        and revoking_as(person, grant, operator=is_operator(person)) != "",
         decisions=list(item.decisions.select_related("approver").order_by("submitted_at")),
         scope=rows[:MOST_SCOPE],
         scope_count=len(rows) if len(rows) <= MOST_SCOPE else scope.count(),

@@ -19,6 +19,7 @@ urlpatterns = [
     path("requests/<uuid:request_id>/repeat/", requests.repeat, name="repeat"),
     path("requests/<uuid:request_id>/withdraw/", requests.withdraw, name="withdraw"),
     path("requests/<uuid:request_id>/end/", requests.end, name="end_early"),
+    path("requests/<uuid:request_id>/revoke/", requests.revoke, name="revoke"),
     path("approvals/", approvals.inbox, name="inbox"),
     path("approvals/<uuid:item_id>/", approvals.decision, name="decision"),
     path("approvals/<uuid:item_id>/live/", approvals.live, name="decision_live"),

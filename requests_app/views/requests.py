@@ -10,12 +10,15 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
+from base.errors import Invalid
 from identity.actors import actor_of
 from identity.http import PortalRequest, not_activity
 from requests_app import selectors
 from requests_app.actions.ending import end_early
+from requests_app.actions.ending import revoke as revoke_grant
 from requests_app.actions.submitting import submit_request
 from requests_app.actions.withdrawing import withdraw_item
+from requests_app.forms import ReasonForm
 from requests_app.lifecycle import ItemStatus
 from requests_app.pages import Page, rows
 from requests_app.rule_words import names_in, waits_for
@@ -67,6 +70,38 @@ def end(request: PortalRequest, request_id: UUID) -> HttpResponse:
     end_early(grant_id=shown.grant.pk, person_id=request.user.person.pk, actor=actor_of(request))
     messages.success(request, "Your access is on its way out. This page follows it.")
     return redirect("request", request_id)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def revoke(request: PortalRequest, request_id: UUID) -> HttpResponse:
+    """Ending somebody else's access: what will happen, and why it has to."""
+    shown = _read(request, request_id)
+    if shown.grant is None or (request.method != "POST" and not shown.revocable):
+        raise Http404
+    form = ReasonForm(
+        request.POST if request.method == "POST" else None,
+        read_by="Whoever holds the access reads it, and it stays in the history.",
+    )
+    if form.is_bound and form.is_valid() and _revoked(request, shown.grant.pk, form):
+        return redirect("request", request_id)
+    context = {"page": shown, "form": form}
+    return render(request, "requests/revoke.html", context, status=422 if form.is_bound else 200)
+
+
+def _revoked(request: PortalRequest, grant_id: UUID, form: ReasonForm) -> bool:
+    """Revoke it; False when the reason was refused, with the refusal in the form."""
+    try:
+        revoke_grant(
+            grant_id=grant_id,
+            person_id=request.user.person.pk,
+            reason=form.cleaned_data["reason"],
+            actor=actor_of(request),
+        )
+    except Invalid as error:
+        form.refuse(error)
+        return False
+    messages.success(request, "The access is on its way out. This page follows it.")
+    return True
 
 
 @require_http_methods(["POST"])

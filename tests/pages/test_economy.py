@@ -49,6 +49,11 @@ def more_of_everything(world: World, number: int) -> None:
 @pytest.fixture
 def paths(world: World) -> Paths:
     """Every page, with somebody who may open it."""
+    other = make.pim_group(accounts=2)
+    with world.as_role("portal_web"):
+        held = make.pending_item(world.ada, other, world.rule)
+    decide(held, world.ben, "approve", world.as_role)
+    bring(make.scheduled_grant(held), GrantStatus.ACTIVE)
     item = world.ask()
     ada, ben = world.sign_in(world.ada), world.sign_in(world.ben)
     operator = world.sign_in(world.cy, "Operator")
@@ -63,6 +68,7 @@ def paths(world: World) -> Paths:
         "my requests": (ada, "/requests/"),
         "request": (ada, f"/requests/{item.request_id}/"),
         "request live": (ada, f"/requests/{item.request_id}/live/"),
+        "revoke": (ben, f"/requests/{held.request_id}/revoke/"),
         "inbox": (ben, "/approvals/"),
         "decision": (ben, f"/approvals/{item.pk}/"),
         "decision live": (ben, f"/approvals/{item.pk}/live/"),
@@ -83,6 +89,7 @@ MOST_QUERIES = {
     "my requests": 13,
     "request": 15,
     "request live": 12,
+    "revoke": 18,
     "inbox": 13,
     "decision": 15,
     "decision live": 11,

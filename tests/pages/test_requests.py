@@ -219,3 +219,51 @@ def test_window_and_last_possible_use_are_on_the_page(world: World, ada: Visitor
     page = main_of(ada.get(page_of(item)))
     latest = grant.ends_at + timedelta(minutes=40) + timedelta(hours=1) + grant.longest_session
     assert latest.isoformat(timespec="seconds") in page
+
+
+# --- Revoking
+
+
+def test_an_approver_revokes_from_the_page_and_its_holder_reads_why(world: World, ada: Visitor) -> None:
+    item, grant = granted(world, GrantStatus.ACTIVE)
+    ben, revoke = world.sign_in(world.ben), page_of(item) + "revoke/"
+    for shown in (page_of(item), f"/approvals/{item.pk}/"):
+        assert f'href="{revoke}"' in main_of(ben.get(shown)), shown
+    assert "PIM keeps every membership for its first five minutes" in main_of(ben.get(revoke))
+    assert ben.post(revoke, reason=" ").status_code == 422
+    assert "Say why" in main_of(ben.post(revoke, reason=""))
+    answer = ben.post(revoke, reason="The change was <called> off")
+    assert (answer.status_code, answer["Location"]) == (302, page_of(item))
+    grant.refresh_from_db()
+    assert (grant.status, grant.end_reason) == (GrantStatus.REMOVING, "revoked")
+    page = main_of(ada.get(page_of(item)))
+    assert "Revoked by Ben Boss" in page
+    assert "The change was &lt;called&gt; off" in page
+    assert revoke not in main_of(ben.get(page_of(item)))
+    assert ben.get(revoke).status_code == 404
+    assert ben.post(revoke, reason="Once more").status_code == 409
+
+
+def test_an_operator_revokes_and_others_find_no_such_page(world: World, ada: Visitor) -> None:
+    item, grant = granted(world, GrantStatus.PROVISIONING)
+    revoke = page_of(item) + "revoke/"
+    auditor = world.sign_in(make.person("Dee Auditor"), "Auditor")
+    for visitor in (ada, world.sign_in(world.cy), auditor):
+        assert "revoke/" not in main_of(visitor.get(page_of(item)))
+        assert visitor.get(revoke).status_code == 404
+        assert visitor.post(revoke, reason="Because").status_code == 404
+    eve = world.sign_in(make.person("Eve Operator"), "Operator")
+    assert eve.post(revoke, reason="Because").status_code == 302
+    grant.refresh_from_db()
+    assert grant.status == GrantStatus.REMOVING
+
+
+def test_a_queued_removal_says_when(world: World, ada: Visitor) -> None:
+    item, grant = granted(world, GrantStatus.REMOVING)
+    due = business_now() + timedelta(minutes=4)
+    Grant.objects.filter(pk=grant.pk).update(
+        problem_code="queued", problem="The removal is queued until then.", next_action_at=due
+    )
+    page = main_of(ada.get(page_of(item)))
+    assert "Removal queued" in page
+    assert page.count(due.isoformat(timespec="seconds")) >= 2
