@@ -13,7 +13,7 @@ import psycopg
 
 from tests.support.servers import PostgresServer, Session
 
-NAMES = ("ledger", "history", "pages", "calls")
+NAMES = ("ledger", "history", "pages", "calls", "worlds")
 README = Path(__file__).with_name("README.md")
 
 

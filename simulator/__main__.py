@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from simulator.listener import LOOPBACK
+from simulator.sample.named import SEEDS
 from simulator.server import Options, Simulator
 
 
@@ -30,7 +31,11 @@ def parse(arguments: list[str]) -> Options:
     """Options from the command line; exits with a message when they make no sense."""
     parser = argparse.ArgumentParser(prog="python -m simulator", description=__doc__)
     parser.add_argument("--state-dir", type=Path, required=True, help="where the world and its keys are kept")
-    parser.add_argument("--seed", default="sample", help="which organisation to begin with: sample")
+    parser.add_argument(
+        "--seed",
+        default="sample",
+        help="which world to begin with: " + "; ".join(f"{name} ({what})" for name, what in SEEDS),
+    )
     parser.add_argument("--port-base", type=int, default=0, help="first of three ports; 0 takes free ones")
     parser.add_argument("--clock", choices=("running", "stepped"), default="running")
     parser.add_argument("--clock-factor", type=_factor, default=1.0, help="world seconds per real second")
@@ -63,12 +68,16 @@ def parse(arguments: list[str]) -> Options:
 
 
 def main() -> int:
-    """Run until asked to stop."""
+    """Run until asked to stop; 2 when the options or the kept world make no sense."""
     options = parse(sys.argv[1:])
     asked_to_stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked_to_stop.set())
-    simulator = Simulator(options)
+    try:
+        simulator = Simulator(options)
+    except ValueError as problem:
+        print(problem, file=sys.stderr)
+        return 2
     simulator.start()
     print(json.dumps(simulator.description()), flush=True)
     asked_to_stop.wait()

@@ -32,7 +32,7 @@ from simulator.entra.workload import Workload
 from simulator.faulty import faulty
 from simulator.listener import LOOPBACK, Listener
 from simulator.portal import access_portal_pages
-from simulator.sample import load_sample
+from simulator.sample import named_world
 from simulator.scim.app import scim_blueprint
 from simulator.world.clock import WorldClock
 from simulator.world.faults import Fault
@@ -137,12 +137,7 @@ class Simulator:
             if self._clock_path.exists():
                 kept_at = datetime.fromisoformat(json.loads(self._clock_path.read_text())["now"])
             return World.load(self._world_path, _clock(self.options, kept_at))
-        if self.options.seed != "sample":
-            raise ValueError(
-                f"unknown seed '{self.options.seed}': the sample organisation is called 'sample'"
-            )
-        world: World = load_sample(_clock(self.options, None))
-        return world
+        return named_world(self.options.seed, _clock(self.options, None))
 
     def _plain_app(self) -> Flask:
         app = browser_app(self.provider)

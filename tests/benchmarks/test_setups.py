@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from pytest_django import DjangoDbBlocker
 
-from benchmarks import calls, history, ledger, measuring, pages
+from benchmarks import calls, history, ledger, measuring, pages, worlds
 from benchmarks.__main__ import NAMES, README, main, stated
 from benchmarks.bulk import Size
 from benchmarks.measuring import Figure
@@ -55,6 +55,11 @@ def test_calls(server: PostgresServer) -> None:
     assert int(following.value) < int(first.value) < sum_of_parts + 15, "fifteen for lists"
 
 
+def test_worlds(server: PostgresServer) -> None:
+    found = names(list(worlds.run(server, seed="generated:tiny", rounds=1)))
+    assert set(found) == {name for name in stated() if name.startswith("worlds: ")}
+
+
 def test_every_stated_figure_belongs_to_a_benchmark() -> None:
     areas = {name.partition(":")[0] for name in stated()}
     assert areas == set(NAMES)
@@ -64,4 +69,4 @@ def test_every_stated_figure_belongs_to_a_benchmark() -> None:
 
 def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["speed"]) == 2
-    assert "ledger, history, pages, calls" in capsys.readouterr().out
+    assert "ledger, history, pages, calls, worlds" in capsys.readouterr().out

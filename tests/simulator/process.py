@@ -54,6 +54,7 @@ def start(state_dir: Path, *arguments: str) -> SimulatorProcess:
     except (queue.Empty, ValueError) as reason:
         process.kill()
         process.wait()
+        stdout.close()
         raise RuntimeError(f"the simulator did not start: {log.read_text()[-3000:]}") from reason
     return SimulatorProcess(process, said)
 

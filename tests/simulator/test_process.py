@@ -6,6 +6,7 @@ import signal
 import socket
 import ssl
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -281,3 +282,16 @@ def test_a_taken_port_is_stepped_around(tmp_path: Path) -> None:
         with simulator_process(tmp_path / "state", "--port-base", str(base)) as running:
             assert not running.said["authority"].endswith(f":{base}")
             assert running.control("GET", "/clock")["now"]
+
+
+@pytest.mark.proof
+def test_the_large_organisation_is_there_within_twenty_seconds(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with simulator_process(tmp_path / "state", "--seed", "large") as running:
+        assert time.monotonic() - began < 20, "11 s with both cores busy"
+        assert len(running.control("GET", "/people")) == 5_000
+
+
+def test_an_unknown_world_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=re.escape("there is no world 'huge'. There are 'sample'")):
+        start(tmp_path / "state", "--seed", "huge")
