@@ -15,6 +15,7 @@ from typing import Any
 from flask import Flask
 
 from simulator.aws.app import create_app
+from simulator.aws.roles import ADMINISTRATOR, REMOVER, SEVERER, WORKER
 from simulator.calls import CallLog
 from simulator.control import control
 from simulator.delays import DELAYS
@@ -39,6 +40,7 @@ from simulator.world.faults import Fault
 from simulator.world.world import World
 
 SAVE_EVERY_SECONDS = 3.0
+AWS_ROLES = {"worker": WORKER, "remover": REMOVER, "severer": SEVERER, "administrator": ADMINISTRATOR}
 SAMPLE_RULES = Path(__file__).resolve().with_name("sample") / "rules.yaml"
 SAVE_ANYWAY_SECONDS = 30.0
 
@@ -113,9 +115,11 @@ class Simulator:
             workload=self._workload,
         )
         self.graph = GraphFront(self.provider, self.world, self.lock, self.calls, options.page_size)
-        self._aws_keys = _kept(
-            folder / "aws-credentials.json",
-            lambda: ["AKIA" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30)],
+        self._aws_keys: dict[str, list[str]] = _kept(
+            folder / "aws-keys.json",
+            lambda: {
+                name: ["AKIA" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30)] for name in AWS_ROLES
+            },
         )
         self._managed_groups = folder / "managed-groups.txt"
         self._record_lock = threading.Lock()
@@ -124,7 +128,7 @@ class Simulator:
         authority = faulty(authority_app(self.provider), "entra", self._take_fault)
         self._secure.use(self.calls.watch(authority, "entra", _describe))
         self._plain.use(self._plain_app())
-        self._aws.use(self.calls.watch(create_app(self.world, self.lock), "aws", _describe_aws))
+        self._aws.use(self.calls.watch(self._aws_app(), "aws", _describe_aws))
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._saved: object = None
@@ -138,6 +142,10 @@ class Simulator:
                 kept_at = datetime.fromisoformat(json.loads(self._clock_path.read_text())["now"])
             return World.load(self._world_path, _clock(self.options, kept_at))
         return named_world(self.options.seed, _clock(self.options, None))
+
+    def _aws_app(self) -> Any:
+        roles = {self._aws_keys[name][0]: role for name, role in AWS_ROLES.items()}
+        return create_app(self.world, self.lock, roles=roles)
 
     def _plain_app(self) -> Flask:
         app = browser_app(self.provider)
@@ -184,10 +192,17 @@ class Simulator:
             "approval_rules_file": str(SAMPLE_RULES),
             "access_portal_url": f"{browser}/start",
             "region": state.identity_center.region,
-            "aws_access_key_id": self._aws_keys[0],
-            "aws_secret_access_key": self._aws_keys[1],
+            **self._aws_credentials(),
             "pid": os.getpid(),
         }
+
+    def _aws_credentials(self) -> dict[str, str]:
+        """The worker's key, and those of the other roles with the role in their names."""
+        found: dict[str, str] = {}
+        for name, (key_id, secret) in self._aws_keys.items():
+            prefix = "aws" if name == "worker" else f"aws_{name}"
+            found |= {f"{prefix}_access_key_id": key_id, f"{prefix}_secret_access_key": secret}
+        return found
 
     def start(self) -> None:
         """Begin to answer on every port."""

@@ -21,6 +21,7 @@ from simulator.aws.protocol import (
     refusal,
     service_of,
 )
+from simulator.aws.roles import Role
 from simulator.aws.throttles import Throttles
 from simulator.delays import DELAYS, Hold
 from simulator.world.world import World
@@ -35,11 +36,14 @@ def create_app(
     lock: RLock,
     *,
     throttles: Throttles | None = None,
-    accounts: Mapping[str, str] | None = None,
+    roles: Mapping[str, Role] | None = None,
     hold: Hold = DELAYS.hold,
 ) -> Application:
-    """AWS in front of `world`. `throttles` None: AWS's own limits; `accounts`: access key -> account id."""
-    backend = Backend(world, lock, throttles or Throttles(), dict(accounts or {}))
+    """AWS in front of `world`. `throttles` None: AWS's own limits; `roles`: whom each access key belongs to.
+
+    Without `roles` every key is an administrator of the management account.
+    """
+    backend = Backend(world, lock, throttles or Throttles(), roles)
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         try:

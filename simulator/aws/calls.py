@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from simulator.aws.roles import Role
 from simulator.world.errors import WorldError
 from simulator.world.world import World
 
@@ -20,7 +21,7 @@ class Call:
     service: str
     operation: str
     account: str
-    access_key: str
+    role: Role
     region: str
     params: dict[str, Any]
 

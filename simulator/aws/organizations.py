@@ -3,6 +3,7 @@
 from typing import Any
 
 from simulator.aws.calls import Call, Handler, access_denied, invalid, page
+from simulator.aws.roles import role_arn
 from simulator.world.aws_state import Account, Organization, OrganizationalUnit
 from simulator.world.errors import WorldError
 
@@ -171,11 +172,11 @@ def list_delegated_administrators(call: Call) -> dict[str, Any]:
 
 def get_caller_identity(call: Call) -> dict[str, Any]:
     """Who calls; needs no permission."""
-    role = "AccessPortalWorker"
+    role = call.role.name
     return {
-        "UserId": f"AROA{call.world.dice.named_hex(f'role {call.account}', 17).upper()}:{role}",
+        "UserId": f"AROA{call.world.dice.named_hex(f'role {call.account} {role}', 17).upper()}:{role}",
         "Account": call.account,
-        "Arn": f"arn:aws:sts::{call.account}:assumed-role/{role}/{role}",
+        "Arn": role_arn(call.role, call.account),
     }
 
 

@@ -18,6 +18,7 @@ from moto.core.responses import ActionResult, BaseResponse
 
 from simulator.aws import identitystore, organizations, sso_admin
 from simulator.aws.calls import Call, Handler
+from simulator.aws.roles import ADMINISTRATOR, Role, action_of, not_authorized, role_arn
 from simulator.aws.throttles import Throttles
 from simulator.world.errors import WorldError
 from simulator.world.faults import Fault
@@ -46,18 +47,26 @@ class NoAnswerError(Exception):
     """The connection is to be cut without an answer."""
 
 
+class UnknownKeyError(Exception):
+    """Nobody has this access key."""
+
+
 class ApiError(ServiceException):  # type: ignore[misc]  # moto has no types
     """An error of the service's own model; moto looks models up by the module that a class was defined in."""
 
 
 @dataclass(frozen=True)
 class Backend:
-    """What a response needs besides the request. `accounts` maps access keys to accounts; others: management."""
+    """What a response needs besides the request.
+
+    `roles` maps access keys to who they are, and another key is refused; None: every key is an administrator of the
+    management account.
+    """
 
     world: World
     lock: RLock
     throttles: Throttles
-    accounts: Mapping[str, str]
+    roles: Mapping[str, Role] | None
 
 
 class WorldResponse(BaseResponse):  # type: ignore[misc]  # moto has no types
@@ -81,6 +90,8 @@ class WorldResponse(BaseResponse):  # type: ignore[misc]  # moto has no types
             return refusal(400, "UnknownOperationException", f"{operation} is not simulated.")
         try:
             result = self._ask(service, operation)
+        except UnknownKeyError:
+            return _unknown_key(service)
         except WorldError as error:
             result = self._error(error)
         status, headers, body = self.serialized(result)
@@ -91,6 +102,7 @@ class WorldResponse(BaseResponse):  # type: ignore[misc]  # moto has no types
     def _ask(self, service: str, operation: str) -> ActionResult:
         backend = self._backend
         handler = OPERATIONS[service][operation]
+        role, account = self._caller()
         if not backend.throttles.take(service, operation):
             raise _throttled(service)
         fault = self._fault
@@ -98,18 +110,17 @@ class WorldResponse(BaseResponse):  # type: ignore[misc]  # moto has no types
             raise _throttled(service, fault)
         if fault is not None and fault.kind == "error":
             raise WorldError(fault.status, fault.code or "InternalServerException", fault.message or "Fault.")
-        access_key = self.get_access_key()
+        if not role.allows(action_of(service, operation)):
+            raise not_authorized(service, operation, role_arn(role, account))
         with backend.lock:
-            world = backend.world
-            world.advance()
-            management = world.state.organization.management_account_id
+            backend.world.advance()
             result = handler(
                 Call(
-                    world=world,
+                    world=backend.world,
                     service=service,
                     operation=operation,
-                    account=backend.accounts.get(access_key, management),
-                    access_key=access_key,
+                    account=account,
+                    role=role,
                     region=self.region,
                     params=self.params,
                 )
@@ -119,6 +130,14 @@ class WorldResponse(BaseResponse):  # type: ignore[misc]  # moto has no types
         if fault is not None and fault.kind == "error_after":
             raise WorldError(fault.status, fault.code or "InternalServerException", fault.message or "Fault.")
         return ActionResult(result)
+
+    def _caller(self) -> tuple[Role, str]:
+        """Who calls, and in which account. Raises UnknownKeyError."""
+        backend = self._backend
+        role = ADMINISTRATOR if backend.roles is None else backend.roles.get(self.get_access_key())
+        if role is None:
+            raise UnknownKeyError
+        return role, role.account or backend.world.state.organization.management_account_id
 
     def _error(self, error: WorldError) -> ActionResult:
         refused = ApiError(error.code, error.message)
@@ -132,6 +151,18 @@ class WorldResponse(BaseResponse):  # type: ignore[misc]  # moto has no types
 def _throttled(service: str, fault: Fault | None = None) -> WorldError:
     code = (fault.code if fault else "") or THROTTLED.get(service, "ThrottlingException")
     return WorldError(400, code, "Rate exceeded", retry_after=(fault.retry_after if fault else None) or 1)
+
+
+def _unknown_key(service: str) -> Answer:
+    """What AWS answers before it looks at anything else, in each protocol's form."""
+    message = "The security token included in the request is invalid."
+    if service != "sts":
+        return refusal(400, "UnrecognizedClientException", message)
+    body = (
+        '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>'
+        f"<Code>InvalidClientTokenId</Code><Message>{message}</Message></Error></ErrorResponse>"
+    )
+    return Answer(403, {"Content-Type": "text/xml"}, body.encode())
 
 
 def refusal(status: int, code: str, message: str) -> Answer:

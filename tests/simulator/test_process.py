@@ -24,7 +24,9 @@ SAID = {
     "authority", "browser_origin", "graph_base_url", "aws_endpoint_url", "control_url", "ca_bundle",
     "tenant_id", "signin_client_id", "signin_client_secret", "worker_client_id", "worker_certificate_path",
     "aws_service_principal_id", "managed_groups_file", "approval_rules_file", "access_portal_url", "region",
-    "aws_access_key_id", "aws_secret_access_key",
+    "aws_access_key_id", "aws_secret_access_key", "aws_remover_access_key_id", "aws_remover_secret_access_key",
+    "aws_severer_access_key_id", "aws_severer_secret_access_key",
+    "aws_administrator_access_key_id", "aws_administrator_secret_access_key",
 }  # fmt: skip
 
 

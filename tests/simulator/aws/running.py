@@ -9,6 +9,7 @@ import boto3
 from botocore.config import Config
 
 from simulator.aws.app import create_app
+from simulator.aws.roles import Role
 from simulator.aws.throttles import NEVER, Throttles
 from simulator.listener import Listener
 from simulator.world.world import World
@@ -50,10 +51,10 @@ class Aws:
 
 @contextmanager
 def serving(
-    world: World, *, throttles: Throttles = NEVER, accounts: Mapping[str, str] | None = None
+    world: World, *, throttles: Throttles = NEVER, roles: Mapping[str, Role] | None = None
 ) -> Iterator[Aws]:
     """AWS in front of this world, until the block ends."""
-    listener = Listener(create_app(world, threading.RLock(), throttles=throttles, accounts=accounts))
+    listener = Listener(create_app(world, threading.RLock(), throttles=throttles, roles=roles))
     listener.start()
     try:
         yield Aws(f"http://{listener.address}", world.state.identity_center.region)

@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from simulator.aws.app import create_app
+from simulator.aws.roles import ADMINISTRATOR, Role
 from simulator.aws.throttles import Throttles
 from simulator.listener import Listener
 from tests.simulator.aws.running import ACCESS_KEY, Aws, serving
@@ -169,7 +170,8 @@ def test_another_region_sees_no_instance(aws: Aws) -> None:
 
 @pytest.fixture
 def member(small: Small) -> Iterator[Aws]:
-    with serving(small.world, accounts={MEMBER_KEY: small.account.id}) as running:
+    roles = {MEMBER_KEY: Role("Reader", account=small.account.id), ACCESS_KEY: ADMINISTRATOR}
+    with serving(small.world, roles=roles) as running:
         yield running
 
 

@@ -1,0 +1,101 @@
+"""Access keys and what they may do: IAM as far as the portal's own roles need it.
+
+A role allows actions by name (`identitystore:DeleteGroupMembership`, `organizations:*`) on every resource. The actions
+of the three roles below are those that docs/permissions.md asks an operator for.
+"""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from simulator.world.errors import WorldError
+
+# service -> prefix of its IAM actions, where they differ
+PREFIXES = {"sso-admin": "sso"}
+UNQUESTIONED = {"sts:GetCallerIdentity"}  # needs no permission
+
+SSO_READS = (
+    "sso:ListInstances",
+    "sso:ListPermissionSets",
+    "sso:DescribePermissionSet",
+    "sso:ListManagedPoliciesInPermissionSet",
+    "sso:ListCustomerManagedPolicyReferencesInPermissionSet",
+    "sso:GetInlinePolicyForPermissionSet",
+    "sso:GetPermissionsBoundaryForPermissionSet",
+    "sso:ListTagsForResource",
+    "sso:ListAccountAssignmentsForPrincipal",
+    "sso:ListAccountAssignments",
+    "sso:ListAccountsForProvisionedPermissionSet",
+)
+STORE_READS = (
+    "identitystore:GetUserId",
+    "identitystore:DescribeUser",
+    "identitystore:ListUsers",
+    "identitystore:ListGroups",
+    "identitystore:ListGroupMemberships",
+    "identitystore:ListGroupMembershipsForMember",
+    "identitystore:IsMemberInGroups",
+)
+ORGANIZATIONS_READS = (
+    "organizations:ListRoots",
+    "organizations:ListOrganizationalUnitsForParent",
+    "organizations:ListAccounts",
+    "organizations:ListAccountsForParent",
+    "organizations:ListTagsForResource",
+)
+REMOVALS = ("identitystore:GetGroupMembershipId", "identitystore:DeleteGroupMembership")
+SEVERING = (
+    "organizations:CreatePolicy",
+    "organizations:UpdatePolicy",
+    "organizations:DeletePolicy",
+    "organizations:AttachPolicy",
+    "organizations:DetachPolicy",
+    "organizations:DescribePolicy",
+    "organizations:ListPolicies",
+    "organizations:ListPoliciesForTarget",
+    "organizations:ListTargetsForPolicy",
+    "sso:GetInlinePolicyForPermissionSet",
+    "sso:PutInlinePolicyToPermissionSet",
+    "sso:DeleteInlinePolicyFromPermissionSet",
+    "sso:ProvisionPermissionSet",
+    "sso:DescribePermissionSetProvisioningStatus",
+)
+
+
+@dataclass(frozen=True)
+class Role:
+    """Who an access key is. `account` empty: the organization's management account."""
+
+    name: str
+    actions: tuple[str, ...] = ("*",)
+    account: str = ""
+
+    def allows(self, action: str) -> bool:
+        """Whether this role may do `service:Operation`."""
+        return action in UNQUESTIONED or any(fnmatchcase(action, each) for each in self.actions)
+
+
+ADMINISTRATOR = Role("Administrator")
+WORKER = Role("AccessPortalWorker", (*SSO_READS, *STORE_READS, *ORGANIZATIONS_READS))
+REMOVER = Role("AccessPortalRemover", (*STORE_READS, *REMOVALS))
+SEVERER = Role("AccessPortalSeverer", SEVERING)
+
+
+def action_of(service: str, operation: str) -> str:
+    """The IAM action that a call needs."""
+    return f"{PREFIXES.get(service, service)}:{operation}"
+
+
+def role_arn(role: Role, account: str) -> str:
+    """The caller's ARN: a session of the role."""
+    return f"arn:aws:sts::{account}:assumed-role/{role.name}/{role.name}"
+
+
+def not_authorized(service: str, operation: str, caller_arn: str) -> WorldError:
+    """AccessDeniedException in IAM's words."""
+    action = action_of(service, operation)
+    return WorldError(
+        400,
+        "AccessDeniedException",
+        f"User: {caller_arn} is not authorized to perform: {action}"
+        f" because no identity-based policy allows the {action} action",
+    )
