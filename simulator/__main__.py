@@ -2,15 +2,20 @@
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
 from datetime import datetime
 from pathlib import Path
 
+from simulator.entra.graph.exchange import EVERYWHERE, Recording
 from simulator.listener import LOOPBACK
 from simulator.sample.named import SEEDS
 from simulator.server import Options, Simulator
+
+# A folder for recordings of every simulator that is started below this process, a file each.
+RECORDINGS = "SIMULATOR_RECORDINGS"
 
 
 def _instant(text: str) -> datetime:
@@ -70,6 +75,8 @@ def parse(arguments: list[str]) -> Options:
 def main() -> int:
     """Run until asked to stop; 2 when the options or the kept world make no sense."""
     options = parse(sys.argv[1:])
+    if folder := os.environ.get(RECORDINGS):
+        EVERYWHERE.append(Recording(Path(folder) / f"{os.getpid()}.jsonl"))
     asked_to_stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked_to_stop.set())

@@ -23,7 +23,7 @@ from simulator.entra.app import authority_app, browser_app
 from simulator.entra.files import write_private
 from simulator.entra.graph.app import add_graph
 from simulator.entra.graph.core import GraphFront
-from simulator.entra.graph.exchange import Exchange
+from simulator.entra.graph.exchange import Recording
 from simulator.entra.people import WorldAccounts
 from simulator.entra.provider import Provider
 from simulator.entra.registrations import load_registrations
@@ -122,9 +122,8 @@ class Simulator:
             },
         )
         self._managed_groups = folder / "managed-groups.txt"
-        self._record_lock = threading.Lock()
         if options.record is not None:
-            self.graph.observers.append(self._record)
+            self.graph.observers.append(Recording(options.record))
         authority = faulty(authority_app(self.provider), "entra", self._take_fault)
         self._secure.use(self.calls.watch(authority, "entra", _describe))
         self._plain.use(self._plain_app())
@@ -162,11 +161,6 @@ class Simulator:
     def _take_fault(self, operation: str) -> Fault | None:
         with self.lock:
             return self.world.faults.take(operation)
-
-    def _record(self, exchange: Exchange) -> None:
-        if self.options.record is not None:
-            with self._record_lock, self.options.record.open("a") as recording:
-                recording.write(exchange.to_line() + "\n")
 
     def description(self) -> dict[str, Any]:
         """What a client needs to know, as printed when the simulator is ready."""

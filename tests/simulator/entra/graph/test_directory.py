@@ -63,8 +63,8 @@ def test_check_member_groups(graph: RunningGraph) -> None:
         graph.world.directory.add_member(READERS, TEAM)
     answer = graph.post(path, {"groupIds": [TEAM, READERS, ADMINS]})
     assert answer.json()["value"] == [TEAM, READERS]
-    assert graph.post(path, {"groupIds": [TEAM] * 21}).status_code == 400
-    graph.contract.problems.clear()
+    with graph.wrong_on_purpose():
+        assert graph.post(path, {"groupIds": [TEAM] * 21}).status_code == 400
     assert graph.post(f"/users/{ADMINS}/checkMemberGroups", {"groupIds": []}).status_code == 404
 
 
@@ -90,7 +90,6 @@ def test_small_pages_lose_nothing(tmp_path: Path) -> None:
     with running_graph(tmp_path, page_size=1) as graph:
         assert set(ids(graph.values("/groups"))) == {ADMINS, READERS, TEAM, FREE}
         assert set(ids(graph.values(f"/groups/{TEAM}/members", select="id"))) == {BEN, CAM}
-        graph.contract.assert_clean()
 
 
 def test_permissions_are_the_contracts() -> None:
@@ -130,9 +129,8 @@ def test_delegated_token_of_a_person(graph: RunningGraph) -> None:
 
 
 def test_unknown_path_has_headers_and_envelope_too(graph: RunningGraph) -> None:
-    with graph.client() as client:
+    with graph.client() as client, graph.wrong_on_purpose():
         response = client.get("/teapots", headers={"client-request-id": "mine"})
     assert response.status_code == 400
     assert response.headers["client-request-id"] == "mine"
     assert response.json()["error"]["innerError"]["client-request-id"] == "mine"
-    graph.contract.problems.clear()

@@ -141,10 +141,9 @@ def test_validation_only_creates_nothing(graph: RunningGraph) -> None:
     ],
 )
 def test_malformed_requests_are_refused(graph: RunningGraph, changes: dict[str, Any]) -> None:
-    response = graph.post(REQUESTS, assign(**changes))
+    with graph.wrong_on_purpose():
+        response = graph.post(REQUESTS, assign(**changes))
     assert response.status_code == 400
-    assert graph.contract.problems, "the contract has to find it too"
-    graph.contract.problems.clear()
     assert graph.values(REQUESTS, filter=f"groupId eq '{ADMINS}'") == []
 
 
@@ -165,10 +164,9 @@ def test_an_assignment_needs_its_schedule(graph: RunningGraph) -> None:
 )
 @pytest.mark.parametrize("text", [None, "status eq 'Provisioned'", f"groupId ne '{ADMINS}'"])
 def test_lists_need_their_filter(graph: RunningGraph, collection: str, text: str | None) -> None:
-    response = graph.get(f"{PIM}/{collection}", **({} if text is None else {"filter": text}))
+    with graph.wrong_on_purpose():
+        response = graph.get(f"{PIM}/{collection}", **({} if text is None else {"filter": text}))
     assert (response.status_code, code(response)) == (400, "MissingRequiredFilter")
-    assert graph.contract.problems
-    graph.contract.problems.clear()
 
 
 def test_eligibility_by_group_and_by_person(graph: RunningGraph) -> None:
@@ -218,9 +216,9 @@ def test_policy_with_its_seventeen_rules(graph: RunningGraph) -> None:
 
 
 def test_policy_list_needs_scope(graph: RunningGraph) -> None:
-    response = graph.get("/policies/roleManagementPolicyAssignments", filter=f"scopeId eq '{ADMINS}'")
+    with graph.wrong_on_purpose():
+        response = graph.get("/policies/roleManagementPolicyAssignments", filter=f"scopeId eq '{ADMINS}'")
     assert (response.status_code, code(response)) == (400, "MissingRequiredFilter")
-    graph.contract.problems.clear()
 
 
 def test_reading_requests_may_need_read_write(graph: RunningGraph) -> None:
