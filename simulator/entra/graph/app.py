@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Flask, Response, jsonify, request
 
-from simulator.entra.graph import directory, pim, sync
+from simulator.entra.graph import approvals, audits, directory, pim, policies, sync
 from simulator.entra.graph.core import GraphFront
 from simulator.entra.graph.errors import GraphError
 from simulator.entra.graph.permissions import authenticate
@@ -34,7 +34,7 @@ def _userinfo(front: GraphFront) -> Response:
 def add_graph(app: Flask, front: GraphFront) -> None:
     """Serve Graph below `/v1.0` and `/oidc/userinfo`, as graph.microsoft.com does."""
     blueprint = Blueprint("graph", __name__, url_prefix="/v1.0")
-    for part in (directory, pim, sync):
+    for part in (directory, pim, approvals, policies, sync, audits):
         part.add_routes(front, blueprint)
     app.register_blueprint(blueprint)
     app.add_url_rule("/oidc/userinfo", "userinfo", lambda: _userinfo(front))

@@ -127,12 +127,24 @@ def _app_role_assigned_to(context: Context, id: str) -> Answer:  # noqa: A002
     return context.listing(rows, "appRoleAssignments")
 
 
+def _app_role_assignments(context: Context, id: str) -> Answer:  # noqa: A002
+    directory = context.world.directory
+    group = directory.group(id)
+    rows = [
+        render.app_role_assignment(each, directory.application, group.display_name)
+        for each in directory.app_role_assignments()
+        if each.principal_id == group.id
+    ]
+    return context.listing(rows, "appRoleAssignments")
+
+
 def add_routes(front: GraphFront, blueprint: Blueprint) -> None:
     """Serve the directory."""
     front.route(blueprint, "GET", "/groups", _groups)
     front.route(blueprint, "GET", "/groups/{id}", _group)
     front.route(blueprint, "GET", "/groups/{id}/members", _members)
     front.route(blueprint, "GET", "/groups/{id}/transitiveMembers", _transitive_members)
+    front.route(blueprint, "GET", "/groups/{id}/appRoleAssignments", _app_role_assignments)
     front.route(blueprint, "GET", "/users/{id}", _user)
     front.route(blueprint, "GET", "/me", _me)
     front.route(blueprint, "POST", "/users/{id}/checkMemberGroups", _check_member_groups)

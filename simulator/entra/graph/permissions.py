@@ -16,6 +16,18 @@ from simulator.entra.tokens import InvalidTokenError
 
 TABLE = Path(__file__).with_name("permissions.json")
 OWNED_ONLY = "Application.ReadWrite.OwnedBy"
+_APPROVALS = "/identityGovernance/privilegedAccess/group/assignmentApprovals/{id}"
+# The contract names no permission for these; those of the operation beside them hold.
+BESIDE = {
+    "GET /identityGovernance/privilegedAccess/group/assignmentApprovals/filterByCurrentUser(on='{on}')": (
+        f"GET {_APPROVALS}"
+    ),
+    f"GET {_APPROVALS}/stages": f"GET {_APPROVALS}",
+    f"GET {_APPROVALS}/stages/{{stageId}}": f"GET {_APPROVALS}",
+    f"GET {_APPROVALS}/steps": f"GET {_APPROVALS}",
+    f"GET {_APPROVALS}/steps/{{stageId}}": f"GET {_APPROVALS}",
+    f"PATCH {_APPROVALS}/steps/{{stageId}}": f"PATCH {_APPROVALS}/stages/{{stageId}}",
+}
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,7 @@ class Caller:
 def accepted() -> Mapping[str, Mapping[str, frozenset[str]]]:
     """`METHOD /template` → `application` and `delegated` → permissions of which one is enough."""
     stored = json.loads(TABLE.read_text())
+    stored |= {operation: stored[other] for operation, other in BESIDE.items()}
     return {
         operation: {kind: frozenset(names) for kind, names in kinds.items()}
         for operation, kinds in stored.items()

@@ -1,4 +1,4 @@
-"""PIM for Groups: requests, schedules, instances, and the policies of a group."""
+"""PIM for Groups: requests, schedules and instances."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -156,7 +156,8 @@ def _ask(body: Any) -> Ask:
     )
 
 
-def _caller(context: Context) -> PimCaller:
+def pim_caller(context: Context) -> PimCaller:
+    """The caller as PIM judges it."""
     caller = context.caller
     app = context.front.provider.registrations.by_client_id(caller.application_id)
     name = app.display_name if app is not None else None
@@ -209,7 +210,7 @@ def _requests(kind: str) -> dict[str, Callable[..., Answer]]:
             raise denied()
         pim = context.world.pim
         ask_for = pim.request_assignment if kind == "assignment" else pim.request_eligibility
-        return context.single(_request_body(context, ask_for(ask, _caller(context))), entity, status=201)
+        return context.single(_request_body(context, ask_for(ask, pim_caller(context))), entity, status=201)
 
     def one(context: Context, id: str) -> Answer:  # noqa: A002  (named as in the contract's path)
         _check_request_reader(context, kind)
@@ -219,7 +220,7 @@ def _requests(kind: str) -> dict[str, Callable[..., Answer]]:
         return context.single(_request_body(context, found), entity)
 
     def cancelled(context: Context, id: str) -> Answer:  # noqa: A002
-        context.world.pim.cancel(id, _caller(context))
+        context.world.pim.cancel(id, pim_caller(context))
         return Answer(204)
 
     def mine(context: Context, on: str) -> Answer:
@@ -273,42 +274,8 @@ def _readings(kind: str, shape: str) -> dict[str, Callable[..., Answer]]:
     return {"list": listed, "one": one, "mine": mine}
 
 
-def _policy_assignment(context: Context, group_id: str, access: str) -> dict[str, Any]:
-    policies = context.world.policies
-    policy_id = policies.policy_id(group_id, access)
-    body: dict[str, Any] = {
-        "id": policies.assignment_id(group_id, access),
-        "policyId": policy_id,
-        "scopeId": group_id,
-        "scopeType": "Group",
-        "roleDefinitionId": access,
-    }
-    for name, options in context.query.expand.items():
-        if name != "policy" or set(options.expand) - {"rules", "effectiveRules"}:
-            raise bad_request(f"Could not find a property named '{name}' on the requested type.")
-        rules = policies.rules(group_id, access) if "rules" in options.expand else None
-        body["policy"] = render.policy(policy_id, group_id, policies.policy(group_id, access), rules)
-        if "effectiveRules" in options.expand:
-            body["policy"]["effectiveRules"] = policies.rules(group_id, access)
-    return body
-
-
-def policy_assignments(context: Context) -> Answer:
-    """GET /policies/roleManagementPolicyAssignments, by group."""
-    terms = equality_terms(context.query.filter) if context.query.filter is not None else {}
-    group_id, kind, access = (terms.get(name) for name in ("scopeId", "scopeType", "roleDefinitionId"))
-    if not isinstance(group_id, str) or kind != "Group":
-        raise bad_request(
-            "The filter has to name scopeId and scopeType with the eq operator.", "MissingRequiredFilter"
-        )
-    context.world.directory.group(group_id)
-    wanted = [each for each in ("member", "owner") if access in (None, each)]
-    rows = [_policy_assignment(context, group_id, each) for each in wanted]
-    return context.listing(rows, "policies/roleManagementPolicyAssignments")
-
-
 def add_routes(front: GraphFront, blueprint: Blueprint) -> None:
-    """Serve PIM for Groups and its policies."""
+    """Serve PIM for Groups."""
     for kind in ("assignment", "eligibility"):
         requests = _requests(kind)
         path = f"{BASE}/{kind}ScheduleRequests"
@@ -325,4 +292,3 @@ def add_routes(front: GraphFront, blueprint: Blueprint) -> None:
             front.route(
                 blueprint, "GET", f"{path_of_shape}/filterByCurrentUser(on='{{on}}')", readings["mine"]
             )
-    front.route(blueprint, "GET", "/policies/roleManagementPolicyAssignments", policy_assignments)

@@ -7,6 +7,7 @@ from typing import Any
 from simulator.entra.registrations import Registration
 from simulator.world.state import (
     AppRoleAssignment,
+    ApprovalStage,
     EnterpriseApplication,
     Execution,
     Expiration,
@@ -221,6 +222,20 @@ def instance(value: Any) -> dict[str, Any]:
     else:
         body["eligibilityScheduleId"] = value.schedule_id
     return body
+
+
+def approval_stage(value: ApprovalStage, *, assigned: bool, reviewer: str | None) -> dict[str, Any]:
+    """One stage of an approval; `assigned`: the caller decides on it, `reviewer`: the name of who did."""
+    return {
+        "id": value.id,
+        "assignedToMe": assigned,
+        "displayName": None,
+        "justification": value.justification or "",
+        "reviewedBy": None if value.reviewed_by is None else _identity(value.reviewed_by, reviewer),
+        "reviewedDateTime": moment(value.reviewed_at),
+        "reviewResult": value.review_result,
+        "status": value.status,
+    }
 
 
 def policy(

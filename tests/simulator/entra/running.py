@@ -20,6 +20,8 @@ from simulator.listener import Listener
 TENANT = "11111111-1111-4111-8111-111111111111"
 OTHER_TENANT = "22222222-2222-4222-8222-222222222222"
 CALLBACK = "http://127.0.0.1:8000/accounts/oidc/entra/login/callback/"
+# Made once: a client would load the system's certificates each time, for plain HTTP too.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 ALLAUTH_CALLBACK = "http://127.0.0.1:8000/oidc/entra/login/callback/"
 SIGNED_OUT = "http://127.0.0.1:8000/signed-out/"
 
@@ -88,7 +90,7 @@ class RunningEntra:
 
     def browser(self) -> httpx.Client:
         """A browser-like client: it keeps cookies and follows nothing by itself."""
-        return httpx.Client(base_url=self.provider.browser_origin, timeout=10)
+        return httpx.Client(base_url=self.provider.browser_origin, timeout=10, verify=NO_TLS)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from simulator.entra.tokens import SigningKeys, application_access_token, delega
 from simulator.listener import Listener
 from simulator.world.world import World
 from tests.simulator.entra.graph.small_world import small_world
+from tests.simulator.entra.running import NO_TLS
 from tests.support.graph_run import RECORDER
 
 PIM = "/identityGovernance/privilegedAccess/group"
@@ -69,7 +70,7 @@ class RunningGraph:
         """A client with a token (the worker's unless given; "" for none)."""
         chosen = self.app_token() if token is None else token
         headers = {"Authorization": f"Bearer {chosen}"} if chosen else {}
-        return httpx.Client(base_url=self.front.base_url, headers=headers, timeout=10)
+        return httpx.Client(base_url=self.front.base_url, headers=headers, timeout=10, verify=NO_TLS)
 
     def get(self, path: str, /, token: str | None = None, **query: str) -> httpx.Response:
         """One GET; query options are given without their dollar sign."""
