@@ -296,10 +296,11 @@ CELERY_TIMEZONE = "UTC"
 # Reading the catalogue may take minutes; somebody's approval must not wait behind it.
 CELERY_TASK_DEFAULT_QUEUE = "access"
 CELERY_TASK_QUEUES = [Queue("access"), Queue("catalogue")]
-CELERY_TASK_ROUTES = {"catalog.tasks.*": {"queue": "catalogue"}}
+CELERY_TASK_ROUTES = {"catalog.tasks.*": {"queue": "catalogue"}, "oversight.tasks.*": {"queue": "catalogue"}}
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "requests_app.tasks.sweep", "schedule": SWEEP_EVERY},
     "sync": {"task": "catalog.tasks.sync_due", "schedule": timedelta(seconds=15)},
+    "watch": {"task": "oversight.tasks.watch", "schedule": timedelta(seconds=15)},
     "sessions": {"task": "identity.tasks.clear_expired_sessions", "schedule": timedelta(hours=1)},
 }
 

@@ -22,6 +22,7 @@ class Tab:
 
 TABS = (
     Tab("operations", "Health", auditors=True),
+    Tab("operations_drift", "Drift", auditors=True),
     Tab("operations_settings", "Settings in force"),
 )
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from oversight.views import health, settings_in_force
+from oversight.views import drift, health, settings_in_force
 
 urlpatterns = [
     path("operations/", health.page, name="operations"),
+    path("operations/drift/", drift.page, name="operations_drift"),
+    path("operations/drift/<uuid:finding_id>/", drift.finding, name="operations_finding"),
+    path("operations/drift/<uuid:finding_id>/resolve/", drift.resolve, name="operations_resolve"),
     path("operations/settings/", settings_in_force.page, name="operations_settings"),
 ]

@@ -10,6 +10,7 @@ from uuid import UUID
 from audit.history.presentation import Row, rows
 from audit.ledger.reading import MOST_OF_A_CASE, events_of_request
 from base.errors import Missing
+from oversight.selectors import FindingRow, findings_of_grants
 from requests_app.estimates import last_possible_use
 from requests_app.lifecycle import DecisionStatus, GrantStatus
 from requests_app.models import (
@@ -39,6 +40,7 @@ class CaseItem:
     decisions: Sequence[Decision]
     attempts: Sequence[Attempt]
     scope_rows: Sequence[RequestScope]
+    findings: Sequence[FindingRow] = ()
 
     @property
     def standing(self) -> Standing:
@@ -118,6 +120,7 @@ def case(request_id: UUID) -> Case:
     attempts: dict[UUID, list[Attempt]] = {}
     for attempt in Attempt.objects.filter(grant__in=grant_ids).order_by("started_at", "pk")[:MOST_ATTEMPTS]:
         attempts.setdefault(attempt.grant_id, []).append(attempt)
+    findings = findings_of_grants(grant_ids)
     return Case(
         request_id,
         request,
@@ -128,6 +131,7 @@ def case(request_id: UUID) -> Case:
                 decisions.get(item.pk, []),
                 attempts.get(grant.pk, []) if grant else [],
                 [row for row in scope[:MOST_SCOPE] if row.item_id == item.pk],
+                findings.get(grant.pk, ()) if grant else (),
             )
             for item in items
         ],

@@ -44,6 +44,7 @@ def more_of_everything(world: World, number: int) -> None:
             item = make.pending_item(world.ada, over, world.rule)
         decide(item, world.ben, "approve", world.as_role)
         bring(make.scheduled_grant(item), GrantStatus.ACTIVE)
+        make.finding(world.ada, over)
 
 
 @pytest.fixture
@@ -75,6 +76,8 @@ def paths(world: World) -> Paths:
         "components": (ada, "/components/"),
         "health": (operator, "/operations/"),
         "settings in force": (operator, "/operations/settings/"),
+        "drift": (operator, "/operations/drift/"),
+        "finding": (operator, f"/operations/drift/{make.finding(world.ada, world.group).pk}/"),
     }
 
 
@@ -96,6 +99,8 @@ MOST_QUERIES = {
     "components": 9,
     "health": 12,
     "settings in force": 9,
+    "drift": 18,
+    "finding": 10,
 }
 
 

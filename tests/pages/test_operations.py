@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.conf import settings as django_settings
 from pytest_django import Settings
 
-from base.clock import real_now
+from audit.ledger.models import Event
+from base.clock import business_now, real_now
 from catalog.models import SyncRun
+from oversight.models import DriftRun, GroupLook
 from oversight.settings_in_force import SHOWN
 from oversight.tabs import TABS
 from tests.pages.conftest import World, main_of
+from tests.requests_app import factories as make
 
 OF_OPERATORS = "/operations/settings/"
 OF_AUDITORS_TOO = "/operations/"
@@ -49,6 +54,84 @@ def test_the_current_tab_is_marked(world: World) -> None:
     page = main_of(operator.get(OF_OPERATORS))
     assert 'href="/operations/settings/" aria-current="page"' in page
     assert 'href="/operations/" aria-current' not in page
+
+
+# ------------------------------------------------------------ drift
+
+
+def test_drift_says_when_nothing_was_compared_and_when_nothing_differs(world: World) -> None:
+    operator = world.sign_in(world.ada, "Operator")
+    assert "Not compared yet" in main_of(operator.get("/operations/drift/"))
+    DriftRun.objects.create(status="done", started_at=business_now(), finished_at=business_now(), looked=3)
+    page = main_of(operator.get("/operations/drift/"))
+    assert "No drift" in page
+    assert "3 groups looked at" in page
+
+
+def test_what_was_not_looked_at_is_shown_with_its_reason(world: World) -> None:
+    GroupLook.objects.create(group=world.group, problem="Entra did not answer.")
+    DriftRun.objects.create(
+        status="failed", started_at=business_now(), finished_at=business_now(), problem="Graph is away."
+    )
+    page = main_of(world.sign_in(world.ada, "Operator").get("/operations/drift/"))
+    assert "Entra did not answer." in page
+    assert "Graph is away." in page
+
+
+def test_findings_are_listed_filtered_and_shown_with_their_evidence(world: World) -> None:
+    orphan = make.finding(world.cy, world.group)
+    make.finding(world.ada, world.group, "standing", sentence="It never ends.")
+    make.finding(
+        world.ben, world.group, principal="store:90-1", principal_name="break-glass@aws", person=None
+    )
+    auditor = world.sign_in(world.ben, "Auditor")
+    page = main_of(auditor.get("/operations/drift/"))
+    assert "Cy Bystander" in page
+    assert "It never ends." in page
+    assert "break-glass@aws" in page
+    assert "Cy Bystander" not in main_of(auditor.get("/operations/drift/?kind=standing"))
+    assert "It never ends." not in main_of(auditor.get("/operations/drift/?holder=bystander"))
+    assert "Nothing fits" in main_of(auditor.get("/operations/drift/?status=handled"))
+    assert auditor.get("/operations/drift/?kind=nonsense&page=x").status_code == 200
+    shown = main_of(auditor.get(f"/operations/drift/{orphan.pk}/"))
+    assert "abc-123" in shown
+    assert "<form" not in shown, "an auditor reads only"
+    assert (
+        auditor.post(f"/operations/drift/{orphan.pk}/resolve/", how="handled", reason="x").status_code == 404
+    )
+    assert auditor.get("/operations/drift/00000000-0000-4000-8000-000000000000/").status_code == 404
+
+
+def test_an_operator_resolves_with_a_reason_or_until_a_date(world: World) -> None:
+    operator = world.sign_in(world.ada, "Operator")
+    row = make.finding(world.cy, world.group)
+    path = f"/operations/drift/{row.pk}/resolve/"
+    answer = operator.post(path, how="accepted", reason="Known")
+    assert answer.status_code == 422
+    assert "Say until when" in main_of(answer)
+    answer = operator.post(path, how="accepted", reason="Known", until="2001-01-01")
+    assert answer.status_code == 422
+    assert "Choose a date in the future" in main_of(answer)
+    soon = (business_now() + timedelta(days=30)).date().isoformat()
+    assert operator.post(path, how="accepted", reason="Break-glass account", until=soon).status_code == 302
+    row.refresh_from_db()
+    assert (row.status, row.reason, row.resolved_by) == ("accepted", "Break-glass account", world.ada)
+    assert operator.post(path, how="handled", reason="Removed after all").status_code == 302
+    assert operator.post(path, how="handled", reason="Again").status_code == 409
+    told = Event.objects.filter(type__startswith="drift.").order_by("id").values_list("type", "actor_oid")
+    assert list(told) == [("drift.accepted", world.ada.object_id), ("drift.handled", world.ada.object_id)]
+
+
+def test_the_case_page_shows_what_was_found_about_its_grant(world: World) -> None:
+    item = world.ask()
+    grant = make.scheduled_grant(item)
+    row = make.finding(world.ada, world.group, "changed_end", grant=grant, sentence="PIM will end it later.")
+    page = main_of(world.sign_in(world.ben, "Auditor").get(f"/audit/requests/{item.request_id}/"))
+    assert "PIM will end it later." in page
+    assert f"/operations/drift/{row.pk}/" in page
+
+
+# ------------------------------------------------------------ settings
 
 
 def test_settings_in_force_show_no_secret(world: World, settings: Settings) -> None:

@@ -13,6 +13,7 @@ from audit.ledger.recorder import Actor, Subject, record
 from base.clock import business_now, real_now
 from catalog.models import AccountAssignment, AwsAccount, Eligibility, PermissionSet, PimGroup
 from identity.models import Person
+from oversight.models import Finding, FindingKind
 from policy.document import document_hash
 from policy.models import Rule, RuleVersion
 from requests_app.actions.moving import create
@@ -219,3 +220,19 @@ def submitted_decision(item: RequestItem, approver: Person, verdict: str = "appr
             },
         )
     return decision.pk
+
+
+def finding(who: Person, group: PimGroup, kind: str = FindingKind.ORPHAN, **extra: object) -> Finding:
+    """An open finding about somebody in a group, as a comparison leaves it."""
+    values: dict[str, object] = {
+        "principal": who.object_id,
+        "principal_name": who.display_name,
+        "person": who,
+        "first_seen_at": business_now() - timedelta(minutes=20),
+        "last_seen_at": business_now(),
+        "sentence": "IAM Identity Center shows a membership that no grant explains.",
+        "proposal": "Find out who made it.",
+        "evidence": {"store_request_id": "abc-123"},
+        **extra,
+    }
+    return Finding.objects.create(kind=kind, group=group, **values)

@@ -26,6 +26,7 @@ from requests_app.actions.steps.pacing import back_off, poll_delay
 from requests_app.actions.steps.seeing import EntraView, look_at_entra
 from requests_app.lifecycle import EndReason, GrantStatus
 from requests_app.models import Attempt, Grant
+from requests_app.scope_growth import growth
 
 register("activating.looked", "activating.before_settle", "activating.settled")
 
@@ -116,6 +117,14 @@ def _assign(claim: Claim) -> None:
         refuse_unmanaged_group(grant)
     except errors.Refused as error:
         _stop(claim, code=error.code, problem=error.sentence)
+        return
+    if grown := growth(grant):
+        # Between the start and this write hours may have passed, while Entra could not be reached.
+        _stop(
+            claim,
+            code="scope_grown",
+            problem=f"{grown} The approval doesn't cover that, so it is void: ask again.",
+        )
         return
     order = AssignmentOrder(
         group_id=grant.group.object_id,

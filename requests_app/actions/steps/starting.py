@@ -11,12 +11,13 @@ from requests_app.actions.checking import fresh_eligibility
 from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.moving import move
 from requests_app.lifecycle import GrantStatus
+from requests_app.scope_growth import growth
 
 register("starting.before_check", "starting.before_settle", "starting.settled")
 
 
 def start(claim: Claim) -> None:
-    """Move to ACTIVATING, or to NOT_GRANTED when the eligibility or the time for it is gone."""
+    """Move to ACTIVATING, or to NOT_GRANTED when the eligibility, the time for it or what was approved is gone."""
     crash_point("starting.before_check")
     grant = claim.grant
     problem = ""
@@ -26,6 +27,8 @@ def start(claim: Claim) -> None:
         eligibility = fresh_eligibility(grant.person.object_id, grant.group.object_id)
         if not eligibility.held:
             problem = "You are no longer eligible for this PIM group. Ask its owner for a new eligibility."
+        elif grown := growth(grant):
+            problem = f"{grown} The approval doesn't cover that, so it is void: ask again."
     crash_point("starting.before_settle")
     with settle(claim) as grant:
         if grant.status != GrantStatus.SCHEDULED:

@@ -1,0 +1,46 @@
+"""What the ledger holds about watching: every finding's life, and what people did about it."""
+
+from __future__ import annotations
+
+from audit.ledger.registry import EventType, Field, Kind, register
+
+_FINDING = {
+    "finding_id": Field(Kind.ID),
+    "kind": Field(),
+    "finding": Field(),
+    "group_name": Field(),
+}
+_SEEN = {"first_seen_at": Field(Kind.INSTANT)}
+
+DRIFT_FOUND = EventType(
+    "drift.found",
+    "Drift was found for {about} in {group_name}: {finding}",
+    {**_FINDING, "evidence": Field(Kind.JSON)},
+)
+DRIFT_GONE = EventType(
+    "drift.gone",
+    "Drift of {about} in {group_name} was gone at a later look: {finding}",
+    {**_FINDING, **_SEEN},
+)
+DRIFT_HANDLED = EventType(
+    "drift.handled",
+    "{actor} marked drift of {about} in {group_name} as handled: {finding}",
+    {**_FINDING, **_SEEN},
+    words=("reason",),
+)
+DRIFT_ACCEPTED = EventType(
+    "drift.accepted",
+    "{actor} accepted drift of {about} in {group_name} as a known exception until {until}: {finding}",
+    {**_FINDING, **_SEEN, "until": Field(Kind.INSTANT)},
+    words=("reason",),
+)
+DRIFT_REOPENED = EventType(
+    "drift.reopened",
+    "Drift of {about} in {group_name} is open again, because its exception is over: {finding}",
+    {**_FINDING, **_SEEN},
+)
+
+
+def register_all() -> None:
+    """Declare this room's event types; called once when Django starts."""
+    register(DRIFT_FOUND, DRIFT_GONE, DRIFT_HANDLED, DRIFT_ACCEPTED, DRIFT_REOPENED)

@@ -1,0 +1,57 @@
+"""What operators type."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+from django import forms
+
+from base.clock import business_now
+from oversight.models import FindingKind, FindingStatus
+
+
+class DriftFilter(forms.Form):
+    """Which findings to list."""
+
+    kind = forms.ChoiceField(required=False, label="Kind", choices=[("", "Any kind"), *FindingKind.choices])
+    status = forms.ChoiceField(
+        required=False,
+        label="Status",
+        choices=[("", "Open and accepted"), *FindingStatus.choices, ("any", "Any status")],
+    )
+    holder = forms.CharField(required=False, label="Holder or group", max_length=128)
+
+
+class ResolveForm(forms.Form):
+    """A person's word on a finding."""
+
+    how = forms.ChoiceField(
+        label="What is true",
+        choices=[
+            ("handled", "It was handled: it goes away, or has gone"),
+            ("accepted", "It is a known exception until a date"),
+        ],
+        widget=forms.RadioSelect,
+    )
+    until = forms.DateField(
+        required=False,
+        label="Exception until",
+        help_text="The end of that day in UTC; at most a year away.",
+        widget=forms.DateInput(attrs={"type": "date"}),
+    )
+    reason = forms.CharField(
+        label="Why", max_length=2000, widget=forms.Textarea(attrs={"rows": 3}), help_text="Auditors read it."
+    )
+    demanded = ("how", "reason")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if cleaned.get("how") == "accepted" and not cleaned.get("until") and "until" not in self.errors:
+            self.add_error("until", "Say until when: no exception is for ever.")
+        return cleaned
+
+    def instant(self) -> datetime:
+        """The end of the chosen day."""
+        day = self.cleaned_data.get("until") or (business_now() - timedelta(days=1)).date()
+        return datetime.combine(day, time(23, 59, 59), tzinfo=UTC)

@@ -1,0 +1,141 @@
+"""What the operator's pages about drift show, in a fixed number of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.core.paginator import Page, Paginator
+from django.db.models import Count, Q
+
+from base.clock import business_now
+from base.errors import Missing
+from catalog.models import PimGroup
+from oversight.models import DANGEROUS, UNRESOLVED, DriftRun, Finding, FindingStatus, GroupLook
+
+PAGE = 25
+EVIDENCE = {
+    "schedule_id": "Schedule in PIM",
+    "ends_at": "Ends in PIM",
+    "pim_request_id": "Microsoft's request id",
+    "tag": "Mark on the request",
+    "membership_id": "Membership in AWS",
+    "store_user_id": "User in AWS",
+    "member_since": "Member since",
+    "store_request_id": "AWS's request id",
+}
+MOST_UNSEEN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRow:
+    """One finding as a list shows it."""
+
+    finding: Finding
+    age: timedelta
+
+    @property
+    def tone(self) -> str:
+        return tone_of(self.finding)
+
+    @property
+    def evidence(self) -> Mapping[str, str]:
+        """What the vendors answered, with names for people."""
+        return {EVIDENCE.get(name, name): str(value) for name, value in self.finding.evidence.items()}
+
+    @property
+    def unresolved(self) -> bool:
+        return self.finding.status in UNRESOLVED
+
+
+@dataclass(frozen=True, slots=True)
+class DriftPage:
+    """The list with what was looked at and what wasn't."""
+
+    page: Page[Finding]
+    rows: Sequence[FindingRow]
+    counts: Mapping[str, int]  # open findings by kind
+    last: DriftRun | None
+    running: bool
+    unseen: Sequence[GroupLook]  # groups whose newest look failed
+    unseen_count: int
+    never_looked: int
+
+
+def tone_of(finding: Finding) -> str:
+    """A badge's tone."""
+    match finding.status:
+        case FindingStatus.OPEN:
+            return "problem" if finding.kind in DANGEROUS else "waiting"
+        case FindingStatus.ACCEPTED:
+            return "waiting"
+        case _:
+            return "ended"
+
+
+def drift_page(*, kind: str = "", status: str = "", holder: str = "", number: str = "1") -> DriftPage:
+    """Findings that fit, the oldest open ones last; at most nine queries."""
+    rows = Finding.objects.select_related("group", "person", "grant")
+    if kind:
+        rows = rows.filter(kind=kind)
+    if status != "any":
+        rows = rows.filter(status=status) if status else rows.filter(status__in=UNRESOLVED)
+    if holder:
+        rows = rows.filter(
+            Q(principal_name__icontains=holder)
+            | Q(group__display_name__icontains=holder)
+            | Q(principal=holder)
+        )
+    page = Paginator(rows.order_by("status", "-first_seen_at", "pk"), PAGE).get_page(number)
+    now = business_now()
+    runs = DriftRun.objects.order_by("-started_at")
+    managed = PimGroup.objects.filter(managed=True, present=True)
+    unseen = GroupLook.objects.filter(group__in=managed).exclude(problem="").select_related("group")
+    return DriftPage(
+        page=page,
+        rows=[FindingRow(row, now - row.first_seen_at) for row in page],
+        counts=dict(
+            Finding.objects.filter(status=FindingStatus.OPEN)
+            .values_list("kind")
+            .annotate(Count("pk"))
+            .order_by()
+        ),
+        last=runs.exclude(status=DriftRun.Status.RUNNING).first(),
+        running=runs.filter(status=DriftRun.Status.RUNNING).exists(),
+        unseen=list(unseen.order_by("group__display_name")[:MOST_UNSEEN]),
+        unseen_count=unseen.count(),
+        never_looked=managed.filter(Q(look=None) | Q(look__looked_at=None)).count(),
+    )
+
+
+def finding_or_missing(finding_id: UUID) -> FindingRow:
+    """One finding. Raises Missing."""
+    row = (
+        Finding.objects.select_related("group", "person", "grant", "resolved_by")
+        .filter(pk=finding_id)
+        .first()
+    )
+    if row is None:
+        raise Missing("finding.missing", "There is no such finding.")
+    return FindingRow(row, business_now() - row.first_seen_at)
+
+
+def findings_of_grants(grant_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[FindingRow]]:
+    """What was ever found about these grants, newest first; one query."""
+    found: dict[UUID, list[FindingRow]] = {}
+    now = business_now()
+    rows = (
+        Finding.objects.filter(grant__in=list(grant_ids)).select_related("group").order_by("-first_seen_at")
+    )
+    for row in rows[:100]:
+        if row.grant_id is not None:
+            found.setdefault(row.grant_id, []).append(FindingRow(row, now - row.first_seen_at))
+    return found
+
+
+def last_looked_at() -> datetime | None:
+    """When the last whole comparison ended."""
+    done = DriftRun.objects.filter(status=DriftRun.Status.DONE).order_by("-started_at").first()
+    return done.finished_at if done else None

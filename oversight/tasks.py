@@ -1,0 +1,21 @@
+"""Celery's side of watching. Every task may be delivered twice: runs are claimed by row."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from oversight.drift.runs import Outcome, run_if_due, run_slice
+
+
+@shared_task(name="oversight.tasks.watch")
+def watch() -> None:
+    """What watching owes now."""
+    if run_if_due() is Outcome.MORE:
+        compare.delay()
+
+
+@shared_task(name="oversight.tasks.compare")
+def compare() -> None:
+    """The next slice of a comparison; ring again when there is more."""
+    if run_slice() is Outcome.MORE:
+        compare.delay()
