@@ -241,6 +241,15 @@ def _add_sessions(blueprint: Blueprint, world: World) -> None:
         rows = session_rows(world, body["person"])
         return jsonify(next(row for row in rows if row["id"] == opened.id)), 201
 
+    @blueprint.post("/_control/sessions/<session_id>/act")
+    def act(session_id: str) -> Response:
+        body = _body()
+        for name, value in body.items():
+            if name not in ("action", "resource") or not isinstance(value, str):
+                raise ControlError("'action' (service:Operation) and 'resource' (an ARN) may be given")
+        verdict = world.access_portal.may_act(session_id, **body)
+        return jsonify({"allowed": verdict.allowed, **asdict(verdict)})
+
 
 def control(*, world: World, lock: threading.RLock, provider: Provider, calls: CallLog) -> Blueprint:
     """The control API and the state page. Every view runs with the world's lock held and its time advanced."""

@@ -12,7 +12,7 @@ from simulator.entra.signin import page
 from simulator.world.errors import WorldError
 from simulator.world.world import World
 
-PERSON_COOKIE = "simulated_access_portal_person"
+SESSION_COOKIE = "simulated_access_portal_session"
 SEARCH_LIMIT = 20
 
 
@@ -32,6 +32,7 @@ def session_rows(world: World, person: str | None = None) -> list[dict[str, Any]
         user = center.users.get(each.user_id)
         permission_set = center.permission_sets.get(each.permission_set_arn)
         account = world.state.organization.accounts.get(each.account_id)
+        verdict = world.access_portal.may_act(each.id)
         found.append(
             {
                 "id": each.id,
@@ -42,15 +43,18 @@ def session_rows(world: World, person: str | None = None) -> list[dict[str, Any]
                 "started_at": each.started_at.isoformat(),
                 "ends_at": each.ends_at.isoformat(),
                 "ends": _time(each.ends_at),
+                "may_act": verdict.allowed,
+                "refusal": verdict.refusal,
+                "denied_by": verdict.denied_by,
             }
         )
     return found
 
 
-def _entries(world: World, person: str) -> list[dict[str, Any]]:
-    """Accounts with the permission sets that the person can open on each."""
+def _entries(world: World, portal_session_id: str) -> list[dict[str, Any]]:
+    """Accounts with the permission sets that an open portal shows on each."""
     accounts: dict[str, dict[str, Any]] = {}
-    for entry in world.access_portal.visible(person):
+    for entry in world.access_portal.shown(portal_session_id):
         row = accounts.setdefault(
             entry.account.id, {"id": entry.account.id, "name": entry.account.name, "permission_sets": []}
         )
@@ -61,6 +65,7 @@ def _entries(world: World, person: str) -> list[dict[str, Any]]:
 def _start_page(
     world: World,
     account: Account,
+    portal_session_id: str,
     *,
     refusal: str = "",
     opened: dict[str, Any] | None = None,
@@ -71,7 +76,7 @@ def _start_page(
         status=status,
         scripts=True,
         account=account,
-        accounts=_entries(world, account.object_id),
+        accounts=_entries(world, portal_session_id),
         sessions=session_rows(world, account.object_id),
         now=_time(world.now()),
         refusal=refusal,
@@ -83,20 +88,27 @@ def access_portal_pages(*, world: World, lock: threading.RLock, accounts: Accoun
     """The pages. The deep link's fragment (`#/console?account_id=…&role_name=…`) is read by a small script."""
     blueprint = Blueprint("access_portal", __name__)
 
-    def signed_in() -> Account | None:
-        return accounts.find(request.cookies.get(PERSON_COOKIE, ""))
+    def signed_in() -> tuple[Account, str] | None:
+        """Who is signed in, and their portal session; needs the lock."""
+        person, _, session_id = request.cookies.get(SESSION_COOKIE, "").partition(".")
+        account = accounts.find(person)
+        holds = world.access_portal.portal_session(session_id) is not None
+        return (account, session_id) if account is not None and holds else None
 
     @blueprint.get("/start", strict_slashes=False)
     def start() -> Response:
-        account = signed_in()
         with lock:
             world.advance()
-            if account is not None:
-                return _start_page(world, account)
+            found = signed_in()
+            return _start_page(world, *found) if found is not None else sign_in_page()
+
+    def sign_in_page(refusal: str = "") -> Response:
         text = request.args.get("search", "").strip()
         return page(
             "start_sign_in.html",
+            status=403 if refusal else 200,
             scripts=True,
+            refusal=refusal,
             featured=accounts.featured(),
             search=text,
             found=accounts.search(text, SEARCH_LIMIT) if text else [],
@@ -106,35 +118,49 @@ def access_portal_pages(*, world: World, lock: threading.RLock, accounts: Accoun
 
     @blueprint.post("/start/sign-in")
     def sign_in() -> BaseResponse:
-        response = redirect("/start/", 303)
         account = accounts.find(request.form.get("account", ""))
-        if account is not None and account.enabled and account.tenant_id == accounts.tenant_id:
-            response.set_cookie(
-                PERSON_COOKIE, account.object_id, httponly=True, samesite="Lax", path="/start"
-            )
+        if account is None or not account.enabled or account.tenant_id != accounts.tenant_id:
+            return redirect("/start/", 303)
+        with lock:
+            world.advance()
+            try:
+                session = world.access_portal.sign_in(account.object_id)
+            except WorldError:
+                return sign_in_page(f"{account.name} is no active user of IAM Identity Center")
+        response = redirect("/start/", 303)
+        cookie = f"{account.object_id}.{session.id}"
+        response.set_cookie(SESSION_COOKIE, cookie, httponly=True, samesite="Lax", path="/start")
         return response
 
     @blueprint.post("/start/sign-out")
     def sign_out() -> BaseResponse:
         response = redirect("/start/", 303)
-        response.delete_cookie(PERSON_COOKIE, path="/start")
+        response.delete_cookie(SESSION_COOKIE, path="/start")
+        with lock:
+            world.access_portal.end_portal_session(request.cookies.get(SESSION_COOKIE, "").partition(".")[2])
         return response
 
     @blueprint.post("/start/open")
     def open_session() -> BaseResponse:
-        account = signed_in()
-        if account is None:
-            return redirect("/start/", 303)
         with lock:
             world.advance()
+            found = signed_in()
+            if found is None:
+                return redirect("/start/", 303)
+            account, portal_session_id = found
             try:
                 session = world.access_portal.open_session(
-                    account.object_id, request.form.get("account_id", ""), request.form.get("role_name", "")
+                    account.object_id,
+                    request.form.get("account_id", ""),
+                    request.form.get("role_name", ""),
+                    portal_session_id=portal_session_id,
                 )
             except WorldError as refused:
-                return _start_page(world, account, refusal=refused.message, status=refused.status)
+                return _start_page(
+                    world, account, portal_session_id, refusal=refused.message, status=refused.status
+                )
             rows = session_rows(world, account.object_id)
             opened = next((row for row in rows if row["id"] == session.id), None)
-            return _start_page(world, account, opened=opened)
+            return _start_page(world, account, portal_session_id, opened=opened)
 
     return blueprint

@@ -11,14 +11,16 @@ from threading import RLock
 from typing import Any
 
 from botocore.exceptions import BotoCoreError
-from botocore.model import OperationNotFoundError
+from botocore.model import OperationModel, OperationNotFoundError
 from moto.core.exceptions import ServiceException
 from moto.core.request import Request
 from moto.core.responses import ActionResult, BaseResponse
+from moto.core.utils import get_service_model
 
-from simulator.aws import identitystore, organizations, sso_admin
+from simulator.aws import control_policies, identitystore, organizations, sso_admin
 from simulator.aws.calls import Call, Handler
 from simulator.aws.roles import ADMINISTRATOR, Role, action_of, not_authorized, role_arn
+from simulator.aws.shapes import is_known_error, problems
 from simulator.aws.throttles import Throttles
 from simulator.world.errors import WorldError
 from simulator.world.faults import Fault
@@ -27,7 +29,7 @@ from simulator.world.world import World
 OPERATIONS: Mapping[str, Mapping[str, Handler]] = {
     "sso-admin": sso_admin.OPERATIONS,
     "identitystore": identitystore.OPERATIONS,
-    "organizations": organizations.ORGANIZATIONS,
+    "organizations": {**organizations.ORGANIZATIONS, **control_policies.OPERATIONS},
     "sts": organizations.STS,
 }
 SIGNING_NAMES = {"sso": "sso-admin"}  # signing name -> service, where they differ
@@ -45,6 +47,10 @@ class Answer:
 
 class NoAnswerError(Exception):
     """The connection is to be cut without an answer."""
+
+
+class DefectError(Exception):
+    """The simulator's own answer is wrong."""
 
 
 class UnknownKeyError(Exception):
@@ -92,7 +98,11 @@ class WorldResponse(BaseResponse):  # type: ignore[misc]  # moto has no types
             result = self._ask(service, operation)
         except UnknownKeyError:
             return _unknown_key(service)
+        except DefectError as error:
+            return refusal(500, "SimulatorDefect", str(error))
         except WorldError as error:
+            if self._fault is None and not is_known_error(self._model(operation), error.code):
+                return refusal(500, "SimulatorDefect", f"{operation} can't refuse with {error.code}")
             result = self._error(error)
         status, headers, body = self.serialized(result)
         headers, body = self._enrich_response(headers, body)
@@ -129,7 +139,17 @@ class WorldResponse(BaseResponse):  # type: ignore[misc]  # moto has no types
             raise NoAnswerError
         if fault is not None and fault.kind == "error_after":
             raise WorldError(fault.status, fault.code or "InternalServerException", fault.message or "Fault.")
+        self._hold_to_model(operation, result)
         return ActionResult(result)
+
+    def _model(self, operation: str) -> OperationModel:
+        return get_service_model(self.boto3_service_name).operation_model(operation)
+
+    def _hold_to_model(self, operation: str, result: dict[str, Any]) -> None:
+        """Every answer, in whichever test or demo. Raises DefectError."""
+        found = problems(self._model(operation).output_shape, result)
+        if found:
+            raise DefectError(f"The answer to {operation} isn't what the model says: {'; '.join(found)}")
 
     def _caller(self) -> tuple[Role, str]:
         """Who calls, and in which account. Raises UnknownKeyError."""

@@ -1,14 +1,15 @@
 """sso-admin, answered from the world. Shapes follow botocore's model; source: AWS contract 1.1."""
 
-import json
 from typing import Any
 
 from simulator.aws.calls import Call, Handler, access_denied, invalid, page
+from simulator.world import iam_policy
 from simulator.world.aws_state import AccountAssignment, PermissionSet, ProvisioningRequest
 from simulator.world.errors import WorldError
 from simulator.world.identity_center import no_such_resource
 
-MOST_INLINE = 10_240
+MOST_INLINE = 10_240  # characters that aren't white space
+MOST_INLINE_BYTES = 32_768
 
 
 def _check(call: Call) -> None:
@@ -106,9 +107,11 @@ def put_inline_policy(call: Call) -> dict[str, Any]:
     """Set the inline policy; accounts keep the old one until the set is provisioned."""
     found, policy = _set(call), call.need("InlinePolicy")
     try:
-        json.loads(policy)
+        iam_policy.parse(policy)
     except ValueError as error:
-        raise invalid("The policy is not in the valid JSON format.") from error
+        raise invalid(f"The policy is malformed: {error}.") from error
+    if len(policy.encode()) > MOST_INLINE_BYTES:
+        raise invalid(f"Member must have length less than or equal to {MOST_INLINE_BYTES}.")
     if len("".join(policy.split())) > MOST_INLINE:
         raise WorldError(400, "ServiceQuotaExceededException", "The inline policy is too long.")
     found.inline_policy = policy

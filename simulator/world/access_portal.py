@@ -1,15 +1,18 @@
-"""What a person sees in the AWS access portal, and the role sessions that they open there."""
+"""What a person sees in the AWS access portal, the role sessions that they open there, and whether those may act."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from simulator.world.aws_state import Account, PermissionSet, RoleSession, StoreUser
+from simulator.world import iam_policy
+from simulator.world.aws_state import Account, PermissionSet, PortalSession, RoleSession, StoreUser
 from simulator.world.durations import parse_duration
 from simulator.world.errors import WorldError
 
 if TYPE_CHECKING:
     from simulator.world.world import World
+
+ANYTHING = "ec2:DescribeInstances"  # an action like any other
 
 
 @dataclass(frozen=True)
@@ -20,23 +23,97 @@ class Entry:
     permission_set: PermissionSet
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a role session may act: it may when there is no `refusal`. `denied_by` names the policy that denies."""
+
+    refusal: str = ""
+    denied_by: str = ""
+
+    @property
+    def allowed(self) -> bool:
+        """Whether it may act."""
+        return not self.refusal
+
+
 class AccessPortal:
     """The access portal. A membership that was removed opens new sessions for up to an hour (a switch)."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
 
-    def visible(self, person: str) -> list[Entry]:
-        """What this person (Entra object id) could open now, by account and set name; empty when disabled."""
+    # ------------------------------------------------------------ signing in
+
+    def sign_in(self, person: str) -> PortalSession:
+        """Sign in (Entra object id) for as long as the instance says. Raises WorldError 403 for who can't."""
         user = self._store_user(person)
         if user is None or not user.active:
+            raise WorldError(403, "ForbiddenException", "No access")
+        center, now = self._world.state.identity_center, self._world.now()
+        session = PortalSession(
+            id=self._world.dice.guid(),
+            user_id=user.id,
+            signed_in_at=now,
+            ends_at=now + parse_duration(center.portal_session_duration),
+        )
+        running = {key: each for key, each in center.portal_sessions.items() if each.ends_at > now}
+        center.portal_sessions = running | {session.id: session}
+        return session
+
+    def portal_session(self, session_id: str) -> PortalSession | None:
+        """A sign-in that still holds: not over, not ended, its user neither disabled nor deleted."""
+        center = self._world.state.identity_center
+        found = center.portal_sessions.get(session_id)
+        user = center.users.get(found.user_id) if found is not None else None
+        if found is None or user is None or not user.active or found.ends_at <= self._world.now():
+            return None
+        return found
+
+    def end_portal_sessions(self, person: str) -> None:
+        """What an administrator's console does; nothing in AWS's public API does it."""
+        user, center = self._store_user(person), self._world.state.identity_center
+        center.portal_sessions = {
+            key: each
+            for key, each in center.portal_sessions.items()
+            if user is None or each.user_id != user.id
+        }
+
+    def end_portal_session(self, session_id: str) -> None:
+        """The person signs out."""
+        self._world.state.identity_center.portal_sessions.pop(session_id, None)
+
+    # ------------------------------------------------------------ what is there to open
+
+    def visible(self, person: str) -> list[Entry]:
+        """What this person would see after signing in now, by account and set name; empty when disabled."""
+        user = self._store_user(person)
+        return self._entries(user, self._world.now()) if user is not None and user.active else []
+
+    def shown(self, portal_session_id: str) -> list[Entry]:
+        """What an open portal shows: memberships that came after the sign-in only later (a switch)."""
+        session = self.portal_session(portal_session_id)
+        if session is None:
             return []
-        principals = {user.id} | {m.group_id for m in self._world.identity_store.memberships_of(user.id)}
-        cache = timedelta(seconds=self._world.switches.membership_cache_seconds)
-        for past in self._world.state.identity_center.past_memberships:
-            if past.user_id == user.id and past.removed_at and self._world.now() < past.removed_at + cache:
-                principals.add(past.group_id)
+        return self._entries(self._world.identity_store.user(session.user_id), session.signed_in_at)
+
+    def _entries(self, user: StoreUser, signed_in_at: datetime) -> list[Entry]:
+        now, switches = self._world.now(), self._world.switches
+        late = timedelta(seconds=switches.portal_shows_new_after_seconds)
+        cache = timedelta(seconds=switches.membership_cache_seconds)
         center = self._world.identity_center
+        memberships = [
+            *self._world.identity_store.memberships_of(user.id),
+            *(
+                past
+                for past in center.state.past_memberships
+                if past.user_id == user.id and past.removed_at and now < past.removed_at + cache
+            ),
+        ]
+        principals = {user.id} | {
+            each.group_id
+            for each in memberships
+            if each.created_at <= signed_in_at or now >= each.created_at + late
+        }
         found = {
             (row.account_id, row.permission_set_arn)
             for row in center.state.assignments
@@ -50,17 +127,20 @@ class AccessPortal:
         ]
         return sorted(entries, key=lambda each: (each.account.name, each.permission_set.name))
 
-    def open_session(self, person: str, account_id: str, permission_set: str) -> RoleSession:
+    # ------------------------------------------------------------ role sessions
+
+    def open_session(
+        self, person: str, account_id: str, permission_set: str, *, portal_session_id: str = ""
+    ) -> RoleSession:
         """Open a role session, by the set's name; it lasts for the set's own duration whatever happens then.
 
-        Raises WorldError 403 when the person doesn't see that account with that set.
+        Without `portal_session_id` the person signs in for it. Raises WorldError 403 when the person doesn't see
+        that account with that set.
         """
         user = self._store_user(person)
         wanted = (account_id, permission_set)
-        entry = next(
-            (each for each in self.visible(person) if (each.account.id, each.permission_set.name) == wanted),
-            None,
-        )
+        entries = self.shown(portal_session_id) if portal_session_id else self.visible(person)
+        entry = next((e for e in entries if (e.account.id, e.permission_set.name) == wanted), None)
         if user is None or entry is None:
             raise WorldError(403, "ForbiddenException", "No access")
         now = self._world.now()
@@ -71,6 +151,8 @@ class AccessPortal:
             permission_set_arn=entry.permission_set.arn,
             started_at=now,
             ends_at=now + parse_duration(entry.permission_set.session_duration or "PT1H"),
+            session_name=user.user_name,
+            access_key_id=f"ASIA{self._world.dice.hex(16).upper()}",
         )
         sessions = self._world.state.identity_center.sessions
         self._world.state.identity_center.sessions = [each for each in sessions if each.ends_at > now] + [
@@ -87,6 +169,58 @@ class AccessPortal:
         now = self._world.now()
         rows = self._world.state.identity_center.sessions
         return [each for each in rows if user is not None and each.user_id == user.id and each.ends_at > now]
+
+    def session(self, session_id: str) -> RoleSession:
+        """One role session that still runs or ended lately. Raises WorldError 404."""
+        for each in self._world.state.identity_center.sessions:
+            if each.id == session_id:
+                return each
+        raise WorldError(404, "ResourceNotFoundException", "There is no such session.")
+
+    def may_act(self, session_id: str, action: str = ANYTHING, resource: str = "*") -> Verdict:
+        """May this session do `service:Operation` now? Denials only: what its role is allowed isn't judged.
+
+        Raises WorldError 404 for a session that nobody remembers.
+        """
+        session = self.session(session_id)
+        if session.ends_at <= self._world.now():
+            return Verdict("The session is over.")
+        permission_set = self._world.state.identity_center.permission_sets.get(session.permission_set_arn)
+        account = self._world.state.organization.accounts.get(session.account_id)
+        if permission_set is None or session.account_id not in permission_set.provisioned:
+            return Verdict("The role is gone.")
+        if account is None or account.state != "ACTIVE":
+            return Verdict("The account isn't active.")
+        context = self._context(session, permission_set)
+        for policy in self._world.control_policies.acting_on(session.account_id):
+            if iam_policy.parse(policy.acting_content).denies(action, resource, context):
+                return Verdict("A service control policy denies it.", policy.name)
+        inline = permission_set.role_policies.get(session.account_id, "")
+        if inline and iam_policy.parse(inline).denies(action, resource, context):
+            return Verdict("The permission set's inline policy denies it.", permission_set.name)
+        return Verdict()
+
+    def role_id(self, session: RoleSession) -> str:
+        """The unique id of the session's role."""
+        dice = self._world.dice
+        return "AROA" + dice.named_hex(f"id {session.account_id} {session.permission_set_arn}", 17).upper()
+
+    def _context(self, session: RoleSession, permission_set: PermissionSet) -> iam_policy.Context:
+        organization = self._world.state.organization
+        center = self._world.state.identity_center
+        return {
+            "identitystore:userid": (session.user_id,),
+            "identitystore:identitystorearn": (
+                f"arn:aws:identitystore::{center.owner_account_id}:identitystore/{center.identity_store_id}",
+            ),
+            "aws:principalarn": (self._world.identity_center.role_arn(session.account_id, permission_set),),
+            "aws:principalaccount": (session.account_id,),
+            "aws:principalorgid": (organization.id,),
+            "aws:principaltype": ("AssumedRole",),
+            "aws:userid": (f"{self.role_id(session)}:{session.session_name}",),
+            "aws:tokenissuetime": (session.started_at.isoformat(),),
+            "aws:currenttime": (self._world.now().isoformat(),),
+        }
 
     def _store_user(self, person: str) -> StoreUser | None:
         found = self._world.identity_store.find_user_by_external_id(person)

@@ -30,6 +30,20 @@ class Account:
 
 
 @dataclass
+class ControlPolicy:
+    """A service control policy as it was written last, and as it acts already: changes take a while to act."""
+
+    id: str
+    name: str
+    description: str
+    content: str
+    targets: list[str] = field(default_factory=list)  # root, OUs and accounts that it is attached to
+    acting_content: str = ""
+    acting_targets: list[str] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
 class Organization:
     id: str
     root_id: str
@@ -37,6 +51,8 @@ class Organization:
     units: dict[str, OrganizationalUnit] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=dict)
     delegated_administrators: list[str] = field(default_factory=list)  # accounts, for sso.amazonaws.com
+    policies: dict[str, ControlPolicy] = field(default_factory=dict)  # by id, without FullAWSAccess
+    deleted_policies: dict[str, ControlPolicy] = field(default_factory=dict)  # that may act for a while still
 
 
 @dataclass
@@ -54,6 +70,7 @@ class PermissionSet:
     tags: dict[str, str] = field(default_factory=dict)
     revision: int = 1
     provisioned: dict[str, int] = field(default_factory=dict)  # account id -> revision there
+    role_policies: dict[str, str] = field(default_factory=dict)  # account id -> inline policy that acts there
 
 
 @dataclass
@@ -75,6 +92,8 @@ class ProvisioningRequest:
     status: str = "IN_PROGRESS"
     account_id: str | None = None
     failure: str | None = None
+    revision: int = 0  # of the set when it was asked for
+    inline_policy: str = ""
 
 
 @dataclass
@@ -126,7 +145,19 @@ class RoleSession:
     user_id: str
     account_id: str
     permission_set_arn: str
-    started_at: datetime
+    started_at: datetime  # also what aws:TokenIssueTime is
+    ends_at: datetime
+    session_name: str = ""  # the user name at the time
+    access_key_id: str = ""
+
+
+@dataclass
+class PortalSession:
+    """A person's sign-in to the access portal."""
+
+    id: str
+    user_id: str
+    signed_in_at: datetime
     ends_at: datetime
 
 
@@ -150,3 +181,5 @@ class IdentityCenterState:
     groups: dict[str, StoreGroup] = field(default_factory=dict)
     past_memberships: list[StoreMembership] = field(default_factory=list)
     sessions: list[RoleSession] = field(default_factory=list)
+    portal_sessions: dict[str, PortalSession] = field(default_factory=dict)  # by id, running ones
+    portal_session_duration: str = "PT8H"

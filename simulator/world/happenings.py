@@ -106,6 +106,13 @@ def person_enabled(world: "World", person: str) -> dict[str, str]:
     return {"user_id": user.id}
 
 
+def portal_sessions_ended(world: "World", person: str) -> dict[str, str]:
+    """An administrator ends a person's access portal sessions in the console; role sessions go on."""
+    user = _person(world, person)
+    world.access_portal.end_portal_sessions(user.id)
+    return {"user_id": user.id}
+
+
 def group_deleted(world: "World", group: str) -> dict[str, str]:
     """A group is deleted."""
     found = _group(world, group)
@@ -184,6 +191,7 @@ _ALL: tuple[Callable[..., dict[str, str]], ...] = (
     removal_lost,
     person_disabled,
     person_enabled,
+    portal_sessions_ended,
     group_deleted,
     group_recreated,
     group_unassigned,

@@ -14,6 +14,9 @@ from simulator.world.errors import WorldError
 if TYPE_CHECKING:
     from simulator.world.world import World
 
+IN_PROGRESS = "IN_PROGRESS"
+MOST_AT_ONCE = 3  # ProvisionPermissionSet calls under way (AWS contract 1.1)
+
 
 def no_such_resource(what: str) -> WorldError:
     """ResourceNotFoundException of sso-admin."""
@@ -95,7 +98,9 @@ class IdentityCenter:
                 return row
         created = AccountAssignment(account_id, permission_set_arn, principal_type, principal_id)
         self.state.assignments.append(created)
-        permission_set.provisioned.setdefault(account_id, permission_set.revision)
+        if account_id not in permission_set.provisioned:
+            permission_set.provisioned[account_id] = permission_set.revision
+            permission_set.role_policies[account_id] = permission_set.inline_policy
         return created
 
     def unassign(self, account_id: str, permission_set_arn: str, principal_id: str) -> None:
@@ -112,16 +117,24 @@ class IdentityCenter:
         permission_set.revision += 1
 
     def provision(self, permission_set_arn: str, account_id: str | None = None) -> ProvisioningRequest:
-        """Bring a set's policies to one account, or to all where it is provisioned; done some seconds later."""
+        """Bring a set's policies to one account, or to all where it is provisioned; done some seconds later.
+
+        Raises WorldError (its code is a switch) when three are under way already.
+        """
         permission_set = self.permission_set(permission_set_arn)
         if account_id is not None:
             self._world.organization.account(account_id)
+        under_way = [each for each in self.state.provisioning_requests.values() if each.status == IN_PROGRESS]
+        if len(under_way) >= MOST_AT_ONCE:
+            raise WorldError(400, self._world.switches.provision_busy_code, "Too many requests under way.")
         request = ProvisioningRequest(
             id=self._world.dice.guid(),
             permission_set_arn=permission_set_arn,
             accounts=[account_id] if account_id is not None else sorted(permission_set.provisioned),
             account_id=account_id,
             created_at=self._world.now(),
+            revision=permission_set.revision,
+            inline_policy=permission_set.inline_policy,
         )
         self.state.provisioning_requests[request.id] = request
         delay = timedelta(seconds=self._world.switches.provision_permission_set_seconds)
@@ -135,6 +148,30 @@ class IdentityCenter:
         if permission_set is None:
             request.status, request.failure = "FAILED", "The permission set is gone."
             return
+        acts_at = self._world.now() + timedelta(seconds=self._world.switches.policy_effect_seconds)
         for account_id in request.accounts:
-            permission_set.provisioned[account_id] = permission_set.revision
+            permission_set.provisioned[account_id] = request.revision
+        self._world.schedule(acts_at, "identity_center.acts", request_id=request.id)
         request.status = "SUCCEEDED"
+        self._world.journal(
+            "permission set provisioned", f"{permission_set.name} on {len(request.accounts)} accounts"
+        )
+
+    def on_acts(self, request_id: str) -> None:
+        """Due: the roles judge by what a ProvisionPermissionSet call brought."""
+        request = self.state.provisioning_requests[request_id]
+        permission_set = self.state.permission_sets.get(request.permission_set_arn)
+        if permission_set is not None:
+            permission_set.role_policies |= dict.fromkeys(request.accounts, request.inline_policy)
+            self._world.journal("policy acts", f"{permission_set.name}'s roles judge by their new policy")
+
+    def role_name(self, account_id: str, permission_set: PermissionSet) -> str:
+        """The IAM role of a set on an account; its suffix belongs to the pair."""
+        suffix = self._world.dice.named_hex(f"role {account_id} {permission_set.arn}", 16)
+        return f"AWSReservedSSO_{permission_set.name}_{suffix}"
+
+    def role_arn(self, account_id: str, permission_set: PermissionSet) -> str:
+        """The role's ARN; its path names the Region except in us-east-1."""
+        region = "" if self.state.region == "us-east-1" else f"{self.state.region}/"
+        name = self.role_name(account_id, permission_set)
+        return f"arn:aws:iam::{account_id}:role/aws-reserved/sso.amazonaws.com/{region}{name}"

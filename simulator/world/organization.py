@@ -55,6 +55,12 @@ class Organizations:
         """`o-…/r-…/ou-…/<id>/`, as accounts and OUs carry it."""
         return "/".join([self.state.id, *self.chain(parent_id), resource_id]) + "/"
 
+    def scope(self, account_id: str) -> set[str]:
+        """Targets whose service control policies bind an account; none bind the management account."""
+        if account_id == self.state.management_account_id or account_id not in self.state.accounts:
+            return set()
+        return {*self.chain(self.state.accounts[account_id].parent_id), account_id}
+
     def set_state(self, account_id: str, state: str) -> None:
         """Suspend, close or reopen an account. Raises WorldError AccountNotFoundException."""
         self.account(account_id).state = state

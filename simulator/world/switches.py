@@ -72,3 +72,11 @@ class Switches:
     """How long after a membership is removed the access portal still opens new sessions for it."""
     provision_permission_set_seconds: float = 5.0
     """How long ProvisionPermissionSet stays IN_PROGRESS."""
+    provision_busy_code: str = "ConflictException"
+    """What a fourth ProvisionPermissionSet at a time is refused with: this, or `ThrottlingException`."""
+    policy_effect_seconds: float = 120.0
+    """How long a changed service control policy, or a role's changed inline policy, takes to act on sessions."""
+    control_policy_characters: int = 5120
+    """Most characters of a service control policy: 5,120 or 10,240."""
+    portal_shows_new_after_seconds: float = 3600.0
+    """How long an open access portal doesn't show a membership that came after the sign-in; a new sign-in does."""

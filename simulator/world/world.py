@@ -10,6 +10,7 @@ from simulator.scim.service import ScimService
 from simulator.world import serial
 from simulator.world.access_portal import AccessPortal
 from simulator.world.clock import WorldClock
+from simulator.world.control_policies import ControlPolicies
 from simulator.world.directory import Directory
 from simulator.world.faults import Faults
 from simulator.world.happenings import happen
@@ -40,6 +41,7 @@ class World:
         self.provisioning = Provisioning(self)
         self.pim = Pim(self)
         self.organization = Organizations(self)
+        self.control_policies = ControlPolicies(self)
         self.identity_center = IdentityCenter(self)
         self.identity_store = IdentityStore(self)
         self.scim = ScimService(self)
@@ -52,6 +54,8 @@ class World:
             "provisioning.cycle_end": self.provisioning.on_cycle_end,
             "provisioning.fast": self.provisioning.on_fast,
             "identity_center.provisioned": self.identity_center.on_provisioned,
+            "identity_center.acts": self.identity_center.on_acts,
+            "control_policies.acts": self.control_policies.on_acts,
         }
 
     @property

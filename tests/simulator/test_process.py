@@ -211,9 +211,14 @@ def test_access_portal_opens_what_provisioning_carried(simulator: SimulatorProce
     with browser:
         browser.post("/start/sign-in", data={"account": person})
         before = re.findall(r'data-account="(\d+)" data-role="([^"]+)"', browser.get("/start").text)
+        simulator.control("POST", "/clock/advance", {"seconds": 1})
         simulator.control("POST", "/events", {"kind": "foreign_member", "group": group_id, "person": person})
         simulator.control("POST", "/events", {"kind": "cycle"})
         simulator.control("POST", "/clock/advance", {"seconds": 120})
+        still = re.findall(r'data-account="(\d+)" data-role="([^"]+)"', browser.get("/start").text)
+        assert still == before, "an open portal doesn't show it yet"
+        browser.post("/start/sign-out")
+        browser.post("/start/sign-in", data={"account": person})
         after = re.findall(r'data-account="(\d+)" data-role="([^"]+)"', browser.get("/start").text)
         gained = [each for each in after if each not in before]
         assert gained, "the membership opens nothing"
@@ -230,7 +235,12 @@ def test_access_portal_opens_what_provisioning_carried(simulator: SimulatorProce
     ]
     assert session["ends_at"] > session["started_at"]
     body = {"person": person, "account_id": account_id, "permission_set": role_name}
-    assert simulator.control("POST", "/sessions", body)["account_id"] == account_id
+    opened_here = simulator.control("POST", "/sessions", body)
+    assert (opened_here["account_id"], opened_here["may_act"]) == (account_id, True)
+    act = f"/sessions/{opened_here['id']}/act"
+    assert simulator.control("POST", act, {"action": "ec2:StopInstances"})["allowed"] is True
+    simulator.control("POST", "/clock/advance", {"seconds": 13 * 3600})
+    assert simulator.control("POST", act, {})["refusal"] == "The session is over."
 
 
 def test_recorded_exchanges_keep_the_contract(simulator: SimulatorProcess) -> None:

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from simulator.aws.shapes import problems
 from simulator.sample import load_sample
 from simulator.world.clock import WorldClock
 from simulator.world.world import World
 from tests.simulator.aws.running import Aws, serving
-from tests.simulator.aws.shapes import problems
 from tests.simulator.world.factory import START
 
 

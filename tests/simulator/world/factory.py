@@ -51,6 +51,11 @@ class Small:
             Ask("adminRemove", (group or self.group).id, user.id), APPLICATION
         )
 
+    def remove_behind_back(self, user: User | None = None) -> None:
+        """Somebody takes Ada (or another) out of the group in the identity store."""
+        group = self.builder.store_group(self.group).id
+        self.world.identity_store.remove_member(group, self.user_id_in_store(user or self.ada), by="console")
+
     def ask(
         self, action: str, user: User, *, duration: str | None = "PT2H", group: Group | None = None
     ) -> Ask:

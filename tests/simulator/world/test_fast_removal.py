@@ -15,14 +15,9 @@ def arrived() -> Small:
     return small
 
 
-def take_away(small: Small) -> None:
-    group = small.builder.store_group(small.group).id
-    small.world.identity_store.remove_member(group, small.user_id_in_store(small.ada), by="fast removal")
-
-
 def test_the_cycle_does_not_look_again_after_its_own_success() -> None:
     small = arrived()
-    take_away(small)
+    small.remove_behind_back()
     small.step(hours=3)
     assert small.world.directory.is_member(small.group.id, small.ada.id)
     assert not small.in_aws(small.ada), "nobody noticed, and nobody put it back"
@@ -31,7 +26,7 @@ def test_the_cycle_does_not_look_again_after_its_own_success() -> None:
 def test_a_removal_that_the_job_carries_later_changes_nothing_more() -> None:
     small = arrived()
     small.remove(small.ada)
-    take_away(small)
+    small.remove_behind_back()
     small.step(minutes=41)
     assert small.world.provisioning.job.exported_members[small.group.id] == []
     assert not small.in_aws(small.ada)
@@ -45,7 +40,7 @@ def test_added_again_before_the_next_cycle(skips: bool) -> None:
     small = arrived()
     small.world.switches.skip_readd_before_cycle = skips
     small.remove(small.ada)
-    take_away(small)
+    small.remove_behind_back()
     small.assign(small.ada, duration="PT8H")
     small.step(minutes=41)
     assert small.in_aws(small.ada) is not skips
@@ -55,6 +50,6 @@ def test_added_again_before_the_next_cycle(skips: bool) -> None:
 
 def test_on_demand_looks_at_the_target_and_puts_it_back() -> None:
     small = arrived()
-    take_away(small)
+    small.remove_behind_back()
     small.world.provisioning.on_demand([Subject(small.group.id, "Group", (small.ada.id,))])
     assert small.in_aws(small.ada)

@@ -1,11 +1,14 @@
 """Holds an answer to botocore's output shape: required members, types, patterns, lengths, nothing unknown."""
 
-import json
 import re
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from botocore.model import ListShape, MapShape, Shape, StructureShape
+from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
+
+# Refusals that every operation may give without its model saying so.
+COMMON_ERRORS = {"AccessDeniedException", "ThrottlingException", "Throttling", "UnrecognizedClientException"}
 
 
 def problems(shape: Shape | None, value: Any, path: str = "") -> list[str]:
@@ -64,12 +67,21 @@ def _scalar(shape: Shape, value: Any, path: str) -> list[str]:
 
 
 def _matches(pattern: str, value: str) -> bool:
+    found = _compiled(pattern)
+    return found is None or found.fullmatch(value) is not None
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str] | None:
     try:
-        return re.fullmatch(pattern, value) is not None
+        return re.compile(pattern)
     except re.error:
-        return True  # Java's character classes, which Python can't read
+        return None  # Java's character classes, which Python can't read
 
 
-def raw_body(response: Any) -> Any:
-    """The JSON that was really sent."""
-    return json.loads(response.content)
+def is_known_error(operation: OperationModel, code: str) -> bool:
+    """Whether the model lets this operation refuse with this code."""
+    named = {each.name for each in operation.error_shapes} | {
+        str(each.metadata.get("error", {}).get("code")) for each in operation.error_shapes
+    }
+    return code in COMMON_ERRORS or code in named
