@@ -198,6 +198,13 @@ def _add_switches(blueprint: Blueprint, world: World) -> None:
         return jsonify(asdict(world.switches))
 
 
+def _names(body: dict[str, Any], name: str) -> tuple[str, ...]:
+    given = body[name]
+    if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+        raise ControlError(f"'{name}' is a list of names")
+    return tuple(given)
+
+
 def _add_tokens(blueprint: Blueprint, provider: Provider) -> None:
     @blueprint.post("/_control/tokens")
     def tokens() -> Response:
@@ -209,17 +216,28 @@ def _add_tokens(blueprint: Blueprint, provider: Provider) -> None:
         if "id_token_seconds" in body:
             provider.id_token_seconds = int(_number(body, "id_token_seconds"))
         if "worker_permissions" in body:
-            names = body["worker_permissions"]
-            if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
-                raise ControlError("'worker_permissions' is a list of names")
-            provider.registrations.set_worker_permissions(tuple(names))
+            provider.registrations.set_worker_permissions(_names(body, "worker_permissions"))
+        if "signin_scopes" in body:
+            provider.registrations.set_signin_scopes(_names(body, "signin_scopes"))
+        if "refresh_token_seconds" in body:
+            provider.state.refresh_seconds = _number(body, "refresh_token_seconds")
+        if "mfa_at_sign_in" in body:
+            provider.mfa_at_sign_in = bool(body["mfa_at_sign_in"])
+        if "worker_enabled" in body:
+            provider.registrations.set_worker_enabled(enabled=bool(body["worker_enabled"]))
+        if body.get("revoke_worker"):
+            provider.state.revoke_tokens(provider.registrations.worker.service_principal_id)
         if "revoke_person" in body:
             provider.state.revoke_person(str(body["revoke_person"]))
         return jsonify(
             {
                 "access_token_seconds": provider.access_token_seconds,
                 "id_token_seconds": provider.id_token_seconds,
+                "refresh_token_seconds": provider.state.refresh_seconds,
+                "mfa_at_sign_in": provider.mfa_at_sign_in,
+                "worker_enabled": provider.registrations.worker.enabled,
                 "worker_permissions": list(provider.registrations.worker.permissions),
+                "signin_scopes": list(provider.registrations.signin.scopes),
             }
         )
 

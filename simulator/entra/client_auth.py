@@ -86,6 +86,8 @@ def authenticate_client(provider: Provider, form: Mapping[str, str]) -> tuple[Re
             700016,
             f"Application with identifier '{client_id}' was not found in the directory.",
         )
+    if not app.enabled:
+        raise OAuthError("unauthorized_client", 7000112, f"Application '{client_id}' is disabled.", 401)
     if assertion:
         if form.get("client_assertion_type") != ASSERTION_TYPE:
             raise OAuthError("invalid_request", 50027, "The client assertion type is not supported.")

@@ -6,10 +6,12 @@ the pages that a browser meets are in `signin`.
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
+from simulator.entra.claims import capabilities_declared, contexts_asked, parse_claims
 from simulator.entra.client_auth import authenticate_client
 from simulator.entra.provider import OAuthError, Provider, error_body
 from simulator.entra.registrations import Registration, code_challenge
@@ -21,6 +23,7 @@ from simulator.entra.tokens import (
     id_token,
 )
 
+NO_CONSENT = 65001
 OIDC_SCOPES = ("openid", "profile", "email", "offline_access")
 
 
@@ -94,7 +97,8 @@ def _redeem_code(provider: Provider, app: Registration, form: Mapping[str, str])
             raise OAuthError(
                 "invalid_grant", 501481, "The Code_Verifier does not match the code_challenge supplied."
             )
-    return _tokens(provider, app, grant, grant.scopes)
+    declared = capabilities_declared(_claims(form))
+    return _tokens(provider, app, replace(grant, capabilities=declared or grant.capabilities), grant.scopes)
 
 
 def _refresh(provider: Provider, app: Registration, form: Mapping[str, str]) -> dict[str, Any]:
@@ -113,7 +117,46 @@ def _refresh(provider: Provider, app: Registration, form: Mapping[str, str]) -> 
             "invalid_grant", 700005, "Provided refresh token is intended to use against other client."
         )
     asked = tuple(form.get("scope", "").split()) or grant.scopes
-    return _tokens(provider, app, grant, _granted(app, asked))
+    try:
+        scopes = _granted(app, asked)
+    except OAuthError as problem:
+        if problem.number != NO_CONSENT:
+            raise
+        # At the token endpoint a missing or withdrawn consent is a kind of invalid_grant.
+        raise OAuthError(
+            "invalid_grant", problem.number, problem.sentence, extra={"suberror": "consent_required"}
+        ) from problem
+    return _tokens(provider, app, _stepped_up(grant, _claims(form)), scopes)
+
+
+def _claims(form: Mapping[str, str]) -> dict[str, Any]:
+    """The `claims` parameter. Raises OAuthError when it is none."""
+    claims = parse_claims(form.get("claims"))
+    if claims is None:
+        raise OAuthError("invalid_request", 7000022, "The claims parameter is not valid JSON.")
+    return claims
+
+
+def _stepped_up(grant: Grant, claims: dict[str, Any]) -> Grant:
+    """The grant with the authentication contexts that a refresh asks for, each of which the sign-in proved.
+
+    Raises OAuthError (interaction_required, with the claims to ask for) for any other.
+    """
+    access, identity = contexts_asked(claims, "access_token"), contexts_asked(claims, "id_token")
+    if not {*access, *identity} <= set(grant.proven):
+        raise OAuthError(
+            "interaction_required",
+            50076,
+            "Due to a configuration change made by your administrator, or because you moved to a new location, "
+            "you must use multi-factor authentication.",
+            extra={"suberror": "basic_action", "claims": json.dumps(claims)},
+        )
+    return replace(
+        grant,
+        contexts=access or grant.contexts,
+        id_contexts=identity or grant.id_contexts,
+        capabilities=capabilities_declared(claims),
+    )
 
 
 def _granted(app: Registration, asked: tuple[str, ...]) -> tuple[str, ...]:
@@ -132,7 +175,7 @@ def _granted(app: Registration, asked: tuple[str, ...]) -> tuple[str, ...]:
         else:
             raise OAuthError(
                 "consent_required",
-                65001,
+                NO_CONSENT,
                 f"The user or administrator has not consented to use the application: '{short}'.",
             )
     return tuple(dict.fromkeys(given))
@@ -171,6 +214,8 @@ def _tokens(provider: Provider, app: Registration, grant: Grant, scopes: tuple[s
                 *(scope for scope in scopes if scope in ("openid", "profile", "email")),
             ],
             contexts=grant.contexts,
+            capabilities=grant.capabilities,
+            mfa=grant.mfa,
             lifetime_seconds=provider.access_token_seconds,
         ),
     }
@@ -187,7 +232,7 @@ def _tokens(provider: Provider, app: Registration, grant: Grant, scopes: tuple[s
             session_id=grant.session_id,
             nonce=grant.nonce,
             app_roles=() if grant.foreign else account.app_roles,
-            contexts=grant.contexts,
+            contexts=grant.id_contexts,
             auth_time=grant.authenticated_at if grant.auth_time_wanted else None,
             lifetime_seconds=provider.id_token_seconds,
         )
@@ -214,12 +259,7 @@ def _client_credentials(
         raise OAuthError(
             "invalid_resource", 500011, f"The resource principal named {resource} was not found."
         )
-    capabilities: tuple[str, ...] = ()
-    try:
-        claims = json.loads(form["claims"]) if form.get("claims") else {}
-        capabilities = tuple(claims.get("access_token", {}).get("xms_cc", {}).get("values", ()))
-    except (ValueError, AttributeError, TypeError) as reason:
-        raise OAuthError("invalid_request", 7000022, "The claims parameter is not valid JSON.") from reason
+    capabilities = capabilities_declared(_claims(form))
     return {
         "token_type": "Bearer",
         "expires_in": provider.access_token_seconds,

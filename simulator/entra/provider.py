@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,8 @@ class OAuthError(Exception):
     number: int
     sentence: str
     status: int = 400
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """Further members of the token endpoint's answer: `suberror`, `claims`."""
 
     @property
     def description(self) -> str:
@@ -44,6 +47,8 @@ class Provider:
     state: SignInState = field(default_factory=SignInState)
     access_token_seconds: int = ACCESS_TOKEN_SECONDS
     id_token_seconds: int = ID_TOKEN_SECONDS
+    mfa_at_sign_in: bool = True
+    """Whether everybody signs in with a second factor; an authentication context proves one in any case."""
 
     def issuer(self, tenant_id: str | None = None) -> str:
         """The exact `iss` of tokens of a tenant (ours unless named)."""
@@ -57,6 +62,15 @@ class Provider:
     def graph_audiences(self) -> tuple[str, ...]:
         """What an access token's `aud` may be for our Graph front to accept it."""
         return (GRAPH_AUDIENCE,)
+
+    def withdrawn(self, object_id: str, issued_ns: int, *, delegated: bool) -> bool:
+        """Whether a token that was good when issued isn't any more: revoked, or its person disabled or gone."""
+        if self.state.is_revoked(object_id, issued_ns):
+            return True
+        if not delegated:
+            return not self.registrations.worker.enabled
+        account = self.accounts.find(object_id)
+        return account is None or not account.enabled
 
     def check_tenant(self, tenant: str) -> None:
         """Raises OAuthError unless the path names our tenant."""
@@ -97,4 +111,5 @@ def error_body(problem: OAuthError) -> dict[str, Any]:
         "timestamp": moment,
         "trace_id": trace,
         "correlation_id": correlation,
+        **problem.extra,
     }

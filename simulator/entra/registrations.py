@@ -26,7 +26,17 @@ WORKER_PERMISSIONS = (
     "RoleManagementPolicy.Read.AzureADGroup",
     "User.Read.All",
 )
-SIGNIN_SCOPES = ("email", "offline_access", "openid", "profile", "User.Read")
+# What an administrator has consented to for people who sign in. The portal's sign-in asks for the first four; the
+# last two are for activating as the person.
+SIGNIN_SCOPES = (
+    "email",
+    "offline_access",
+    "openid",
+    "profile",
+    "User.Read",
+    "PrivilegedAssignmentSchedule.ReadWrite.AzureADGroup",
+    "PrivilegedEligibilitySchedule.Read.AzureADGroup",
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,7 @@ class Registration:
     scopes: tuple[str, ...] = ()
     permissions: tuple[str, ...] = ()
     pkce_required: bool = True
+    enabled: bool = True
     certificates: tuple[x509.Certificate, ...] = field(default=(), compare=False)
 
     def has_secret(self, given: str) -> bool:
@@ -82,6 +93,14 @@ class Registrations:
     def set_worker_permissions(self, permissions: tuple[str, ...]) -> None:
         """Grant the worker exactly these application permissions; tokens already issued keep theirs."""
         self.worker = replace(self.worker, permissions=permissions)
+
+    def set_worker_enabled(self, *, enabled: bool) -> None:
+        """Let the worker's service principal sign in, or not."""
+        self.worker = replace(self.worker, enabled=enabled)
+
+    def set_signin_scopes(self, scopes: tuple[str, ...]) -> None:
+        """Consent to exactly these scopes for the sign-in app; consent to any other is withdrawn."""
+        self.signin = replace(self.signin, scopes=scopes)
 
     def set_redirects(self, *, redirect_uris: tuple[str, ...], post_logout: tuple[str, ...]) -> None:
         """Register exactly these redirect URIs for the sign-in app."""

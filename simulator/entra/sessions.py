@@ -8,7 +8,6 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 CODE_SECONDS = 600
@@ -25,6 +24,7 @@ class Session:
     object_id: str
     authenticated_at: int
     contexts: tuple[str, ...] = ()
+    mfa: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,13 @@ class Grant:
     nonce: str | None = None
     challenge: str | None = None
     contexts: tuple[str, ...] = ()
+    """Authentication contexts for the access token."""
+    id_contexts: tuple[str, ...] = ()
+    """Authentication contexts for the ID token, which asks for its own."""
+    proven: tuple[str, ...] = ()
+    """Every context that the sign-in proved: a refresh may ask for these."""
+    capabilities: tuple[str, ...] = ()
+    mfa: bool = False
     auth_time_wanted: bool = False
     foreign: bool = False
     """Issue tokens of the person's own tenant, which is not the one asked (as a multi-tenant app would)."""
@@ -64,6 +71,8 @@ class SignInState:
         self._codes: OrderedDict[str, Grant] = OrderedDict()
         self._used: OrderedDict[str, None] = OrderedDict()
         self._refresh: OrderedDict[str, Grant] = OrderedDict()
+        self._revoked: dict[str, int] = {}
+        self.refresh_seconds: float = REFRESH_SECONDS
 
     def session(self, cookie: str | None) -> Session | None:
         """The live session behind a cookie."""
@@ -74,7 +83,7 @@ class SignInState:
         return found
 
     def sign_in(
-        self, *, cookie: str | None, object_id: str, contexts: tuple[str, ...]
+        self, *, cookie: str | None, object_id: str, contexts: tuple[str, ...], mfa: bool = False
     ) -> tuple[str, Session]:
         """Start a session, or freshen the one behind `cookie` when it is the same person's.
 
@@ -88,13 +97,14 @@ class SignInState:
                     existing,
                     authenticated_at=now,
                     contexts=tuple(sorted({*existing.contexts, *contexts})),
+                    mfa=existing.mfa or mfa,
                 )
                 self._sessions[cookie] = session
                 return cookie, session
             if cookie:
                 self._sessions.pop(cookie, None)
             fresh = secrets.token_urlsafe(32)
-            session = Session(str(uuid.uuid4()), object_id, now, contexts)
+            session = Session(str(uuid.uuid4()), object_id, now, contexts, mfa)
             self._keep(self._sessions, fresh, session)
             return fresh, session
 
@@ -104,12 +114,23 @@ class SignInState:
             return self._sessions.pop(cookie or "", None)
 
     def revoke_person(self, object_id: str) -> None:
-        """End every session and revoke every refresh token of a person, as an administrator can."""
+        """End every session and revoke every token of a person, as an administrator can."""
+        self.revoke_tokens(object_id)
         with self._lock:
             for cookie in [key for key, value in self._sessions.items() if value.object_id == object_id]:
                 del self._sessions[cookie]
             for token in [key for key, value in self._refresh.items() if value.object_id == object_id]:
                 del self._refresh[token]
+
+    def revoke_tokens(self, object_id: str) -> None:
+        """Access tokens of a person or service principal issued until now count no more where that is looked at."""
+        with self._lock:
+            self._revoked[object_id] = time.time_ns()
+
+    def is_revoked(self, object_id: str, issued_ns: int) -> bool:
+        """Whether tokens of that moment were revoked since."""
+        with self._lock:
+            return issued_ns <= self._revoked.get(object_id, -1)
 
     def sessions(self) -> list[Session]:
         """Every session, oldest first."""
@@ -138,7 +159,7 @@ class SignInState:
         """A refresh token; earlier ones of the same grant stay good, as Entra documents it."""
         token = "1." + secrets.token_urlsafe(64)
         with self._lock:
-            self._keep(self._refresh, token, replace(grant, expires_at=time.time() + REFRESH_SECONDS))
+            self._keep(self._refresh, token, replace(grant, expires_at=time.time() + self.refresh_seconds))
         return token
 
     def refresh(self, token: str) -> Grant:
@@ -156,13 +177,3 @@ class SignInState:
         store[key] = value
         while len(store) > MOST_KEPT:
             store.popitem(last=False)
-
-
-def contexts_asked(claims: Mapping[str, object], part: str) -> tuple[str, ...]:
-    """The authentication contexts (`acrs`) that a `claims` parameter asks for in one kind of token."""
-    wanted = claims.get(part)
-    acrs = wanted.get("acrs") if isinstance(wanted, Mapping) else None
-    if not isinstance(acrs, Mapping):
-        return ()
-    values = [acrs.get("value"), *(acrs.get("values") or [])]
-    return tuple(value for value in values if isinstance(value, str))

@@ -4,7 +4,6 @@ Served over plain HTTP on loopback, so that nobody meets a certificate warning. 
 and no inline style; their Content-Security-Policy allows the form to lead back to the application.
 """
 
-import json
 import time
 import uuid
 from collections.abc import Mapping
@@ -16,10 +15,11 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as BaseResponse
 
 from simulator.entra.accounts import Account
+from simulator.entra.claims import capabilities_declared, contexts_asked, parse_claims
 from simulator.entra.oidc import granted_scopes
 from simulator.entra.provider import OAuthError, Provider
 from simulator.entra.registrations import Registration
-from simulator.entra.sessions import Grant, Session, contexts_asked
+from simulator.entra.sessions import Grant, Session
 from simulator.entra.tokens import read_login_hint
 
 SESSION_COOKIE = "simulated_entra_session"
@@ -41,9 +41,16 @@ class Asked:
     challenge: str | None
     prompt: str
     max_age: int | None
-    contexts: tuple[str, ...]
+    access_contexts: tuple[str, ...]
+    id_contexts: tuple[str, ...]
+    capabilities: tuple[str, ...]
     auth_time_wanted: bool
     login_hint: str | None
+
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """Every authentication context that the sign-in has to prove."""
+        return tuple(sorted({*self.access_contexts, *self.id_contexts}))
 
 
 class RedirectError(Exception):
@@ -95,15 +102,6 @@ def _with_parameters(uri: str, parameters: Mapping[str, str]) -> str:
     return f"{uri}{'&' if urlsplit(uri).query else '?'}{urlencode(parameters)}"
 
 
-def _claims_asked(text: str | None) -> dict[str, Any] | None:
-    """The `claims` parameter as an object, or None when it is not one."""
-    try:
-        claims = json.loads(text or "{}")
-    except ValueError:
-        return None
-    return claims if isinstance(claims, dict) else None
-
-
 def _parse(provider: Provider, tenant: str, args: Mapping[str, str]) -> Asked:
     """Check a sign-in request. Raises OAuthError until the redirect URI is good, then RedirectError."""
     provider.check_tenant(tenant)
@@ -150,14 +148,13 @@ def _parse(provider: Provider, tenant: str, args: Mapping[str, str]) -> Asked:
     max_age = args.get("max_age")
     if max_age is not None and not (max_age.isascii() and max_age.isdigit()):
         raise back("invalid_request", 90014, "The value of 'max_age' is not a number.")
-    claims = _claims_asked(args.get("claims"))
+    claims = parse_claims(args.get("claims"))
     if claims is None:
         raise back("invalid_request", 7000022, "The claims parameter is not valid JSON.")
     try:
         scopes = granted_scopes(app, args.get("scope", ""))
     except OAuthError as problem:
         raise RedirectError(redirect_uri, mode, state, problem) from problem
-    contexts = {*contexts_asked(claims, "id_token"), *contexts_asked(claims, "access_token")}
     id_claims = claims.get("id_token")
     return Asked(
         app=app,
@@ -169,7 +166,9 @@ def _parse(provider: Provider, tenant: str, args: Mapping[str, str]) -> Asked:
         challenge=challenge,
         prompt=prompt,
         max_age=int(max_age) if max_age is not None else None,
-        contexts=tuple(sorted(contexts)),
+        access_contexts=contexts_asked(claims, "access_token"),
+        id_contexts=contexts_asked(claims, "id_token"),
+        capabilities=capabilities_declared(claims),
         auth_time_wanted=max_age is not None or (isinstance(id_claims, dict) and "auth_time" in id_claims),
         login_hint=args.get("login_hint"),
     )
@@ -208,7 +207,11 @@ def _finish(provider: Provider, asked: Asked, session: Session, *, foreign: bool
             redirect_uri=asked.redirect_uri,
             nonce=asked.nonce,
             challenge=asked.challenge,
-            contexts=asked.contexts,
+            contexts=asked.access_contexts,
+            id_contexts=asked.id_contexts,
+            proven=session.contexts,
+            capabilities=asked.capabilities,
+            mfa=session.mfa,
             auth_time_wanted=asked.auth_time_wanted,
             foreign=foreign,
         )
@@ -274,7 +277,10 @@ def _pick(provider: Provider, asked: Asked) -> BaseResponse:
             "added as an external user in the tenant first.",
         )
     cookie, session = provider.state.sign_in(
-        cookie=request.cookies.get(SESSION_COOKIE), object_id=account.object_id, contexts=asked.contexts
+        cookie=request.cookies.get(SESSION_COOKIE),
+        object_id=account.object_id,
+        contexts=asked.contexts,
+        mfa=provider.mfa_at_sign_in or bool(asked.contexts),
     )
     response = _finish(provider, asked, session, foreign=foreign)
     _session_cookie(response, provider, cookie)

@@ -32,6 +32,8 @@ class Switches:
     """Reading assignmentScheduleRequests needs the ReadWrite permission (used by the Graph front)."""
     approval_segment: str = "stages"
     """`stages`, `steps` or `both` below assignmentApprovals (used by the Graph front)."""
+    acrs_needs_capability: bool = True
+    """PIM takes no authentication context from a client that didn't declare cp1 (observed by others)."""
     expand_group_works: bool = True
     """`$expand=group` returns the group (used by the Graph front)."""
     replication_seconds: float = 0.0

@@ -221,3 +221,29 @@ def test_a_useless_credential_is_for_an_operator(
     ):
         entra.directory.application_groups()
     assert caught.value.code
+
+
+def test_a_revoked_token_is_replaced_and_the_call_goes_on(clouds: dict[str, Any], ports: Clients) -> None:
+    held = ports.directory.application_groups().value
+    before = control(clouds, "GET", "/calls?count=500")["total"]
+    control(clouds, "POST", "/tokens", revoke_worker=True)
+
+    assert ports.directory.application_groups().value == held
+
+    seen = control(clouds, "GET", "/calls?count=500")
+    fresh = seen["calls"][: seen["total"] - before]
+    statuses = [each["status"] for each in fresh if "appRoleAssignedTo" in each["what"]]
+    assert sorted(statuses) == [200, 401], "one challenge, one answer"
+    assert any("oauth2/v2.0/token" in each["what"] for each in fresh)
+
+
+def test_a_disabled_worker_is_for_an_operator(clouds: dict[str, Any], ports: Clients) -> None:
+    assert ports.directory.application_groups().value
+    control(clouds, "POST", "/tokens", worker_enabled=False)
+    try:
+        with pytest.raises(NotPermitted) as caught:
+            ports.directory.application_groups()
+    finally:
+        control(clouds, "POST", "/tokens", worker_enabled=True)
+    assert caught.value.sentence.endswith(".")
+    assert ports.directory.application_groups().value

@@ -1,6 +1,9 @@
 """Graph's error envelope."""
 
+import base64
 import datetime as dt
+import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -50,13 +53,36 @@ def denied() -> GraphError:
     )
 
 
+AUTHORIZATION_URI = "https://login.microsoftonline.com/common/oauth2/authorize"
+GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
+
+
 def unauthenticated(message: str) -> GraphError:
     """401 for a missing, expired or foreign token."""
     return GraphError(
         401,
         "InvalidAuthenticationToken",
         message,
+        {"WWW-Authenticate": f'Bearer realm="", authorization_uri="{AUTHORIZATION_URI}"'},
+    )
+
+
+def challenged() -> GraphError:
+    """401 with a claims challenge, for a token that was withdrawn (continuous access evaluation).
+
+    Only clients that declared cp1 get it. Source: the identity platform's page on claims challenges.
+    """
+    claims = {"access_token": {"nbf": {"essential": True, "value": str(int(time.time()))}}}
+    encoded = base64.b64encode(json.dumps(claims, separators=(",", ":")).encode()).decode()
+    return GraphError(
+        401,
+        "InvalidAuthenticationToken",
+        "Continuous access evaluation resulted in challenge with result: InteractionRequired and code: "
+        "TokenIssuedBeforeRevocationTimestamp",
         {
-            "WWW-Authenticate": 'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize"'
+            "WWW-Authenticate": (
+                f'Bearer realm="", authorization_uri="{AUTHORIZATION_URI}", client_id="{GRAPH_APP_ID}", '
+                f'error="insufficient_claims", claims="{encoded}"'
+            )
         },
     )

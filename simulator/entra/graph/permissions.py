@@ -10,9 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from simulator.entra.graph.errors import denied, unauthenticated
+from simulator.entra.claims import CAPABLE
+from simulator.entra.graph.errors import challenged, denied, unauthenticated
 from simulator.entra.provider import Provider
-from simulator.entra.tokens import InvalidTokenError
+from simulator.entra.tokens import InvalidTokenError, issued_ns
 
 TABLE = Path(__file__).with_name("permissions.json")
 OWNED_ONLY = "Application.ReadWrite.OwnedBy"
@@ -41,6 +42,9 @@ class Caller:
     permissions: frozenset[str]
     contexts: frozenset[str] = frozenset()
     """Authentication contexts (`acrs`) that the token proves."""
+    mfa: bool = False
+    capable: bool = False
+    """The client declared cp1: it can answer a claims challenge."""
 
 
 @cache
@@ -55,7 +59,11 @@ def accepted() -> Mapping[str, Mapping[str, frozenset[str]]]:
 
 
 def authenticate(provider: Provider, authorization: str | None) -> Caller:
-    """The caller behind an Authorization header. Raises GraphError 401."""
+    """The caller behind an Authorization header.
+
+    Raises GraphError 401; with a claims challenge for a token that was withdrawn, when its client declared cp1. The
+    token of any other client stays good until it expires.
+    """
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise unauthenticated("Access token is empty.")
@@ -66,6 +74,9 @@ def authenticate(provider: Provider, authorization: str | None) -> Caller:
     except InvalidTokenError as reason:
         raise unauthenticated(str(reason)) from reason
     delegated = "scp" in claims
+    capable = any(str(each).lower() == CAPABLE for each in claims.get("xms_cc", ()))
+    if capable and provider.withdrawn(str(claims["oid"]), issued_ns(claims), delegated=delegated):
+        raise challenged()
     names = str(claims["scp"]).split() if delegated else claims.get("roles", [])
     return Caller(
         str(claims["appid"]),
@@ -73,6 +84,8 @@ def authenticate(provider: Provider, authorization: str | None) -> Caller:
         delegated,
         frozenset(names),
         frozenset(claims.get("acrs", ())),
+        mfa="mfa" in claims.get("amr", ()),
+        capable=capable,
     )
 
 

@@ -167,8 +167,10 @@ def pim_caller(context: Context) -> PimCaller:
     return PimCaller(
         Identity(caller.application_id, name, caller.object_id, person.display_name if person else None),
         caller.object_id,
-        mfa=bool(caller.contexts),
-        acrs=caller.contexts,
+        mfa=caller.mfa,
+        acrs=caller.contexts
+        if caller.capable or not context.world.switches.acrs_needs_capability
+        else frozenset(),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from simulator.calls import CallLog
-from simulator.entra.app import browser_app
+from simulator.entra.app import authority_app, browser_app
 from simulator.entra.graph.app import add_graph
 from simulator.entra.graph.core import GraphFront
 from simulator.entra.people import WorldAccounts
@@ -97,17 +97,22 @@ class RunningGraph:
 
 
 @contextmanager
-def running_graph(folder: Path, *, page_size: int = 0) -> Iterator[RunningGraph]:
-    """Graph on a free port, until the block ends. Keys are kept in `folder`, to be made once."""
+def running_graph(
+    folder: Path, *, page_size: int = 0, secure: Listener | None = None, redirect_uris: tuple[str, ...] = ()
+) -> Iterator[RunningGraph]:
+    """Graph on a free port, until the block ends. Keys are kept in `folder`, to be made once.
+
+    With `secure`, a listener that hasn't started, the token endpoint is served there too.
+    """
     folder.mkdir(exist_ok=True)
     world, lock = small_world(), threading.RLock()
     listener = Listener()
     provider = Provider(
         tenant_id=world.state.tenant_id,
-        authority="https://127.0.0.1:1",
+        authority=f"https://{secure.address}" if secure is not None else "https://127.0.0.1:1",
         browser_origin=f"http://{listener.address}",
         keys=SigningKeys(folder / "signing-keys.json"),
-        registrations=load_registrations(folder, redirect_uris=(), post_logout_redirect_uris=()),
+        registrations=load_registrations(folder, redirect_uris=redirect_uris, post_logout_redirect_uris=()),
         accounts=WorldAccounts(world, lock),
     )
     front = GraphFront(provider, world, lock, CallLog(), page_size)
@@ -115,7 +120,12 @@ def running_graph(folder: Path, *, page_size: int = 0) -> Iterator[RunningGraph]
     add_graph(app, front)
     listener.use(app)
     listener.start()
+    if secure is not None:
+        secure.use(authority_app(provider))
+        secure.start()
     try:
         yield RunningGraph(front, world)
     finally:
         listener.stop()
+        if secure is not None:
+            secure.stop()
