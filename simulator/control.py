@@ -263,9 +263,11 @@ def _add_sessions(blueprint: Blueprint, world: World) -> None:
     def act(session_id: str) -> Response:
         body = _body()
         for name, value in body.items():
-            if name not in ("action", "resource") or not isinstance(value, str):
-                raise ControlError("'action' (service:Operation) and 'resource' (an ARN) may be given")
-        verdict = world.access_portal.may_act(session_id, **body)
+            if name not in ("action", "resource", "region") or not isinstance(value, str):
+                raise ControlError(
+                    "'action' (service:Operation), 'resource' (an ARN) and 'region' may be given"
+                )
+        verdict = world.access_portal.act(session_id, **body)
         return jsonify({"allowed": verdict.allowed, **asdict(verdict)})
 
 

@@ -21,7 +21,7 @@ from simulator.aws.protocol import (
     refusal,
     service_of,
 )
-from simulator.aws.roles import Role
+from simulator.aws.roles import Keys, Role
 from simulator.aws.throttles import Throttles
 from simulator.delays import DELAYS, Hold
 from simulator.world.world import World
@@ -43,7 +43,7 @@ def create_app(
 
     Without `roles` every key is an administrator of the management account.
     """
-    backend = Backend(world, lock, throttles or Throttles(), roles)
+    backend = Backend(world, lock, throttles or Throttles(), Keys(roles))
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         try:

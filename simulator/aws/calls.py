@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from simulator.aws.roles import Role
+from simulator.aws.roles import Keys, Role
 from simulator.world.errors import WorldError
 from simulator.world.world import World
 
@@ -22,6 +22,7 @@ class Call:
     operation: str
     account: str
     role: Role
+    keys: Keys
     region: str
     params: dict[str, Any]
 

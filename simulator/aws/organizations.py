@@ -1,9 +1,8 @@
-"""organizations and sts, answered from the world. AWS contract 1.3 and 1.4."""
+"""organizations, answered from the world. AWS contract 1.3."""
 
 from typing import Any
 
 from simulator.aws.calls import Call, Handler, access_denied, invalid, page
-from simulator.aws.roles import role_arn
 from simulator.world.aws_state import Account, Organization, OrganizationalUnit
 from simulator.world.errors import WorldError
 
@@ -170,17 +169,7 @@ def list_delegated_administrators(call: Call) -> dict[str, Any]:
     return _page(call, "DelegatedAdministrators", rows)
 
 
-def get_caller_identity(call: Call) -> dict[str, Any]:
-    """Who calls; needs no permission."""
-    role = call.role.name
-    return {
-        "UserId": f"AROA{call.world.dice.named_hex(f'role {call.account} {role}', 17).upper()}:{role}",
-        "Account": call.account,
-        "Arn": role_arn(call.role, call.account),
-    }
-
-
-ORGANIZATIONS: dict[str, Handler] = {
+OPERATIONS: dict[str, Handler] = {
     "DescribeOrganization": describe_organization,
     "ListRoots": list_roots,
     "ListOrganizationalUnitsForParent": list_units,
@@ -193,4 +182,3 @@ ORGANIZATIONS: dict[str, Handler] = {
     "ListTagsForResource": list_tags_for_resource,
     "ListDelegatedAdministrators": list_delegated_administrators,
 }
-STS: dict[str, Handler] = {"GetCallerIdentity": get_caller_identity}

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import RLock
 from typing import Any
+from xml.sax.saxutils import escape
 
 from botocore.exceptions import BotoCoreError
 from botocore.model import OperationModel, OperationNotFoundError
@@ -17,9 +18,9 @@ from moto.core.request import Request
 from moto.core.responses import ActionResult, BaseResponse
 from moto.core.utils import get_service_model
 
-from simulator.aws import control_policies, identitystore, organizations, sso_admin
+from simulator.aws import cloudtrail, control_policies, identitystore, organizations, sso_admin, sts
 from simulator.aws.calls import Call, Handler
-from simulator.aws.roles import ADMINISTRATOR, Role, action_of, not_authorized, role_arn
+from simulator.aws.roles import Keys, Role, action_of, not_authorized, role_arn
 from simulator.aws.shapes import is_known_error, problems
 from simulator.aws.throttles import Throttles
 from simulator.world.errors import WorldError
@@ -29,8 +30,9 @@ from simulator.world.world import World
 OPERATIONS: Mapping[str, Mapping[str, Handler]] = {
     "sso-admin": sso_admin.OPERATIONS,
     "identitystore": identitystore.OPERATIONS,
-    "organizations": {**organizations.ORGANIZATIONS, **control_policies.OPERATIONS},
-    "sts": organizations.STS,
+    "organizations": {**organizations.OPERATIONS, **control_policies.OPERATIONS},
+    "sts": sts.OPERATIONS,
+    "cloudtrail": cloudtrail.OPERATIONS,
 }
 SIGNING_NAMES = {"sso": "sso-admin"}  # signing name -> service, where they differ
 THROTTLED = {"organizations": "TooManyRequestsException", "sts": "Throttling"}
@@ -63,16 +65,12 @@ class ApiError(ServiceException):  # type: ignore[misc]  # moto has no types
 
 @dataclass(frozen=True)
 class Backend:
-    """What a response needs besides the request.
-
-    `roles` maps access keys to who they are, and another key is refused; None: every key is an administrator of the
-    management account.
-    """
+    """What a response needs besides the request."""
 
     world: World
     lock: RLock
     throttles: Throttles
-    roles: Mapping[str, Role] | None
+    keys: Keys
 
 
 class WorldResponse(BaseResponse):  # type: ignore[misc]  # moto has no types
@@ -94,6 +92,7 @@ class WorldResponse(BaseResponse):  # type: ignore[misc]  # moto has no types
         operation = self._get_action()
         if operation not in OPERATIONS[service]:
             return refusal(400, "UnknownOperationException", f"{operation} is not simulated.")
+        status = 200
         try:
             result = self._ask(service, operation)
         except UnknownKeyError:
@@ -103,21 +102,22 @@ class WorldResponse(BaseResponse):  # type: ignore[misc]  # moto has no types
         except WorldError as error:
             if self._fault is None and not is_known_error(self._model(operation), error.code):
                 return refusal(500, "SimulatorDefect", f"{operation} can't refuse with {error.code}")
-            result = self._error(error)
-        status, headers, body = self.serialized(result)
+            if not self._is_modelled(error.code):
+                return refused(service, error.status, error.code, error.message)
+            result, status = self._error(error), error.status
+        _, headers, body = self.serialized(result)
         headers, body = self._enrich_response(headers, body)
         text = body.encode() if isinstance(body, str) else body
-        return Answer(int(status), {key: str(value) for key, value in headers.items()}, text or b"")
+        return Answer(status, {key: str(value) for key, value in headers.items()}, text or b"")
 
     def _ask(self, service: str, operation: str) -> ActionResult:
         backend = self._backend
         handler = OPERATIONS[service][operation]
         role, account = self._caller()
-        if not backend.throttles.take(service, operation):
-            raise _throttled(service)
         fault = self._fault
-        if fault is not None and fault.kind == "throttle":
-            raise _throttled(service, fault)
+        throttled = not self._take(service, operation, account)
+        if throttled or (fault is not None and fault.kind == "throttle"):
+            raise self._throttled(service, fault if not throttled else None)
         if fault is not None and fault.kind == "error":
             raise WorldError(fault.status, fault.code or "InternalServerException", fault.message or "Fault.")
         if not role.allows(action_of(service, operation)):
@@ -131,6 +131,7 @@ class WorldResponse(BaseResponse):  # type: ignore[misc]  # moto has no types
                     operation=operation,
                     account=account,
                     role=role,
+                    keys=backend.keys,
                     region=self.region,
                     params=self.params,
                 )
@@ -141,6 +142,11 @@ class WorldResponse(BaseResponse):  # type: ignore[misc]  # moto has no types
             raise WorldError(fault.status, fault.code or "InternalServerException", fault.message or "Fault.")
         self._hold_to_model(operation, result)
         return ActionResult(result)
+
+    def _is_modelled(self, code: str) -> bool:
+        """Whether the service's model has a shape for an error; those common to all services have none."""
+        shapes = get_service_model(self.boto3_service_name).error_shapes
+        return any(code in (each.name, each.metadata.get("error", {}).get("code")) for each in shapes)
 
     def _model(self, operation: str) -> OperationModel:
         return get_service_model(self.boto3_service_name).operation_model(operation)
@@ -154,10 +160,32 @@ class WorldResponse(BaseResponse):  # type: ignore[misc]  # moto has no types
     def _caller(self) -> tuple[Role, str]:
         """Who calls, and in which account. Raises UnknownKeyError."""
         backend = self._backend
-        role = ADMINISTRATOR if backend.roles is None else backend.roles.get(self.get_access_key())
+        role = backend.keys.find(self.get_access_key(), backend.world.now())
         if role is None:
             raise UnknownKeyError
         return role, role.account or backend.world.state.organization.management_account_id
+
+    def _take(self, service: str, operation: str, account: str) -> bool:
+        """Whether the request limits let this call go ahead."""
+        switches = self._backend.world.switches
+        return self._backend.throttles.take(
+            service,
+            operation,
+            account=account,
+            caller=account if switches.aws_limits_per_account else "",
+            region=self.region,
+            rate=switches.organizations_per_second if service == "organizations" else None,
+        )
+
+    def _throttled(self, service: str, fault: Fault | None) -> WorldError:
+        switches = self._backend.world.switches
+        code = (fault.code if fault else "") or THROTTLED.get(service, "ThrottlingException")
+        return WorldError(
+            switches.throttling_status,
+            code,
+            switches.throttling_message,
+            retry_after=(fault.retry_after if fault else None) or 1,
+        )
 
     def _error(self, error: WorldError) -> ActionResult:
         refused = ApiError(error.code, error.message)
@@ -168,21 +196,23 @@ class WorldResponse(BaseResponse):  # type: ignore[misc]  # moto has no types
         return ActionResult(refused)
 
 
-def _throttled(service: str, fault: Fault | None = None) -> WorldError:
-    code = (fault.code if fault else "") or THROTTLED.get(service, "ThrottlingException")
-    return WorldError(400, code, "Rate exceeded", retry_after=(fault.retry_after if fault else None) or 1)
-
-
 def _unknown_key(service: str) -> Answer:
     """What AWS answers before it looks at anything else, in each protocol's form."""
     message = "The security token included in the request is invalid."
+    if service == "sts":
+        return refused(service, 403, "InvalidClientTokenId", message)
+    return refused(service, 400, "UnrecognizedClientException", message)
+
+
+def refused(service: str, status: int, code: str, message: str) -> Answer:
+    """An error that the service's model has no shape for, in its protocol's form."""
     if service != "sts":
-        return refusal(400, "UnrecognizedClientException", message)
+        return refusal(status, code, message)
     body = (
         '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>'
-        f"<Code>InvalidClientTokenId</Code><Message>{message}</Message></Error></ErrorResponse>"
+        f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error></ErrorResponse>"
     )
-    return Answer(403, {"Content-Type": "text/xml"}, body.encode())
+    return Answer(status, {"Content-Type": "text/xml"}, body.encode())
 
 
 def refusal(status: int, code: str, message: str) -> Answer:

@@ -4,7 +4,9 @@ A role allows actions by name (`identitystore:DeleteGroupMembership`, `organizat
 of the three roles below are those that docs/permissions.md asks an operator for.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from fnmatch import fnmatchcase
 
 from simulator.world.errors import WorldError
@@ -59,6 +61,7 @@ SEVERING = (
     "sso:ProvisionPermissionSet",
     "sso:DescribePermissionSetProvisioningStatus",
 )
+ASSUMABLE: Mapping[str, tuple[str, ...]] = {"AccessPortalActivity": ("cloudtrail:LookupEvents",)}
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,28 @@ class Role:
     def allows(self, action: str) -> bool:
         """Whether this role may do `service:Operation`."""
         return action in UNQUESTIONED or any(fnmatchcase(action, each) for each in self.actions)
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Access keys: those that last, what may be assumed (role name -> actions, in every account), and for a while.
+
+    `lasting` None: every key that isn't temporary is an administrator's.
+    """
+
+    lasting: Mapping[str, Role] | None = None
+    assumable: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(ASSUMABLE))
+    temporary: dict[str, tuple[Role, datetime]] = field(default_factory=dict)
+
+    def find(self, access_key: str, now: datetime) -> Role | None:
+        """Whose key it is; None for nobody's. Raises WorldError ExpiredTokenException."""
+        if access_key in self.temporary:
+            role, ends_at = self.temporary[access_key]
+            if ends_at <= now:
+                message = "The security token included in the request is expired"
+                raise WorldError(400, "ExpiredTokenException", message)
+            return role
+        return ADMINISTRATOR if self.lasting is None else self.lasting.get(access_key)
 
 
 ADMINISTRATOR = Role("Administrator")
@@ -91,11 +116,12 @@ def role_arn(role: Role, account: str) -> str:
 
 
 def not_authorized(service: str, operation: str, caller_arn: str) -> WorldError:
-    """AccessDeniedException in IAM's words."""
+    """AccessDeniedException in IAM's words; the query protocol has its own code and status for it."""
     action = action_of(service, operation)
+    status, code = (403, "AccessDenied") if service == "sts" else (400, "AccessDeniedException")
     return WorldError(
-        400,
-        "AccessDeniedException",
+        status,
+        code,
         f"User: {caller_arn} is not authorized to perform: {action}"
         f" because no identity-based policy allows the {action} action",
     )

@@ -8,7 +8,14 @@ from typing import Any
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
 
 # Refusals that every operation may give without its model saying so.
-COMMON_ERRORS = {"AccessDeniedException", "ThrottlingException", "Throttling", "UnrecognizedClientException"}
+COMMON_ERRORS = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "ExpiredTokenException",
+    "Throttling",
+    "ThrottlingException",
+    "ValidationError",
+}
 
 
 def problems(shape: Shape | None, value: Any, path: str = "") -> list[str]:

@@ -29,9 +29,7 @@ def _instance(call: Call) -> dict[str, Any]:
     return {
         "InstanceArn": center.instance_arn,
         "IdentityStoreId": center.identity_store_id,
-        "IdentityStoreArn": (
-            f"arn:aws:identitystore::{center.owner_account_id}:identitystore/{center.identity_store_id}"
-        ),
+        "IdentityStoreArn": call.world.identity_center.store_arn(),
         "OwnerAccountId": center.owner_account_id,
         "CreatedDate": center.created_at,
         "Status": "ACTIVE",

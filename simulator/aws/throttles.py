@@ -11,7 +11,9 @@ VENDOR: Mapping[str, tuple[float, float]] = {
     "identitystore.*": (20, 20),
     "organizations.*": (5, 10),
     "organizations.ListRoots": (1, 2),
+    "cloudtrail.LookupEvents": (2, 2),  # for each account and Region
 }
+BY_ACCOUNT_AND_REGION = {"cloudtrail"}
 
 
 @dataclass
@@ -22,16 +24,32 @@ class Throttles:
     clock: Callable[[], float] = time.monotonic
     _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
 
-    def take(self, service: str, operation: str) -> bool:
-        """Whether this call may go ahead."""
+    def take(
+        self,
+        service: str,
+        operation: str,
+        *,
+        account: str = "",
+        caller: str = "",
+        region: str = "",
+        rate: float | None = None,
+    ) -> bool:
+        """Whether this call may go ahead. Services that count by account and Region use `account` and `region`.
+
+        The others count for the instance, or by `caller` when one is given. `rate` takes the place of the number for
+        each operation, with twice as much at once.
+        """
+        whose = f"{account}/{region}" if service in BY_ACCOUNT_AND_REGION else caller
         for key, rule in (
             (f"{service}.{operation}", f"{service}.{operation}"),
             (f"{service}.{operation}", f"{service}.*"),
             (service, service),
         ):
             if rule in self.rates:
-                rate, burst = self.rates[rule]
-                return self._draw(key, rate, burst)
+                given, burst = self.rates[rule]
+                if rate is not None and rule.endswith("*"):
+                    given, burst = rate, 2 * rate
+                return self._draw(f"{key}@{whose}", given, burst)
         return True
 
     def _draw(self, key: str, rate: float, burst: float) -> bool:

@@ -58,6 +58,7 @@ class AccessPortal:
         )
         running = {key: each for key, each in center.portal_sessions.items() if each.ends_at > now}
         center.portal_sessions = running | {session.id: session}
+        self._world.trail.signed_in(session)
         return session
 
     def portal_session(self, session_id: str) -> PortalSession | None:
@@ -161,6 +162,7 @@ class AccessPortal:
         self._world.journal(
             "session opened", f"{user.display_name} opened {permission_set} on {entry.account.name}"
         )
+        self._world.trail.federated(session, portal_session_id or session.id, entry.permission_set)
         return session
 
     def sessions(self, person: str) -> list[RoleSession]:
@@ -200,6 +202,18 @@ class AccessPortal:
             return Verdict("The permission set's inline policy denies it.", permission_set.name)
         return Verdict()
 
+    def act(
+        self, session_id: str, action: str = ANYTHING, *, resource: str = "*", region: str = ""
+    ) -> Verdict:
+        """Try it; CloudTrail of the account keeps that it was done, or refused. Raises as `may_act` does."""
+        session, verdict = self.session(session_id), self.may_act(session_id, action, resource)
+        permission_set = self._world.state.identity_center.permission_sets.get(session.permission_set_arn)
+        if permission_set is not None and session.ends_at > self._world.now():
+            self._world.trail.acted(
+                session, permission_set, action, region=region, resource=resource, refusal=verdict.refusal
+            )
+        return verdict
+
     def role_id(self, session: RoleSession) -> str:
         """The unique id of the session's role."""
         dice = self._world.dice
@@ -207,12 +221,9 @@ class AccessPortal:
 
     def _context(self, session: RoleSession, permission_set: PermissionSet) -> iam_policy.Context:
         organization = self._world.state.organization
-        center = self._world.state.identity_center
         return {
             "identitystore:userid": (session.user_id,),
-            "identitystore:identitystorearn": (
-                f"arn:aws:identitystore::{center.owner_account_id}:identitystore/{center.identity_store_id}",
-            ),
+            "identitystore:identitystorearn": (self._world.identity_center.store_arn(),),
             "aws:principalarn": (self._world.identity_center.role_arn(session.account_id, permission_set),),
             "aws:principalaccount": (session.account_id,),
             "aws:principalorgid": (organization.id,),

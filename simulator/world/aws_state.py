@@ -44,6 +44,23 @@ class ControlPolicy:
 
 
 @dataclass
+class TrailEvent:
+    """One CloudTrail event; `record` is its JSON."""
+
+    id: str
+    at: datetime
+    account_id: str
+    region: str
+    name: str
+    source: str
+    read_only: bool
+    username: str
+    access_key_id: str
+    record: str
+    resources: list[str] = field(default_factory=list)  # ARNs
+
+
+@dataclass
 class Organization:
     id: str
     root_id: str
@@ -53,6 +70,7 @@ class Organization:
     delegated_administrators: list[str] = field(default_factory=list)  # accounts, for sso.amazonaws.com
     policies: dict[str, ControlPolicy] = field(default_factory=dict)  # by id, without FullAWSAccess
     deleted_policies: dict[str, ControlPolicy] = field(default_factory=dict)  # that may act for a while still
+    trail: list[TrailEvent] = field(default_factory=list)  # of all accounts, oldest first
 
 
 @dataclass

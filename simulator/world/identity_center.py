@@ -165,6 +165,11 @@ class IdentityCenter:
             permission_set.role_policies |= dict.fromkeys(request.accounts, request.inline_policy)
             self._world.journal("policy acts", f"{permission_set.name}'s roles judge by their new policy")
 
+    def store_arn(self) -> str:
+        """The identity store's ARN."""
+        state = self.state
+        return f"arn:aws:identitystore::{state.owner_account_id}:identitystore/{state.identity_store_id}"
+
     def role_name(self, account_id: str, permission_set: PermissionSet) -> str:
         """The IAM role of a set on an account; its suffix belongs to the pair."""
         suffix = self._world.dice.named_hex(f"role {account_id} {permission_set.arn}", 16)

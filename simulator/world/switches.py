@@ -68,6 +68,14 @@ class Switches:
     """list_account_assignments_for_principal answers a delegated administrator."""
     user_assignments_include_inherited: bool = False
     """list_account_assignments_for_principal of a USER also gives the rows of the person's groups."""
+    organizations_per_second: float = 5.0
+    """Calls per second of each operation of organizations but ListRoots, which allows one."""
+    aws_limits_per_account: bool = False
+    """Request limits count for each calling account; when off for the instance, whoever calls."""
+    throttling_message: str = "Rate exceeded"
+    """What a throttled call is told; `There are too many requests processing` was seen too."""
+    throttling_status: int = 400
+    """HTTP status of a throttled call to AWS: 400, or 429."""
     aws_page_size: int = 100
     """Page size of sso-admin and identitystore lists when MaxResults isn't sent."""
     membership_cache_seconds: float = 3600.0
@@ -80,5 +88,13 @@ class Switches:
     """How long a changed service control policy, or a role's changed inline policy, takes to act on sessions."""
     control_policy_characters: int = 5120
     """Most characters of a service control policy: 5,120 or 10,240."""
+    sessions_carry_on_behalf_of: bool = False
+    """CloudTrail events of permission-set sessions carry onBehalfOf.userId."""
+    sign_in_identity_type: str = "IdentityCenterUser"
+    """userIdentity.type of Identity Center's own events: this, or `Unknown`."""
+    trail_username_is_session_name: bool = True
+    """lookup_events finds a role session's events by its session name; when off by the role's name."""
+    trail_delay_seconds: float = 300.0
+    """How long an event takes to appear in CloudTrail's lookup_events."""
     portal_shows_new_after_seconds: float = 3600.0
     """How long an open access portal doesn't show a membership that came after the sign-in; a new sign-in does."""

@@ -23,6 +23,7 @@ from simulator.world.policies import Policies
 from simulator.world.provisioning import Provisioning
 from simulator.world.state import Due, JournalEntry, State
 from simulator.world.switches import Switches
+from simulator.world.trail import Trail
 
 MOST_JOURNAL = 500
 
@@ -45,6 +46,7 @@ class World:
         self.identity_center = IdentityCenter(self)
         self.identity_store = IdentityStore(self)
         self.scim = ScimService(self)
+        self.trail = Trail(self)
         self.access_portal = AccessPortal(self)
         self._handlers: dict[str, Callable[..., None]] = {
             "pim.start": self.pim.on_start,
