@@ -227,6 +227,10 @@ def _add_tokens(blueprint: Blueprint, provider: Provider) -> None:
             provider.registrations.set_worker_enabled(enabled=bool(body["worker_enabled"]))
         if body.get("revoke_worker"):
             provider.state.revoke_tokens(provider.registrations.worker.service_principal_id)
+        if "worker_credentials_expired" in body:
+            provider.registrations.expire_worker_credentials(
+                expired=body["worker_credentials_expired"] is True
+            )
         if "revoke_person" in body:
             provider.state.revoke_person(str(body["revoke_person"]))
         return jsonify(
@@ -238,6 +242,7 @@ def _add_tokens(blueprint: Blueprint, provider: Provider) -> None:
                 "worker_enabled": provider.registrations.worker.enabled,
                 "worker_permissions": list(provider.registrations.worker.permissions),
                 "signin_scopes": list(provider.registrations.signin.scopes),
+                "worker_credentials_expired": provider.registrations.worker.credentials_expired,
             }
         )
 

@@ -124,9 +124,10 @@ class Simulator:
         self._managed_groups = folder / "managed-groups.txt"
         if options.record is not None:
             self.graph.observers.append(Recording(options.record))
-        authority = faulty(authority_app(self.provider), "entra", self._take_fault)
+        self.apps = {"authority": authority_app(self.provider), "browser": self._plain_app()}
+        authority = faulty(self.apps["authority"], "entra", self._take_fault)
         self._secure.use(self.calls.watch(authority, "entra", _describe))
-        self._plain.use(self._plain_app())
+        self._plain.use(self.apps["browser"])
         self._aws.use(self.calls.watch(self._aws_app(), "aws", _describe_aws))
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)

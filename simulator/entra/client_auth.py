@@ -42,7 +42,7 @@ def _authenticate_by_assertion(provider: Provider, app: Registration, assertion:
     certificate = app.certificate_for(header)
     if certificate is None:
         raise refuse("The key was not found among the certificates of the application.")
-    if certificate.not_valid_after_utc < dt.datetime.now(dt.UTC):
+    if app.credentials_expired or certificate.not_valid_after_utc < dt.datetime.now(dt.UTC):
         raise refuse("The certificate that was used to sign the assertion has expired.")
     key: Any = certificate.public_key()
     try:
@@ -107,6 +107,13 @@ def authenticate_client(provider: Provider, form: Mapping[str, str]) -> tuple[Re
             7000215,
             "Invalid client secret provided. Ensure the secret being sent in the request is the client "
             f"secret value, not the client secret ID, for a secret added to app '{client_id}'.",
+            401,
+        )
+    if app.credentials_expired:
+        raise OAuthError(
+            "invalid_client",
+            7000222,
+            f"The provided client secret keys for app '{client_id}' are expired.",
             401,
         )
     return app, False

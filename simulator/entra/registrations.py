@@ -53,6 +53,8 @@ class Registration:
     permissions: tuple[str, ...] = ()
     pkce_required: bool = True
     enabled: bool = True
+    credentials_expired: bool = False
+    """Certificates and the secret are refused as over; a federated token goes on."""
     certificates: tuple[x509.Certificate, ...] = field(default=(), compare=False)
 
     def has_secret(self, given: str) -> bool:
@@ -101,6 +103,10 @@ class Registrations:
     def set_signin_scopes(self, scopes: tuple[str, ...]) -> None:
         """Consent to exactly these scopes for the sign-in app; consent to any other is withdrawn."""
         self.signin = replace(self.signin, scopes=scopes)
+
+    def expire_worker_credentials(self, *, expired: bool) -> None:
+        """Let the worker's certificate and secret be over, or good again; tokens already issued stay good."""
+        self.worker = replace(self.worker, credentials_expired=expired)
 
     def set_redirects(self, *, redirect_uris: tuple[str, ...], post_logout: tuple[str, ...]) -> None:
         """Register exactly these redirect URIs for the sign-in app."""
