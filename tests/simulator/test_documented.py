@@ -93,7 +93,7 @@ def test_every_fault_and_happening_is_there(apps: dict[str, Flask]) -> None:
     assert told("Faults") == set(KINDS)
     assert told("Things that happen") == set(NAMES)
     control = {
-        f"{method} {path.replace('{fault_id}', '<id>')}"
+        f"{method} {re.sub(r'{\w+}', '<id>', path)}"
         for method, _, path in (each.partition(" ") for each in served(apps["browser"], "/_control"))
     }
     assert told("Control API") == control
