@@ -211,10 +211,9 @@ def _add_tokens(blueprint: Blueprint, provider: Provider) -> None:
         body = _body()
         if body.pop("rotate_keys", False):
             provider.keys.rotate()
-        if "access_token_seconds" in body:
-            provider.access_token_seconds = int(_number(body, "access_token_seconds"))
-        if "id_token_seconds" in body:
-            provider.id_token_seconds = int(_number(body, "id_token_seconds"))
+        for name in ("access_token_seconds", "id_token_seconds"):
+            if name in body:
+                setattr(provider, name, int(_number(body, name)))
         if "worker_permissions" in body:
             provider.registrations.set_worker_permissions(_names(body, "worker_permissions"))
         if "signin_scopes" in body:
