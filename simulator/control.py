@@ -205,6 +205,20 @@ def _names(body: dict[str, Any], name: str) -> tuple[str, ...]:
     return tuple(given)
 
 
+def _change_apps(provider: Provider, body: dict[str, Any]) -> None:
+    """What the two app registrations may do, and whether they can."""
+    if "worker_permissions" in body:
+        provider.registrations.set_worker_permissions(_names(body, "worker_permissions"))
+    if "signin_scopes" in body:
+        provider.registrations.set_signin_scopes(_names(body, "signin_scopes"))
+    if "worker_enabled" in body:
+        provider.registrations.set_worker_enabled(enabled=bool(body["worker_enabled"]))
+    if "worker_credentials_expired" in body:
+        provider.registrations.expire_worker_credentials(expired=bool(body["worker_credentials_expired"]))
+    if body.get("revoke_worker"):
+        provider.state.revoke_tokens(provider.registrations.worker.service_principal_id)
+
+
 def _add_tokens(blueprint: Blueprint, provider: Provider) -> None:
     @blueprint.post("/_control/tokens")
     def tokens() -> Response:
@@ -214,22 +228,11 @@ def _add_tokens(blueprint: Blueprint, provider: Provider) -> None:
         for name in ("access_token_seconds", "id_token_seconds"):
             if name in body:
                 setattr(provider, name, int(_number(body, name)))
-        if "worker_permissions" in body:
-            provider.registrations.set_worker_permissions(_names(body, "worker_permissions"))
-        if "signin_scopes" in body:
-            provider.registrations.set_signin_scopes(_names(body, "signin_scopes"))
+        _change_apps(provider, body)
         if "refresh_token_seconds" in body:
             provider.state.refresh_seconds = _number(body, "refresh_token_seconds")
         if "mfa_at_sign_in" in body:
             provider.mfa_at_sign_in = bool(body["mfa_at_sign_in"])
-        if "worker_enabled" in body:
-            provider.registrations.set_worker_enabled(enabled=bool(body["worker_enabled"]))
-        if body.get("revoke_worker"):
-            provider.state.revoke_tokens(provider.registrations.worker.service_principal_id)
-        if "worker_credentials_expired" in body:
-            provider.registrations.expire_worker_credentials(
-                expired=body["worker_credentials_expired"] is True
-            )
         if "revoke_person" in body:
             provider.state.revoke_person(str(body["revoke_person"]))
         return jsonify(
