@@ -299,6 +299,7 @@ CELERY_TASK_QUEUES = [Queue("access"), Queue("catalogue")]
 CELERY_TASK_ROUTES = {"catalog.tasks.*": {"queue": "catalogue"}, "oversight.tasks.*": {"queue": "catalogue"}}
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "requests_app.tasks.sweep", "schedule": SWEEP_EVERY},
+    "queue": {"task": "requests_app.tasks.call_up", "schedule": timedelta(seconds=1)},
     "sync": {"task": "catalog.tasks.sync_due", "schedule": timedelta(seconds=15)},
     "watch": {"task": "oversight.tasks.watch", "schedule": timedelta(seconds=15)},
     "sessions": {"task": "identity.tasks.clear_expired_sessions", "schedule": timedelta(hours=1)},
@@ -321,6 +322,11 @@ PIM_MINIMUM = timedelta(minutes=5)
 AWS_SESSION_CACHE = timedelta(hours=1)
 # One provisioning cycle, used until the removal has been read back.
 PROVISIONING_CYCLE = timedelta(minutes=40)
+# What leaves the portal at most in any ten seconds towards one enterprise application: Entra takes five, and people
+# who activate in Entra itself use the same path. Whether PIM's assignments draw on it too is not established.
+NARROW_PATH_PLACES = 4
+NARROW_PATH_SPAN = timedelta(seconds=10)
+NARROW_PATH_SHARED_WITH_PIM = env.bool("NARROW_PATH_SHARED_WITH_PIM", True)
 # How long a grant that never arrived is watched for a late arrival (business time).
 LATE_ARRIVAL_WATCH = timedelta(hours=24)
 

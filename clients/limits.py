@@ -1,9 +1,10 @@
 """One rate limit for all worker processes, because the vendors count per tenant and per account.
 
 IAM Identity Center throttles all sso-admin calls together at 20 per second and each identity store
-operation at 20 per second (IAM Identity Center user guide, "Limits"); Organizations is far slower;
-provisionOnDemand takes 5 calls per 10 s (Graph documentation). Other tools of the same account share
-these buckets, so the portal takes at most about 60 % of each.
+operation at 20 per second (IAM Identity Center user guide, "Limits"); Organizations is far slower. Other
+tools of the same account share these buckets, so the portal takes at most about 60 % of each. The five calls
+in ten seconds of provisionOnDemand are kept in PostgreSQL, strictly (`requests_app.narrow_path`); its bucket
+here carries the vendor's 429 alone.
 
 The bucket lives in Redis as one number per name, the theoretical arrival time of the next call
 (the generic cell rate algorithm), moved by one script and on Redis's own clock. When Redis is away, each
@@ -56,7 +57,7 @@ RATES: Mapping[str, Rate] = {
     "identitystore": Rate(12, burst=6),
     "organizations": Rate(1, burst=2),
     "graph": Rate(50, burst=50),
-    "graph-on-demand": Rate(0.4, burst=4),
+    "graph-on-demand": Rate(10, burst=10),
 }
 
 

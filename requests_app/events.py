@@ -215,7 +215,15 @@ OUTSIDE_EVENTS = (
     ),
 )
 
+QUEUE_EVENTS = (
+    EventType(
+        name="queue.moved_to_front",
+        sentence="{actor} moved {about} with {group_name} to the front of the queue for Entra",
+        fields={"group_name": _TEXT, "waits_for": _TEXT},
+    ),
+)
+
 
 def register_all() -> None:
     """Called once, when the application starts."""
-    register(*REQUEST_EVENTS, *DECISION_EVENTS, *GRANT_EVENTS, *OUTSIDE_EVENTS)
+    register(*REQUEST_EVENTS, *DECISION_EVENTS, *GRANT_EVENTS, *OUTSIDE_EVENTS, *QUEUE_EVENTS)

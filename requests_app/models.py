@@ -159,7 +159,8 @@ class Grant(models.Model):
     created_at = models.DateTimeField()
 
     # What the world showed, each with its instant (business time).
-    assigned_at = models.DateTimeField(null=True)
+    assigned_at = models.DateTimeField(null=True)  # as PIM says
+    seen_in_entra_at = models.DateTimeField(null=True)  # read back
     arrived_at = models.DateTimeField(null=True)
     removal_started_at = models.DateTimeField(null=True)
     out_of_entra_at = models.DateTimeField(null=True)
@@ -197,6 +198,21 @@ class Grant(models.Model):
             ),
             models.Index(fields=["person", "-created_at"], name="grant_by_person"),
             models.Index(fields=["group", "status"], name="grant_by_group"),
+            # The newest of each hop, whose times become estimates.
+            models.Index(
+                fields=["-seen_in_entra_at"],
+                condition=Q(seen_in_entra_at__isnull=False),
+                name="grant_seen_in_entra",
+            ),
+            models.Index(fields=["-arrived_at"], condition=Q(arrived_at__isnull=False), name="grant_arrived"),
+            models.Index(
+                fields=["-out_of_entra_at"],
+                condition=Q(out_of_entra_at__isnull=False),
+                name="grant_out_of_entra",
+            ),
+            models.Index(
+                fields=["-out_of_aws_at"], condition=Q(out_of_aws_at__isnull=False), name="grant_out_of_aws"
+            ),
         ]
 
     @property
@@ -273,4 +289,80 @@ class Attempt(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["grant", "-started_at"], name="attempt_by_grant"),
             models.Index(fields=["expires_at"], name="attempt_by_expiry"),
+        ]
+
+
+class Sighting(models.Model):
+    """What one look at a person in AWS said about a group that another grant is waiting to see."""
+
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="sightings")
+    group = models.ForeignKey(PimGroup, on_delete=models.CASCADE, related_name="sightings")
+    member = models.BooleanField()
+    read_at = models.DateTimeField()  # real time, before the look
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["person", "group"], name="sighting_once"),
+        ]
+
+
+class NarrowPath(models.Model):
+    """The narrow path of one enterprise application: the row that whoever takes a place locks."""
+
+    application = models.CharField(max_length=64, primary_key=True)  # object id of its service principal
+    held_until = models.DateTimeField(null=True)  # real time; the vendor said 429
+
+
+class PathKind(models.TextChoices):
+    """What goes along the narrow path."""
+
+    REMOVE = "remove", "Removal from AWS"
+    ASSIGN = "assign", "Assignment in Entra"
+    CARRY = "carry", "On-demand provisioning"
+
+
+class PathUse(models.Model):
+    """One place that was taken, before the call that it is for. Kept for an hour."""
+
+    application = models.CharField(max_length=64)
+    kind = models.CharField(max_length=8, choices=PathKind)
+    grant = models.ForeignKey(
+        Grant, on_delete=models.CASCADE, related_name="path_uses"
+    )  # the first, if several
+    used_at = models.DateTimeField()  # business time
+    leaves_by = models.DateTimeField()  # real time; a call that has not left by then is not made
+    frees_at = models.DateTimeField()  # real time; until then the place is taken
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["application", "-frees_at"], name="path_use_by_free"),
+        ]
+
+
+class PathTicket(models.Model):
+    """A grant that waits for a place. Removals first, then what an operator moved to the front, then by start."""
+
+    grant = models.ForeignKey(Grant, on_delete=models.CASCADE, related_name="path_tickets")
+    kind = models.CharField(max_length=8, choices=PathKind)
+    application = models.CharField(max_length=64)
+    rank = models.SmallIntegerField()  # 0: removals, 1: arrivals
+    starts_at = models.DateTimeField()  # the grant's own start, which is its turn (business time)
+    since = models.DateTimeField()  # waits since (business time)
+    called_at = models.DateTimeField(null=True)  # real time; its turn came and it was rung for
+    front_at = models.DateTimeField(null=True)  # business time; an operator moved it to the front
+    front_by = models.CharField(max_length=256, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["grant", "kind"], name="path_ticket_once"),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                "application",
+                "rank",
+                F("front_at").desc(nulls_last=True),
+                "starts_at",
+                "id",
+                name="path_ticket_in_order",
+            ),
         ]

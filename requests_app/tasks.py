@@ -6,6 +6,7 @@ from uuid import UUID
 
 from celery import shared_task
 
+from requests_app.actions import pathing
 from requests_app.actions.advancing import advance_grant
 from requests_app.actions.deciding import check_decision as check_decision_action
 from requests_app.actions.sweeping import sweep as sweep_action
@@ -31,4 +32,11 @@ def sweep() -> None:
     for decision_id in owed.decisions:
         check_decision.delay(str(decision_id))
     for grant_id in owed.grants:
+        advance.delay(str(grant_id))
+
+
+@shared_task(name="requests_app.tasks.call_up")
+def call_up() -> None:
+    """Ring for whoever's turn it is on the narrow path; the sweeper would find them seconds later."""
+    for grant_id in pathing.call_up():
         advance.delay(str(grant_id))

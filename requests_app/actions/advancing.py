@@ -9,9 +9,9 @@ import structlog
 
 from base.crash import crash_point, register
 from clients import errors
-from requests_app.actions.claiming import Claim, LeaseLost, Superseded, claim_grant, note, rest, settle
+from requests_app.actions.claiming import Claim, LeaseLost, Superseded, claim_grant, rest, settle
 from requests_app.actions.steps.activating import activate
-from requests_app.actions.steps.pacing import back_off
+from requests_app.actions.steps.pacing import postpone
 from requests_app.actions.steps.proving import deprovision, drain, watch
 from requests_app.actions.steps.provisioning import provision
 from requests_app.actions.steps.removing import end_window, remove
@@ -52,7 +52,7 @@ def advance_grant(*, grant_id: UUID) -> int:
         except Superseded:
             _give_back(claim)
         except errors.ClientError as error:
-            _postpone(claim, error)
+            postpone(claim, error)
     return MOST_STEPS
 
 
@@ -67,17 +67,5 @@ def _give_back(claim: Claim) -> None:
     try:
         with settle(claim) as grant:
             rest(grant)
-    except LeaseLost:
-        log.warning("lease_lost", grant=str(claim.grant.pk))
-
-
-def _postpone(claim: Claim, error: errors.ClientError) -> None:
-    """A look failed: nothing was learnt and nothing changes, but the page says what it waits for."""
-    wait = error.retry_after if isinstance(error, errors.Throttled) else back_off(claim.grant.failures)
-    log.warning("grant_postponed", grant=str(claim.grant.pk), code=error.code, seconds=wait.total_seconds())
-    try:
-        with settle(claim) as grant:
-            note(grant, problem=error.sentence, problem_code="waiting")
-            rest(grant, retry_in=wait, failed=True)
     except LeaseLost:
         log.warning("lease_lost", grant=str(claim.grant.pk))

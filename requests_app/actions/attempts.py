@@ -6,11 +6,12 @@ two halves leaves the same id here and at the vendor.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from django_subatomic.db import transaction
 
 from audit.ledger.recorder import Actor, record
@@ -21,6 +22,10 @@ from clients.types import Reading, Receipt
 from requests_app.actions.claiming import Claim, LeaseLost, Superseded, note, settle
 from requests_app.models import Attempt, Grant
 
+log = structlog.get_logger(__name__)
+
+# The code of a call that was not made because its turn was over.
+NOT_SENT = "portal.not_sent"
 KEEP_READS = timedelta(days=7)
 KEEP_WRITES = timedelta(days=400)
 
@@ -55,11 +60,18 @@ def read[T](grant: Grant, kind: Attempt.Kind, call: Callable[[], Reading[T]]) ->
 
 
 def write[T](
-    claim: Claim, kind: Attempt.Kind, call: Callable[[str], Reading[T]], *, sent: dict[str, Any], **facts: Any
+    claim: Claim,
+    kind: Attempt.Kind,
+    call: Callable[[str], Reading[T]],
+    *,
+    sent: dict[str, Any],
+    leaves_by: datetime | None = None,
+    **facts: Any,
 ) -> Answer[T]:
     """Make a state-changing call: intent committed before, outcome committed after. Never raises a port error.
 
-    `sent` are the fields of the intent's event; `facts` are columns of the grant to set with the intent.
+    `sent` are the fields of the intent's event; `facts` are columns of the grant to set with the intent. After
+    `leaves_by` (real time) the call isn't made: the answer is then a `Throttled` with the code NOT_SENT.
 
     Raises:
         LeaseLost: the lease is over, so nothing was sent. A worker that slept (its machine stood still) would
@@ -67,19 +79,64 @@ def write[T](
         Superseded: somebody moved the grant on since it was claimed, so nothing was sent either.
     """
     attempt = _begin_write(claim, kind, sent, facts)
-    grant = claim.grant
     crash_point("write.intent_recorded")
     if real_now() >= claim.until:
-        raise LeaseLost(str(grant.pk))
-    answer: Answer[T]
-    try:
-        reading = call(str(attempt.pk))
-        answer = Answer(reading.value, None, reading.receipt)
-    except errors.ClientError as error:
-        answer = Answer(None, error, error.receipt or Receipt(client_request_id=str(attempt.pk)))
+        raise LeaseLost(str(claim.grant.pk))
+    answer = _send(str(attempt.pk), call, leaves_by)
     crash_point("write.answered")
-    _finish_write(grant, attempt, answer)
+    _finish_write(claim.grant, attempt, answer)
     return answer
+
+
+def write_for_all[T](
+    claims: Sequence[Claim],
+    kind: Attempt.Kind,
+    call: Callable[[str, Sequence[Grant]], Reading[T]],
+    *,
+    leaves_by: datetime | None,
+    **facts: Any,
+) -> tuple[Answer[T], Sequence[Claim]]:
+    """One state-changing call for several grants, each with its own intent and outcome under its own lease.
+
+    The first claim's attempt gives the call its client-request-id; the events of all name it. Gives the answer
+    and the claims that took part: a grant that was lost or moved on meanwhile stays behind.
+
+    Raises:
+        LeaseLost, Superseded: of the first claim, as in `write`; nothing was sent then.
+    """
+    first, *others = claims
+    leading = _begin_write(first, kind, {"tag": first.grant.tag}, facts)
+    taking = [(first, leading)]
+    for claim in others:
+        try:
+            sent = {"tag": claim.grant.tag}
+            taking.append((claim, _begin_write(claim, kind, sent, facts, call_id=str(leading.pk))))
+        except (LeaseLost, Superseded) as reason:
+            log.info("left_behind", grant=str(claim.grant.pk), reason=type(reason).__name__)
+    crash_point("write.intent_recorded")
+    if real_now() >= first.until:
+        raise LeaseLost(str(first.grant.pk))
+    grants = [claim.grant for claim, _ in taking]
+    answer = _send(str(leading.pk), lambda call_id: call(call_id, grants), leaves_by)
+    crash_point("write.answered")
+    for claim, attempt in taking:
+        _finish_write(claim.grant, attempt, answer, call_id=str(leading.pk))
+    return answer, [claim for claim, _ in taking]
+
+
+def _send[T](call_id: str, call: Callable[[str], Reading[T]], leaves_by: datetime | None) -> Answer[T]:
+    if leaves_by is not None and real_now() >= leaves_by:
+        error = errors.Throttled(
+            "The call could not leave in its turn; it waits for the next one.",
+            retry_after=timedelta(0),
+            code=NOT_SENT,
+        )
+        return Answer(None, error, Receipt(client_request_id=call_id))
+    try:
+        reading = call(call_id)
+        return Answer(reading.value, None, reading.receipt)
+    except errors.ClientError as error:
+        return Answer(None, error, error.receipt or Receipt(client_request_id=call_id))
 
 
 def _begin(grant: Grant, kind: Attempt.Kind, keep: timedelta) -> Attempt:
@@ -87,25 +144,27 @@ def _begin(grant: Grant, kind: Attempt.Kind, keep: timedelta) -> Attempt:
     return Attempt.objects.create(grant=grant, kind=kind, started_at=now, expires_at=now + keep)
 
 
-def _begin_write(claim: Claim, kind: Attempt.Kind, sent: dict[str, Any], facts: dict[str, Any]) -> Attempt:
+def _begin_write(
+    claim: Claim, kind: Attempt.Kind, sent: dict[str, Any], facts: dict[str, Any], *, call_id: str = ""
+) -> Attempt:
     with settle(claim) as grant:
         if grant.status != claim.grant.status:
             raise Superseded(str(grant.pk))
         attempt = _begin(grant, kind, KEEP_WRITES)
         if facts:
             note(grant, **facts)
-        _record(grant, f"{_EVENTS[kind]}_sent", attempt, sent)
+        _record(grant, f"{_EVENTS[kind]}_sent", call_id or str(attempt.pk), sent)
     return attempt
 
 
-def _finish_write[T](grant: Grant, attempt: Attempt, answer: Answer[T]) -> None:
+def _finish_write[T](grant: Grant, attempt: Attempt, answer: Answer[T], *, call_id: str = "") -> None:
     outcome = outcome_of(answer.error)
     with transaction():
         _finish(attempt, outcome=outcome, error=answer.error, receipt=answer.receipt)
         _record(
             grant,
             f"{_EVENTS[Attempt.Kind(attempt.kind)]}_answered",
-            attempt,
+            call_id or str(attempt.pk),
             {
                 "outcome": outcome.label.lower(),
                 "vendor_request_id": answer.receipt.vendor_request_id,
@@ -145,11 +204,11 @@ def _finish(
     )
 
 
-def _record(grant: Grant, event: str, attempt: Attempt, fields: dict[str, Any]) -> None:
+def _record(grant: Grant, event: str, call_id: str, fields: dict[str, Any]) -> None:
     record(
         event,
         actor=Actor.worker(),
-        fields={"client_request_id": str(attempt.pk), "group_name": grant.group.display_name, **fields},
+        fields={"client_request_id": call_id, "group_name": grant.group.display_name, **fields},
         about_oid=grant.person.object_id,
         about_name=grant.person.display_name,
         group_oid=grant.group.object_id,

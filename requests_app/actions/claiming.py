@@ -42,14 +42,18 @@ class Superseded(Exception):
     """The row was moved on (its holder is done with it) while we were out: what we were about to send is not wanted."""
 
 
-def claim_grant(grant_id: UUID) -> Claim | None:
-    """Take the lease of a grant whose action is due, or None when it isn't, or somebody is at it."""
+def claim_grant(grant_id: UUID, *, early: bool = False) -> Claim | None:
+    """Take the lease of a grant whose action is due, or None when it isn't, or somebody is at it.
+
+    `early` takes it although it rests until its next try: somebody else's call can carry it along.
+    """
     token = uuid.uuid4()
     now = real_now()
     until = now + settings.LEASE
+    rested = Q() if early else Q(retry_at=None) | Q(retry_at__lte=now)
     taken = (
         Grant.objects.filter(pk=grant_id, next_action_at__lte=business_now())
-        .filter(Q(retry_at=None) | Q(retry_at__lte=now), Q(lease_until=None) | Q(lease_until__lt=now))
+        .filter(rested, Q(lease_until=None) | Q(lease_until__lt=now))
         .update(lease_until=until, lease_token=token)
     )
     if not taken:

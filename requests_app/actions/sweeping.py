@@ -15,6 +15,7 @@ from base.clock import business_now, real_now
 from base.errors import Conflict, DomainError
 from requests_app.actions.fetching import lock_item
 from requests_app.actions.moving import move
+from requests_app.actions.pathing import call_up, drop_old_uses
 from requests_app.lifecycle import DecisionStatus, ItemStatus
 from requests_app.models import Attempt, Decision, Grant, RequestItem
 
@@ -37,6 +38,8 @@ def sweep() -> Owed:
     """Lapse what nobody answered, drop expired attempt rows, and list the decisions and grants that owe work."""
     lapse_unanswered()
     drop_expired_attempts()
+    drop_old_uses()
+    call_up()
     now = real_now()
     free = Q(lease_until=None) | Q(lease_until__lt=now)
     due = Q(retry_at=None) | Q(retry_at__lte=now)

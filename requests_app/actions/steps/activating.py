@@ -21,11 +21,12 @@ from clients.types import AssignmentOrder, PimRequest, PimRequestStatus
 from requests_app.actions import attempts
 from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.moving import move
+from requests_app.actions.pathing import WAITS, Wait, hold_if_asked, take_place
 from requests_app.actions.steps.guarding import refuse_unmanaged_group
 from requests_app.actions.steps.pacing import back_off, poll_delay
 from requests_app.actions.steps.seeing import EntraView, look_at_entra
 from requests_app.lifecycle import EndReason, GrantStatus
-from requests_app.models import Attempt, Grant
+from requests_app.models import Attempt, Grant, PathKind
 from requests_app.scope_growth import growth
 
 register("activating.looked", "activating.before_settle", "activating.settled")
@@ -72,6 +73,7 @@ def _found_ours(claim: Claim, view: EntraView) -> None:
         facts: dict[str, Any] = {
             "pim_schedule_id": assignment.schedule_id,
             "assigned_at": grant.assigned_at or assignment.starts_at or business_now(),
+            "seen_in_entra_at": grant.seen_in_entra_at or business_now(),
             "problem": "",
             "problem_code": "",
             # PIM holds one assignment a pair: whatever else was sent can't land beside this one.
@@ -126,6 +128,12 @@ def _assign(claim: Claim) -> None:
             problem=f"{grown} The approval doesn't cover that, so it is void: ask again.",
         )
         return
+    place = take_place(grant, PathKind.ASSIGN)
+    if isinstance(place, Wait):
+        with settle(claim) as grant:
+            note(grant, problem=WAITS, problem_code="turn")
+            rest(grant, retry_in=place.span)
+        return
     order = AssignmentOrder(
         group_id=grant.group.object_id,
         principal_id=grant.person.object_id,
@@ -139,6 +147,9 @@ def _assign(claim: Claim) -> None:
         Attempt.Kind.ASSIGN,
         lambda call_id: clients().pim.assign(order, client_request_id=call_id),
         sent={"tag": order.tag, "starts_at": order.starts_at, "ends_at": order.ends_at},
+        leaves_by=place.leaves_by,
+        problem="",
+        problem_code="",
         last_write_at=business_now(),
         # Until the answer is in, it is unknown; an answer that settles it takes this back.
         unknown_writes=grant.unknown_writes + 1,
@@ -183,6 +194,7 @@ def _failed(claim: Claim, error: errors.ClientError) -> None:
         case _:
             # AlreadyAssigned, Throttled, Unreachable: this call changed nothing; the next look tells.
             _settled_write(claim)
+            hold_if_asked(error)
             _postpone(claim, error)
 
 

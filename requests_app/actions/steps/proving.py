@@ -21,7 +21,7 @@ from requests_app.actions import attempts
 from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.moving import move
 from requests_app.actions.steps.pacing import poll_delay
-from requests_app.actions.steps.seeing import AwsView, look_at_aws, look_at_entra
+from requests_app.actions.steps.seeing import AwsView, look_at_aws, look_at_entra, nothing_new
 from requests_app.estimates import last_possible_use
 from requests_app.lifecycle import OPEN, EndReason, GrantStatus
 from requests_app.models import Attempt, Grant
@@ -49,6 +49,10 @@ def deprovision(claim: Claim) -> None:
     grant = claim.grant
     if grant.unknown_writes and look_at_entra(grant).ours is not None:
         _back_to_removing(claim, GrantStatus.DEPROVISIONING)
+        return
+    if nothing_new(grant, member=True, since=grant.out_of_entra_at):
+        with settle(claim) as grant:
+            rest(grant, retry_in=poll_delay(grant.out_of_entra_at or business_now()))
         return
     # The job first: what proves an absence is a look at AWS after the cycle, not before.
     job = attempts.read(grant, Attempt.Kind.READ_JOB, clients().provisioning.job).value

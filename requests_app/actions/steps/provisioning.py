@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
+import structlog
 from django.conf import settings
+from django.db.models import Exists, OuterRef
 
 from audit.ledger.recorder import Actor
 from base.clock import business_now
 from base.crash import crash_point, register
 from clients import errors
 from clients.registry import clients
-from clients.types import OnDemandOutcome
+from clients.types import OnDemandOutcome, OnDemandResult
 from requests_app.actions import attempts
-from requests_app.actions.claiming import Claim, note, rest, settle
+from requests_app.actions.claiming import Claim, LeaseLost, Superseded, claim_grant, note, rest, settle
 from requests_app.actions.moving import move
-from requests_app.actions.steps.pacing import back_off, poll_delay
+from requests_app.actions.pathing import WAITS, Wait, hold_if_asked, leave_queue, take_place
+from requests_app.actions.steps.pacing import back_off, poll_delay, postpone
 from requests_app.actions.steps.removing import LOOK_EVERY
-from requests_app.actions.steps.seeing import AwsView, look_at_aws
+from requests_app.actions.steps.seeing import AwsView, look_at_aws, nothing_new
 from requests_app.lifecycle import EndReason, GrantStatus
-from requests_app.models import Attempt, Grant
+from requests_app.models import Attempt, Grant, PathKind
+
+log = structlog.get_logger(__name__)
 
 register("provisioning.asked", "provisioning.looked", "provisioning.before_settle", "provisioning.settled")
 
@@ -27,25 +34,66 @@ register("provisioning.asked", "provisioning.looked", "provisioning.before_settl
 # 40-minute cycle brings it in any case.
 ASK_AGAIN_AFTER = timedelta(minutes=5)
 MOST_ASKS = 4
+# provisionOnDemand carries one group with at most five of its members (Graph, synchronizationJob: provisionOnDemand).
+MEMBERS_PER_CALL = 5
 
 
 def provision(claim: Claim) -> None:
-    """Ask for on-demand provisioning when it is owed, then look whether the membership is there."""
-    grant = claim.grant
-    waiting = ""
-    wait: timedelta | None = None
-    if _ask_is_owed(grant):
-        waiting, wait = _ask(claim)
+    """Ask for on-demand provisioning when it is owed, then look whether the membership is there.
+
+    One call carries up to five members of a group: those of the same group that owe it too are taken along,
+    each under its own lease, and each is settled by its own look.
+    """
+    asked = _Asked()
+    if _ask_is_owed(claim.grant):
+        asked = _ask(claim)
         crash_point("provisioning.asked")
-    view = look_at_aws(grant)
+    elif nothing_new(claim.grant, member=False, since=claim.grant.assigned_at) and not _is_over(claim.grant):
+        _go_on_waiting(claim)
+        return
+    for other in asked.others:
+        _look_for_another(other, asked)
+    _look_and_settle(claim, asked)
+    crash_point("provisioning.settled")
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What came of asking: a sentence when it was less than success, how long to wait, who was taken along."""
+
+    sentence: str = ""
+    wait: timedelta | None = None
+    others: Sequence[Claim] = ()
+
+
+def _look_and_settle(claim: Claim, asked: _Asked) -> None:
+    view = look_at_aws(claim.grant)
     crash_point("provisioning.looked")
     crash_point("provisioning.before_settle")
     with settle(claim) as grant:
         if grant.status == GrantStatus.PROVISIONING:
-            _settle(grant, view, waiting, wait)
+            _settle(grant, view, asked.sentence, asked.wait)
         else:
             rest(grant)
-    crash_point("provisioning.settled")
+
+
+def _look_for_another(claim: Claim, asked: _Asked) -> None:
+    """One that was taken along: what goes wrong with it stays with it."""
+    try:
+        _look_and_settle(claim, asked)
+    except LeaseLost:
+        log.warning("lease_lost", grant=str(claim.grant.pk))
+    except errors.ClientError as error:
+        postpone(claim, error)
+
+
+def _is_over(grant: Grant) -> bool:
+    return business_now() >= grant.ends_at
+
+
+def _go_on_waiting(claim: Claim) -> None:
+    with settle(claim) as grant:
+        rest(grant, retry_in=poll_delay(grant.assigned_at or business_now()))
 
 
 def _settle(grant: Grant, view: AwsView, waiting: str, wait: timedelta | None) -> None:
@@ -94,26 +142,92 @@ def _ask_is_owed(grant: Grant) -> bool:
     return business_now() - grant.last_write_at > ASK_AGAIN_AFTER
 
 
-def _ask(claim: Claim) -> tuple[str, timedelta | None]:
-    """A sentence when it could not be asked, or was answered with less than success; and how long to wait."""
+def _ask(claim: Claim) -> _Asked:
     grant = claim.grant
-    answer = attempts.write(
-        claim,
-        Attempt.Kind.ON_DEMAND,
-        lambda call_id: clients().provisioning.provision_on_demand(
-            grant.group.object_id, [grant.person.object_id], client_request_id=call_id
-        ),
-        sent={"tag": grant.tag},
-        last_write_at=business_now(),
+    place = take_place(grant, PathKind.CARRY)
+    if isinstance(place, Wait):
+        return _Asked(WAITS, min(place.span, poll_delay(grant.assigned_at or business_now())))
+    together = [claim, *_companions(grant)]
+    try:
+        answer, carried = attempts.write_for_all(
+            together,
+            Attempt.Kind.ON_DEMAND,
+            lambda call_id, grants: clients().provisioning.provision_on_demand(
+                grant.group.object_id, [each.person.object_id for each in grants], client_request_id=call_id
+            ),
+            leaves_by=place.leaves_by,
+            last_write_at=business_now(),
+        )
+    except (LeaseLost, Superseded):
+        for other in together[1:]:
+            _give_back(other)
+        raise
+    sentence, wait = _judge(answer, claim.grant.failures)
+    return _Asked(sentence, wait, [each for each in carried if each is not claim])
+
+
+def _companions(first: Grant) -> list[Claim]:
+    """Others of the same group that owe their first ask, claimed: up to four, by their start.
+
+    Who is asked for again goes alone, so that one whom Entra can't carry doesn't keep four others waiting twice.
+    """
+    again = first.attempts.filter(kind=Attempt.Kind.ON_DEMAND).exclude(outcome=Attempt.Outcome.RETRY)
+    if again.exists():
+        return []
+    asked = Attempt.objects.filter(grant=OuterRef("pk"), kind=Attempt.Kind.ON_DEMAND).exclude(
+        outcome=Attempt.Outcome.RETRY
     )
-    cycle = f"The provisioning cycle brings it within {int(settings.PROVISIONING_CYCLE.total_seconds() // 60)} minutes."
+    owing = (
+        Grant.objects.filter(
+            ~Exists(asked), group=first.group, status=GrantStatus.PROVISIONING, ends_at__gt=business_now()
+        )
+        .exclude(pk=first.pk)
+        .order_by("starts_at", "pk")
+    )
+    found: list[Claim] = []
+    for grant_id in owing.values_list("pk", flat=True)[: 2 * MEMBERS_PER_CALL]:
+        if len(found) + 1 >= MEMBERS_PER_CALL:
+            break
+        claim = claim_grant(grant_id, early=True)
+        if claim is None:
+            continue
+        if claim.grant.status != GrantStatus.PROVISIONING:
+            _give_back(claim)
+            continue
+        leave_queue(claim.grant, PathKind.CARRY)
+        found.append(claim)
+    return found
+
+
+def _give_back(claim: Claim) -> None:
+    """It was claimed to go along, and the call was not made."""
+    try:
+        with settle(claim) as grant:
+            rest(grant)
+    except LeaseLost:
+        log.warning("lease_lost", grant=str(claim.grant.pk))
+
+
+def _judge(answer: attempts.Answer[OnDemandResult], failures: int) -> tuple[str, timedelta | None]:
+    """What the answer is worth. None of them is an arrival: only AWS itself says that."""
+    minutes = int(settings.PROVISIONING_CYCLE.total_seconds() // 60)
+    cycle = f"The provisioning cycle brings it within {minutes} minutes."
     match answer.error:
         case errors.Throttled() as throttled:
+            hold_if_asked(throttled)
             return "Entra provisions others first; the portal asks again in a moment.", throttled.retry_after
         case errors.Unreachable() as error:
-            return f"{error.sentence} {cycle}", back_off(grant.failures + 3)
+            return f"{error.sentence} {cycle}", back_off(failures + 3)
         case errors.ClientError() as error:
             return f"{error.sentence} {cycle}", None
-    if answer.value is not None and answer.value.outcome is OnDemandOutcome.FAILURE:
-        return f"Entra could not provision the membership at once: {answer.value.reason} {cycle}", None
-    return "", None
+    result = answer.value
+    if result is None or result.outcome is OnDemandOutcome.SUCCESS:
+        return "", None
+    reason = f": {result.reason}" if result.reason else ""
+    match result.outcome:
+        case OnDemandOutcome.FAILURE:
+            return f"Entra could not provision the membership at once{reason}. {cycle}", None
+        case OnDemandOutcome.SKIPPED:
+            return f"Entra sees nothing to provision yet{reason}. {cycle}", None
+        case _:
+            return f"Entra's answer to the provisioning could not be understood. {cycle}", None

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from base.clock import business_now, real_now
 from clients.errors import NotFound
 from clients.registry import clients
 from clients.types import PimAssignment, Receipt
 from identity.models import Person
 from requests_app.actions import attempts
-from requests_app.models import Attempt, Grant
+from requests_app.actions.steps.pacing import poll_delay
+from requests_app.lifecycle import GrantStatus
+from requests_app.models import Attempt, Grant, Sighting
 
 # PIM rounds; an assignment that carries our tag is ours when its end is this close to the fixed one.
 SAME_END = timedelta(minutes=2)
+# Statuses in which AWS is looked at.
+TRACKED = frozenset(
+    {GrantStatus.PROVISIONING, GrantStatus.DEPROVISIONING, GrantStatus.DRAINING, GrantStatus.NEVER_ARRIVED}
+)
+# IsMemberInGroups takes up to a hundred groups (identity store API reference).
+GROUPS_PER_CALL = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +81,11 @@ class AwsView:
 
 
 def look_at_aws(grant: Grant) -> AwsView:
-    """One `IsMemberInGroups`; the person's and the group's ids there come from catalogue sync, or are looked up."""
+    """One `IsMemberInGroups`; the person's and the group's ids there come from catalogue sync, or are looked up.
+
+    The call asks about every tracked group of the person at once, and what it says about the others is left for
+    them as a sighting.
+    """
     center = clients().identity_center
     if not grant.group.store_group_id:
         return _unknown(
@@ -98,11 +112,58 @@ def look_at_aws(grant: Grant) -> AwsView:
 
 
 def _read_membership(grant: Grant, user_id: str) -> AwsView:
-    group_id = grant.group.store_group_id
+    own = grant.group.store_group_id
+    tracked = _tracked_groups(grant)
+    read_at = real_now()
     reading = attempts.read(
-        grant, Attempt.Kind.READ_AWS, lambda: clients().identity_center.memberships(user_id, [group_id])
+        grant,
+        Attempt.Kind.READ_AWS,
+        lambda: clients().identity_center.memberships(user_id, [own, *tracked]),
     )
-    return AwsView(known=True, member=bool(reading.value.get(group_id)), receipt=reading.receipt)
+    _leave_sightings(grant, tracked, reading.value, read_at)
+    return AwsView(known=True, member=bool(reading.value.get(own)), receipt=reading.receipt)
+
+
+def _tracked_groups(grant: Grant) -> dict[str, int]:
+    """The other groups in which somebody waits to see this person appear or vanish: store id to our own id."""
+    rows = (
+        Grant.objects.filter(person_id=grant.person_id, status__in=TRACKED, next_action_at__isnull=False)
+        .exclude(group_id=grant.group_id)
+        .exclude(group__store_group_id="")
+        .order_by("group_id")
+        .values_list("group__store_group_id", "group_id")
+        .distinct()
+    )
+    return dict(rows[: GROUPS_PER_CALL - 1])
+
+
+def _leave_sightings(
+    grant: Grant, tracked: Mapping[str, int], seen: Mapping[str, bool], read_at: datetime
+) -> None:
+    if not tracked:
+        return
+    found = {grant.group.store_group_id: grant.group_id, **tracked}
+    Sighting.objects.bulk_create(
+        [
+            Sighting(person_id=grant.person_id, group_id=pk, member=bool(seen.get(store_id)), read_at=read_at)
+            for store_id, pk in sorted(found.items(), key=lambda pair: pair[1])
+        ],
+        update_conflicts=True,
+        unique_fields=["person", "group"],
+        update_fields=["member", "read_at"],
+    )
+
+
+def nothing_new(grant: Grant, *, member: bool, since: datetime | None) -> bool:
+    """Whether another grant's look at this person says, freshly enough, that nothing has changed.
+
+    It only ever saves a look that would have changed nothing: what moves a grant is a look of its own, under
+    its own lease. `since` is the beginning of the phase, which says how often one looks.
+    """
+    fresh = real_now() - poll_delay(since or business_now()) / 2
+    return Sighting.objects.filter(
+        person_id=grant.person_id, group_id=grant.group_id, member=member, read_at__gt=fresh
+    ).exists()
 
 
 def _unknown(obstacle: str) -> AwsView:

@@ -1,0 +1,200 @@
+"""Taking a place on the narrow path, waiting for one, and calling up whose turn it is.
+
+A place is taken under the lock of the path's row, in a transaction of its own that is over before the call
+leaves. Whoever dies between the two has wasted one place, and nothing more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Q
+from django_subatomic.db import transaction
+
+from audit.ledger.recorder import Actor, record
+from base.clock import business_now, real_now
+from base.crash import crash_point, register
+from base.errors import Conflict, Missing
+from clients import errors
+from requests_app.actions.attempts import NOT_SENT
+from requests_app.models import Grant, NarrowPath, PathKind, PathTicket, PathUse
+from requests_app.narrow_path import (
+    LEAVES_WITHIN,
+    MOST_TICKETS,
+    ORDER,
+    PATIENCE,
+    application,
+    read_turns,
+    valid_tickets,
+    window,
+)
+
+register("pathing.taken")
+
+KEEP_USES = timedelta(hours=1)
+MOST_DROPPED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Leave to make one call, which has to leave before `leaves_by` (real time). None: it draws on no narrow path."""
+
+    leaves_by: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """No place yet; `span` (real time) is how long it probably takes."""
+
+    span: timedelta
+
+
+WAITS = "Entra takes few at a time, so this waits for its turn."
+
+
+def take_place(grant: Grant, kind: PathKind) -> Place | Wait:
+    """A place for one call, or a place in the queue. To be called outside any transaction, right before the call."""
+    if kind == PathKind.ASSIGN and not settings.NARROW_PATH_SHARED_WITH_PIM:
+        return Place(None)
+    with transaction():
+        turns = read_turns(_lock())
+        ahead = _ahead_of(grant, kind, turns.now)
+        if ahead >= turns.free:
+            _queue(grant, kind)
+            return Wait(max(turns.turns(ahead + 1)[-1] - turns.now, timedelta(milliseconds=100)))
+        leaves_by = turns.now + LEAVES_WITHIN
+        PathUse.objects.create(
+            application=application(),
+            kind=kind,
+            grant=grant,
+            used_at=business_now(),
+            leaves_by=leaves_by,
+            frees_at=turns.now + window(),
+        )
+        PathTicket.objects.filter(grant=grant, kind=kind).delete()
+    crash_point("pathing.taken")
+    return Place(leaves_by)
+
+
+def hold_path(span: timedelta) -> None:
+    """The vendor said 429: nobody gets a place for this long (real time), whichever worker asks."""
+    with transaction():
+        path = _lock()
+        until = real_now() + span
+        if path.held_until is None or path.held_until < until:
+            NarrowPath.objects.filter(pk=path.pk).update(held_until=until)
+
+
+def hold_if_asked(error: errors.ClientError) -> None:
+    """Hold the path when the vendor's answer says so; a call that never left says nothing about the vendor."""
+    if isinstance(error, errors.Throttled) and error.code not in (NOT_SENT, "LocalRateLimit"):
+        hold_path(error.retry_after)
+
+
+def leave_queue(grant: Grant, kind: PathKind) -> None:
+    """What it waited for is not needed any more, or goes along with somebody else's call."""
+    PathTicket.objects.filter(grant=grant, kind=kind).delete()
+
+
+def call_up() -> tuple[UUID, ...]:
+    """The grants whose turn it is: nothing but the queue keeps them from being claimed now. Drops what is over."""
+    if not PathTicket.objects.filter(application=application()).exists():
+        return ()
+    with transaction():
+        turns = read_turns(_lock())
+        void = PathTicket.objects.filter(application=application()).exclude(
+            pk__in=valid_tickets().values("pk")
+        )
+        void.delete()
+        awake = valid_tickets().filter(_awake(turns.now)).order_by(*ORDER)
+        called = [(t.pk, t.grant_id) for t in awake[: turns.free] if t.called_at is None]
+        PathTicket.objects.filter(pk__in=[pk for pk, _ in called]).update(called_at=turns.now)
+        Grant.objects.filter(
+            Q(lease_until=None) | Q(lease_until__lt=turns.now), pk__in=[grant_id for _, grant_id in called]
+        ).update(retry_at=None)
+    return tuple(grant_id for _, grant_id in called)
+
+
+def drop_old_uses() -> None:
+    """Delete uses that nobody looks at any more, a bounded number at a time."""
+    old = PathUse.objects.filter(application=application(), frees_at__lt=real_now() - KEEP_USES)
+    PathUse.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:MOST_DROPPED])).delete()
+
+
+def move_to_front(*, ticket_id: int, actor: Actor) -> None:
+    """An operator lets one go before all others of its kind: arrivals stay behind removals.
+
+    Raises:
+        Missing: it doesn't wait any more, or never did.
+        Conflict: it is next already.
+    """
+    with transaction():
+        found = valid_tickets().select_related("grant__person", "grant__group")
+        ticket = found.filter(pk=ticket_id).first()
+        if ticket is None:
+            raise _gone()
+        first = valid_tickets().filter(rank=ticket.rank).order_by(*ORDER).first()
+        if first is not None and first.pk == ticket.pk:
+            raise Conflict("queue.first", "This one is next already. Nothing was changed.")
+        moved = {"front_at": business_now(), "front_by": actor.name}
+        if not PathTicket.objects.filter(pk=ticket.pk).update(**moved):
+            raise _gone()
+        grant = ticket.grant
+        record(
+            "queue.moved_to_front",
+            actor=actor,
+            fields={"group_name": grant.group.display_name, "waits_for": PathKind(ticket.kind).label.lower()},
+            about_oid=grant.person.object_id,
+            about_name=grant.person.display_name,
+            group_oid=grant.group.object_id,
+            request_id=grant.first_request_id,
+            grant_id=grant.pk,
+        )
+
+
+def _gone() -> Missing:
+    return Missing("queue.gone", "This one doesn't wait any more: its turn came, or it was ended.")
+
+
+def _lock() -> NarrowPath:
+    NarrowPath.objects.get_or_create(pk=application())
+    return NarrowPath.objects.select_for_update().get(pk=application())
+
+
+def _awake(now: datetime) -> Q:
+    """Tickets that count: not those that were rung for and didn't come."""
+    return Q(called_at=None) | Q(called_at__gt=now - PATIENCE)
+
+
+def _ahead_of(grant: Grant, kind: PathKind, now: datetime) -> int:
+    """How many go before this one."""
+    own = PathTicket.objects.filter(grant=grant, kind=kind).first()
+    if own is not None:
+        order = valid_tickets().filter(_awake(now) | Q(pk=own.pk)).order_by(*ORDER)
+        pks = list(order.values_list("pk", flat=True)[:MOST_TICKETS])
+        return pks.index(own.pk) if own.pk in pks else len(pks)
+    rank = _rank(kind)
+    before = (
+        Q(rank__lt=rank) | Q(rank=rank, front_at__isnull=False) | Q(rank=rank, starts_at__lte=grant.starts_at)
+    )
+    return valid_tickets().filter(_awake(now), before).count()
+
+
+def _rank(kind: PathKind) -> int:
+    return 0 if kind == PathKind.REMOVE else 1
+
+
+def _queue(grant: Grant, kind: PathKind) -> None:
+    """Wait, or go on waiting; whoever asks again is awake. The path's lock keeps two from doing it at once."""
+    if not PathTicket.objects.filter(grant=grant, kind=kind).update(called_at=None):
+        PathTicket.objects.create(
+            grant=grant,
+            kind=kind,
+            application=application(),
+            rank=_rank(kind),
+            starts_at=grant.starts_at,
+            since=business_now(),
+        )
