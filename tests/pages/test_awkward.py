@@ -47,7 +47,7 @@ AWKWARD = (
 )
 QUERY_NAMES = (
     *("q", "after", "before", "again", "seen", "next", "ended", "unsent", "here", "iss", "sid", "state"),
-    *("code", "error", "error_description", "length", "hours", "minutes"),
+    *("code", "error", "error_description", "length", "hours", "minutes", "kind", "status", "holder", "page"),
 )
 FILTER_NAMES = tuple(TimelineForm.base_fields)
 
@@ -69,6 +69,7 @@ def places(world: World) -> dict[str, str]:
         "group_id": str(world.group.object_id),
         "request_id": str(item.request_id),
         "item_id": str(item.pk),
+        "finding_id": str(make.finding(world.ada, world.group).pk),
     }
 
 
