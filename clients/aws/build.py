@@ -10,6 +10,7 @@ from clients.aws.caller import AwsCaller
 from clients.aws.config import AwsConfig
 from clients.aws.identity_center import Boto3IdentityCenter
 from clients.aws.organization import Boto3Organization
+from clients.breaker import build_breaker
 from clients.limits import Limiter, build_limiter
 from clients.observing import observe_with
 from clients.ports import CallObserver
@@ -40,7 +41,7 @@ def build_aws(
     config = AwsConfig.from_environ(environ)
     if observer is not None:
         observe_with(observer)
-    caller = AwsCaller(config, limiter or build_limiter(environ))
+    caller = AwsCaller(config, limiter or build_limiter(environ), breaker=build_breaker(environ))
     return AwsAdapters(identity_center=Boto3IdentityCenter(caller), organization=Boto3Organization(caller))
 
 

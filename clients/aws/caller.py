@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError as AwsError
 
 from clients.aws import failures
 from clients.aws.config import AwsConfig
+from clients.breaker import Breaker, LocalBreaker, guarded
 from clients.errors import Throttled, Unreachable
 from clients.limits import Limiter
 from clients.observing import watching
@@ -35,9 +36,17 @@ def bucket_for(service: str, operation: str) -> str:
 class AwsCaller:
     """Safe between threads; builds its clients at first use, and again after a fork."""
 
-    def __init__(self, config: AwsConfig, limiter: Limiter, *, attempts: int = _ATTEMPTS) -> None:
+    def __init__(
+        self,
+        config: AwsConfig,
+        limiter: Limiter,
+        *,
+        attempts: int = _ATTEMPTS,
+        breaker: Breaker | None = None,
+    ) -> None:
         self.config = config
         self._limiter = limiter
+        self._breaker: Breaker = breaker or LocalBreaker()
         self._botocore = Config(
             region_name=config.region,
             retries={"mode": "standard", "total_max_attempts": attempts},
@@ -53,7 +62,10 @@ class AwsCaller:
         """One call. `method` is boto3's name of it, e.g. describe_permission_set."""
         operation = f"{service}.{method}"
         client_request_id = str(uuid.uuid4())
-        with watching("aws", operation, client_request_id=client_request_id) as watched:
+        with (
+            watching("aws", operation, client_request_id=client_request_id) as watched,
+            guarded(self._breaker, service),
+        ):
             try:
                 answer = getattr(self._client(service), method)(**arguments)
             except AwsError as error:

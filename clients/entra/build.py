@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from clients.breaker import build_breaker
 from clients.entra.caller import GraphCaller
 from clients.entra.config import EntraConfig
 from clients.entra.directory import GraphDirectory
@@ -45,7 +46,7 @@ def build_entra(
     config = EntraConfig.from_environ(environ)
     if observer is not None:
         observe_with(observer)
-    caller = GraphCaller(config, limiter or build_limiter(environ))
+    caller = GraphCaller(config, limiter or build_limiter(environ), breaker=build_breaker(environ))
     principal = config.aws_service_principal_id
     return EntraAdapters(
         directory=GraphDirectory(caller, aws_service_principal_id=principal),

@@ -28,6 +28,7 @@ from kiota_http.kiota_client_factory import KiotaClientFactory
 from kiota_http.middleware.options import RedirectHandlerOption, RetryHandlerOption
 from msgraph import GraphRequestAdapter, GraphServiceClient
 
+from clients.breaker import Breaker, LocalBreaker, guarded
 from clients.entra import failures
 from clients.entra.config import EntraConfig
 from clients.entra.credential import build_credential
@@ -73,12 +74,14 @@ class GraphCaller:
         total_seconds: float = TOTAL_SECONDS,
         read_pauses: tuple[float, ...] = _READ_PAUSES,
         credential: Any = None,
+        breaker: Breaker | None = None,
     ) -> None:
         self._config = config
         self._limiter = limiter
         self._total_seconds = total_seconds
         self._read_pauses = read_pauses
         self._credential = credential
+        self._breaker: Breaker = breaker or LocalBreaker()
         self._lock = threading.Lock()
         self._pid = 0
         self._loop: LoopThread | None = None
@@ -163,7 +166,11 @@ class GraphCaller:
         write: bool,
         client_request_id: str,
     ) -> Reading[Any]:
-        with watching(port, operation, client_request_id=client_request_id) as watched:
+        cloud = "provisioning" if port == "entra.provisioning" else "graph"
+        with (
+            watching(port, operation, client_request_id=client_request_id) as watched,
+            guarded(self._breaker, cloud),
+        ):
             self._limiter.acquire(bucket)
             call = _Call(client_request_id)
             try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from uuid import UUID
 
 import structlog
 
 from base.crash import crash_point, register
 from clients import errors
+from clients.breaker import removals_first
 from requests_app.actions.claiming import Claim, LeaseLost, Superseded, claim_grant, rest, settle
 from requests_app.actions.steps.activating import activate
 from requests_app.actions.steps.pacing import postpone
@@ -37,6 +39,10 @@ STEPS: dict[str, Callable[[Claim], None]] = {
 }
 
 
+# Statuses in which a membership is being taken away.
+TAKING_AWAY = frozenset({GrantStatus.REMOVING, GrantStatus.DEPROVISIONING})
+
+
 def advance_grant(*, grant_id: UUID) -> int:
     """Take the steps that are due for one grant; gives how many. Harmless when nothing is owed."""
     for taken in range(MOST_STEPS):
@@ -45,7 +51,9 @@ def advance_grant(*, grant_id: UUID) -> int:
             return taken
         crash_point("advancing.claimed")
         try:
-            STEPS.get(claim.grant.status, _nothing_owed)(claim)
+            # After an outage, what takes access away goes first.
+            with removals_first() if claim.grant.status in TAKING_AWAY else nullcontext():
+                STEPS.get(claim.grant.status, _nothing_owed)(claim)
         except LeaseLost:
             log.warning("lease_lost", grant=str(grant_id))
             return taken
