@@ -13,7 +13,7 @@ from django.http import HttpRequest
 
 from base.clock import business_clock, business_now
 from base.words import duration_words
-from catalog.freshness import read_at
+from catalog.freshness import ProvisioningHealth, provisioning_health, read_at
 from identity.models import Person, User
 from oversight.tabs import Entry, tabs_for
 from requests_app.selectors import waiting_count
@@ -89,6 +89,11 @@ class Portal:
     def data_read_at(self) -> datetime | None:
         """When the oldest part of the catalogue was last read."""
         return read_at()
+
+    @cached_property
+    def provisioning(self) -> ProvisioningHealth:
+        """Whether anything is carried to AWS now; pages that are concerned show its sentence."""
+        return provisioning_health()
 
     @cached_property
     def sections(self) -> list[Section]:

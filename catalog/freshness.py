@@ -10,6 +10,7 @@ from enum import StrEnum
 from django.db.models import OuterRef, Subquery
 
 from base.clock import business_clock, business_now
+from base.words import moment_words
 from catalog.models import ProvisioningState, SyncRun
 from catalog.sync.intervals import OVERDUE_AFTER
 from clients.types import ProvisioningCode
@@ -110,10 +111,22 @@ def judge_provisioning(state: ProvisioningState | None, now: datetime) -> Provis
             "Try again later, or tell an operator.",
             state.observed_at,
         )
-    return ProvisioningHealth(*_judge_code(state), state.observed_at)
+    return ProvisioningHealth(*_judge_code(state, now), state.observed_at)
 
 
-def _judge_code(state: ProvisioningState) -> tuple[HealthState, str]:
+# quarantine.reason in plain words (entra-graph contract, 3.3); any other is shown as Microsoft spells it.
+QUARANTINE_REASONS = {
+    "EncounteredBaseEscrowThreshold": "too many entries in a row could not be written",
+    "EncounteredTotalEscrowThreshold": "too many entries could not be written",
+    "EncounteredEscrowProportionThreshold": "too large a share of the entries could not be written",
+    "EncounteredQuarantineException": "Entra can't sign in to AWS, often because the SCIM token has expired",
+    "QuarantinedOnDemand": "somebody put it there",
+    "TooManyDeletes": "it would have deleted unusually many entries",
+    "IngestionInterrupted": "reading the source was interrupted",
+}
+
+
+def _judge_code(state: ProvisioningState, now: datetime) -> tuple[HealthState, str]:
     match state.code:
         case ProvisioningCode.ACTIVE if state.last_cycle_completed:
             return HealthState.WELL, ""
@@ -123,19 +136,24 @@ def _judge_code(state: ProvisioningState) -> tuple[HealthState, str]:
                 "The last provisioning cycle did not succeed completely, so access may take longer to arrive.",
             )
         case ProvisioningCode.QUARANTINE:
-            reason = f" ({state.quarantine_reason})" if state.quarantine_reason else ""
+            told = state.quarantine_reason
+            words = QUARANTINE_REASONS.get(told)
+            reason = f" because {words} ({told})" if words else f" ({told})" if told else ""
+            attempt = state.next_attempt_at
+            again = f" Entra tries again {moment_words(attempt, now)}." if attempt and attempt > now else ""
             return (
                 HealthState.STOPPED,
                 (
-                    f"Provisioning to AWS is in quarantine{reason}: access would not arrive, and removals wait. "
-                    "An operator must repair it in Entra first."
+                    f"Provisioning to AWS is in quarantine{reason}: access would not arrive, and removals from AWS "
+                    f"wait. Memberships in Entra still end in time. An operator must repair it in Entra first.{again}"
                 ),
             )
         case ProvisioningCode.PAUSED:
             return (
                 HealthState.STOPPED,
                 (
-                    "Provisioning to AWS is paused: access would not arrive, and removals wait. "
+                    "Provisioning to AWS is paused: access would not arrive, and removals from AWS wait. "
+                    "Memberships in Entra still end in time. "
                     "An operator must start it in Entra first."
                 ),
             )

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from base.clock import business_now
 from catalog import selectors as catalogue
-from catalog.freshness import PartAge, ProvisioningHealth, ages, provisioning_health
+from catalog.freshness import PartAge, ages
 from catalog.models import Eligibility, PermissionSet, PimGroup, ProvisioningState
 from identity.models import Person
 from policy.approvers import somebody_can_decide
@@ -228,12 +228,11 @@ def _running(person: Person, groups: Sequence[PimGroup]) -> dict[int, tuple[UUID
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """What to say about the age and the health of what a page shows."""
+    """What to say about the age of what a page shows."""
 
     problems: Sequence[PartAge]
-    health: ProvisioningHealth
 
 
 def read_freshness() -> Freshness:
     """What went wrong with the newest readings, and whether provisioning runs. Three queries."""
-    return Freshness([age for age in ages() if age.problem], provisioning_health())
+    return Freshness([age for age in ages() if age.problem])

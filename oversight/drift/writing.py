@@ -9,13 +9,10 @@ from typing import Any
 from django_subatomic.db import transaction, transaction_required
 
 from audit.ledger.recorder import Actor, Subject, record
-from base.crash import crash_point, register
 from base.errors import Conflict
 from catalog.models import PimGroup
 from oversight.drift.judging import Found
 from oversight.models import UNRESOLVED, Finding, FindingStatus, GroupLook
-
-register("drift.looked", "drift.before_commit")
 
 # What a person called handled may take a provisioning cycle to go; only then is it a new finding.
 HANDLED_TAKES = timedelta(hours=1)
@@ -23,7 +20,6 @@ HANDLED_TAKES = timedelta(hours=1)
 
 def write(group: PimGroup, found: Sequence[Found], *, now: datetime) -> int:
     """Bring one group's findings up to what a look found, in one transaction; gives how many are new."""
-    crash_point("drift.looked")
     with transaction():
         known = {
             (row.kind, row.principal): row
@@ -50,7 +46,6 @@ def write(group: PimGroup, found: Sequence[Found], *, now: datetime) -> int:
         GroupLook.objects.update_or_create(
             group=group, defaults={"looked_at": now, "problem": "", "doubt": ""}
         )
-        crash_point("drift.before_commit")
     return new
 
 

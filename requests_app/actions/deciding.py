@@ -20,6 +20,7 @@ from audit.ledger.recorder import Actor
 from base.clock import business_now, real_now
 from base.crash import crash_point, register
 from base.errors import Conflict, DomainError, Invalid
+from catalog.freshness import HealthState, provisioning_health
 from clients import errors
 from clients.registry import clients
 from identity.models import Person
@@ -67,6 +68,8 @@ def submit_decision(*, item_id: UUID, approver_id: int, verdict: str, comment: s
                 "Reload the page to see who decided.",
             )
         now = business_now()
+        if verdict == Verdict.APPROVE:
+            _refuse_while_stopped(now)
         if now >= item.lapses_at:
             raise Conflict("item.lapsed", "This request lapsed unanswered. The requester can ask again.")
         decision = Decision(
@@ -91,6 +94,15 @@ def submit_decision(*, item_id: UUID, approver_id: int, verdict: str, comment: s
         )
         run_after_commit(lambda: nudges.decision(decision.pk))
     return decision.pk
+
+
+def _refuse_while_stopped(now: datetime) -> None:
+    """No approval is taken while nothing is carried to AWS; a denial is. Raises Conflict."""
+    health = provisioning_health(now)
+    if health.state is HealthState.STOPPED:
+        raise Conflict(
+            "provisioning.stopped", f"{health.sentence} Your approval was not taken; decide afterwards."
+        )
 
 
 def check_decision(*, decision_id: UUID) -> tuple[UUID, ...]:

@@ -10,10 +10,11 @@ from pytest_django import Settings
 
 from audit.ledger.models import Event
 from base.clock import business_now, real_now
-from catalog.models import SyncRun
+from catalog.models import ProvisioningState, SyncRun
 from oversight.models import DriftRun, GroupLook
 from oversight.settings_in_force import SHOWN
 from oversight.tabs import TABS
+from requests_app.models import RequestItem
 from tests.pages.conftest import World, main_of
 from tests.requests_app import factories as make
 
@@ -129,6 +130,53 @@ def test_the_case_page_shows_what_was_found_about_its_grant(world: World) -> Non
     page = main_of(world.sign_in(world.ben, "Auditor").get(f"/audit/requests/{item.request_id}/"))
     assert "PIM will end it later." in page
     assert f"/operations/drift/{row.pk}/" in page
+
+
+# ------------------------------------------------------------ provisioning in quarantine or paused
+
+
+def stop_provisioning(code: str = "Quarantine", **changes: object) -> None:
+    ProvisioningState.objects.update(code=code, **changes)
+
+
+def test_a_quarantine_is_said_on_every_page_concerned_with_the_next_attempt(world: World) -> None:
+    item = world.ask()
+    stop_provisioning(
+        quarantine_reason="EncounteredQuarantineException",
+        next_attempt_at=business_now() + timedelta(hours=6),
+    )
+    ada, ben = world.sign_in(world.ada), world.sign_in(world.ben)
+    operator = world.sign_in(world.cy, "Operator")
+    group = f"/access/{world.group.object_id}/"
+    for visitor, path in (
+        (ada, "/"), (ada, "/access/"), (ada, group), (ada, f"{group}request/"), (ben, "/approvals/"),
+        (ben, f"/approvals/{item.pk}/"), (operator, "/operations/"), (operator, "/operations/drift/"),
+    ):  # fmt: skip
+        page = main_of(visitor.get(path))
+        assert "Nothing is carried to AWS now" in page, path
+        assert "the SCIM token has expired" in page, path
+        assert "Entra tries again" in page, path
+    stop_provisioning("Active")
+    assert "Nothing is carried" not in main_of(ada.get("/"))
+
+
+@pytest.mark.parametrize("code", ["Quarantine", "Paused"])
+def test_nothing_new_is_asked_or_approved_meanwhile_but_denied(world: World, code: str) -> None:
+    item = world.ask()
+    stop_provisioning(code)
+    ben, cy = world.sign_in(world.ben), world.sign_in(world.ada)
+    answer = cy.post(
+        f"/access/{world.group.object_id}/request/", justification="Fix the stuck deployment", length="60"
+    )
+    assert answer.status_code in (409, 422)
+    assert RequestItem.objects.count() == 1
+    answer = ben.post(f"/approvals/{item.pk}/", verdict="approve", comment="")
+    assert answer.status_code == 409
+    assert "Your approval was not taken" in answer.content.decode()
+    assert not item.decisions.exists()
+    assert (
+        ben.post(f"/approvals/{item.pk}/", verdict="deny", comment="Not while it stands").status_code == 302
+    )
 
 
 # ------------------------------------------------------------ settings
