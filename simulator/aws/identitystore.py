@@ -46,7 +46,7 @@ def _user(call: Call, user: StoreUser) -> dict[str, Any]:
         },
         "DisplayName": user.display_name,
         "Title": user.title,
-        "Emails": [{"Value": user.email, "Type": "work", "Primary": True}] if user.email else [],
+        "Emails": [{"Value": user.email, "Type": user.email_type, "Primary": True}] if user.email else [],
         "UserStatus": "ENABLED" if user.active else "DISABLED",
         "Revision": str(user.revision),
         "CreatedAt": user.created_at,

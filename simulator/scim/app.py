@@ -1,5 +1,6 @@
 """SCIM over HTTP, as `https://scim.<region>.amazonaws.com/<tenant>/scim/v2/` answers."""
 
+from collections.abc import Callable
 from threading import RLock
 from typing import Any
 
@@ -9,10 +10,11 @@ from flask.json import dumps
 from simulator.aws.throttles import Throttles
 from simulator.delays import DELAYS, Hold
 from simulator.scim import documents
-from simulator.scim.errors import ScimError, invalid, missing
+from simulator.scim.errors import ScimError, invalid, missing, not_allowed
 from simulator.world.world import World
 
 MEDIA_TYPE = "application/scim+json"
+DESCRIPTIONS = ("ServiceProviderConfig", "ResourceTypes", "Schemas")
 RATES = {"scim-write.*": (25.0, 25.0), "scim-read.*": (40.0, 40.0)}  # each operation alone, in real time
 
 
@@ -44,6 +46,11 @@ class _Front:
             )
         if fault is not None and fault.kind == "delay":
             self._hold(fault.seconds)
+
+    def refuse(self, error: ScimError) -> Response:
+        with self._lock:
+            as_in_rfc = self._world.switches.scim_error_schemas
+        return _json(error.body(as_in_rfc=as_in_rfc), error.status)
 
     def list_users(self) -> Response:
         with self._lock:
@@ -99,8 +106,8 @@ def scim_blueprint(
         g.scim_tenant = (values or {}).pop("tenant", "")
 
     blueprint.before_request(front.admit)
-    blueprint.register_error_handler(ScimError, _refuse)
-    for rule, view, methods in (
+    blueprint.register_error_handler(ScimError, front.refuse)
+    views: list[tuple[str, Callable[..., Response], list[str]]] = [
         ("/Users", front.list_users, ["GET"]),
         ("/Users", front.create_user, ["POST"]),
         ("/Users/<user_id>", front.user, ["GET", "PUT", "PATCH", "DELETE"]),
@@ -109,10 +116,14 @@ def scim_blueprint(
         ("/Groups/<group_id>", front.group, ["GET", "PATCH", "DELETE"]),
         ("/ServiceProviderConfig", _service_provider_config, ["GET"]),
         ("/ResourceTypes", _resource_types, ["GET"]),
+        ("/ResourceTypes/<name>", _resource_type, ["GET"]),
         ("/Schemas", _schemas, ["GET"]),
+        ("/Schemas/<name>", _schema, ["GET"]),
+        *((f"/{each}", _described_only, ["POST", "PUT", "PATCH", "DELETE"]) for each in DESCRIPTIONS),
         ("/<path:rest>", _anything_else, ["GET", "POST", "PUT", "PATCH", "DELETE"]),
-    ):
-        blueprint.add_url_rule(rule, view.__name__, view, methods=methods)
+    ]
+    for rule, view, methods in views:
+        blueprint.add_url_rule(rule, f"{methods[0]} {rule}", view, methods=methods)
     return blueprint
 
 
@@ -124,16 +135,31 @@ def _resource_types() -> Response:
     return _json(documents.listed(documents.RESOURCE_TYPES))
 
 
+def _resource_type(name: str) -> Response:
+    return _one(documents.RESOURCE_TYPES, name)
+
+
+def _schema(name: str) -> Response:
+    return _one(documents.SCHEMAS, name)
+
+
+def _one(rows: list[dict[str, Any]], name: str) -> Response:
+    found = next((each for each in rows if each["id"] == name), None)
+    if found is None:
+        raise missing(name)
+    return _json(found)
+
+
+def _described_only() -> Response:
+    raise not_allowed(request.method, request.path.rsplit("/", 1)[-1])
+
+
 def _schemas() -> Response:
     return _json(documents.listed(documents.SCHEMAS))
 
 
 def _anything_else(rest: str) -> Response:
     raise missing(rest)
-
-
-def _refuse(error: ScimError) -> Response:
-    return _json(error.body(), error.status)
 
 
 def _page() -> dict[str, Any]:

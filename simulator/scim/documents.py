@@ -69,7 +69,10 @@ def _schema(schema_id: str, name: str, attributes: list[dict[str, Any]]) -> dict
 
 _NAME = [_attribute("givenName", required=True), _attribute("familyName", required=True)]
 _EMAIL = [_attribute("value"), _attribute("type"), _attribute("primary", "boolean")]
-_MEMBER = [_attribute("value", mutability="immutable")]
+_MEMBER = [
+    _attribute("value", mutability="immutable"),
+    _attribute("$ref", "reference", mutability="immutable", referenceTypes=["User"]),
+]
 SCHEMAS = [
     _schema(
         USER,

@@ -17,14 +17,12 @@ class ScimError(Exception):
     def __str__(self) -> str:
         return f"{self.status} {self.kind}: {self.detail}"
 
-    def body(self) -> dict[str, Any]:
-        """The error resource; the member is called `schema`, as in the one example that AWS published."""
-        return {
-            "schema": [ERROR_SCHEMA],
-            "detail": self.detail,
-            "status": str(self.status),
-            "exceptionType": self.kind,
-        }
+    def body(self, *, as_in_rfc: bool = False) -> dict[str, Any]:
+        """The error resource in the form of the one example that AWS published, or as RFC 7644 has it."""
+        content = {"detail": self.detail, "status": str(self.status)}
+        if as_in_rfc:
+            return {"schemas": [ERROR_SCHEMA], **content}
+        return {"schema": [ERROR_SCHEMA], **content, "exceptionType": self.kind}
 
 
 def invalid(detail: str) -> ScimError:
@@ -35,6 +33,11 @@ def invalid(detail: str) -> ScimError:
 def missing(what: str) -> ScimError:
     """404."""
     return ScimError(404, "ResourceNotFoundException", f"{what} not found")
+
+
+def not_allowed(method: str, what: str) -> ScimError:
+    """405."""
+    return ScimError(405, "ValidationException", f"{method} is not supported for {what}.")
 
 
 def conflict(detail: str) -> ScimError:

@@ -149,7 +149,7 @@ class ScimService:
         if user.title:
             resource["title"] = user.title
         if user.email:
-            resource["emails"] = [{"value": user.email, "type": "work", "primary": True}]
+            resource["emails"] = [{"value": user.email, "type": user.email_type, "primary": True}]
         return {name: value for name, value in resource.items() if value is not None}
 
     # ------------------------------------------------------------ groups
@@ -215,7 +215,7 @@ class ScimService:
         group = self._group(group_id)
         added: list[str] = []
         removed: list[str] = []
-        changes: dict[str, str] = {}
+        changes: dict[str, str | None] = {}
         for operation in _operations(body):
             self._read_group_operation(operation, added, removed, changes)
         if len(added) + len(removed) > MOST_MEMBERS:
@@ -223,7 +223,7 @@ class ScimService:
         for member in added:
             self._user(member)
         store = self._world.identity_store
-        other = store.find_group_by_name(changes.get("display_name", group.display_name))
+        other = store.find_group_by_name(changes.get("display_name") or group.display_name)
         if other is not None and other.id != group.id:
             raise conflict("A group with this displayName already exists.")
         for name, value in changes.items():
@@ -238,7 +238,7 @@ class ScimService:
             store.remove_member(group.id, member)
 
     def _read_group_operation(
-        self, operation: dict[str, Any], added: list[str], removed: list[str], changes: dict[str, str]
+        self, operation: dict[str, Any], added: list[str], removed: list[str], changes: dict[str, str | None]
     ) -> None:
         kind, path, value = operation["op"], operation.get("path"), operation.get("value")
         if path is None and isinstance(value, dict) and kind in ("add", "replace"):
@@ -258,6 +258,8 @@ class ScimService:
             raise invalid("All members of a group can't be replaced or removed in one request.")
         elif path in ("displayName", "externalId") and kind in ("add", "replace") and isinstance(value, str):
             changes["display_name" if path == "displayName" else "external_id"] = value
+        elif path == "externalId" and kind == "remove":
+            changes["external_id"] = None
         elif path not in ("id", "schemas", "meta"):
             raise invalid(f"'{path}' of a group can't be changed.")
 
@@ -318,6 +320,7 @@ def _user_content(body: dict[str, Any]) -> dict[str, Any]:
         "display_name": _text(body, "displayName"),
         "external_id": external if isinstance(external, str) else None,
         "email": email.get("value"),
+        "email_type": str(email.get("type") or "work"),
         "title": title if isinstance(title, str) else None,
         "active": active if isinstance(active, bool) else str(active).lower() == "true",
         "attributes": {name: body[name] for name in _KEPT if body.get(name)},

@@ -127,6 +127,7 @@ class StoreUser:
     updated_at: datetime
     external_id: str | None = None
     email: str | None = None
+    email_type: str = "work"
     title: str | None = None
     active: bool = True
     revision: int = 1

@@ -76,6 +76,8 @@ class Switches:
     """What a throttled call is told; `There are too many requests processing` was seen too."""
     throttling_status: int = 400
     """HTTP status of a throttled call to AWS: 400, or 429."""
+    scim_error_schemas: bool = False
+    """SCIM errors carry `schemas`, as RFC 7644 has it; when off `schema`, as AWS's one published example has it."""
     aws_page_size: int = 100
     """Page size of sso-admin and identitystore lists when MaxResults isn't sent."""
     membership_cache_seconds: float = 3600.0
