@@ -29,7 +29,7 @@ def _arn(kind: str, resource_id: str) -> str:
 def _external_ids(call: Call, external_id: str | None) -> list[dict[str, str]]:
     if not external_id:
         return []
-    return [{"Issuer": call.world.identity_center.state.external_id_issuer, "Id": external_id}]
+    return [{"Issuer": call.world.identity_center.issuer(), "Id": external_id}]
 
 
 def _user(call: Call, user: StoreUser) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def get_user_id(call: Call) -> dict[str, Any]:
     alternate = call.need("AlternateIdentifier")
     found: StoreUser | None = None
     if "ExternalId" in alternate:
-        if alternate["ExternalId"]["Issuer"] == call.world.identity_center.state.external_id_issuer:
+        if alternate["ExternalId"]["Issuer"] == call.world.identity_center.issuer():
             found = store.find_user_by_external_id(alternate["ExternalId"]["Id"])
     else:
         path, value = _unique(alternate)
@@ -164,7 +164,7 @@ def get_group_id(call: Call) -> dict[str, Any]:
     alternate = call.need("AlternateIdentifier")
     found: StoreGroup | None = None
     if "ExternalId" in alternate:
-        if alternate["ExternalId"]["Issuer"] == call.world.identity_center.state.external_id_issuer:
+        if alternate["ExternalId"]["Issuer"] == call.world.identity_center.issuer():
             found = store.find_group_by_external_id(alternate["ExternalId"]["Id"])
     else:
         path, value = _unique(alternate)

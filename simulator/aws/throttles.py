@@ -49,15 +49,16 @@ class Throttles:
                 given, burst = self.rates[rule]
                 if rate is not None and rule.endswith("*"):
                     given, burst = rate, 2 * rate
-                return self._draw(f"{key}@{whose}", given, burst)
+                return self.draw(f"{key}@{whose}", given, burst)
         return True
 
-    def _draw(self, key: str, rate: float, burst: float) -> bool:
+    def draw(self, key: str, rate: float, burst: float, amount: float = 1) -> bool:
+        """Take `amount` out of a bucket that fills by `rate` a second up to `burst`; False when it holds less."""
         now = self.clock()
         tokens, last = self._buckets.get(key, (burst, now))
         tokens = min(burst, tokens + (now - last) * rate)
-        allowed = tokens >= 1
-        self._buckets[key] = (tokens - 1 if allowed else tokens, now)
+        allowed = tokens >= amount
+        self._buckets[key] = (tokens - amount if allowed else tokens, now)
         return allowed
 
 

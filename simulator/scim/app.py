@@ -47,6 +47,18 @@ class _Front:
         if fault is not None and fault.kind == "delay":
             self._hold(fault.seconds)
 
+    def _admit_members(self, change: Any) -> None:
+        """Each membership that a request adds or removes counts; the number is a switch. Raises ScimError 429."""
+        rate = self._world.switches.scim_membership_changes_per_second
+        value = change
+        if isinstance(change, dict):
+            if not str(change.get("path", "")).startswith("members"):
+                return
+            value = change.get("value") or [change["path"]]
+        count = len(value) if isinstance(value, list) else 0
+        if rate and not self._throttles.draw("scim-members", rate, rate, count):
+            raise ScimError(429, "ThrottlingException", "Rate exceeded")
+
     def refuse(self, error: ScimError) -> Response:
         with self._lock:
             as_in_rfc = self._world.switches.scim_error_schemas
@@ -66,7 +78,9 @@ class _Front:
 
     def create_group(self) -> Response:
         with self._lock:
-            return _json(self._world.scim.create_group(_body()), 201)
+            body = _body()
+            self._admit_members(body.get("members"))
+            return _json(self._world.scim.create_group(body), 201)
 
     def user(self, user_id: str) -> Response:
         with self._lock:
@@ -82,7 +96,10 @@ class _Front:
     def group(self, group_id: str) -> Response:
         with self._lock:
             if request.method == "PATCH":
-                self._world.scim.patch_group(group_id, _body())
+                body = _body()
+                for operation in body.get("Operations") or []:
+                    self._admit_members(operation)
+                self._world.scim.patch_group(group_id, body)
                 return Response(status=204)
             if request.method == "DELETE":
                 self._world.scim.delete_group(group_id)

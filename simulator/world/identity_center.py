@@ -165,6 +165,10 @@ class IdentityCenter:
             permission_set.role_policies |= dict.fromkeys(request.accounts, request.inline_policy)
             self._world.journal("policy acts", f"{permission_set.name}'s roles judge by their new policy")
 
+    def issuer(self) -> str:
+        """Who issued the external ids that SCIM set."""
+        return self._world.switches.external_id_issuer or self.state.external_id_issuer
+
     def store_arn(self) -> str:
         """The identity store's ARN."""
         state = self.state

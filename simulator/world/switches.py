@@ -76,6 +76,10 @@ class Switches:
     """What a throttled call is told; `There are too many requests processing` was seen too."""
     throttling_status: int = 400
     """HTTP status of a throttled call to AWS: 400, or 429."""
+    external_id_issuer: str = ""
+    """Issuer of the external ids that SCIM sets; empty: an address of AWS's with the instance's own part."""
+    scim_membership_changes_per_second: int = 0
+    """Membership changes that SCIM takes in a second over HTTP, each counted for itself; 0: as many as come."""
     scim_error_schemas: bool = False
     """SCIM errors carry `schemas`, as RFC 7644 has it; when off `schema`, as AWS's one published example has it."""
     aws_page_size: int = 100

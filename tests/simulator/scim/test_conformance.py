@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from scim2_tester import CheckResult, Status, check_server
 from simulator.aws.throttles import NEVER
 from simulator.scim.app import scim_blueprint
 from simulator.scim.deviations import DEVIATIONS
+from tests.docs.test_documents import table_after
 from tests.simulator.world.factory import Small, small_world
 
 
@@ -91,3 +93,10 @@ def test_the_suite_notices_a_new_deviation(member: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(small.world.scim, "group_resource", broken)
     known = {(each.check, each.resource, each.attribute) for each in DEVIATIONS}
     assert [each for each in failed(check(small)) if key_of(each) not in known]
+
+
+def test_the_document_lists_the_deviations() -> None:
+    rows = table_after(Path(__file__).parents[3] / "docs" / "simulator.md", "Where SCIM deviates")
+    assert [tuple(cell.strip("`") for cell in row) for row in rows] == [
+        (each.check, each.resource, each.attribute, each.because) for each in DEVIATIONS
+    ]

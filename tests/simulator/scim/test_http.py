@@ -263,3 +263,26 @@ def test_filters(text: str, terms: dict[str, str]) -> None:
 def test_filters_that_are_refused(text: str) -> None:
     with pytest.raises(ScimError):
         parse_filter(text)
+
+
+@pytest.mark.parametrize("per_second", [0, 30])
+def test_membership_changes_have_a_limit_of_their_own_by_a_switch(small: Small, per_second: int) -> None:
+    ticks = [0.0]
+    scim = Endpoint(small, Throttles(rates={}, clock=lambda: ticks[0]))
+    small.world.switches.scim_membership_changes_per_second = per_second
+    group = small.builder.store_group(small.group).id
+    ids = [made(scim, userName=f"u{number}@acme.example") for number in range(40)]
+
+    def add(some: list[str]) -> int:
+        operation = {"op": "add", "path": "members", "value": [{"value": each} for each in some]}
+        return scim.call("PATCH", f"Groups/{group}", patch(operation)).status_code
+
+    assert add(ids[:25]) == 204
+    assert add(ids[25:35]) == (429 if per_second else 204)
+    assert add(ids[35:40]) == 204, "five were left"
+    remove = {"op": "remove", "path": f'members[value eq "{ids[0]}"]'}
+    assert scim.call("PATCH", f"Groups/{group}", patch(remove)).status_code == (429 if per_second else 204)
+    rename = {"op": "replace", "path": "displayName", "value": "Renamed"}
+    assert scim.call("PATCH", f"Groups/{group}", patch(rename)).status_code == 204
+    ticks[0] += 1.0
+    assert scim.call("PATCH", f"Groups/{group}", patch(remove)).status_code == 204
