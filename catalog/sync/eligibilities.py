@@ -93,6 +93,9 @@ def _wanted(group: PimGroup, held: Sequence[PimEligibility], principals: Princip
     for each in held:
         principal = each.principal_id.lower()
         span: dict[str, datetime | None] = {"starts_at": each.starts_at, "ends_at": each.ends_at}
+        if each.through_group:
+            # Some tenants list those behind a group too; they are known from the group's own row and its members.
+            continue
         if principal in principals.people:
             person = principals.people[principal]
             wanted.people[person, each.instance_id] = _row(group, person, each, None, span)

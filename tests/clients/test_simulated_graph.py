@@ -104,13 +104,18 @@ def entra(graph: RunningGraph) -> Iterator[Adapters]:
 
 
 def order(
-    *, hours: float = 2, tag: str = "grant:1", group: str = ADMINS, person: str = ADA
+    *,
+    hours: float = 2,
+    tag: str = "grant:1",
+    group: str = ADMINS,
+    person: str = ADA,
+    starts_in: timedelta = timedelta(0),
 ) -> AssignmentOrder:
     return AssignmentOrder(
         group_id=group,
         principal_id=person,
-        starts_at=START,
-        ends_at=START + timedelta(hours=hours),
+        starts_at=START + starts_in,
+        ends_at=START + starts_in + timedelta(hours=hours),
         tag=tag,
         justification="rotate keys",
     )

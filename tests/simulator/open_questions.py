@@ -1,0 +1,71 @@
+"""What the vendors don't document: each switch of the simulated world, and where the product meets both answers.
+
+A question that the product can't meet names what it would have to send for that; the day it does, a test asks for
+the tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Question:
+    """One switch. Either `tests` of the product that set it both ways, or why the product can't notice."""
+
+    switch: str
+    tests: tuple[str, ...] = ()
+    """As pytest names them."""
+    unmet: str = ""
+    """Why the product can't tell the answers apart."""
+    unless: tuple[str, ...] = ()
+    """Words in clients/entra or clients/aws that would make `unmet` untrue."""
+
+
+_HERE = "tests/simulator/test_open_questions_entra.py"
+_FAULTS = "tests/faults/test_world_faults.py"
+
+ENTRA = (
+    Question(
+        "echo_ticket_info",
+        (f"{_HERE}::test_our_tag_comes_back", f"{_HERE}::test_our_tag_settles_a_lost_answer"),
+    ),
+    Question("admin_mfa_rule_blocks_app", (f"{_HERE}::test_a_rule_of_second_factors_for_administrators",)),
+    Question("app_may_assign_role_assignable", (f"{_HERE}::test_groups_that_can_hold_roles_are_left_alone",)),
+    Question("admin_remove_reaches_future", (f"{_HERE}::test_removing_what_has_not_begun",)),
+    Question(
+        "update_reaches_running", unmet="no end of a running assignment is moved", unless=("AdminUpdate",)
+    ),
+    Question(
+        "update_keeps_schedule", unmet="no end of a running assignment is moved", unless=("AdminUpdate",)
+    ),
+    Question(
+        "update_counts_from_start",
+        unmet="ends are sent as instants, never as durations",
+        unless=("AfterDuration",),
+    ),
+    Question("missing_principal_code", (f"{_HERE}::test_somebody_whom_pim_does_not_know",)),
+    Question("pending_request_code", (f"{_HERE}::test_the_person_has_asked_pim_themselves",)),
+    Question("eligibility_lists_inherited", (f"{_HERE}::test_eligible_through_a_group",)),
+    Question("read_requests_needs_read_write", (f"{_HERE}::test_the_documented_permissions_read_requests",)),
+    Question("approval_segment", unmet="approvals are the portal's own", unless=("assignment_approvals",)),
+    Question(
+        "acrs_needs_capability", unmet="no call is made with a person's token", unless=("SelfActivate",)
+    ),
+    Question("expand_group_works", (f"{_HERE}::test_names_do_not_come_from_expanding",)),
+    Question("replication_seconds", (f"{_FAULTS}::test_reads_show_the_past",)),
+    Question("admin_assign_fast_path", (f"{_HERE}::test_provisioning_may_carry_assignments_at_once",)),
+    Question("removal_fast_path", (f"{_HERE}::test_provisioning_may_carry_removals_at_once",)),
+    Question("on_demand_removes", (f"{_HERE}::test_provisioning_on_demand_may_remove",)),
+    Question("on_demand_shares_bucket", (f"{_HERE}::test_provisioning_on_demand_may_be_used_up_by_others",)),
+    Question("skip_readd_before_cycle", (f"{_HERE}::test_given_back_and_asked_for_again_before_the_cycle",)),
+    Question(
+        "start_triggers_cycle",
+        unmet="the job is never started",
+        unless=(".start.post", "client.start", ").start,"),
+    ),
+    Question("provisioning_log_seconds", unmet="the log isn't read", unless=("audit_logs",)),
+    Question("user_external_id", (f"{_HERE}::test_people_are_found_in_the_identity_store",)),
+    Question("job_interval", (f"{_HERE}::test_cycles_may_come_more_or_less_often",)),
+)
+AWS: tuple[Question, ...] = ()
