@@ -322,6 +322,8 @@ PIM_MINIMUM = timedelta(minutes=5)
 AWS_SESSION_CACHE = timedelta(hours=1)
 # One provisioning cycle, used until the removal has been read back.
 PROVISIONING_CYCLE = timedelta(minutes=40)
+# How far ahead a request may ask to start (business time).
+LATEST_START = timedelta(days=env.int("LATEST_START_DAYS", 14))
 # What leaves the portal at most in any ten seconds towards one enterprise application: Entra takes five, and people
 # who activate in Entra itself use the same path. Whether PIM's assignments draw on it too is not established.
 NARROW_PATH_PLACES = 4

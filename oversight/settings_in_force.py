@@ -41,6 +41,7 @@ SHOWN: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
             ("PIM_MINIMUM", "PIM refuses shorter assignments, and removals of younger ones"),
             ("PROVISIONING_CYCLE", "how long one provisioning cycle is taken to be"),
             ("AWS_SESSION_CACHE", "until when AWS may open sessions after a membership is gone"),
+            ("LATEST_START", "how far ahead a request may ask to start"),
             ("NARROW_PATH_PLACES", "calls that leave at most for the enterprise application's narrow path"),
             ("NARROW_PATH_SPAN", "in any span of this length"),
             ("NARROW_PATH_SHARED_WITH_PIM", "whether PIM's assignments draw on the narrow path too"),

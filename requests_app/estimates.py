@@ -7,12 +7,14 @@ AWS may still open sessions + the longest permission-set session.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median, quantiles
 
 from django.conf import settings
 
+from base.words import duration_words
 from requests_app.models import Grant
 
 # On-demand provisioning is documented to take less than 30 s typically; PIM itself seconds. The
@@ -40,6 +42,72 @@ class Arrival:
         if self.measured_on:
             return f"measured on the last {self.measured_on} grants here"
         return "from the vendors' documentation; there is no history here yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """How long one part of the way took here lately (business time); None while nothing has been measured."""
+
+    key: str
+    name: str
+    typical: timedelta | None  # p50
+    slow: timedelta | None  # p95
+    measured_on: int
+
+    @property
+    def words(self) -> str:
+        """For the page, with the number that it rests on."""
+        if self.typical is None or self.slow is None:
+            return "Not measured here yet."
+        times = "once" if self.measured_on == 1 else f"{self.measured_on} times"
+        return f"Usually {short_words(self.typical)}, {short_words(self.slow)} when slow (measured {times} here)."
+
+
+# From which column to which: key, name, begin, end. An index orders each by its end.
+_HOPS = (
+    (
+        "into_entra",
+        "Approval, or the start that was wished for, to assigned in Entra",
+        "starts_at",
+        "seen_in_entra_at",
+    ),
+    ("into_aws", "Assigned in Entra to read back in AWS", "seen_in_entra_at", "arrived_at"),
+    ("out_of_entra", "End to out of Entra", "removal_started_at", "out_of_entra_at"),
+    ("out_of_aws", "Out of Entra to out of AWS", "out_of_entra_at", "out_of_aws_at"),
+)
+
+
+def hops() -> tuple[Hop, ...]:
+    """Every hop of the way with this installation's own times. One bounded query each."""
+    return tuple(_measure(*each) for each in _HOPS)
+
+
+def hop(key: str) -> Hop:
+    """One of them: into_entra, into_aws, out_of_entra, out_of_aws. One bounded query."""
+    return next(_measure(*each) for each in _HOPS if each[0] == key)
+
+
+def _measure(key: str, name: str, begin: str, end: str) -> Hop:
+    newest = Grant.objects.filter(**{f"{end}__isnull": False}).order_by(f"-{end}")[:MOST_HISTORY]
+    spans = sorted(
+        (ended - began).total_seconds()
+        for began, ended in newest.values_list(begin, end)
+        if began is not None and ended is not None and ended >= began
+    )
+    if not spans:
+        return Hop(key, name, None, None, 0)
+    return Hop(key, name, timedelta(seconds=median(spans)), timedelta(seconds=_slow(spans)), len(spans))
+
+
+def _slow(spans: Sequence[float]) -> float:
+    """The 95th percentile; of a single measurement, itself."""
+    return quantiles(spans, n=20, method="inclusive")[-1] if len(spans) > 1 else spans[0]
+
+
+def short_words(span: timedelta) -> str:
+    """A span in words; below two minutes in seconds."""
+    seconds = round(span.total_seconds())
+    return f"{seconds} s" if seconds < 120 else duration_words(span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +147,29 @@ def arrival() -> Arrival:
     """The newest grants' own time from start to read-back in AWS, or the documented figures. One bounded query."""
     rows = (
         Grant.objects.filter(arrived_at__isnull=False)
-        .order_by("-created_at")
+        .order_by("-arrived_at")
         .values_list("starts_at", "arrived_at")[:MOST_HISTORY]
     )
     spans = sorted((arrived - started).total_seconds() for started, arrived in rows if arrived is not None)
     if len(spans) < ENOUGH_HISTORY:
         return Arrival(DOCUMENTED_TYPICAL, DOCUMENTED_SLOW, 0)
-    slow = quantiles(spans, n=20, method="inclusive")[-1]
-    return Arrival(timedelta(seconds=median(spans)), timedelta(seconds=slow), len(spans))
+    return Arrival(timedelta(seconds=median(spans)), timedelta(seconds=_slow(spans)), len(spans))
 
 
 def preview(
-    *, duration: timedelta, longest_session: timedelta, now: datetime, ends_by: datetime | None = None
+    *,
+    duration: timedelta,
+    longest_session: timedelta,
+    now: datetime,
+    ends_by: datetime | None = None,
+    wanted_start: datetime | None = None,
 ) -> Preview:
-    """What asking for `duration` would mean if it were approved now; `ends_by` is the eligibility's own end."""
+    """What asking for `duration` would mean if it were approved now; `ends_by` is the eligibility's own end.
+
+    A later `wanted_start` moves all of it.
+    """
     expected = arrival()
+    now = max(now, wanted_start) if wanted_start else now
     window_ends_at = min(now + duration, ends_by) if ends_by else now + duration
     return Preview(
         approved_at=now,

@@ -35,6 +35,7 @@ REQUEST_EVENTS = (
         "{actor} asked for {group_name} for {duration}",
         group_name=_TEXT,
         duration=_SPAN,
+        wanted_start=Field(Kind.INSTANT, optional=True),
         rule_version=_TEXT,
         rule_hash=_TEXT,
         scope_hash=_TEXT,

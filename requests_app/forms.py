@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from django import forms
+from django.conf import settings
 
 from base.errors import DomainError
 from base.words import duration_words
@@ -46,7 +47,15 @@ class RefusableForm(forms.Form):
 
 
 class LengthForm(RefusableForm):
-    """For how long: one of the usual durations, or hours and minutes. Cleans to `duration`."""
+    """For how long: one of the usual durations, or hours and minutes, cleaned to `duration`; and from when."""
+
+    start = forms.DateTimeField(
+        label="Start",
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"],
+        error_messages={"invalid": "Write date and time, such as 2026-03-02 14:30."},
+    )
 
     length = forms.ChoiceField(label="For how long?", widget=forms.RadioSelect)
     hours = forms.IntegerField(label="Hours", required=False, min_value=0, max_value=24)
@@ -58,6 +67,11 @@ class LengthForm(RefusableForm):
         length.choices = length_choices(longest)
         length.help_text = f"At most {duration_words(longest)}."
 
+        start = cast("forms.DateTimeField", self.fields["start"])
+        start.help_text = (
+            f"Date and time in UTC, at most {settings.LATEST_START.days} days ahead. Empty: as soon as it is approved. "
+            "If it is approved later than this, the window begins then and is as long as asked."
+        )
         self._longest = longest
 
     def chosen(self) -> timedelta | None:
@@ -70,6 +84,14 @@ class LengthForm(RefusableForm):
         if duration is not None and duration > self._longest:
             return None
         return duration
+
+    def chosen_start(self) -> datetime | None:
+        """The start that was asked for, when it is one; None: at the approval."""
+        if not self.is_bound:
+            return None
+        self.is_valid()
+        wanted: datetime | None = self.cleaned_data.get("start")
+        return wanted
 
     def length_refusal(self) -> str:
         """Why the duration isn't one, for the preview; "" when nothing was chosen."""
@@ -106,7 +128,7 @@ class RequestForm(LengthForm):
         widget=forms.Textarea(attrs={"rows": 4}),
     )
     reference = forms.CharField(label="Reference", required=False)
-    field_order = ("justification", "length", "hours", "minutes", "reference")
+    field_order = ("justification", "length", "hours", "minutes", "start", "reference")
 
     def __init__(
         self, *args: Any, shortest_justification: int, reference_required: bool, **kwargs: Any

@@ -43,6 +43,7 @@ class RequestItem(models.Model):
     requester = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="request_items")
     group = models.ForeignKey(PimGroup, on_delete=models.PROTECT, related_name="request_items")
     duration = models.DurationField()
+    wanted_start = models.DateTimeField(null=True)  # business time; None: as soon as it is approved
     status = models.CharField(max_length=12, choices=ItemStatus)
     version = models.IntegerField(default=1)
     stage = models.IntegerField(default=0)  # index of the approval stage that decides next

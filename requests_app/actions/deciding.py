@@ -280,16 +280,23 @@ def _count_approval(decision: Decision, item: RequestItem, ends_at: datetime | N
             RequestItem.objects.filter(pk=item.pk).update(stage=item.stage + 1)
         return ()
     now = business_now()
-    until = min(now + item.duration, ends_at) if ends_at else now + item.duration
-    if until - now < settings.PIM_MINIMUM:
-        _refuse(decision, "The eligibility ends within five minutes, which is less than PIM can assign.")
+    # The asked duration is kept whole: who is approved after the wanted start begins at the approval (ADR 0024).
+    starts_at = max(now, item.wanted_start) if item.wanted_start else now
+    until = min(starts_at + item.duration, ends_at) if ends_at else starts_at + item.duration
+    if until - starts_at < settings.PIM_MINIMUM:
+        when = (
+            "within five minutes"
+            if starts_at == now
+            else "before five minutes of the wanted time have passed"
+        )
+        _refuse(decision, f"The eligibility ends {when}, which is less than PIM can assign.")
         return ()
     if Grant.objects.filter(person=item.requester, group=item.group, status__in=OPEN).exists():
         _refuse(decision, "The requester's earlier access through this PIM group has not ended yet.")
         return ()
     _count(decision)
     _close_item(item, ItemStatus.APPROVED, approvals=counted + 1)
-    grant = _schedule(item, now, until)
+    grant = _schedule(item, now, starts_at, until)
     return (grant.pk,)
 
 
@@ -339,7 +346,7 @@ def _close_item(item: RequestItem, status: ItemStatus, **fields: int) -> None:
     )
 
 
-def _schedule(item: RequestItem, starts_at: datetime, ends_at: datetime) -> Grant:
+def _schedule(item: RequestItem, now: datetime, starts_at: datetime, ends_at: datetime) -> Grant:
     """The grant with its window, fixed here for good."""
     grant = Grant(
         person=item.requester,
@@ -349,7 +356,7 @@ def _schedule(item: RequestItem, starts_at: datetime, ends_at: datetime) -> Gran
         starts_at=starts_at,
         ends_at=ends_at,
         longest_session=item.longest_session,
-        created_at=starts_at,
+        created_at=now,
         next_action_at=starts_at,
     )
     create(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -34,8 +34,11 @@ def submit_request(
     justification: str,
     reference: str,
     actor: Actor,
+    wanted_start: datetime | None = None,
 ) -> UUID:
     """Make a request for one PIM group; gives its id. Judged on snapshots here, by a worker later.
+
+    `wanted_start` (business time) asks for a later start than the approval.
 
     Raises:
         Missing: no such group, or no eligibility for it; deliberately the same.
@@ -51,13 +54,14 @@ def submit_request(
     judged = requestability(requester, group, eligibilities, now=now)
     version = _check_judgement(judged)
     _check_duration(duration, judged)
+    _check_start(wanted_start, now, judged)
     words = _check_justification(justification, version)
     reference = _check_reference(reference, version)
     with transaction():
         _check_room(requester, group)
         scope = _read_scope(group)
         request = _make_request(requester, words, reference, actor)
-        _make_item(request, group, version, duration, scope, actor)
+        _make_item(request, group, version, duration, scope, actor, wanted_start)
     return request.pk
 
 
@@ -78,6 +82,29 @@ def _check_duration(duration: timedelta, judged: Requestability) -> None:
             "duration.long",
             f"At most {duration_words(judged.longest)} can be asked for here. Choose a shorter time.",
             field="duration",
+        )
+
+
+def _check_start(wanted: datetime | None, now: datetime, judged: Requestability) -> None:
+    if wanted is None:
+        return
+    if wanted <= now:
+        raise Invalid(
+            "start.past",
+            "This time is over. Choose a later one, or leave it empty to start once it is approved.",
+            field="start",
+        )
+    if wanted > now + settings.LATEST_START:
+        raise Invalid(
+            "start.far",
+            f"At most {settings.LATEST_START.days} days ahead. Choose an earlier start, or ask again nearer to it.",
+            field="start",
+        )
+    if judged.ends_by is not None and judged.ends_by - wanted < settings.PIM_MINIMUM:
+        raise Invalid(
+            "start.not_eligible",
+            "Your eligibility ends before that. Choose an earlier start, or ask for a longer eligibility.",
+            field="start",
         )
 
 
@@ -165,12 +192,14 @@ def _make_item(
     duration: timedelta,
     scope: list[AccountAssignment],
     actor: Actor,
+    wanted_start: datetime | None,
 ) -> RequestItem:
     item = RequestItem(
         request=request,
         requester=request.requester,
         group=group,
         duration=duration,
+        wanted_start=wanted_start,
         status=ItemStatus.PENDING,
         rule_version=version,
         scope_hash=group.scope_hash,
@@ -185,6 +214,7 @@ def _make_item(
             "item_id": item.pk,
             "group_name": group.display_name,
             "duration": duration,
+            "wanted_start": wanted_start,
             "rule_version": str(version),
             "rule_hash": version.document_hash,
             "scope_hash": group.scope_hash,

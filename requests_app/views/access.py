@@ -89,6 +89,7 @@ def _submitted(request: PortalRequest, found: Offer, form: RequestForm) -> tuple
             duration=cleaned["duration"],
             justification=cleaned["justification"],
             reference=cleaned["reference"],
+            wanted_start=cleaned.get("start"),
             actor=actor_of(request),
         )
     except Missing:
@@ -133,11 +134,13 @@ def _preview(found: Offer, form: LengthForm) -> dict[str, Any]:
     if asked is None or found.obstacle:
         return {"preview_refusal": form.length_refusal()}
     ends_by = found.judged.ends_by
+    wanted = form.chosen_start()
     foreseen = estimates.preview(
         duration=asked,
+        wanted_start=wanted,
         longest_session=found.group.longest_session or timedelta(hours=1),
         now=business_now(),
         ends_by=ends_by,
     )
     cut_short = ends_by is not None and foreseen.window_ends_at == ends_by
-    return {"preview": foreseen, "asked": asked, "cut_short": cut_short}
+    return {"preview": foreseen, "asked": asked, "cut_short": cut_short, "later": wanted}

@@ -7,13 +7,22 @@ from django.conf import settings
 from audit.ledger.recorder import Actor
 from base.clock import business_now
 from base.crash import crash_point, register
-from requests_app.actions.checking import fresh_eligibility
+from requests_app.actions.checking import fresh_eligibility, fresh_person
 from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.moving import move
 from requests_app.lifecycle import GrantStatus
+from requests_app.models import Grant
 from requests_app.scope_growth import growth
 
 register("starting.before_check", "starting.before_settle", "starting.settled")
+
+
+def _account_enabled(grant: Grant) -> bool:
+    """Asked again only when the start was not at the approval, which has asked just now."""
+    if grant.starts_at <= grant.created_at:
+        return True
+    person = fresh_person(grant.person.object_id)
+    return person is not None and person.enabled
 
 
 def start(claim: Claim) -> None:
@@ -23,6 +32,8 @@ def start(claim: Claim) -> None:
     problem = ""
     if grant.ends_at - business_now() < settings.PIM_MINIMUM:
         problem = "The window was over before the activation could begin. Ask again if you still need it."
+    elif not _account_enabled(grant):
+        problem = "The account is disabled or gone in Entra, so it was not started."
     else:
         eligibility = fresh_eligibility(grant.person.object_id, grant.group.object_id)
         if not eligibility.held:
