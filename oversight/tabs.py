@@ -23,6 +23,7 @@ class Tab:
 TABS = (
     Tab("operations", "Health", auditors=True),
     Tab("operations_drift", "Drift", auditors=True),
+    Tab("operations_queue", "Queue"),
     Tab("operations_settings", "Settings in force"),
 )
 

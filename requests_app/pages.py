@@ -231,7 +231,9 @@ class Page:
 
     @property
     def phases(self) -> Sequence[Phase]:
-        return phases(self.item, self.grant, being_checked=self.being_checked)
+        return phases(
+            self.item, self.grant, being_checked=self.being_checked, turn=self.read.turn, hop=self.read.hop
+        )
 
     @property
     def scope(self) -> list[ScopeSet]:
@@ -254,7 +256,8 @@ class Page:
     def seen(self) -> str:
         grant = (self.grant.version, self.grant.problem) if self.grant else None
         decisions = [(decision.pk, decision.status, decision.reason) for decision in self.decisions]
-        return fingerprint(self.item.version, grant, decisions)
+        turn = (self.read.turn.place, self.read.turn.of) if self.read.turn else None
+        return fingerprint(self.item.version, grant, turn, decisions)
 
     @property
     def live_address(self) -> str:
@@ -269,14 +272,20 @@ class Page:
         grant = self.grant
         if grant is None and self.item.status == ItemStatus.PENDING:
             now = business_now()
+            starts_at = max(now, self.item.wanted_start) if self.item.wanted_start else now
             return last_possible_use(
-                window_ends_at=now + self.item.duration, longest_session=self.item.longest_session
+                window_ends_at=starts_at + self.item.duration, longest_session=self.item.longest_session
             )
         if grant is None or grant.status in (GrantStatus.NOT_GRANTED, GrantStatus.CANCELLED):
             return None
         return grant.last_possible_use_at or last_possible_use(
             window_ends_at=grant.ends_at, longest_session=grant.longest_session
         )
+
+    @property
+    def start_is_over(self) -> bool:
+        """Whether the wanted start has passed, so that an approval would begin the window."""
+        return self.item.wanted_start is not None and self.item.wanted_start <= business_now()
 
     # --- What can be done
 

@@ -5,11 +5,14 @@ Pure functions of rows that were already read; the words for statuses are in `li
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from base.clock import business_now
+from requests_app.estimates import Hop
 from requests_app.lifecycle import EndReason, GrantStatus, ItemStatus
 from requests_app.models import Grant, RequestItem
+from requests_app.narrow_path import Waiting
 
 STATE_WORDS = {
     "done": "done",
@@ -35,6 +38,7 @@ class Step:
     at: datetime | None = None
     note: str = ""
     until: datetime | None = None
+    usual: str = ""  # how long it takes here, by measurement
 
     @property
     def shape(self) -> str:
@@ -103,15 +107,45 @@ def standing(item_status: str, grant: Grant | None) -> Standing:
         sentence = grant.problem
     if status == GrantStatus.REMOVING and grant.problem_code == QUEUED:
         return Standing(tone, "Removal queued", "Ending. PIM lets it go at", grant.next_action_at)
+    if status == GrantStatus.SCHEDULED and grant.starts_at > business_now():
+        return Standing("waiting", "Scheduled", "Approved. It begins", grant.starts_at)
     return Standing(tone, words, sentence, until)
 
 
-def phases(item: RequestItem, grant: Grant | None, *, being_checked: bool) -> tuple[Phase, ...]:
-    """The tracker of an item. `being_checked`: a decision was submitted and no worker has counted it yet."""
+def phases(
+    item: RequestItem,
+    grant: Grant | None,
+    *,
+    being_checked: bool,
+    turn: Waiting | None = None,
+    hop: Hop | None = None,
+) -> tuple[Phase, ...]:
+    """The tracker of an item. `being_checked`: a decision was submitted and no worker has counted it yet.
+
+    `turn` is its place in the queue while it waits for one, `hop` the measured time of the step that it is at.
+    """
     decision = Phase("Decision", (_requested(item), _decided(item, being_checked)))
     if item.status not in (ItemStatus.PENDING, ItemStatus.APPROVED):
         return (decision,)
-    return decision, Phase("On its way in", _arrival(item, grant)), Phase("On its way out", _departure(grant))
+    way_in, way_out = _arrival(item, grant), _departure(grant)
+    return (
+        decision,
+        Phase("On its way in", _with_times(way_in, turn, hop)),
+        Phase("On its way out", _with_times(way_out, turn, hop)),
+    )
+
+
+def _with_times(steps: tuple[Step, ...], turn: Waiting | None, hop: Hop | None) -> tuple[Step, ...]:
+    """The step that is under way says when its turn is expected, and how long such a step takes here."""
+    return tuple(_with_time(step, turn, hop) if step.state == "now" else step for step in steps)
+
+
+def _with_time(step: Step, turn: Waiting | None, hop: Hop | None) -> Step:
+    usual = hop.words if hop else ""
+    if turn is None:
+        return replace(step, usual=usual)
+    place = f"Waiting for its turn: number {turn.place} of {turn.of}, expected at"
+    return replace(step, note=place, until=turn.expected_at, usual=usual)
 
 
 def _requested(item: RequestItem) -> Step:
@@ -147,6 +181,8 @@ def _arrival(item: RequestItem, grant: Grant | None) -> tuple[Step, ...]:
 
     if grant.assigned_at:
         entra = Step("Assigned in Entra", "done", grant.assigned_at)
+    elif status == GrantStatus.SCHEDULED and grant.starts_at > business_now():
+        entra = Step("Assigned in Entra", "now", note="Begins", until=grant.starts_at)
     elif status in _BEFORE_ASSIGNED:
         entra = Step("Assigned in Entra", "now", note=grant.problem or "Waiting for Entra to confirm it")
     else:

@@ -14,8 +14,10 @@ from base.errors import Missing
 from identity.models import DirectoryMembership, Person
 from policy.approvers import is_human
 from policy.models import RuleVersion
+from requests_app.estimates import Hop, hop
 from requests_app.lifecycle import ENDABLE, OPEN, DecisionStatus, GrantStatus, ItemStatus
 from requests_app.models import AccessRequest, Decision, Grant, RequestItem, RequestScope, Revocation
+from requests_app.narrow_path import WAITS_IN, Waiting, waiting_of
 from requests_app.permissions import can_decide, is_decider, is_operator, may_see_request, revoking_as
 
 PAGE = 25
@@ -24,6 +26,15 @@ MOST_COUNTED = 99
 # Accounts times permission sets shown on a request's page at once; the count says what is cut.
 MOST_SCOPE = 200
 
+WAITING = frozenset().union(*WAITS_IN.values())
+# Which part of the way a grant is on.
+HOP_OF: dict[str, str] = {
+    GrantStatus.SCHEDULED: "into_entra",
+    GrantStatus.ACTIVATING: "into_entra",
+    GrantStatus.PROVISIONING: "into_aws",
+    GrantStatus.REMOVING: "out_of_entra",
+    GrantStatus.DEPROVISIONING: "out_of_aws",
+}
 VISIBLE_GRANTS = OPEN | {GrantStatus.DRAINING}
 
 
@@ -49,6 +60,8 @@ class RequestPage:
     scope_count: int
     revocation: Revocation | None  # who ended the grant, if not its holder or the clock
     is_requester: bool
+    turn: Waiting | None  # while it waits for a place on the narrow path
+    hop: Hop | None  # how long the part of the way takes that it is on
     may_revoke: bool  # the viewer, whatever state the grant is in
     may_decide: bool  # now: pending, not lapsed, at a stage of theirs, no word of theirs yet
 
@@ -192,5 +205,7 @@ def _page(person: Person, request: AccessRequest, item: RequestItem) -> RequestP
         scope=rows[:MOST_SCOPE],
         scope_count=len(rows) if len(rows) <= MOST_SCOPE else scope.count(),
         is_requester=request.requester_id == person.pk,
+        turn=waiting_of(grant) if grant and grant.status in WAITING else None,
+        hop=hop(HOP_OF[grant.status]) if grant and grant.status in HOP_OF else None,
         may_decide=can_decide(person, item),
     )

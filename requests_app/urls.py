@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from requests_app.views import access, approvals, home, requests
+from requests_app.views import access, approvals, home, queue, requests
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -20,6 +20,9 @@ urlpatterns = [
     path("requests/<uuid:request_id>/withdraw/", requests.withdraw, name="withdraw"),
     path("requests/<uuid:request_id>/end/", requests.end, name="end_early"),
     path("requests/<uuid:request_id>/revoke/", requests.revoke, name="revoke"),
+    path("operations/queue/", queue.page, name="operations_queue"),
+    path("operations/queue/live/", queue.live, name="operations_queue_live"),
+    path("operations/queue/<int:ticket_id>/front/", queue.front, name="operations_queue_front"),
     path("approvals/", approvals.inbox, name="inbox"),
     path("approvals/<uuid:item_id>/", approvals.decision, name="decision"),
     path("approvals/<uuid:item_id>/live/", approvals.live, name="decision_live"),

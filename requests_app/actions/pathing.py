@@ -12,13 +12,14 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q
-from django_subatomic.db import transaction
+from django_subatomic.db import run_after_commit, transaction
 
 from audit.ledger.recorder import Actor, record
 from base.clock import business_now, real_now
 from base.crash import crash_point, register
 from base.errors import Conflict, Missing
 from clients import errors
+from requests_app import nudges
 from requests_app.actions.attempts import NOT_SENT
 from requests_app.models import Grant, NarrowPath, PathKind, PathTicket, PathUse
 from requests_app.narrow_path import (
@@ -153,6 +154,7 @@ def move_to_front(*, ticket_id: int, actor: Actor) -> None:
             request_id=grant.first_request_id,
             grant_id=grant.pk,
         )
+        run_after_commit(nudges.queue)
 
 
 def _gone() -> Missing:

@@ -16,8 +16,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from identity.models import DirectoryGroup, DirectoryMembership
+from requests_app.actions.pathing import take_place
 from requests_app.lifecycle import GrantStatus
-from requests_app.models import RequestItem
+from requests_app.models import PathKind, RequestItem
 from tests.pages.conftest import Visitor, World
 from tests.pages.moving import bring, decide
 from tests.requests_app import factories as make
@@ -45,6 +46,17 @@ def more_of_everything(world: World, number: int) -> None:
         decide(item, world.ben, "approve", world.as_role)
         bring(make.scheduled_grant(item), GrantStatus.ACTIVE)
         make.finding(world.ada, over)
+        wait_in_queue(world)
+
+
+def wait_in_queue(world: World) -> RequestItem:
+    """A request of Ada's whose grant wants a place on the narrow path."""
+    group = make.pim_group(accounts=1)
+    with world.as_role("portal_web"):
+        item = make.pending_item(world.ada, group, world.rule)
+    decide(item, world.ben, "approve", world.as_role)
+    take_place(bring(make.scheduled_grant(item), GrantStatus.ACTIVATING), PathKind.ASSIGN)
+    return item
 
 
 @pytest.fixture
@@ -55,6 +67,7 @@ def paths(world: World) -> Paths:
         held = make.pending_item(world.ada, other, world.rule)
     decide(held, world.ben, "approve", world.as_role)
     bring(make.scheduled_grant(held), GrantStatus.ACTIVE)
+    waiting = [wait_in_queue(world) for _ in range(5)][-1]
     item = world.ask()
     ada, ben = world.sign_in(world.ada), world.sign_in(world.ben)
     operator = world.sign_in(world.cy, "Operator")
@@ -68,11 +81,14 @@ def paths(world: World) -> Paths:
         "preview": (ada, group + "request/preview/?length=60"),
         "my requests": (ada, "/requests/"),
         "request": (ada, f"/requests/{item.request_id}/"),
+        "request that waits": (ada, f"/requests/{waiting.request_id}/"),
         "request live": (ada, f"/requests/{item.request_id}/live/"),
         "revoke": (ben, f"/requests/{held.request_id}/revoke/"),
         "inbox": (ben, "/approvals/"),
         "decision": (ben, f"/approvals/{item.pk}/"),
         "decision live": (ben, f"/approvals/{item.pk}/live/"),
+        "queue": (operator, "/operations/queue/"),
+        "queue live": (operator, "/operations/queue/live/"),
         "components": (ada, "/components/"),
         "health": (operator, "/operations/"),
         "settings in force": (operator, "/operations/settings/"),
@@ -91,11 +107,14 @@ MOST_QUERIES = {
     "preview": 19,
     "my requests": 13,
     "request": 15,
+    "request that waits": 21,
     "request live": 12,
     "revoke": 18,
     "inbox": 13,
     "decision": 15,
     "decision live": 11,
+    "queue": 11,
+    "queue live": 8,
     "components": 9,
     "health": 12,
     "settings in force": 9,
