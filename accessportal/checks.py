@@ -18,9 +18,13 @@ from django.core import checks
 from django.db import DatabaseError, connection, connections
 
 from catalog.allow_list import AllowListError, managed_groups
+from requests_app.cutting.places import PlacesError, parse_places
 
 WEB, WORKER, BEAT, SEALER, MIGRATE = "web", "worker", "beat", "sealer", "migrate"
+REMOVER, SEVERER = "remover", "severer"
+PROCESSES = (WEB, WORKER, BEAT, SEALER, REMOVER, SEVERER, MIGRATE)
 MODES = ("production", "demo", "test")
+FAST_REMOVALS = ("off", "direct", "on_demand")
 
 # Variables that are a secret or lead to one, and the processes that may have them.
 SECRETS: Mapping[str, frozenset[str]] = {
@@ -44,13 +48,27 @@ SECRETS: Mapping[str, frozenset[str]] = {
             "AWS_DEFAULT_PROFILE",
             "AWS_SHARED_CREDENTIALS_FILE",
             "AWS_CONFIG_FILE",
+        ),
+        frozenset({WORKER}),
+    ),
+    # What a platform hands to a container names that container's own role: each of the three has another.
+    **dict.fromkeys(
+        (
             "AWS_ROLE_ARN",
             "AWS_WEB_IDENTITY_TOKEN_FILE",
             "AWS_CONTAINER_AUTHORIZATION_TOKEN",
             "AWS_CONTAINER_CREDENTIALS_FULL_URI",
             "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
         ),
-        frozenset({WORKER}),
+        frozenset({WORKER, REMOVER, SEVERER}),
+    ),
+    **dict.fromkeys(
+        ("REMOVER_AWS_ACCESS_KEY_ID", "REMOVER_AWS_SECRET_ACCESS_KEY", "REMOVER_AWS_SESSION_TOKEN"),
+        frozenset({REMOVER}),
+    ),
+    **dict.fromkeys(
+        ("SEVERER_AWS_ACCESS_KEY_ID", "SEVERER_AWS_SECRET_ACCESS_KEY", "SEVERER_AWS_SESSION_TOKEN"),
+        frozenset({SEVERER}),
     ),
     "SEALING_KEY_PATH": frozenset({SEALER}),
     "REDIS_URL": frozenset({WEB, WORKER, BEAT}),
@@ -59,7 +77,7 @@ SECRETS: Mapping[str, frozenset[str]] = {
 # What a process can't do without, with where to find it. "A or B" is given by either.
 REQUIRED: Mapping[str, tuple[frozenset[str], str]] = {
     "DATABASE_PASSWORD": (
-        frozenset({WEB, WORKER, SEALER, MIGRATE}),
+        frozenset({WEB, WORKER, SEALER, REMOVER, SEVERER, MIGRATE}),
         "It is the password of this process's own login role; stack/bootstrap.sql makes the roles.",
     ),
     "SECRET_KEY": (frozenset({WEB}), "Make one of 50 random characters or more, and keep it."),
@@ -78,9 +96,12 @@ REQUIRED: Mapping[str, tuple[frozenset[str], str]] = {
         frozenset({WORKER}),
         "It is the object id of the enterprise application that provisions IAM Identity Center.",
     ),
-    "AWS_REGION or AWS_DEFAULT_REGION": (frozenset({WORKER}), "It is the region of IAM Identity Center."),
+    "AWS_REGION or AWS_DEFAULT_REGION": (
+        frozenset({WORKER, REMOVER, SEVERER}),
+        "It is the region of IAM Identity Center.",
+    ),
     "PORTAL_MANAGED_GROUPS_FILE": (
-        frozenset({WORKER}),
+        frozenset({WORKER, REMOVER}),
         "It lists the Entra groups that the portal may touch, one object id a line.",
     ),
     "SEALING_KEY_PATH": (frozenset({SEALER}), "It is an Ed25519 private key in PEM; keep a copy elsewhere."),
@@ -140,10 +161,8 @@ def environment_problems(
 ) -> Iterator[checks.CheckMessage]:
     """Everything wrong with these variables for that process. An empty value counts as none."""
     given = {name: value.strip() for name, value in environ.items() if value.strip()}
-    if process not in (WEB, WORKER, BEAT, SEALER, MIGRATE):
-        yield _error(
-            1, f"PORTAL_PROCESS is {process!r}.", "It is one of web, worker, beat, sealer and migrate."
-        )
+    if process not in PROCESSES:
+        yield _error(1, f"PORTAL_PROCESS is {process!r}.", f"It is one of {', '.join(PROCESSES)}.")
     if mode not in MODES:
         yield _error(1, f"PORTAL_MODE is {mode!r}.", f"It is one of {', '.join(MODES)}.")
     if mode != "test":
@@ -153,6 +172,7 @@ def environment_problems(
     yield from _entra(given, process)
     yield from _addresses(given, mode)
     yield from _files(given, process)
+    yield from _cutting(given, process)
     if process == WEB:
         yield from _web(given, mode)
 
@@ -238,6 +258,47 @@ def _files(given: Mapping[str, str], process: str) -> Iterator[checks.CheckMessa
             )
 
 
+def _cutting(given: Mapping[str, str], process: str) -> Iterator[checks.CheckMessage]:
+    """Fast removal and severing: settings that are none, places that are none, a setting without its credential."""
+    removal = given.get("FAST_REMOVAL", "off")
+    if removal not in FAST_REMOVALS:
+        yield _error(15, f"FAST_REMOVAL is {removal!r}.", f"It is one of {', '.join(FAST_REMOVALS)}.")
+    severing = given.get("SESSION_SEVERING", "off")
+    if severing not in ("off", "on"):
+        yield _error(15, f"SESSION_SEVERING is {severing!r}.", "It is off or on.")
+    try:
+        places = parse_places(given.get("SESSION_SEVERING_PLACES", ""))
+    except PlacesError as error:
+        yield _error(16, str(error), "Write PERMISSION_SET=inline or PERMISSION_SET=scp:p-…, by blanks.")
+        places = {"?": ""}
+    if severing == "on" and not places:
+        yield _error(
+            16,
+            "SESSION_SEVERING is on, and SESSION_SEVERING_PLACES names no place.",
+            "Prepare a service control policy or an inline policy first; docs/permissions.md says how.",
+        )
+    for owner, wanted in ((REMOVER, removal == "direct"), (SEVERER, severing == "on")):
+        if process == owner and wanted and not _has_own_credential(given, owner.upper()):
+            yield _error(
+                17,
+                f"The {owner} has no AWS credential of its own, and its setting is on.",
+                f"Give it {owner.upper()}_AWS_ACCESS_KEY_ID and {owner.upper()}_AWS_SECRET_ACCESS_KEY, or a role of "
+                "its own from the platform (web identity or container credentials).",
+            )
+
+
+def _has_own_credential(given: Mapping[str, str], prefix: str) -> bool:
+    key = f"{prefix}_AWS_ACCESS_KEY_ID" in given and f"{prefix}_AWS_SECRET_ACCESS_KEY" in given
+    return key or any(
+        name in given
+        for name in (
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        )
+    )
+
+
 def _web(given: Mapping[str, str], mode: str) -> Iterator[checks.CheckMessage]:
     secret_key = given.get("SECRET_KEY")
     if secret_key is not None and mode == "production" and len(secret_key) < SHORTEST_SECRET_KEY:
@@ -268,7 +329,7 @@ def _web(given: Mapping[str, str], mode: str) -> Iterator[checks.CheckMessage]:
 
 def check_allow_list(**_: Any) -> list[checks.CheckMessage]:
     """The worker's list of managed groups."""
-    if settings.PORTAL_PROCESS != WORKER or not settings.PORTAL_MANAGED_GROUPS_FILE:
+    if settings.PORTAL_PROCESS not in (WORKER, REMOVER) or not settings.PORTAL_MANAGED_GROUPS_FILE:
         return []  # a missing variable is E002's
     try:
         groups = managed_groups()

@@ -21,7 +21,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- Which process, in which mode
 
-PROCESSES = ("web", "worker", "beat", "sealer", "migrate")
+PROCESSES = ("web", "worker", "beat", "sealer", "remover", "severer", "migrate")
 PORTAL_PROCESS = env.str("PORTAL_PROCESS", "web")
 PORTAL_MODE = env.str("PORTAL_MODE", "production")  # production, demo, test
 PORTAL_ORIGIN = env.str("PORTAL_ORIGIN", "http://127.0.0.1:8000").rstrip("/")
@@ -131,6 +131,8 @@ DATABASE_ROLES = {
     "worker": "portal_worker",
     "beat": "portal_worker",
     "sealer": "portal_sealer",
+    "remover": "portal_remover",
+    "severer": "portal_severer",
     "migrate": "portal_owner",
 }
 DATABASES = {
@@ -332,6 +334,12 @@ NARROW_PATH_SHARED_WITH_PIM = env.bool("NARROW_PATH_SHARED_WITH_PIM", True)
 # How long a grant that never arrived is watched for a late arrival (business time).
 LATE_ARRIVAL_WATCH = timedelta(hours=24)
 
+# --- Taking access away in AWS (both off by default; docs/adr/ says why each has a process of its own)
+
+# off; direct: the remover deletes the membership in IAM Identity Center; on_demand: Entra is asked to carry it now.
+FAST_REMOVAL = env.str("FAST_REMOVAL", "off")
+# How often remover and severer look for owed work (real time).
+CUTTING_EVERY = timedelta(seconds=env.int("CUTTING_SECONDS", 2))
 SEALING_KEY_PATH = env.str("SEALING_KEY_PATH", "")
 
 # --- Logs

@@ -25,6 +25,7 @@ from clients.types import (
     PimPolicy,
     PimRequest,
     ProvisioningJob,
+    ProvisioningProgress,
     Reading,
     Receipt,
     RemovalOrder,
@@ -143,6 +144,56 @@ class Organization(Protocol):
     def accounts(self) -> Reading[tuple[OrganizationAccount, ...]]: ...
 
     def account_tags(self, account_id: str) -> Reading[Mapping[str, str]]: ...
+
+
+class MembershipRemoval(Protocol):
+    """The one thing that the remover may do to AWS: take a membership away. It can't give any."""
+
+    def membership(self, store_user_id: str, store_group_id: str) -> Reading[StoreMembership | None]:
+        """The membership of this person in this group with its creation stamp, or None."""
+        ...
+
+    def delete(self, membership_id: str, *, client_request_id: str) -> Reading[None]:
+        """Delete this very membership; one that was made anew since has another id. Never retried inside.
+
+        `clients.errors.NotFound`: it is gone already.
+        """
+        ...
+
+
+class SessionDenials(Protocol):
+    """Where denials of sessions are written: a service control policy, or a permission set's inline policy.
+
+    Documents are JSON text. Writes are never retried inside: the caller reads back.
+    """
+
+    def service_control_policy(self, policy_id: str) -> Reading[str]: ...
+
+    def put_service_control_policy(
+        self, policy_id: str, document: str, *, client_request_id: str
+    ) -> Reading[None]: ...
+
+    def policy_targets(self, policy_id: str) -> Reading[frozenset[str]]:
+        """Ids of the root, the organisational units and the accounts that the policy is attached to."""
+        ...
+
+    def inline_policy(self, permission_set_arn: str) -> Reading[str]:
+        """The inline policy of a permission set; "" when it has none."""
+        ...
+
+    def put_inline_policy(
+        self, permission_set_arn: str, document: str, *, client_request_id: str
+    ) -> Reading[None]: ...
+
+    def provision_permission_set(
+        self, permission_set_arn: str, *, client_request_id: str
+    ) -> Reading[ProvisioningProgress]:
+        """Carry a permission set's policies to every account that has it; accounts keep the old ones until then."""
+        ...
+
+    def provisioning_progress(self, vendor_id: str) -> Reading[ProvisioningProgress]:
+        """How far that is. `clients.errors.NotFound` when AWS has forgotten it."""
+        ...
 
 
 class CallObserver(Protocol):

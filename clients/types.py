@@ -281,3 +281,20 @@ class OrganizationAccount:
     email: str
     state: str  # PENDING_ACTIVATION, ACTIVE, SUSPENDED, PENDING_CLOSURE, CLOSED
     unit_id: str  # the OU (or root) that holds it
+
+
+class ProgressCode(StrEnum):
+    """How far AWS is with carrying a permission set to its accounts."""
+
+    RUNNING = "IN_PROGRESS"
+    DONE = "SUCCEEDED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class ProvisioningProgress:
+    """One request to provision a permission set; `reason` says why it failed."""
+
+    vendor_id: str
+    code: ProgressCode
+    reason: str = ""

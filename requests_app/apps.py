@@ -12,6 +12,8 @@ class RequestsAppConfig(AppConfig):
 
     def ready(self) -> None:
         from requests_app import events
+        from requests_app.cutting import events as cutting_events
 
         events.register_all()
+        cutting_events.register_all()
         crash.obey(os.environ, mode=settings.PORTAL_MODE)

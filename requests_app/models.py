@@ -266,6 +266,7 @@ class Attempt(models.Model):
         ON_DEMAND = "on_demand", "Provision on demand"
         READ_AWS = "read_aws", "Read IAM Identity Center"
         READ_JOB = "read_job", "Read the provisioning job"
+        TAKE_OUT = "take_out", "Remove in IAM Identity Center"
 
     class Outcome(models.TextChoices):
         RUNNING = "running", "Running"
@@ -367,3 +368,7 @@ class PathTicket(models.Model):
                 name="path_ticket_in_order",
             ),
         ]
+
+
+# Further rows of the life cycle, beside what they serve; they name models of this module.
+import requests_app.cutting.models  # noqa: E402, F401 - so that Django finds them

@@ -14,9 +14,12 @@ SET log_statement = 'none';
 \getenv web_password PORTAL_WEB_PASSWORD
 \getenv worker_password PORTAL_WORKER_PASSWORD
 \getenv sealer_password PORTAL_SEALER_PASSWORD
+\getenv remover_password PORTAL_REMOVER_PASSWORD
+\getenv severer_password PORTAL_SEVERER_PASSWORD
 
 SELECT format('CREATE ROLE %I', name)
-  FROM unnest(ARRAY['portal_owner', 'portal_web', 'portal_worker', 'portal_sealer']) AS name
+  FROM unnest(ARRAY['portal_owner', 'portal_web', 'portal_worker', 'portal_sealer',
+                     'portal_remover', 'portal_severer']) AS name
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)
 \gexec
 
@@ -29,6 +32,10 @@ ALTER ROLE portal_worker LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION
   PASSWORD :'worker_password';
 ALTER ROLE portal_sealer LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS
   PASSWORD :'sealer_password';
+ALTER ROLE portal_remover LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS
+  PASSWORD :'remover_password';
+ALTER ROLE portal_severer LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS
+  PASSWORD :'severer_password';
 
 -- The built-in locale sorts and folds the same on every machine and needs no library of the system.
 SELECT format(
@@ -38,10 +45,12 @@ SELECT format(
 \gexec
 
 REVOKE ALL ON DATABASE postgres, template1, :"database" FROM PUBLIC;
-GRANT CONNECT ON DATABASE :"database" TO portal_web, portal_worker, portal_sealer;
+GRANT CONNECT ON DATABASE :"database" TO portal_web, portal_worker, portal_sealer,
+  portal_remover, portal_severer;
 
 \connect :"database"
 SET client_min_messages = warning;
 -- The schema belongs to pg_database_owner, that is, to portal_owner: nobody else may create anything in it.
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
-GRANT USAGE ON SCHEMA public TO portal_web, portal_worker, portal_sealer;
+GRANT USAGE ON SCHEMA public TO portal_web, portal_worker, portal_sealer,
+  portal_remover, portal_severer;

@@ -47,6 +47,8 @@ PASSWORD_VARIABLES = {
     "portal_web": "PORTAL_WEB_PASSWORD",
     "portal_worker": "PORTAL_WORKER_PASSWORD",
     "portal_sealer": "PORTAL_SEALER_PASSWORD",
+    "portal_remover": "PORTAL_REMOVER_PASSWORD",
+    "portal_severer": "PORTAL_SEVERER_PASSWORD",
 }
 # docker-compose.yml gives the same arguments to its server.
 INITDB_ARGUMENTS = (
@@ -249,7 +251,10 @@ class EmbeddedPostgres:
     def _load_passwords(self) -> dict[str, str]:
         if self._secrets_path.exists():
             kept: dict[str, str] = json.loads(self._secrets_path.read_text())
-            return kept
+            missing = {role: new_password() for role in PASSWORD_VARIABLES if role not in kept}
+            if missing:  # a role that this version has added
+                self._save_passwords(kept | missing)
+            return kept | missing
         passwords = {role: new_password() for role in (SUPERUSER, *PASSWORD_VARIABLES)}
         self._save_passwords(passwords)
         return passwords

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 WEB, WORKER, BEAT, SEALER, MIGRATE = "web", "worker", "beat", "sealer", "migrate"
+REMOVER, SEVERER = "remover", "severer"
 
 DATABASE_ROLES = {
     WEB: "portal_web",
     WORKER: "portal_worker",
     BEAT: "portal_worker",
     SEALER: "portal_sealer",
+    REMOVER: "portal_remover",
     MIGRATE: "portal_owner",
 }
 # Variables that tell a secret or lead to one, and the processes that may have them. DATABASE_PASSWORD isn't
@@ -29,6 +31,9 @@ SECRETS: Mapping[str, frozenset[str]] = {
     "AWS_ACCESS_KEY_ID": frozenset({WORKER}),
     "AWS_SECRET_ACCESS_KEY": frozenset({WORKER}),
     "AWS_SESSION_TOKEN": frozenset({WORKER}),
+    "REMOVER_AWS_ACCESS_KEY_ID": frozenset({REMOVER}),
+    "REMOVER_AWS_SECRET_ACCESS_KEY": frozenset({REMOVER}),
+    "REMOVER_AWS_SESSION_TOKEN": frozenset({REMOVER}),
     "SEALING_KEY_PATH": frozenset({SEALER}),
     "REDIS_URL": frozenset({WEB, WORKER, BEAT}),
 }
@@ -36,8 +41,8 @@ SECRETS: Mapping[str, frozenset[str]] = {
 CONCERNS: Mapping[str, frozenset[str]] = {
     "ENTRA_WORKER_CLIENT_ID": frozenset({WORKER}),
     "GRAPH_BASE_URL": frozenset({WORKER}),
-    "AWS_ENDPOINT_URL": frozenset({WORKER}),
-    "PORTAL_MANAGED_GROUPS_FILE": frozenset({WORKER}),
+    "AWS_ENDPOINT_URL": frozenset({WORKER, REMOVER, SEVERER}),
+    "PORTAL_MANAGED_GROUPS_FILE": frozenset({WORKER, REMOVER}),
     "CLIENT_RATE_ORGANIZATIONS": frozenset({WORKER}),
     "CLIENT_RATE_SSO_ADMIN": frozenset({WORKER}),
     "CLIENT_RATE_IDENTITYSTORE": frozenset({WORKER}),
@@ -53,13 +58,15 @@ class Process:
     """One kind of process: `kind` is its PORTAL_PROCESS; `command` runs in the project's folder.
 
     `copies` is how many run on one machine. `ready` is a text in its log that shows that it works; None when
-    something else shows it.
+    something else shows it. `only_when`, a variable with its value, is the setting that it carries out: without it
+    there is nothing for it to do, and it isn't started.
     """
 
     kind: str
     command: tuple[str, ...]
     copies: int = 1
     ready: str | None = None
+    only_when: tuple[str, str] | None = None
 
 
 CELERY = ("celery", "--app", "accessportal.celery")
@@ -83,6 +90,7 @@ LONG_RUNNING = (
     ),
     Process(BEAT, (*CELERY, "beat", "--loglevel", "INFO"), ready="beat: Starting"),
     Process(SEALER, ("python", "manage.py", "seal", "--loop")),
+    Process(REMOVER, ("python", "manage.py", "remove_fast", "--loop"), only_when=("FAST_REMOVAL", "direct")),
 )
 
 

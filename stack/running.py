@@ -42,6 +42,8 @@ SYNC_SECONDS = 120.0
 ENTRA_CALLBACK = "/accounts/oidc/entra/login/callback/"
 SIGNED_OUT = "/signed-out/"
 SIMULATOR = "simulator"
+# Settings of the portal that the demo takes from the shell.
+CHOICES = ("FAST_REMOVAL",)
 
 
 class Stack:
@@ -182,7 +184,7 @@ class Stack:
 
         self.say("Starting the portal ...")
         for process in LONG_RUNNING:
-            if process.kind != BEAT:
+            if process.kind != BEAT and self._has_work(process):
                 self._keep_copies(process)
         self.say("Reading the clouds into the catalogue ...")
         self.manage("load_rules", str(SAMPLE_RULES), "--retire-others")
@@ -190,6 +192,18 @@ class Stack:
         # Last: beat would have the workers read the clouds at the same time, and each part waits for the other.
         self._keep_copies(next(process for process in LONG_RUNNING if process.kind == BEAT))
         self._wait_until_ready()
+
+    def _has_work(self, process: Process) -> bool:
+        """Whether the setting that a process carries out is on."""
+        if process.only_when is None:
+            return True
+        name, value = process.only_when
+        return self._chosen().get(name) == value
+
+    @staticmethod
+    def _chosen() -> dict[str, str]:
+        """What whoever starts the stack chose of the settings that take access away faster; they are off by default."""
+        return {name: os.environ[name] for name in CHOICES if os.environ.get(name)}
 
     def _keep_copies(self, process: Process) -> None:
         for number in range(1, process.copies + 1):
@@ -269,6 +283,7 @@ class Stack:
             **self.anchors.variables(),
             **self._secrets(),
             **self._cloud_variables(),
+            **self._chosen(),
             "PORTAL_MODE": "demo",
             "PORTAL_ORIGIN": self.origin,
             "ALLOWED_HOSTS": f"{LOOPBACK},localhost",
@@ -305,6 +320,8 @@ class Stack:
             "AWS_ENDPOINT_URL": clouds["aws_endpoint_url"],
             "AWS_ACCESS_KEY_ID": clouds["aws_access_key_id"],
             "AWS_SECRET_ACCESS_KEY": clouds["aws_secret_access_key"],
+            "REMOVER_AWS_ACCESS_KEY_ID": clouds["aws_remover_access_key_id"],
+            "REMOVER_AWS_SECRET_ACCESS_KEY": clouds["aws_remover_secret_access_key"],
             "AWS_ACCESS_PORTAL_URL": clouds["access_portal_url"],
             "PORTAL_MANAGED_GROUPS_FILE": clouds["managed_groups_file"],
             # Nobody else calls these clouds, so the portal may take what they give.

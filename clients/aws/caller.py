@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import boto3
@@ -43,8 +43,11 @@ class AwsCaller:
         *,
         attempts: int = _ATTEMPTS,
         breaker: Breaker | None = None,
+        credentials: Mapping[str, str] | None = None,
     ) -> None:
+        """`credentials` are boto3's names of a key of one's own; None leaves it to boto3's usual chain."""
         self.config = config
+        self._credentials = dict(credentials or {})
         self._limiter = limiter
         self._breaker: Breaker = breaker or LocalBreaker()
         self._botocore = Config(
@@ -58,10 +61,12 @@ class AwsCaller:
         self._pid = 0
         self._lock = threading.Lock()
 
-    def one(self, service: str, method: str, **arguments: Any) -> Reading[dict[str, Any]]:
-        """One call. `method` is boto3's name of it, e.g. describe_permission_set."""
+    def one(
+        self, service: str, method: str, *, client_request_id: str = "", **arguments: Any
+    ) -> Reading[dict[str, Any]]:
+        """One call. `method` is boto3's name of it, e.g. describe_permission_set; a write names its own id."""
         operation = f"{service}.{method}"
-        client_request_id = str(uuid.uuid4())
+        client_request_id = client_request_id or str(uuid.uuid4())
         with (
             watching("aws", operation, client_request_id=client_request_id) as watched,
             guarded(self._breaker, service),
@@ -107,7 +112,7 @@ class AwsCaller:
             if self._pid != os.getpid():
                 self._pid, self._clients = os.getpid(), {}
             if service not in self._clients:
-                client = boto3.session.Session().client(
+                client = boto3.session.Session(**self._credentials).client(
                     service, region_name=self.config.region, config=self._botocore
                 )
                 client.meta.events.register(f"before-send.{service}", self._pace(service))

@@ -44,7 +44,11 @@ ORGANIZATIONS_READS = (
     "organizations:ListAccountsForParent",
     "organizations:ListTagsForResource",
 )
-REMOVALS = ("identitystore:GetGroupMembershipId", "identitystore:DeleteGroupMembership")
+REMOVALS = (
+    "sso:ListInstances",
+    "identitystore:ListGroupMembershipsForMember",
+    "identitystore:DeleteGroupMembership",
+)
 SEVERING = (
     "organizations:CreatePolicy",
     "organizations:UpdatePolicy",
@@ -101,7 +105,7 @@ class Keys:
 
 ADMINISTRATOR = Role("Administrator")
 WORKER = Role("AccessPortalWorker", (*SSO_READS, *STORE_READS, *ORGANIZATIONS_READS))
-REMOVER = Role("AccessPortalRemover", (*STORE_READS, *REMOVALS))
+REMOVER = Role("AccessPortalRemover", REMOVALS)
 SEVERER = Role("AccessPortalSeverer", SEVERING)
 
 

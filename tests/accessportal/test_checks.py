@@ -53,6 +53,21 @@ GOOD: dict[str, dict[str, str]] = {
     },
     "beat": COMMON | {"REDIS_URL": "redis://redis:6379/0"},
     "sealer": COMMON | {"SEALING_KEY_PATH": str(Path(__file__))},
+    "remover": COMMON
+    | {
+        "FAST_REMOVAL": "direct",
+        "AWS_REGION": "eu-west-1",
+        "REMOVER_AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+        "REMOVER_AWS_SECRET_ACCESS_KEY": "secret",
+        "PORTAL_MANAGED_GROUPS_FILE": "/etc/groups.txt",
+    },
+    "severer": COMMON
+    | {
+        "SESSION_SEVERING": "on",
+        "SESSION_SEVERING_PLACES": "*=scp:p-0123456789",
+        "AWS_REGION": "eu-west-1",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "/run/token",
+    },
     "migrate": COMMON,
 }
 
@@ -87,6 +102,9 @@ def test_a_right_configuration_passes(process: str) -> None:
         ("worker", "AWS_REGION"),
         ("worker", "PORTAL_MANAGED_GROUPS_FILE"),
         ("sealer", "SEALING_KEY_PATH"),
+        ("remover", "PORTAL_MANAGED_GROUPS_FILE"),
+        ("remover", "DATABASE_PASSWORD"),
+        ("severer", "AWS_REGION"),
         ("migrate", "DATABASE_PASSWORD"),
     ],
 )
@@ -169,6 +187,28 @@ def test_stand_ins_on_this_machine_need_no_tls_outside_production() -> None:
     assert found("worker", "demo", **local) == []
     assert ids(found("worker", "demo", ENTRA_AUTHORITY="http://127.0.0.1:8443")) == ["portal.E006"]
     assert ids(found("worker", "demo", GRAPH_BASE_URL="http://graph.example.com")) == ["portal.E006"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "number"),
+    [
+        ({"FAST_REMOVAL": "direct", "REMOVER_AWS_SECRET_ACCESS_KEY": None}, "portal.E017"),
+        ({"FAST_REMOVAL": "direct", "REMOVER_AWS_ACCESS_KEY_ID": None}, "portal.E017"),
+        ({"FAST_REMOVAL": "sometimes"}, "portal.E015"),
+        ({"SESSION_SEVERING": "yes"}, "portal.E015"),
+        ({"SESSION_SEVERING": "on"}, "portal.E016"),
+        ({"SESSION_SEVERING_PLACES": "EC2AdminAccess=group:g-1"}, "portal.E016"),
+        ({"SESSION_SEVERING_PLACES": "A=inline A=inline"}, "portal.E016"),
+    ],
+)
+def test_taking_access_away_faster(changes: dict[str, str | None], number: str) -> None:
+    assert ids(found("remover", **changes)) == [number]
+
+
+def test_a_setting_that_is_on_without_its_process_credential() -> None:
+    assert ids(found("severer", AWS_WEB_IDENTITY_TOKEN_FILE=None)) == ["portal.E017"]
+    off: dict[str, str | None] = {"SESSION_SEVERING": "off", "AWS_WEB_IDENTITY_TOKEN_FILE": None}
+    assert found("severer", **off) == []
 
 
 def test_the_worker_has_exactly_one_credential() -> None:

@@ -23,7 +23,8 @@ def test_a_process_is_given_its_secrets_and_no_others(kind: str) -> None:
 
 def test_no_cloud_credential_reaches_the_web_process() -> None:
     given = environment_for("web", EVERYTHING)
-    assert not [name for name in given if name.startswith(("AWS_", "ENTRA_WORKER_"))]
+    secret = ("AWS_", "ENTRA_WORKER_", "REMOVER_", "SEVERER_")
+    assert not [name for name in given if name.startswith(secret)]
 
 
 def test_the_products_own_checks_agree_on_who_holds_which_secret() -> None:
@@ -31,4 +32,4 @@ def test_the_products_own_checks_agree_on_who_holds_which_secret() -> None:
 
 
 def test_every_process_stands_in_the_table_once() -> None:
-    assert sorted(KINDS) == sorted({"web", "worker", "beat", "sealer", "migrate"})
+    assert sorted(KINDS) == sorted({"web", "worker", "beat", "sealer", "remover", "migrate"})

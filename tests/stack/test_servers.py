@@ -124,7 +124,14 @@ def test_bootstrap_gives_each_role_what_it_needs_and_no_more(state: Path) -> Non
                 "ORDER BY 1"
             ).fetchall()
             names = [name for (name,) in roles]
-            assert names == ["portal_owner", "portal_sealer", "portal_web", "portal_worker"]
+            assert names == [
+                "portal_owner",
+                "portal_remover",
+                "portal_sealer",
+                "portal_severer",
+                "portal_web",
+                "portal_worker",
+            ]
             verifiers = admin.execute("SELECT rolpassword FROM pg_authid WHERE rolname LIKE 'portal%%'")
             assert all(verifier.startswith("SCRAM-SHA-256$") for (verifier,) in verifiers)
         with psycopg.connect(server.conninfo(database="portal")) as admin:

@@ -7,7 +7,7 @@ SET log_min_error_statement = panic;
 
 -- Tests log in as portal_tests, which may do nothing by itself but step into one application role at a time.
 CREATE ROLE portal_tests LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD :'tests_password';
-GRANT portal_web, portal_worker, portal_sealer TO portal_tests WITH INHERIT FALSE, SET TRUE;
+GRANT portal_web, portal_worker, portal_sealer, portal_remover, portal_severer TO portal_tests WITH INHERIT FALSE, SET TRUE;
 
 -- The harness clones databases as portal_test_owner and hands them to portal_owner.
 CREATE ROLE portal_test_owner LOGIN NOSUPERUSER CREATEDB NOCREATEROLE PASSWORD :'test_owner_password';

@@ -33,7 +33,7 @@ from stack.private import LOOPBACK
 
 # What pytest-xdist's workers inherit from the controller.
 SESSION_VARIABLE = "PORTAL_TEST_SESSION"
-APPLICATION_ROLES = ("portal_web", "portal_worker", "portal_sealer")
+APPLICATION_ROLES = ("portal_web", "portal_worker", "portal_sealer", "portal_remover", "portal_severer")
 DEFAULT_ROLE = "portal_worker"
 LEAVES_WITHIN_SECONDS = 20.0
 PROCESS_ROLES = {

@@ -21,6 +21,7 @@ from base import clock as base_clock
 from base import crash
 from base.clock import BusinessClock
 from catalog.models import PimGroup
+from clients import cutters
 from clients.registry import using
 from identity.models import Person
 from policy.models import RuleVersion
@@ -29,6 +30,8 @@ from requests_app.actions.deciding import check_decision, submit_decision
 from requests_app.actions.ending import end_early
 from requests_app.actions.steps import pacing
 from requests_app.actions.sweeping import sweep
+from requests_app.cutting import removing
+from requests_app.cutting.models import FastRemoval
 from requests_app.lifecycle import TERMINAL, DecisionStatus
 from requests_app.models import Decision, Grant, RequestItem
 from simulator.sample.builder import Builder, empty_world
@@ -37,6 +40,7 @@ from simulator.world.state import Group, User
 from simulator.world.world import World
 from tests.requests_app import factories as make
 from tests.support.world_clients import Calls, world_clients
+from tests.support.world_cutters import WorldRemoval
 
 type AsRole = Callable[[str], AbstractContextManager[None]]
 
@@ -69,6 +73,7 @@ class Stage:
     world_asker: User
     world_group: Group
     rule: RuleVersion
+    cutters_run: bool = True  # whether remover and severer take part in `work`
 
     # ------------------------------------------------------------ people
 
@@ -114,7 +119,15 @@ class Stage:
                 advance_grant(grant_id=grant_id)
         for grant_id in owed.grants:
             advance_grant(grant_id=grant_id)
-        return len(owed.decisions) + len(owed.grants)
+        return len(owed.decisions) + len(owed.grants) + (self.cut() if self.cutters_run else 0)
+
+    def cut(self) -> int:
+        """One pass of the remover, with its own rights: what it owes while fast removal is direct."""
+        with self.as_role("portal_remover"):
+            removals = removing.owed()
+            for removal_id in removals:
+                removing.remove_fast(removal_id=removal_id)
+        return len(removals)
 
     def step(self, by: timedelta) -> None:
         """Let time pass, on all clocks."""
@@ -149,9 +162,12 @@ class Stage:
         now, soon = self.time.now, timedelta(milliseconds=100)
         grants = Grant.objects.filter(next_action_at__isnull=False, person=self.asker)
         decisions = Decision.objects.filter(status=DecisionStatus.SUBMITTED, item__requester=self.asker)
+        owed = self.cutters_run and removing.owed_at_all()
+        removals = FastRemoval.objects.filter(next_action_at__isnull=False) if owed else ()
         dues = [
             *(due.at for due in self.world.state.due[:1]),
             *(_latest(row.next_action_at, row.retry_at, row.lease_until) for row in grants),
+            *(_latest(row.next_action_at, row.retry_at, row.lease_until) for row in removals),
             *(_latest(row.submitted_at, row.retry_at, row.lease_until) for row in decisions),
         ]
         later = [due for due in dues if due > now]
@@ -228,7 +244,12 @@ def stage(
         if not on_demand:
             world.faults.add("graph.POST provisionOnDemand", "error", count=None)
         rows = _rows(world, build, asker, boss, group)
-        with using(built), _allow_list(group.id), _looking(polls):
+        with (
+            using(built),
+            cutters.using(removal=WorldRemoval(world, calls)),
+            _allow_list(group.id),
+            _looking(polls),
+        ):
             yield Stage(time, world, calls, as_role, *rows[:3], asker, group, rows[3])
     finally:
         crash.install(None)

@@ -64,7 +64,7 @@ class Calls:
         return self.made.get(operation, 0)
 
 
-class _Port:
+class WorldPort:
     """One at a time goes through to the world, as through the simulator's fronts."""
 
     _one_at_a_time = threading.RLock()
@@ -138,7 +138,7 @@ def _translated(error: WorldError, receipt: Receipt) -> errors.ClientError:
     return errors.Refused(sentence, code=error.code, receipt=receipt)
 
 
-class WorldDirectory(_Port):
+class WorldDirectory(WorldPort):
     def read_user(self, object_id: str) -> Reading[DirectoryUser | None]:
         def answer() -> DirectoryUser | None:
             user = self._world.directory.find_user(object_id)
@@ -205,7 +205,7 @@ def _group(group: Group) -> DirectoryGroup:
     )
 
 
-class WorldPim(_Port):
+class WorldPim(WorldPort):
     def group_eligibilities(self, group_id: str) -> Reading[tuple[PimEligibility, ...]]:
         return self._read(
             "graph.GET eligibilityScheduleInstances", lambda: self._eligibilities(group_id=group_id)
@@ -342,7 +342,7 @@ def _tag(row: ScheduleRequest) -> str:
     return found.group(1) if found else ""
 
 
-class WorldProvisioning(_Port):
+class WorldProvisioning(WorldPort):
     def job(self) -> Reading[ProvisioningJob]:
         def answer() -> ProvisioningJob:
             job = self._world.provisioning.job
@@ -375,7 +375,7 @@ class WorldProvisioning(_Port):
         return self._write("graph.POST provisionOnDemand", answer, client_request_id)
 
 
-class WorldIdentityCenter(_Port):
+class WorldIdentityCenter(WorldPort):
     """The read-backs of the life cycle; the catalogue's reads are proven over HTTP."""
 
     def instance(self) -> Reading[IdentityCenterInstance]:
@@ -472,7 +472,7 @@ def _store_user(row: WorldStoreUser) -> StoreUser:
     return StoreUser(row.id, row.user_name, (row.external_id,) if row.external_id else (), row.active)
 
 
-class WorldOrganization(_Port):
+class WorldOrganization(WorldPort):
     def units(self) -> Reading[tuple[OrganizationUnit, ...]]:
         organization = self._world.state.organization
         root = OrganizationUnit(organization.root_id, "Root", "")

@@ -20,6 +20,7 @@ from clients.types import ProvisioningCode, ProvisioningJob
 from requests_app.actions import attempts
 from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.moving import move
+from requests_app.actions.steps import hastening
 from requests_app.actions.steps.pacing import poll_delay
 from requests_app.actions.steps.seeing import AwsView, look_at_aws, look_at_entra, nothing_new
 from requests_app.estimates import last_possible_use
@@ -57,6 +58,8 @@ def deprovision(claim: Claim) -> None:
     # The job first: what proves an absence is a look at AWS after the cycle, not before.
     job = attempts.read(grant, Attempt.Kind.READ_JOB, clients().provisioning.job).value
     view = look_at_aws(grant)
+    if view.member:
+        hastening.still_in_aws(claim)
     foreign = view.member and _cycle_since_removal(grant, job) and look_at_entra(grant).foreign is not None
     crash_point("deprovisioning.looked")
     crash_point("deprovisioning.before_settle")
@@ -75,6 +78,7 @@ def _settle_deprovisioning(
     if view.member:
         # Seen at last, if it never was: from now on it is a removal to prove, not an arrival to await.
         sentence = HELD_BY_OTHERS if held_by_others else _obstacle(job) or _left_behind(grant, job)
+        sentence = hastening.sentence(grant, otherwise=sentence)
         note(grant, arrived_at=grant.arrived_at or now, problem=sentence, problem_code="waiting")
         rest(grant, retry_in=poll_delay(grant.out_of_entra_at or now))
     elif view.known and grant.arrived_at is not None:

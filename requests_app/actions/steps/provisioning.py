@@ -20,6 +20,7 @@ from requests_app.actions import attempts
 from requests_app.actions.claiming import Claim, LeaseLost, Superseded, claim_grant, note, rest, settle
 from requests_app.actions.moving import move
 from requests_app.actions.pathing import WAITS, Wait, hold_if_asked, leave_queue, take_place
+from requests_app.actions.steps import hastening
 from requests_app.actions.steps.pacing import back_off, poll_delay, postpone
 from requests_app.actions.steps.removing import LOOK_EVERY
 from requests_app.actions.steps.seeing import AwsView, look_at_aws, nothing_new
@@ -124,7 +125,7 @@ def _settle(grant: Grant, view: AwsView, waiting: str, wait: timedelta | None) -
         )
         rest(grant)
     else:
-        sentence = waiting or view.obstacle
+        sentence = waiting or view.obstacle or hastening.why_late(grant)
         note(grant, problem=sentence, problem_code="waiting" if sentence else "")
         rest(grant, retry_in=wait or poll_delay(grant.assigned_at or now))
 
@@ -137,9 +138,12 @@ def _ask_is_owed(grant: Grant) -> bool:
     )
     if not asked:
         return True
-    if len(asked) >= MOST_ASKS or grant.last_write_at is None:
+    if grant.last_write_at is None:
         return False
-    return business_now() - grant.last_write_at > ASK_AGAIN_AFTER
+    # After the last quick one, once for each cycle that has gone by: what Entra believes to be in AWS already (it was
+    # taken out there directly, say) no cycle brings, but this call looks at AWS.
+    wait = ASK_AGAIN_AFTER if len(asked) < MOST_ASKS else settings.PROVISIONING_CYCLE
+    return bool(business_now() - grant.last_write_at > wait)
 
 
 def _ask(claim: Claim) -> _Asked:

@@ -19,6 +19,7 @@ from clients.types import RemovalOrder
 from requests_app.actions import attempts
 from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.moving import move
+from requests_app.actions.steps import hastening
 from requests_app.actions.steps.guarding import refuse_unmanaged_group
 from requests_app.actions.steps.pacing import back_off, poll_delay
 from requests_app.actions.steps.seeing import EntraView, look_at_entra
@@ -68,6 +69,7 @@ def remove(claim: Claim) -> None:
     view = look_at_entra(grant)
     crash_point("removing.looked")
     now = business_now()
+    hastening.before_entra(claim, view)
     if view.ours is None:
         _absent(claim, view, now)
     elif (due := _removal_due_at(grant, view)) > now:
@@ -101,6 +103,7 @@ def _absent(claim: Claim, view: EntraView, now: datetime) -> None:
                 problem="",
                 problem_code="",
             )
+            hastening.out_of_entra(grant, view)
             rest(grant)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.conf import settings
 
 from audit.ledger.recorder import Actor
@@ -10,9 +12,12 @@ from base.crash import crash_point, register
 from requests_app.actions.checking import fresh_eligibility, fresh_person
 from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.moving import move
+from requests_app.cutting.wanting import make_way
 from requests_app.lifecycle import GrantStatus
 from requests_app.models import Grant
 from requests_app.scope_growth import growth
+
+WAIT_FOR_REMOVAL = timedelta(seconds=2)  # real time
 
 register("starting.before_check", "starting.before_settle", "starting.settled")
 
@@ -46,6 +51,10 @@ def start(claim: Claim) -> None:
             rest(grant)
             return
         name = {"group_name": grant.group.display_name}
+        if not problem and not make_way(grant):
+            # A deletion of the predecessor's membership may be on its way: it must not meet this one.
+            rest(grant, retry_in=WAIT_FOR_REMOVAL)
+            return
         if problem:
             move(
                 grant,

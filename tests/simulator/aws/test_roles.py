@@ -55,16 +55,19 @@ def test_the_remover_takes_memberships_away_and_sees_the_identity_store_alone(
     center = small.world.state.identity_center
     store = keyed.client("identitystore", access_key=KEYS["remover"])
     ada, baseline = small.user_id_in_store(small.ada), small.builder.store_group(small.baseline)
-    found = store.get_group_membership_id(
-        IdentityStoreId=center.identity_store_id, GroupId=baseline.id, MemberId={"UserId": ada}
-    )
+    rows = store.list_group_memberships_for_member(
+        IdentityStoreId=center.identity_store_id, MemberId={"UserId": ada}
+    )["GroupMemberships"]
+    found = next(row for row in rows if row["GroupId"] == baseline.id)
     store.delete_group_membership(
         IdentityStoreId=center.identity_store_id, MembershipId=found["MembershipId"]
     )
     assert not small.in_aws(small.ada, small.baseline)
     sso = keyed.client("sso-admin", access_key=KEYS["remover"])
     organizations = keyed.client("organizations", access_key=KEYS["remover"])
-    assert code_of(sso.list_instances) == DENIED
+    one = {"InstanceArn": center.instance_arn}
+    assert code_of(sso.list_permission_sets, **one) == DENIED
+    assert code_of(store.list_users, IdentityStoreId=center.identity_store_id) == DENIED
     assert code_of(organizations.list_accounts) == DENIED
     identity = keyed.client("sts", access_key=KEYS["remover"]).get_caller_identity()
     assert identity["Arn"].endswith(":assumed-role/AccessPortalRemover/AccessPortalRemover")
