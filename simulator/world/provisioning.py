@@ -24,6 +24,18 @@ BUCKET, BUCKET_SPAN = 5, timedelta(seconds=10)
 FAST = (timedelta(minutes=2), timedelta(minutes=10))
 CYCLE_SPAN = timedelta(seconds=20)
 ATTEMPTS = (timedelta(hours=6), timedelta(hours=12), timedelta(hours=24))
+# A job that stays in quarantine is disabled after four weeks, and runs no more until somebody restarts it.
+DISABLED_AFTER = timedelta(days=28)
+REASONS = (
+    "EncounteredBaseEscrowThreshold",
+    "EncounteredTotalEscrowThreshold",
+    "EncounteredEscrowProportionThreshold",
+    "EncounteredQuarantineException",
+    "QuarantinedOnDemand",
+    "TooManyDeletes",
+    "IngestionInterrupted",
+    "Unknown",
+)
 MOST_MEMBERS = 5
 MOST_CHANGES = 50_000
 REJECTED = "SystemForCrossDomainIdentityManagementCredentialValidationUnavailable"
@@ -235,6 +247,10 @@ class Provisioning:
             error_code=quarantine.error_code,
             error_message=quarantine.error_message,
         )
+        if now - quarantine.began_at >= DISABLED_AFTER:
+            job.disabled, job.next_cycle_at = True, None
+            self._world.journal("job disabled", "Four weeks in quarantine: the provisioning job is disabled")
+            return
         self._plan(quarantine.next_attempt_at)
         self._world.journal("quarantine", f"The provisioning job is in quarantine: {quarantine.reason}")
 
@@ -261,7 +277,7 @@ class Provisioning:
         if "Escrows" in flags:
             self.job.escrowed_users.clear()
         if self.job.quarantine is None:
-            self.job.code = "Active"
+            self.job.code, self.job.disabled = "Active", False
             self._run(full=bool(flags & {"Watermark", "Full"}))
 
     def quarantine(
@@ -271,7 +287,12 @@ class Provisioning:
         error_code: str = REJECTED,
         error_message: str = "",
     ) -> None:
-        """Put the job into quarantine until `leave_quarantine`; attempts in between fail."""
+        """Put the job into quarantine until `leave_quarantine`; attempts in between fail.
+
+        Raises ValueError for a reason that the API doesn't know.
+        """
+        if reason not in REASONS:
+            raise ValueError(f"unknown reason '{reason}'; one of {', '.join(REASONS)}")
         now = self._world.now()
         self.job.code = "Quarantine"
         self.job.quarantine = Quarantine(
@@ -288,7 +309,7 @@ class Provisioning:
     def leave_quarantine(self) -> None:
         """End the quarantine and run a cycle."""
         self.job.quarantine = None
-        self.job.code = "Active"
+        self.job.code, self.job.disabled = "Active", False
         self._run(full=False)
 
     def lose_removal(self, group_id: str, principal_id: str) -> None:

@@ -254,6 +254,7 @@ class Job:
     last_with_exports: Execution | None = None
     failures_in_row: int = 0
     quarantine: Quarantine | None = None
+    disabled: bool = False  # after four weeks of quarantine
     first_steady_at: datetime | None = None
     watermark: int = 0
     changes: list[Change] = field(default_factory=list)

@@ -10,8 +10,20 @@ from simulator.entra.graph.render import moment
 from simulator.world.state import Group, Membership
 
 
+def _ended_by_pim(context: Context, group: Group, member: Membership) -> bool:
+    """Whether PIM took the member out: at the assignment's end, or because it was asked to."""
+    schedule = context.world.state.schedules.get(member.schedule_id or "")
+    if schedule is None:
+        return False
+    removals = context.world.pim.assignment_requests(group_id=group.id, principal_id=member.principal_id)
+    return schedule.end == member.removed_at or any(
+        each.created_at == member.removed_at and each.status == "Revoked" for each in removals
+    )
+
+
 def _row(context: Context, group: Group, member: Membership, at: datetime, *, added: bool) -> dict[str, Any]:
-    names, by_pim = context.world.directory, member.schedule_id is not None
+    names = context.world.directory
+    by_pim = member.schedule_id is not None if added else _ended_by_pim(context, group, member)
     user = names.find_user(member.principal_id)
     return {
         "id": f"Directory_{member.id}_{'add' if added else 'remove'}",

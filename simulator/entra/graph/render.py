@@ -305,7 +305,11 @@ def job(value: Job, *, interval: str) -> dict[str, Any]:
     return {
         "id": value.id,
         "templateId": value.template_id,
-        "schedule": {"expiration": None, "interval": interval, "state": states.get(value.code, "Active")},
+        "schedule": {
+            "expiration": None,
+            "interval": interval,
+            "state": "Disabled" if value.disabled else states.get(value.code, "Active"),
+        },
         "status": {
             "code": value.code,
             "countSuccessiveCompleteFailures": value.failures_in_row,

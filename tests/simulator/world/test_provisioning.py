@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from simulator.world.errors import WorldError
-from simulator.world.provisioning import Subject
+from simulator.world.provisioning import REASONS, Subject
 from simulator.world.state import Execution, User
 from tests.simulator.world.factory import START, Small, person, small_world
 
@@ -119,19 +119,21 @@ def test_a_lost_removal_never_arrives() -> None:
     assert small.in_aws(small.ada)
 
 
-def test_a_person_without_a_surname_is_not_carried_and_the_log_says_so() -> None:
+@pytest.mark.parametrize("missing", ["surname", "given_name", "display_name"])
+def test_a_person_without_a_name_is_not_carried_and_the_log_says_so(missing: str) -> None:
     small = small_world()
-    nemo = small.builder.user("nemo@acme.example", "Nemo", given_name="Nemo")
+    nemo = small.builder.user("nemo@acme.example", "Nemo", given_name="Nemo", surname="Nobody")
+    small.world.directory.update_user(nemo.id, **{missing: ""})
     small.builder.member(small.baseline, nemo)
     small.step(minutes=41)
     assert small.world.identity_store.find_user_by_external_id(nemo.id) is None
     failures = [row for row in small.world.provisioning.log() if row.status == "failure"]
     assert {(row.source_name, row.error_code) for row in failures} == {
-        ("Nemo", "ValidationException"),
+        (nemo.display_name, "ValidationException"),
         ("AWS - All employees", "ReferenceFailure"),
     }
     assert last_cycle(small).state == "EntryLevelErrors"
-    small.world.directory.update_user(nemo.id, surname="Nobody")
+    small.world.directory.update_user(nemo.id, **{missing: "Nobody"})
     small.step(minutes=40)
     assert small.world.identity_store.find_user_by_external_id(nemo.id) is not None
 
@@ -401,6 +403,40 @@ def test_a_rejected_token_puts_the_job_into_quarantine_with_thinning_attempts() 
     small.step(hours=12)
     assert job.code == "Active"
     assert small.in_aws(small.ada)
+
+
+def test_four_weeks_of_quarantine_disable_the_job_until_it_is_restarted() -> None:
+    small = small_world()
+    small.world.happen("scim_token_expired")
+    small.step(minutes=40)
+    job = small.world.state.job
+    waits = []
+    while not job.disabled:
+        assert job.quarantine is not None
+        waits.append(job.quarantine.next_attempt_at - small.world.now())
+        small.world.step(waits[-1])
+    assert waits[:3] == [timedelta(hours=each) for each in (6, 12, 24)]
+    assert set(waits[3:]) == {timedelta(days=1)}
+    assert timedelta(days=28) <= small.world.now() - START < timedelta(days=30)
+    assert job.next_cycle_at is None
+    small.world.happen("scim_token_renewed")
+    small.assign(small.ada, duration="P2D")
+    small.step(days=1)
+    assert not small.in_aws(small.ada)
+    small.world.provisioning.restart("Watermark, Escrows, QuarantineState")
+    small.step(minutes=1)
+    assert small.in_aws(small.ada)
+    assert not job.disabled
+
+
+def test_reasons_of_a_quarantine_are_the_apis() -> None:
+    small = small_world()
+    for reason in REASONS:
+        small.world.happen("quarantine", reason=reason)
+        assert small.world.state.job.quarantine is not None
+        assert small.world.state.job.quarantine.reason == reason
+    with pytest.raises(ValueError, match="unknown reason 'Boredom'"):
+        small.world.happen("quarantine", reason="Boredom")
 
 
 def test_a_quarantine_asked_for_stays_until_it_is_lifted() -> None:
