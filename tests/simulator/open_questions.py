@@ -68,4 +68,48 @@ ENTRA = (
     Question("user_external_id", (f"{_HERE}::test_people_are_found_in_the_identity_store",)),
     Question("job_interval", (f"{_HERE}::test_cycles_may_come_more_or_less_often",)),
 )
-AWS: tuple[Question, ...] = ()
+_THERE = "tests/simulator/test_open_questions_aws.py"
+_SCIM = ("/scim/", "scim2")
+_PORTAL = ("get_role_credentials", "list_account_roles")
+_TRAIL = ("lookup_events",)
+_PROVISION = ("provision_permission_set",)
+
+AWS = (
+    Question("membership_created_at", (f"{_THERE}::test_when_a_membership_landed",)),
+    Question("case_insensitive_user_name", (f"{_THERE}::test_names_that_differ_in_case",)),
+    Question(
+        "delegated_administrator_may_list_for_principal",
+        (f"{_THERE}::test_a_delegated_administrator_learns_the_same",),
+    ),
+    Question(
+        "user_assignments_include_inherited",
+        unmet="assignments are asked for groups only",
+        unless=('PrincipalType="USER"',),
+    ),
+    Question("organizations_per_second", (f"{_THERE}::test_organizations_may_allow_little_or_much",)),
+    Question("aws_limits_per_account", (f"{_THERE}::test_limits_may_count_for_everybody_together",)),
+    Question("throttling_message", (f"{_THERE}::test_a_throttled_call_in_any_words",)),
+    Question("throttling_status", (f"{_THERE}::test_a_throttled_call_by_any_status",)),
+    Question("external_id_issuer", (f"{_THERE}::test_whoever_issued_external_ids",)),
+    Question("scim_membership_changes_per_second", unmet="Entra alone calls SCIM", unless=_SCIM),
+    Question("scim_error_schemas", unmet="Entra alone calls SCIM", unless=_SCIM),
+    Question("aws_page_size", (f"{_THERE}::test_pages_of_any_size_are_read_to_the_end",)),
+    Question("membership_cache_seconds", unmet="no role session is opened by the portal", unless=_PORTAL),
+    Question("provision_permission_set_seconds", unmet="no permission set is provisioned", unless=_PROVISION),
+    Question("provision_busy_code", unmet="no permission set is provisioned", unless=_PROVISION),
+    Question(
+        "policy_effect_seconds", unmet="no policy is written", unless=("put_inline_policy", "update_policy")
+    ),
+    Question(
+        "control_policy_characters",
+        unmet="no service control policy is written",
+        unless=("create_policy", "update_policy"),
+    ),
+    Question("sessions_carry_on_behalf_of", unmet="no events are looked up", unless=_TRAIL),
+    Question("sign_in_identity_type", unmet="no events are looked up", unless=_TRAIL),
+    Question("trail_username_is_session_name", unmet="no events are looked up", unless=_TRAIL),
+    Question("trail_delay_seconds", unmet="no events are looked up", unless=_TRAIL),
+    Question(
+        "portal_shows_new_after_seconds", unmet="no role session is opened by the portal", unless=_PORTAL
+    ),
+)

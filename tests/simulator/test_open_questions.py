@@ -27,8 +27,7 @@ def test_every_switch_is_a_question_of_one_side() -> None:
     assert set(entra) | set(aws) <= set(switches)
     of_entra = switches[: switches.index("job_interval") + 1]
     assert sorted(entra) == sorted(of_entra)
-    if AWS:
-        assert sorted(aws) == sorted(set(switches) - set(of_entra))
+    assert sorted(aws) == sorted(set(switches) - set(of_entra))
 
 
 @pytest.mark.parametrize("question", [*ENTRA, *AWS], ids=lambda each: each.switch)

@@ -1,0 +1,214 @@
+"""The product's adapters over HTTP, with both answers to what isn't documented of AWS."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from clients.aws.caller import AwsCaller
+from clients.aws.config import AwsConfig
+from clients.aws.identity_center import Boto3IdentityCenter
+from clients.aws.organization import Boto3Organization
+from clients.errors import Throttled
+from clients.limits import LocalLimiter
+from clients.types import GroupAssignment
+from simulator.aws.app import create_app
+from simulator.aws.roles import WORKER, Role
+from simulator.aws.throttles import NEVER, Throttles
+from simulator.listener import Listener
+from tests.clients.test_simulated_aws import FAST, Cloud
+from tests.simulator.world.factory import Small, small_world
+
+WORKERS_KEY = "AKIAWORKER0000000000"
+
+
+@dataclass
+class Waited:
+    """Time that the limits count in; it passes when botocore waits before it tries again."""
+
+    now: float = 0.0
+    waits: list[float] = field(default_factory=list)
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now += max(seconds, 0.05)
+
+
+@contextmanager
+def front(
+    small: Small,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    throttles: Throttles = NEVER,
+    role: Role = WORKER,
+    attempts: int = 3,
+) -> Iterator[Cloud]:
+    """The worker's own adapters, its key and its retries, against this world."""
+    listener = Listener(
+        create_app(small.world, threading.RLock(), throttles=throttles, roles={WORKERS_KEY: role})
+    )
+    listener.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{listener.address}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", WORKERS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    caller = AwsCaller(
+        AwsConfig(small.world.state.identity_center.region), LocalLimiter(FAST), attempts=attempts
+    )
+    try:
+        yield Cloud(small, Boto3IdentityCenter(caller), Boto3Organization(caller))
+    finally:
+        listener.stop()
+
+
+@pytest.fixture
+def small() -> Small:
+    return small_world()
+
+
+@pytest.fixture
+def cloud(small: Small, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    with front(small, monkeypatch) as running:
+        yield running
+
+
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> Waited:
+    made = Waited()
+    # botocore's own view of the clock only: the server beside it goes on waiting for real.
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=made.sleep, time=time.time))
+    return made
+
+
+# --- the identity store
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+def test_when_a_membership_landed(cloud: Cloud, stamped: bool) -> None:
+    small = cloud.small
+    small.world.switches.membership_created_at = stamped
+    small.assign(small.ada)
+    small.step(minutes=45)
+    found = cloud.center.membership(small.user_id_in_store(small.ada), cloud.group().group_id).value
+    assert found is not None, "a membership without a stamp is a membership"
+    assert (found.created_at is not None) is stamped
+
+
+@pytest.mark.parametrize("folds", [True, False])
+def test_names_that_differ_in_case(cloud: Cloud, folds: bool) -> None:
+    small = cloud.small
+    small.world.switches.case_insensitive_user_name = folds
+    found = cloud.center.find_user(small.ada.user_principal_name.upper()).value
+    assert (found is not None) is folds, "unknown, never an error and never somebody else"
+    joined = [each for each in cloud.center.users().value if small.ada.id in each.external_ids]
+    assert [each.user_id for each in joined] == [small.user_id_in_store(small.ada)], "the id joins anyway"
+
+
+@pytest.mark.parametrize("issuer", ["", "https://scim.example/another"])
+def test_whoever_issued_external_ids(cloud: Cloud, issuer: str) -> None:
+    cloud.small.world.switches.external_id_issuer = issuer
+    assert cloud.small.group.id in cloud.group().external_ids
+    ada = cloud.center.find_user(cloud.small.ada.user_principal_name).value
+    assert ada is not None
+    assert cloud.small.ada.id in ada.external_ids
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_pages_of_any_size_are_read_to_the_end(cloud: Cloud, size: int) -> None:
+    small = cloud.small
+    small.world.switches.aws_page_size = size
+    small.permission_set.tags = {"owner": "platform", "risk": "high", "review": "yearly"}
+    assert cloud.center.permission_set(small.permission_set.arn).value.tags == small.permission_set.tags
+    assert len(cloud.center.users().value) == 2
+
+
+# --- who may ask, and what is told
+
+
+@pytest.mark.parametrize("may", [True, False])
+def test_a_delegated_administrator_learns_the_same(
+    small: Small, monkeypatch: pytest.MonkeyPatch, may: bool
+) -> None:
+    small.world.switches.delegated_administrator_may_list_for_principal = may
+    small.world.state.organization.delegated_administrators.append(small.account.id)
+    delegate = Role(WORKER.name, WORKER.actions, small.account.id)
+    with front(small, monkeypatch, role=delegate) as cloud:
+        rows = cloud.center.group_assignments(cloud.group().group_id).value
+    assert rows == (GroupAssignment(small.account.id, small.permission_set.arn),)
+
+
+# --- limits
+
+
+def drained(throttles: Throttles, service: str, operation: str, account: str = "") -> None:
+    """Somebody else has used a bucket up."""
+    while throttles.take(service, operation, account=account, caller=account):
+        pass
+
+
+@pytest.mark.parametrize("rate", [1.0, 20.0])
+def test_organizations_may_allow_little_or_much(
+    small: Small, monkeypatch: pytest.MonkeyPatch, waited: Waited, rate: float
+) -> None:
+    small.world.switches.organizations_per_second = rate
+    for number in range(90):
+        small.builder.account(f"Account {number}")
+    throttles = Throttles(clock=waited)
+    with front(small, monkeypatch, throttles=throttles, attempts=6) as cloud:
+        accounts = cloud.organization.accounts().value
+    assert len(accounts) == 92, "five pages, whatever they cost"
+    assert bool(waited.waits) is (rate == 1.0)
+
+
+@pytest.mark.parametrize("per_account", [True, False])
+def test_limits_may_count_for_everybody_together(
+    small: Small, monkeypatch: pytest.MonkeyPatch, waited: Waited, per_account: bool
+) -> None:
+    small.world.switches.aws_limits_per_account = per_account
+    throttles = Throttles(clock=waited)
+    drained(throttles, "sso-admin", "ListInstances", small.account.id if per_account else "")
+    with front(small, monkeypatch, throttles=throttles, attempts=6) as cloud:
+        assert cloud.center.instance().value.instance_arn
+    assert bool(waited.waits) is not per_account
+
+
+@pytest.mark.parametrize("status", [400, 429])
+def test_a_throttled_call_by_any_status(
+    small: Small, monkeypatch: pytest.MonkeyPatch, waited: Waited, status: int
+) -> None:
+    small.world.switches.throttling_status = status
+    throttled(small, monkeypatch, waited)
+
+
+@pytest.mark.parametrize("message", ["Rate exceeded", "There are too many requests processing"])
+def test_a_throttled_call_in_any_words(
+    small: Small, monkeypatch: pytest.MonkeyPatch, waited: Waited, message: str
+) -> None:
+    small.world.switches.throttling_message = message
+    throttled(small, monkeypatch, waited)
+
+
+def throttled(small: Small, monkeypatch: pytest.MonkeyPatch, waited: Waited) -> None:
+    """Each service's own error is one that goes away by waiting."""
+    with front(small, monkeypatch, attempts=1) as cloud:
+        assert cloud.center.instance().value.instance_arn
+        asks: dict[str, Any] = {
+            "sso-admin": cloud.center.permission_set_arns,
+            "identitystore": cloud.center.groups,
+            "organizations": cloud.organization.accounts,
+        }
+        for service, ask in asks.items():
+            small.world.faults.add(f"aws.{service}.*", "throttle", retry_after=7)
+            with pytest.raises(Throttled) as caught:
+                ask()
+            assert caught.value.retry_after.total_seconds() > 0
+    assert waited.waits == []
