@@ -75,6 +75,7 @@ def test_the_audit_log_tells_pim_from_others(graph: RunningGraph) -> None:
         ("Remove member from group", ADA, "Directory"),
         ("Add member to group", ADA, "MS-PIM"),
     ]
+    graph.world.clock.step(timedelta(minutes=1))
     graph.post(REQUESTS, assign())
     graph.world.clock.step(timedelta(hours=2, minutes=1))
     graph.post(REQUESTS, assign())
