@@ -313,6 +313,9 @@ ENTRA_AWS_SERVICE_PRINCIPAL_ID = env.str("ENTRA_AWS_SERVICE_PRINCIPAL_ID", "")
 AWS_ACCESS_PORTAL_URL = env.str("AWS_ACCESS_PORTAL_URL", "")
 AWS_SSO_REGION = env.str("AWS_REGION", env.str("AWS_DEFAULT_REGION", ""))
 PORTAL_MANAGED_GROUPS_FILE = env.str("PORTAL_MANAGED_GROUPS_FILE", "")
+# Recorded by an operator for `manage.py doctor`, because no API tells them: dates such as 2027-01-31.
+ENTRA_AWS_CERTIFICATE_ENDS = env.str("ENTRA_AWS_CERTIFICATE_ENDS", "")
+AWS_SCIM_TOKEN_ENDS = env.str("AWS_SCIM_TOKEN_ENDS", "")
 # How many calls the catalogue sync has under way at once; the clients' rate limits hold in any case.
 CATALOG_SYNC_CONCURRENCY = env.int("CATALOG_SYNC_CONCURRENCY", 4)
 

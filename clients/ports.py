@@ -11,8 +11,10 @@ from typing import Protocol
 
 from clients.types import (
     AssignmentOrder,
+    AwsIdentity,
     DirectoryGroup,
     DirectoryUser,
+    EntraIdentity,
     GroupAssignment,
     GroupMembers,
     IdentityCenterInstance,
@@ -193,6 +195,22 @@ class SessionDenials(Protocol):
 
     def provisioning_progress(self, vendor_id: str) -> Reading[ProvisioningProgress]:
         """How far that is. `clients.errors.NotFound` when AWS has forgotten it."""
+        ...
+
+
+class EntraStanding(Protocol):
+    """The worker's own standing at Entra; `manage.py doctor` asks, nothing else does."""
+
+    def identity(self) -> Reading[EntraIdentity]:
+        """A fresh look at our access token and one answer of Graph, whatever that answer says."""
+        ...
+
+
+class AwsStanding(Protocol):
+    """The worker's own standing at AWS; `manage.py doctor` asks, nothing else does."""
+
+    def identity(self) -> Reading[AwsIdentity]:
+        """Who we are there; needs no permission."""
         ...
 
 

@@ -10,7 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 
-from clients.ports import EntraDirectory, EntraPim, EntraProvisioning, IdentityCenter, Organization
+from clients.ports import (
+    AwsStanding,
+    EntraDirectory,
+    EntraPim,
+    EntraProvisioning,
+    EntraStanding,
+    IdentityCenter,
+    Organization,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +30,8 @@ class Clients:
     provisioning: EntraProvisioning
     identity_center: IdentityCenter
     organization: Organization
+    entra_standing: EntraStanding
+    aws_standing: AwsStanding
 
 
 _current: Clients | None = None
@@ -43,6 +53,8 @@ def clients() -> Clients:
             provisioning=entra.provisioning,
             identity_center=aws.identity_center,
             organization=aws.organization,
+            entra_standing=entra.standing,
+            aws_standing=aws.standing,
         )
     return _current
 

@@ -68,6 +68,29 @@ class GroupMembers:
     group_ids: tuple[str, ...]
 
 
+# --- The product's own identities
+
+
+@dataclass(frozen=True, slots=True)
+class EntraIdentity:
+    """Who the worker is at Entra, by its own access token, and how the clocks differ."""
+
+    tenant_id: str
+    application_id: str
+    roles: frozenset[str]  # application permissions that have admin consent
+    credential_ends_at: datetime | None  # real time; None where the credential has no end that we can see
+    clock_skew: timedelta | None  # Graph's clock minus ours; None when no answer carried a Date
+
+
+@dataclass(frozen=True, slots=True)
+class AwsIdentity:
+    """Who the worker is at AWS, and how the clocks differ."""
+
+    account_id: str
+    arn: str
+    clock_skew: timedelta | None  # AWS's clock minus ours; None when the answer carried no Date
+
+
 # --- PIM for Groups
 
 

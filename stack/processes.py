@@ -43,6 +43,8 @@ CONCERNS: Mapping[str, frozenset[str]] = {
     "GRAPH_BASE_URL": frozenset({WORKER}),
     "AWS_ENDPOINT_URL": frozenset({WORKER, REMOVER, SEVERER}),
     "PORTAL_MANAGED_GROUPS_FILE": frozenset({WORKER, REMOVER}),
+    "ENTRA_AWS_CERTIFICATE_ENDS": frozenset({WORKER}),
+    "AWS_SCIM_TOKEN_ENDS": frozenset({WORKER}),
     "CLIENT_RATE_ORGANIZATIONS": frozenset({WORKER}),
     "CLIENT_RATE_SSO_ADMIN": frozenset({WORKER}),
     "CLIENT_RATE_IDENTITYSTORE": frozenset({WORKER}),

@@ -10,6 +10,7 @@ from clients.aws.caller import AwsCaller
 from clients.aws.config import AwsConfig
 from clients.aws.identity_center import Boto3IdentityCenter
 from clients.aws.organization import Boto3Organization
+from clients.aws.standing import Boto3Standing
 from clients.breaker import build_breaker
 from clients.limits import Limiter, build_limiter
 from clients.observing import observe_with
@@ -18,10 +19,11 @@ from clients.ports import CallObserver
 
 @dataclass(frozen=True, slots=True)
 class AwsAdapters:
-    """The two ports, over one caller."""
+    """The ports, over one caller."""
 
     identity_center: Boto3IdentityCenter
     organization: Boto3Organization
+    standing: Boto3Standing
 
 
 def build_aws(
@@ -42,7 +44,11 @@ def build_aws(
     if observer is not None:
         observe_with(observer)
     caller = AwsCaller(config, limiter or build_limiter(environ), breaker=build_breaker(environ))
-    return AwsAdapters(identity_center=Boto3IdentityCenter(caller), organization=Boto3Organization(caller))
+    return AwsAdapters(
+        identity_center=Boto3IdentityCenter(caller),
+        organization=Boto3Organization(caller),
+        standing=Boto3Standing(caller),
+    )
 
 
 __all__ = ["AwsAdapters", "build_aws"]

@@ -12,6 +12,7 @@ from clients.entra.config import EntraConfig
 from clients.entra.directory import GraphDirectory
 from clients.entra.pim import GraphPim
 from clients.entra.provisioning import GraphProvisioning
+from clients.entra.standing import GraphStanding
 from clients.limits import Limiter, build_limiter
 from clients.observing import observe_with
 from clients.ports import CallObserver
@@ -19,11 +20,12 @@ from clients.ports import CallObserver
 
 @dataclass(frozen=True, slots=True)
 class EntraAdapters:
-    """The three ports, over one caller."""
+    """The ports, over one caller."""
 
     directory: GraphDirectory
     pim: GraphPim
     provisioning: GraphProvisioning
+    standing: GraphStanding
     caller: GraphCaller
 
     def close(self) -> None:
@@ -52,6 +54,7 @@ def build_entra(
         directory=GraphDirectory(caller, aws_service_principal_id=principal),
         pim=GraphPim(caller),
         provisioning=GraphProvisioning(caller, aws_service_principal_id=principal),
+        standing=GraphStanding(caller, config),
         caller=caller,
     )
 

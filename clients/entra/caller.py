@@ -15,6 +15,8 @@ import uuid
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -87,6 +89,8 @@ class GraphCaller:
         self._loop: LoopThread | None = None
         self._client: Any = None
         self._http: httpx.AsyncClient | None = None
+        self._signed_in: Any = None
+        self._clock_skew: timedelta | None = None
 
     # --- what adapters use
 
@@ -134,6 +138,24 @@ class GraphCaller:
             write=True,
             client_request_id=client_request_id,
         )
+
+    def token(self, *, port: str) -> Reading[str]:
+        """Our own access token for Graph. It is a secret: read it, and let it go."""
+        self._ready()
+        reading = self._run(
+            "POST token",
+            lambda: self._signed_in.get_token(self._config.graph_scope),
+            port=port,
+            bucket="graph",
+            write=False,
+            client_request_id=str(uuid.uuid4()),
+        )
+        return Reading(str(reading.value.token), reading.receipt)
+
+    @property
+    def clock_skew(self) -> timedelta | None:
+        """Graph's clock minus ours, by the Date of its last answer; None before the first."""
+        return self._clock_skew
 
     def close(self) -> None:
         """Close connections and stop the loop's thread."""
@@ -203,7 +225,7 @@ class GraphCaller:
         return httpx.AsyncClient(
             timeout=httpx.Timeout(self._total_seconds, connect=5.0, pool=5.0),
             http2=True,
-            event_hooks={"request": [self._before], "response": [_after]},
+            event_hooks={"request": [self._before], "response": [self._after]},
         )
 
     def _build_client(self, http: httpx.AsyncClient) -> Any:
@@ -212,6 +234,7 @@ class GraphCaller:
         except (OSError, ValueError) as error:
             reason = type(error).__name__
             raise failures.no_token(reason, refused=True, receipt=Receipt("")) from error
+        self._signed_in = credential
         hostname = self._config.graph_origin[1]
         hostname = hostname.rpartition(":")[0] if ":" in hostname else hostname
         provider = AzureIdentityAuthenticationProvider(
@@ -233,6 +256,15 @@ class GraphCaller:
         call = _current.get()
         request.headers["client-request-id"] = call.client_request_id
         call.sent = True
+
+    async def _after(self, response: httpx.Response) -> None:
+        call = _current.get()
+        call.request_id = response.headers.get("request-id", "") or call.request_id
+        try:
+            said = parsedate_to_datetime(response.headers.get("date", ""))
+        except ValueError:
+            return
+        self._clock_skew = said.astimezone(UTC) - datetime.now(UTC)
 
     async def _attempts(self, call: _Call, work: Callable[[], Awaitable[Any]], *, write: bool) -> Any:
         _current.set(call)
@@ -293,11 +325,6 @@ class GraphCaller:
         if not call.sent:
             return failures.not_sent("Timeout", receipt=call.receipt)
         return failures.interrupted("Timeout", write=write, receipt=call.receipt)
-
-
-async def _after(response: httpx.Response) -> None:
-    call = _current.get()
-    call.request_id = response.headers.get("request-id", "") or call.request_id
 
 
 def configuration(builder: Any, **query: Any) -> Any:

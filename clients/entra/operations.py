@@ -25,6 +25,7 @@ OPERATIONS: Mapping[str, frozenset[str]] = {
     "EntraPim.requests": frozenset({f"GET {_PIM}/assignmentScheduleRequests"}),
     "EntraPim.assign": frozenset({f"POST {_PIM}/assignmentScheduleRequests"}),
     "EntraPim.remove": frozenset({f"POST {_PIM}/assignmentScheduleRequests"}),
+    "EntraStanding.identity": frozenset({f"GET {_JOBS}"}),  # for the Date of any answer
     "EntraProvisioning.job": frozenset({f"GET {_JOBS}", f"GET {_JOBS}/{{jobId}}/schema"}),
     # Which job and which of its rules carries groups is looked up once.
     "EntraProvisioning.provision_on_demand": frozenset(

@@ -15,7 +15,7 @@ from tests.simulator.entra.graph.running import RunningGraph, running_graph
 from tests.simulator.entra.graph.small_world import ADA, ADMINS, TEAM
 from tests.support.graph_contract import GraphContract, document
 
-PORTS = (ports.EntraDirectory, ports.EntraPim, ports.EntraProvisioning)
+PORTS = (ports.EntraDirectory, ports.EntraPim, ports.EntraProvisioning, ports.EntraStanding)
 
 CALLS: dict[str, Callable[[Adapters], object]] = {
     "EntraDirectory.read_user": lambda entra: entra.directory.read_user(ADA),
@@ -31,6 +31,7 @@ CALLS: dict[str, Callable[[Adapters], object]] = {
     "EntraPim.requests": lambda entra: entra.pim.requests(ADMINS, ADA),
     "EntraPim.assign": lambda entra: entra.pim.assign(order(), client_request_id="one"),
     "EntraPim.remove": lambda entra: entra.pim.remove(removal(), client_request_id="two"),
+    "EntraStanding.identity": lambda entra: entra.standing.identity(),
     "EntraProvisioning.job": lambda entra: entra.provisioning.job(),
     "EntraProvisioning.provision_on_demand": lambda entra: entra.provisioning.provision_on_demand(
         ADMINS, [ADA], client_request_id="three"

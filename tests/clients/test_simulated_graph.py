@@ -16,6 +16,7 @@ from clients.entra.config import EntraConfig
 from clients.entra.directory import GraphDirectory
 from clients.entra.pim import GraphPim
 from clients.entra.provisioning import GraphProvisioning
+from clients.entra.standing import GraphStanding
 from clients.errors import (
     AlreadyAssigned,
     NothingToRemove,
@@ -86,6 +87,7 @@ class Adapters:
         )
         self.directory = GraphDirectory(self.caller, aws_service_principal_id=APPLICATION)
         self.pim = GraphPim(self.caller)
+        self.standing = GraphStanding(self.caller, config)
         self.provisioning = GraphProvisioning(self.caller, aws_service_principal_id=APPLICATION)
 
 

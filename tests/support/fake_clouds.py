@@ -18,8 +18,10 @@ from clients.errors import ClientError, NotFound
 from clients.registry import Clients
 from clients.types import (
     AssignmentOrder,
+    AwsIdentity,
     DirectoryGroup,
     DirectoryUser,
+    EntraIdentity,
     GroupAssignment,
     GroupMembers,
     IdentityCenterInstance,
@@ -89,7 +91,9 @@ class FakeClouds:
         provisioning: ports.EntraProvisioning = _Provisioning(self)
         identity_center: ports.IdentityCenter = _IdentityCenter(self)
         organization: ports.Organization = _Organization(self)
-        return Clients(directory, pim, provisioning, identity_center, organization)
+        entra: ports.EntraStanding = _EntraStanding(self)
+        aws: ports.AwsStanding = _AwsStanding(self)
+        return Clients(directory, pim, provisioning, identity_center, organization, entra, aws)
 
     def say[T](self, operation: str, value: T, about: str = "") -> Reading[T]:
         """Count the call and answer it, or raise what the test wants."""
@@ -332,3 +336,21 @@ def small_organisation() -> FakeClouds:
         ],
         store_users=[StoreUser("store-ada", "Ada.Ames@acme.example", (), enabled=True)],
     )
+
+
+class _EntraStanding:
+    def __init__(self, clouds: FakeClouds) -> None:
+        self._clouds = clouds
+
+    def identity(self) -> Reading[EntraIdentity]:
+        return self._clouds.say("entra_identity", EntraIdentity(TENANT, "worker", frozenset(), None, None))
+
+
+class _AwsStanding:
+    def __init__(self, clouds: FakeClouds) -> None:
+        self._clouds = clouds
+
+    def identity(self) -> Reading[AwsIdentity]:
+        return self._clouds.say(
+            "aws_identity", AwsIdentity("111122223333", "arn:aws:iam::111122223333:role/r", None)
+        )

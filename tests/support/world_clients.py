@@ -9,15 +9,17 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from clients import errors
 from clients.registry import Clients
 from clients.types import (
     AssignmentOrder,
+    AwsIdentity,
     DirectoryGroup,
     DirectoryUser,
+    EntraIdentity,
     GroupAssignment,
     GroupMembers,
     IdentityCenterInstance,
@@ -500,6 +502,40 @@ class WorldOrganization(WorldPort):
         )
 
 
+DOCUMENTED_ROLES = frozenset(
+    {
+        "PrivilegedAssignmentSchedule.ReadWrite.AzureADGroup",
+        "PrivilegedEligibilitySchedule.Read.AzureADGroup",
+        "RoleManagementPolicy.Read.AzureADGroup",
+        "GroupMember.Read.All",
+        "User.Read.All",
+        "Application.ReadWrite.OwnedBy",
+    }
+)
+
+
+class WorldEntraStanding(_Port):
+    """The world has no app registrations; those of the HTTP front stand here as they are documented."""
+
+    answer = EntraIdentity("", "worker", DOCUMENTED_ROLES, None, timedelta())
+
+    def identity(self) -> Reading[EntraIdentity]:
+        return self._read(
+            "entra.POST token", lambda: replace(self.answer, tenant_id=self._world.state.tenant_id)
+        )
+
+
+class WorldAwsStanding(_Port):
+    """The management account's own."""
+
+    skew = timedelta()
+
+    def identity(self) -> Reading[AwsIdentity]:
+        account = self._world.state.organization.management_account_id
+        found = AwsIdentity(account, f"arn:aws:iam::{account}:user/access-portal", self.skew)
+        return self._read("aws.sts.GetCallerIdentity", lambda: found)
+
+
 def world_clients(world: World) -> tuple[Clients, Calls]:
     """Adapters for every port over this world, and the count of calls that took effect."""
     calls = Calls({})
@@ -510,6 +546,8 @@ def world_clients(world: World) -> tuple[Clients, Calls]:
             provisioning=WorldProvisioning(world, calls),
             identity_center=WorldIdentityCenter(world, calls),
             organization=WorldOrganization(world, calls),
+            entra_standing=WorldEntraStanding(world, calls),
+            aws_standing=WorldAwsStanding(world, calls),
         ),
         calls,
     )
