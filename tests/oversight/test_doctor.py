@@ -22,7 +22,8 @@ from oversight.doctor.ends import end_finding
 from oversight.doctor.identities import NEEDED_ROLES, roles, skew
 from tests.simulator.world.factory import Small, small_world
 from tests.support.http_clients import http_clients
-from tests.support.world_clients import DOCUMENTED_ROLES, world_clients
+from tests.support.world_clients import world_clients
+from tests.support.world_standing import DOCUMENTED_ROLES
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 

@@ -7,19 +7,13 @@ that a schedule of faults means the same here and there.
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
 
-from clients import errors
 from clients.registry import Clients
 from clients.types import (
     AssignmentOrder,
-    AwsIdentity,
     DirectoryGroup,
     DirectoryUser,
-    EntraIdentity,
     GroupAssignment,
     GroupMembers,
     IdentityCenterInstance,
@@ -36,7 +30,6 @@ from clients.types import (
     ProvisioningCode,
     ProvisioningJob,
     Reading,
-    Receipt,
     RemovalOrder,
     StoreGroup,
     StoreMembership,
@@ -44,100 +37,17 @@ from clients.types import (
 )
 from simulator.world.aws_state import StoreUser as WorldStoreUser
 from simulator.world.durations import parse_duration
-from simulator.world.errors import WorldError
 from simulator.world.pim import Ask, Caller
 from simulator.world.provisioning import Subject
 from simulator.world.state import Expiration, Group, Identity, ScheduleRequest, User
 from simulator.world.world import World
+from tests.support.world_port import Calls, WorldPort
+from tests.support.world_standing import WorldAwsStanding, WorldEntraStanding
 
 # As the adapter for Graph writes it behind the person's words, for tenants that forget ticket information.
 TAG_AT_END = re.compile(r"\[access-portal:([^\[\]\s]+)\]\s*\Z")
 WORKER = Caller(identity=Identity(application_id="worker", application_name="Access Portal"))
 PIM_REQUESTS = "assignmentScheduleRequests"
-
-
-@dataclass
-class Calls:
-    """How often each operation took effect; what a test counts."""
-
-    made: dict[str, int]
-
-    def count(self, operation: str) -> int:
-        return self.made.get(operation, 0)
-
-
-class WorldPort:
-    """One at a time goes through to the world, as through the simulator's fronts."""
-
-    _one_at_a_time = threading.RLock()
-
-    def __init__(self, world: World, calls: Calls) -> None:
-        self._world = world
-        self._calls = calls
-        self._numbers = 0
-
-    def _read[T](self, operation: str, answer: Callable[[], T]) -> Reading[T]:
-        return self._call(operation, answer, client_request_id="", writes=False)
-
-    def _write[T](self, operation: str, answer: Callable[[], T], client_request_id: str) -> Reading[T]:
-        return self._call(operation, answer, client_request_id=client_request_id, writes=True)
-
-    def _call[T](
-        self, operation: str, answer: Callable[[], T], *, client_request_id: str, writes: bool
-    ) -> Reading[T]:
-        with self._one_at_a_time:
-            return self._answer(operation, answer, client_request_id, writes=writes)
-
-    def _answer[T](
-        self, operation: str, answer: Callable[[], T], client_request_id: str, *, writes: bool
-    ) -> Reading[T]:
-        self._world.advance()
-        self._numbers += 1
-        receipt = Receipt(
-            client_request_id=client_request_id, vendor_request_id=f"{operation}#{self._numbers}"
-        )
-        fault = self._world.faults.take(operation)
-        lost: type[errors.ClientError] = errors.OutcomeUnknown if writes else errors.Unreachable
-        if fault is not None:
-            match fault.kind:
-                case "lose_request":
-                    raise lost("Entra did not answer in time.", code="timeout", receipt=receipt)
-                case "throttle":
-                    wait = timedelta(seconds=fault.retry_after or 10)
-                    raise errors.Throttled(
-                        "Entra asks to wait.", retry_after=wait, code="429", receipt=receipt
-                    )
-                case "error":
-                    raise lost("Entra had an error of its own.", code=str(fault.status), receipt=receipt)
-                case _:
-                    pass
-        try:
-            value = answer()
-        except WorldError as error:
-            raise _translated(error, receipt) from error
-        self._calls.made[operation] = self._calls.made.get(operation, 0) + 1
-        if fault is not None and fault.kind in {"lose_answer", "error_after"}:
-            raise lost("Entra's answer was lost.", code="timeout", receipt=receipt)
-        return Reading(value, receipt)
-
-
-def _translated(error: WorldError, receipt: Receipt) -> errors.ClientError:
-    sentence = f"The cloud refused: {error.message}"
-    if error.status == 429:
-        wait = timedelta(seconds=error.retry_after or 10)
-        return errors.Throttled(sentence, retry_after=wait, code=error.code, receipt=receipt)
-    known: dict[str, type[errors.ClientError]] = {
-        "RoleAssignmentExists": errors.AlreadyAssigned,
-        "RoleAssignmentDoesNotExist": errors.NothingToRemove,
-        "ActiveDurationTooShort": errors.TooYoungToRemove,
-    }
-    if error.code in known:
-        return known[error.code](sentence, code=error.code, receipt=receipt)
-    if error.status == 404 or error.code == "ResourceNotFoundException":
-        return errors.NotFound(sentence, code=error.code, receipt=receipt)
-    if error.status == 403:
-        return errors.NotPermitted(sentence, code=error.code, receipt=receipt)
-    return errors.Refused(sentence, code=error.code, receipt=receipt)
 
 
 class WorldDirectory(WorldPort):
@@ -502,40 +412,6 @@ class WorldOrganization(WorldPort):
         )
 
 
-DOCUMENTED_ROLES = frozenset(
-    {
-        "PrivilegedAssignmentSchedule.ReadWrite.AzureADGroup",
-        "PrivilegedEligibilitySchedule.Read.AzureADGroup",
-        "RoleManagementPolicy.Read.AzureADGroup",
-        "GroupMember.Read.All",
-        "User.Read.All",
-        "Application.ReadWrite.OwnedBy",
-    }
-)
-
-
-class WorldEntraStanding(_Port):
-    """The world has no app registrations; those of the HTTP front stand here as they are documented."""
-
-    answer = EntraIdentity("", "worker", DOCUMENTED_ROLES, None, timedelta())
-
-    def identity(self) -> Reading[EntraIdentity]:
-        return self._read(
-            "entra.POST token", lambda: replace(self.answer, tenant_id=self._world.state.tenant_id)
-        )
-
-
-class WorldAwsStanding(_Port):
-    """The management account's own."""
-
-    skew = timedelta()
-
-    def identity(self) -> Reading[AwsIdentity]:
-        account = self._world.state.organization.management_account_id
-        found = AwsIdentity(account, f"arn:aws:iam::{account}:user/access-portal", self.skew)
-        return self._read("aws.sts.GetCallerIdentity", lambda: found)
-
-
 def world_clients(world: World) -> tuple[Clients, Calls]:
     """Adapters for every port over this world, and the count of calls that took effect."""
     calls = Calls({})
@@ -551,3 +427,6 @@ def world_clients(world: World) -> tuple[Clients, Calls]:
         ),
         calls,
     )
+
+
+__all__ = ["Calls", "WorldPort", "world_clients"]
