@@ -31,6 +31,8 @@ _THROTTLED = {
     "TooManyRequestsException",
     "RequestLimitExceeded",
 }
+# Another change of the same object is under way. AWS says to try again later; botocore doesn't by itself.
+_BUSY = {"ConflictException", "ConcurrentModificationException", "PolicyChangesInProgressException"}
 _NOT_PERMITTED = {
     "AccessDenied",
     "AccessDeniedException",
@@ -80,6 +82,13 @@ def from_aws(error: AwsError, *, operation: str, client_request_id: str) -> Clie
     reason = str(error.response.get("Reason") or "")
     if code in _THROTTLED or status == 429:
         return Throttled("AWS asks to wait.", retry_after=_retry_after(error), code=code, receipt=receipt)
+    if code in _BUSY:
+        return Throttled(
+            "AWS is busy with another change of the same object. The call is tried again.",
+            retry_after=_retry_after(error),
+            code=code,
+            receipt=receipt,
+        )
     if code in _NOT_PERMITTED or status in (401, 403):
         return NotPermitted(
             f"AWS doesn't allow the worker {operation} ({reason or code}). "

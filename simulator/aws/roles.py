@@ -50,6 +50,7 @@ REMOVALS = (
     "identitystore:DeleteGroupMembership",
 )
 SEVERING = (
+    "sso:ListInstances",
     "organizations:CreatePolicy",
     "organizations:UpdatePolicy",
     "organizations:DeletePolicy",

@@ -72,7 +72,6 @@ _THERE = "tests/simulator/test_open_questions_aws.py"
 _SCIM = ("/scim/", "scim2")
 _PORTAL = ("get_role_credentials", "list_account_roles")
 _TRAIL = ("lookup_events",)
-_PROVISION = ("provision_permission_set",)
 
 AWS = (
     Question("membership_created_at", (f"{_THERE}::test_when_a_membership_landed",)),
@@ -95,16 +94,10 @@ AWS = (
     Question("scim_error_schemas", unmet="Entra alone calls SCIM", unless=_SCIM),
     Question("aws_page_size", (f"{_THERE}::test_pages_of_any_size_are_read_to_the_end",)),
     Question("membership_cache_seconds", unmet="no role session is opened by the portal", unless=_PORTAL),
-    Question("provision_permission_set_seconds", unmet="no permission set is provisioned", unless=_PROVISION),
-    Question("provision_busy_code", unmet="no permission set is provisioned", unless=_PROVISION),
-    Question(
-        "policy_effect_seconds", unmet="no policy is written", unless=("put_inline_policy", "update_policy")
-    ),
-    Question(
-        "control_policy_characters",
-        unmet="no service control policy is written",
-        unless=("create_policy", "update_policy"),
-    ),
+    Question("provision_permission_set_seconds", (f"{_THERE}::test_provisioning_takes_its_time",)),
+    Question("provision_busy_code", (f"{_THERE}::test_too_many_provisionings_are_asked_for_again",)),
+    Question("policy_effect_seconds", (f"{_THERE}::test_denials_may_act_at_once_or_later",)),
+    Question("control_policy_characters", (f"{_THERE}::test_a_denial_may_be_too_long",)),
     Question("sessions_carry_on_behalf_of", unmet="no events are looked up", unless=_TRAIL),
     Question("sign_in_identity_type", unmet="no events are looked up", unless=_TRAIL),
     Question("trail_username_is_session_name", unmet="no events are looked up", unless=_TRAIL),

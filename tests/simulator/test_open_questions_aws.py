@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -14,19 +15,20 @@ import pytest
 
 from clients.aws.caller import AwsCaller
 from clients.aws.config import AwsConfig
+from clients.aws.cutting import Boto3SessionDenials, build_denials
 from clients.aws.identity_center import Boto3IdentityCenter
 from clients.aws.organization import Boto3Organization
-from clients.errors import Throttled
+from clients.errors import Refused, Throttled
 from clients.limits import LocalLimiter
-from clients.types import GroupAssignment
+from clients.types import GroupAssignment, ProgressCode, ProvisioningProgress
 from simulator.aws.app import create_app
-from simulator.aws.roles import WORKER, Role
+from simulator.aws.roles import SEVERER, WORKER, Role
 from simulator.aws.throttles import NEVER, Throttles
 from simulator.listener import Listener
 from tests.clients.test_simulated_aws import FAST, Cloud
 from tests.simulator.world.factory import Small, small_world
 
-WORKERS_KEY = "AKIAWORKER0000000000"
+WORKERS_KEY, SEVERERS_KEY = "AKIAWORKER0000000000", "AKIASEVERER000000000"
 
 
 @dataclass
@@ -55,7 +57,12 @@ def front(
 ) -> Iterator[Cloud]:
     """The worker's own adapters, its key and its retries, against this world."""
     listener = Listener(
-        create_app(small.world, threading.RLock(), throttles=throttles, roles={WORKERS_KEY: role})
+        create_app(
+            small.world,
+            threading.RLock(),
+            throttles=throttles,
+            roles={WORKERS_KEY: role, SEVERERS_KEY: SEVERER},
+        )
     )
     listener.start()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{listener.address}")
@@ -212,3 +219,94 @@ def throttled(small: Small, monkeypatch: pytest.MonkeyPatch, waited: Waited) -> 
                 ask()
             assert caught.value.retry_after.total_seconds() > 0
     assert waited.waits == []
+
+
+# --- what cuts sessions
+
+
+@pytest.fixture
+def denials(small: Small, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Boto3SessionDenials:
+    """The severer's own adapter and key."""
+    monkeypatch.setenv("SEVERER_AWS_ACCESS_KEY_ID", SEVERERS_KEY)
+    monkeypatch.setenv("SEVERER_AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_REGION", small.world.state.identity_center.region)
+    return build_denials(limiter=LocalLimiter(FAST))
+
+
+def deny(*user_ids: str) -> str:
+    condition = {"StringEquals": {"identitystore:userId": list(user_ids)}}
+    statement = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": condition}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def finish(small: Small, denials: Boto3SessionDenials) -> ProvisioningProgress:
+    """Ask until AWS is done, a second apart."""
+    progress = denials.provision_permission_set(small.permission_set.arn, client_request_id="p").value
+    while progress.code is ProgressCode.RUNNING:
+        small.step(seconds=1)
+        progress = denials.provisioning_progress(progress.vendor_id).value
+    return progress
+
+
+def session_of_ada(small: Small) -> str:
+    small.permission_set.session_duration = "PT12H"
+    small.assign(small.ada, duration="PT8H")
+    small.step(minutes=41)
+    return small.world.access_portal.open_session(small.ada.id, small.account.id, "EC2AdminAccess").id
+
+
+@pytest.mark.parametrize("seconds", [0.0, 90.0])
+def test_provisioning_takes_its_time(small: Small, denials: Boto3SessionDenials, seconds: float) -> None:
+    small.world.switches.provision_permission_set_seconds = seconds
+    document = deny(small.user_id_in_store(small.ada))
+    denials.put_inline_policy(small.permission_set.arn, document, client_request_id="w")
+    before = small.world.now()
+    assert finish(small, denials).code is ProgressCode.DONE
+    assert (small.world.now() - before).total_seconds() >= seconds
+    assert small.permission_set.provisioned[small.account.id] == small.permission_set.revision
+
+
+@pytest.mark.parametrize("code", ["ConflictException", "ThrottlingException"])
+def test_too_many_provisionings_are_asked_for_again(
+    small: Small, denials: Boto3SessionDenials, code: str
+) -> None:
+    small.world.switches.provision_busy_code = code
+    for _ in range(3):
+        small.world.identity_center.provision(small.permission_set.arn)
+    with pytest.raises(Throttled) as caught:
+        denials.provision_permission_set(small.permission_set.arn, client_request_id="p")
+    assert caught.value.code == code
+    assert caught.value.retry_after.total_seconds() > 0
+
+
+@pytest.mark.parametrize("seconds", [0.0, 120.0])
+def test_denials_may_act_at_once_or_later(small: Small, denials: Boto3SessionDenials, seconds: float) -> None:
+    small.world.switches.policy_effect_seconds = seconds
+    portal, session = small.world.access_portal, session_of_ada(small)
+    policy = small.world.control_policies.create("Cut", "", deny("nobody"))
+    small.world.control_policies.attach(policy.id, small.account.id)
+    document = deny(small.user_id_in_store(small.ada))
+    denials.put_service_control_policy(policy.id, document, client_request_id="w")
+    assert denials.service_control_policy(policy.id).value == document, (
+        "what is read back is what was written"
+    )
+    small.world.advance()
+    assert portal.may_act(session).allowed is bool(seconds)
+    small.step(seconds=seconds)
+    assert not portal.may_act(session).allowed
+
+
+@pytest.mark.parametrize("most", [5120, 10_240])
+def test_a_denial_may_be_too_long(small: Small, denials: Boto3SessionDenials, most: int) -> None:
+    small.world.switches.control_policy_characters = most
+    policy = small.world.control_policies.create("Cut", "", deny("nobody"))
+    long = deny(*(f"9067642ac7-{number:036d}" for number in range(150)))
+    assert 5120 < len(long) < 10_240
+    if most > len(long):
+        denials.put_service_control_policy(policy.id, long, client_request_id="w")
+        assert denials.service_control_policy(policy.id).value == long
+    else:
+        with pytest.raises(Refused) as caught:
+            denials.put_service_control_policy(policy.id, long, client_request_id="w")
+        assert caught.value.code == "ConstraintViolationException"
+        assert denials.service_control_policy(policy.id).value == deny("nobody"), "nothing was cut off"
