@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, worker_init, worker_process_init
+from celery.signals import beat_init, task_postrun, worker_init, worker_process_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "accessportal.settings")
 
@@ -45,3 +45,11 @@ def _fresh_clients(**_: Any) -> None:
     from clients.registry import forget
 
     forget()
+
+
+@task_postrun.connect
+def _alive(sender: Any = None, **_: Any) -> None:
+    """After each task the worker says that it, and the task, ran."""
+    from oversight.heartbeats import ran
+
+    ran(sender.name, str(sender.request.hostname or "unnamed"))

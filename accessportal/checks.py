@@ -29,7 +29,7 @@ FAST_REMOVALS = ("off", "direct", "on_demand")
 # Variables that are a secret or lead to one, and the processes that may have them.
 SECRETS: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(
-        ("SECRET_KEY", "SECRET_KEY_FALLBACKS", "ENTRA_SIGNIN_CLIENT_SECRET"),
+        ("SECRET_KEY", "SECRET_KEY_FALLBACKS", "ENTRA_SIGNIN_CLIENT_SECRET", "METRICS_TOKEN"),
         frozenset({WEB}),
     ),
     **dict.fromkeys(
@@ -40,6 +40,8 @@ SECRETS: Mapping[str, frozenset[str]] = {
             "AZURE_CLIENT_CERTIFICATE_PATH",
             "AZURE_CLIENT_SECRET",
             "AZURE_FEDERATED_TOKEN_FILE",
+            "ALERT_WEBHOOK_URL",
+            "MAIL_PASSWORD",
             "AWS_ACCESS_KEY_ID",
             "AWS_SECRET_ACCESS_KEY",
             "AWS_SESSION_TOKEN",

@@ -15,6 +15,7 @@ from base.clock import business_clock, business_now
 from base.words import duration_words
 from catalog.freshness import ProvisioningHealth, provisioning_health, read_at
 from identity.models import Person, User
+from oversight.selectors import alert_count
 from oversight.tabs import Entry, tabs_for
 from requests_app.selectors import waiting_count
 
@@ -107,7 +108,9 @@ class Portal:
         if self.user and self.user.is_auditor:
             entries.append(self._section("/audit/", "Audit", "document-magnifying-glass"))
         if self.user and self.user.is_operator:
-            entries.append(self._section("/operations/", "Operations", "wrench-screwdriver"))
+            entries.append(
+                self._section("/operations/", "Operations", "wrench-screwdriver", count=alert_count())
+            )
         return entries
 
     @cached_property

@@ -345,6 +345,27 @@ FAST_REMOVAL = env.str("FAST_REMOVAL", "off")
 CUTTING_EVERY = timedelta(seconds=env.int("CUTTING_SECONDS", 2))
 SEALING_KEY_PATH = env.str("SEALING_KEY_PATH", "")
 
+# --- Watching
+
+# Whoever presents it reads /metrics; without one there is no such address.
+METRICS_TOKEN = env.str("METRICS_TOKEN", "")
+# Alerts by mail; clients.notify reads the rest of its variables itself.
+MAILERS = {
+    "default": {
+        "BACKEND": env.str("MAIL_BACKEND", "django.core.mail.backends.smtp.EmailBackend"),
+        "OPTIONS": {
+            "host": env.str("MAIL_HOST", "localhost"),
+            "port": env.int("MAIL_PORT", 587),
+            "username": env.str("MAIL_USER", ""),
+            "password": env.str("MAIL_PASSWORD", ""),
+            "use_tls": env.bool("MAIL_TLS", True),
+            "timeout": 10,
+        }
+        if "smtp" in env.str("MAIL_BACKEND", "smtp")
+        else {},
+    }
+}
+
 # --- Logs
 
 LOG_LEVEL = env.str("LOG_LEVEL", "INFO")

@@ -18,6 +18,7 @@ from clients.types import (
     GroupAssignment,
     GroupMembers,
     IdentityCenterInstance,
+    Notice,
     OnDemandResult,
     OrganizationAccount,
     OrganizationUnit,
@@ -211,6 +212,14 @@ class AwsStanding(Protocol):
 
     def identity(self) -> Reading[AwsIdentity]:
         """Who we are there; needs no permission."""
+        ...
+
+
+class Notifier(Protocol):
+    """One channel to operators."""
+
+    def send(self, notice: Notice) -> None:
+        """Tell it once. Raises clients.errors.Unreachable; trying again may tell it twice, with the same id."""
         ...
 
 

@@ -5,7 +5,7 @@ Adapters are imported at first use only: the web process never asks, so it never
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -17,6 +17,7 @@ from clients.ports import (
     EntraProvisioning,
     EntraStanding,
     IdentityCenter,
+    Notifier,
     Organization,
 )
 
@@ -59,6 +60,12 @@ def clients() -> Clients:
     return _current
 
 
+def notifiers() -> Mapping[str, Notifier]:
+    """The channels to operators, by name; none where none is configured. Built anew at each call: it costs nothing."""
+    built: Mapping[str, Notifier] = import_module("clients.notify.build").build_notifiers()
+    return built
+
+
 @contextmanager
 def using(replacement: Clients) -> Iterator[None]:
     """Run a block with other adapters; for tests."""
@@ -76,4 +83,4 @@ def forget() -> None:
     _current = None
 
 
-__all__ = ["Clients", "clients", "forget", "using"]
+__all__ = ["Clients", "clients", "forget", "notifiers", "using"]

@@ -321,3 +321,19 @@ class ProvisioningProgress:
     vendor_id: str
     code: ProgressCode
     reason: str = ""
+
+
+# --- Notices to operators
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that operators are told. `id` is the same in every try; `path` is a page of the portal."""
+
+    id: str
+    title: str
+    sentence: str
+    path: str
+    kind: str
+    over: bool  # it is no longer so
+    at: datetime  # real time

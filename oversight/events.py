@@ -41,6 +41,13 @@ DRIFT_REOPENED = EventType(
 )
 
 
+END_RECORDED = EventType(
+    "operations.end_recorded",
+    "{actor} recorded that {what} ends at {ends_at}",
+    {"what": Field(), "ends_at": Field(Kind.INSTANT)},
+)
+
+
 def register_all() -> None:
     """Declare this room's event types; called once when Django starts."""
-    register(DRIFT_FOUND, DRIFT_GONE, DRIFT_HANDLED, DRIFT_ACCEPTED, DRIFT_REOPENED)
+    register(DRIFT_FOUND, DRIFT_GONE, DRIFT_HANDLED, DRIFT_ACCEPTED, DRIFT_REOPENED, END_RECORDED)

@@ -55,3 +55,13 @@ class ResolveForm(forms.Form):
         """The end of the chosen day."""
         day = self.cleaned_data.get("until") or (business_now() - timedelta(days=1)).date()
         return datetime.combine(day, time(23, 59, 59), tzinfo=UTC)
+
+
+class TokenEndForm(forms.Form):
+    """When the SCIM token of the enterprise application ends."""
+
+    day = forms.DateField(
+        label="The SCIM token ends on",
+        help_text="IAM Identity Center shows it under automatic provisioning.",
+        widget=forms.DateInput(attrs={"type": "date"}),
+    )

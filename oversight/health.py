@@ -1,17 +1,28 @@
-"""Whether every hop of the way works, from PostgreSQL alone."""
+"""The health page: every hop between a request and the end of access, judged from the facts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from catalog.freshness import HealthState, ages, provisioning_health
+from base.clock import business_clock
+from base.words import duration_words
+from catalog.freshness import HealthState
+from oversight.expiries import LABELS, WARN_BEFORE
+from oversight.facts import WORKER_GONE_AFTER, Facts, facts
+from oversight.models import Expiry
+from requests_app.lifecycle import GrantStatus
+
+SWEEP, WATCH = "task:requests_app.tasks.sweep", "task:oversight.tasks.watch"
+LATE_BEAT = timedelta(minutes=1)
+LATE_SEAL = timedelta(minutes=2)
+LATE_DRIFT = timedelta(minutes=25)  # business time: two comparisons were missed
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One part of the way from a request to access and back. `tone` is a badge's; `succeeded_at` is business time."""
+    """One part of the way. `tone` is a badge's; `succeeded_at` is business time, as pages show it."""
 
     name: str
     tone: str
@@ -21,38 +32,141 @@ class Hop:
 
 
 @dataclass(frozen=True, slots=True)
+class End:
+    """When a credential ends."""
+
+    label: str
+    expiry: Expiry | None
+    tone: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """Everything on the health page."""
 
+    facts: Facts
     hops: Sequence[Hop]
+    ends: Sequence[End]
 
     @property
     def troubles(self) -> Sequence[Hop]:
         """The hops that need somebody."""
         return [hop for hop in self.hops if hop.tone == "problem"]
 
+    @property
+    def grants(self) -> Sequence[tuple[str, int, int]]:
+        """Status in words, how many, and how many of them are stuck."""
+        named = dict(GrantStatus.choices)
+        return [
+            (named.get(status, status), count, self.facts.stuck.get(status, 0))
+            for status, count in sorted(self.facts.grants.items())
+        ]
+
+    @property
+    def budgets(self) -> Sequence[tuple[str, int]]:
+        """Bucket family, and how many calls may be made at once now."""
+        return [(family, int(left)) for family, left in sorted(self.facts.budgets.items())]
+
 
 def health() -> Health:
-    """As of now; a fixed number of queries, no cloud call."""
-    return Health([*_catalogue(), _provisioning()])
+    """As of now; see `facts` for its cost."""
+    found = facts()
+    hops = [*_machines(found), *_catalogue(found), _provisioning(found), *_clouds(found), *_flow(found)]
+    return Health(found, hops, list(_ends(found)))
 
 
-def _catalogue() -> Sequence[Hop]:
-    found = []
-    for age in ages():
+def _seen(real: datetime | None) -> datetime | None:
+    return business_clock().at(real) if real else None
+
+
+def _machines(found: Facts) -> Iterator[Hop]:
+    yield Hop("Web", "live", "Works", found.now, "")
+    broker = ("live", "Works") if found.redis_reachable else ("problem", "Not reachable")
+    yield Hop("Broker (Redis)", *broker, found.now if found.redis_reachable else None, found.redis_problem)
+    for name, beat, lost in (
+        ("Sweeper", SWEEP, "No worker has swept for a while: are beat, Redis and a worker alive?"),
+        ("Watching", WATCH, "No worker has watched for a while: are beat, Redis and a worker alive?"),
+    ):
+        age = found.age_of(beat)
+        late = age is None or age > LATE_BEAT
+        state = "Never seen" if age is None else "Late" if late else "Works"
+        yield Hop(
+            name, "problem" if late else "live", state, _seen(found.beats.get(beat)), lost if late else ""
+        )
+    workers = {name: at for name, at in found.beats.items() if name.startswith("worker:")}
+    for name, at in sorted(workers.items()):
+        age = found.real - at
+        if age < WORKER_GONE_AFTER:
+            tone, state = ("live", "Works") if age <= LATE_BEAT else ("waiting", "Quiet")
+            yield Hop(f"Worker {name.partition(':')[2]}", tone, state, _seen(at))
+    late = found.seal_lag > LATE_SEAL
+    sentence = (
+        f"{found.unsealed} events wait for their seal, the oldest for {duration_words(found.seal_lag)}."
+    )
+    yield Hop(
+        "Sealer",
+        "problem" if late else "live",
+        "Late" if late else "Works",
+        _seen(found.real - found.seal_lag),
+        sentence if late else "",
+    )
+
+
+def _catalogue(found: Facts) -> Iterator[Hop]:
+    for age in found.catalogue:
         tone, state = ("problem", "Failing") if age.problem else ("live", "Works")
         if age.read_at is None and not age.problem:
             tone, state = "waiting", "Not read yet"
-        found.append(Hop(f"Catalogue: {age.label}", tone, state, age.read_at, age.problem))
-    return found
+        yield Hop(f"Catalogue: {age.label}", tone, state, age.read_at, age.problem)
 
 
-def _provisioning() -> Hop:
-    seen = provisioning_health()
+def _provisioning(found: Facts) -> Hop:
+    seen = found.provisioning
     tone, state = {
         HealthState.WELL: ("live", "Works"),
         HealthState.SLOW: ("waiting", "Slow"),
         HealthState.STOPPED: ("problem", "Stopped"),
         HealthState.UNKNOWN: ("problem", "Not known"),
     }[seen.state]
-    return Hop("Provisioning job", tone, state, seen.observed_at, seen.sentence)
+    return Hop("Provisioning job (SCIM)", tone, state, seen.observed_at, seen.sentence)
+
+
+def _clouds(found: Facts) -> Iterator[Hop]:
+    for circuit in found.circuits:
+        if circuit.open:
+            tone, state = "problem", "Postponed"
+            sentence = f"{circuit.failures} calls in a row failed ({circuit.code}); the next is a probe."
+        elif circuit.answered_at is None:
+            tone, state, sentence = "waiting", "Not asked yet", ""
+        else:
+            tone, state, sentence = "live", "Works", ""
+        yield Hop(f"Calls to {circuit.name}", tone, state, _seen(circuit.answered_at), sentence)
+
+
+def _flow(found: Facts) -> Iterator[Hop]:
+    run = found.last_drift
+    late = run is None or found.now - run.started_at > LATE_DRIFT
+    tone = "problem" if run is not None and (late or run.problem) else "waiting" if run is None else "live"
+    state = (
+        "Not compared yet" if run is None else "Late" if late else "Incomplete" if run.problem else "Works"
+    )
+    yield Hop("Comparison (drift)", tone, state, run.finished_at if run else None, run.problem if run else "")
+    yield Hop("Arrivals in AWS", "live", "Last seen", found.last_arrival_at)
+    yield Hop("Removals from AWS", "live", "Last seen", found.last_removal_at)
+
+
+def _ends(found: Facts) -> Iterator[End]:
+    kept = {expiry.name: expiry for expiry in found.expiries}
+    for name, label in LABELS.items():
+        expiry = kept.get(name)
+        if expiry is None:
+            yield End(label, None, "waiting", "Not known")
+            continue
+        left = expiry.ends_at - found.real
+        if left <= timedelta(0):
+            yield End(label, expiry, "problem", "Over")
+        elif left < WARN_BEFORE:
+            yield End(label, expiry, "problem", f"In {duration_words(left)}")
+        else:
+            yield End(label, expiry, "live", f"In {left.days} days")

@@ -127,3 +127,73 @@ class GroupLook(models.Model):
     looked_at = models.DateTimeField(null=True)  # business time of the last success
     problem = models.TextField(blank=True)  # why it was not looked at last time, for people
     doubt = models.CharField(max_length=16, blank=True)  # digest of an answer that must be read twice alike
+
+
+class Heartbeat(models.Model):
+    """When something last did its work: "task:<name>" of the schedule, "worker:<host>" of a worker. Real time."""
+
+    name = models.CharField(max_length=128, unique=True)
+    seen_at = models.DateTimeField()
+
+
+class Expiry(models.Model):
+    """When something that the portal lives on ends: the worker's certificate, the SCIM token. Real time."""
+
+    name = models.CharField(max_length=32, unique=True)
+    ends_at = models.DateTimeField()
+    recorded_at = models.DateTimeField()
+    recorded_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
+
+
+class AlertKind(models.TextChoices):
+    OVERDUE = "overdue", "Access past its end"
+    STUCK = "stuck", "Owed work that nobody does"
+    QUARANTINE = "quarantine", "Nothing is carried to AWS"
+    DRIFT = "drift", "Dangerous drift"
+    ENDS_SOON = "ends_soon", "A credential ends soon"
+    SEAL_LAG = "seal_lag", "The audit trail is not sealed"
+    BREAKER = "breaker", "A cloud does not answer"
+
+
+class Alert(models.Model):
+    """Something that operators are told of once, while it lasts."""
+
+    kind = models.CharField(max_length=12, choices=AlertKind)
+    key = models.CharField(max_length=128)  # what it is about, within its kind
+    sentence = models.TextField()
+    address = models.CharField(max_length=256)  # the page that shows it, without the origin
+    raised_at = models.DateTimeField()  # real time
+    cleared_at = models.DateTimeField(null=True)  # real time
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["kind", "key"], condition=Q(cleared_at__isnull=True), name="alert_once_while_it_lasts"
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["-raised_at"], name="alert_latest")]
+
+
+class AlertDelivery(models.Model):
+    """One message to one channel; the row is the job."""
+
+    class State(models.TextChoices):
+        OWED = "owed", "Owed"
+        SENT = "sent", "Sent"
+        GIVEN_UP = "given_up", "Given up"
+
+    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="deliveries")
+    channel = models.CharField(max_length=12)
+    state = models.CharField(max_length=8, choices=State, default=State.OWED)
+    cleared = models.BooleanField(default=False)  # tells that it is over, rather than that it began
+    attempts = models.IntegerField(default=0)
+    retry_at = models.DateTimeField()  # real time: not before
+    problem = models.TextField(blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["alert", "channel", "cleared"], name="alert_delivery_once"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["retry_at"], condition=Q(state="owed"), name="alert_delivery_owed"),
+        ]

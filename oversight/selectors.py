@@ -13,7 +13,16 @@ from django.db.models import Count, Q
 from base.clock import business_now
 from base.errors import Missing
 from catalog.models import PimGroup
-from oversight.models import DANGEROUS, UNRESOLVED, DriftRun, Finding, FindingStatus, GroupLook
+from oversight.models import (
+    DANGEROUS,
+    UNRESOLVED,
+    Alert,
+    AlertDelivery,
+    DriftRun,
+    Finding,
+    FindingStatus,
+    GroupLook,
+)
 
 PAGE = 25
 EVIDENCE = {
@@ -139,3 +148,32 @@ def last_looked_at() -> datetime | None:
     """When the last whole comparison ended."""
     done = DriftRun.objects.filter(status=DriftRun.Status.DONE).order_by("-started_at").first()
     return done.finished_at if done else None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsPage:
+    """Alerts that stand, the ones that were cleared lately, and messages that could not be sent."""
+
+    standing: Sequence[Alert]
+    cleared: Sequence[Alert]
+    unsent: Sequence[AlertDelivery]
+
+
+def alerts_page() -> AlertsPage:
+    """Three bounded queries."""
+    rows = Alert.objects.order_by("-raised_at")
+    return AlertsPage(
+        standing=list(rows.filter(cleared_at=None)[:200]),
+        cleared=list(rows.exclude(cleared_at=None)[:50]),
+        unsent=list(
+            AlertDelivery.objects.exclude(state=AlertDelivery.State.SENT)
+            .filter(attempts__gt=0)
+            .select_related("alert")
+            .order_by("-pk")[:20]
+        ),
+    )
+
+
+def alert_count() -> int:
+    """How many alerts stand. One query."""
+    return Alert.objects.filter(cleared_at=None).count()

@@ -1,16 +1,17 @@
-"""Celery's side of watching. Every task may be delivered twice: runs are claimed by row."""
+"""Celery's side of watching. Every task may be delivered twice: runs and messages are claimed by row."""
 
 from __future__ import annotations
 
 from celery import shared_task
 
-from oversight.drift.runs import Outcome, run_if_due, run_slice
+from oversight.drift.runs import Outcome, run_slice
+from oversight.watching import watch as watch_once
 
 
 @shared_task(name="oversight.tasks.watch")
 def watch() -> None:
     """What watching owes now."""
-    if run_if_due() is Outcome.MORE:
+    if watch_once() is Outcome.MORE:
         compare.delay()
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from django.urls import path
 
-from oversight.views import drift, health, settings_in_force
+from oversight.views import drift, health, metrics, settings_in_force
 
 urlpatterns = [
     path("operations/", health.page, name="operations"),
+    path("metrics", metrics.page, name="metrics"),
+    path("operations/ends/", health.record_end, name="operations_record_end"),
+    path("operations/alerts/", health.alerts, name="operations_alerts"),
     path("operations/drift/", drift.page, name="operations_drift"),
     path("operations/drift/<uuid:finding_id>/", drift.finding, name="operations_finding"),
     path("operations/drift/<uuid:finding_id>/resolve/", drift.resolve, name="operations_resolve"),

@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
+from django.contrib import messages
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from identity.http import PortalRequest, overseer_required
+from base.errors import Invalid
+from identity.actors import actor_of
+from identity.http import PortalRequest, operator_required, overseer_required
+from oversight.expiries import record_scim_token_end
+from oversight.forms import TokenEndForm
 from oversight.health import health
+from oversight.selectors import alerts_page
 
 
 @overseer_required
 @require_http_methods(["GET", "HEAD"])
 def page(request: PortalRequest) -> HttpResponse:
     """Each hop with its state and last success."""
-    return render(request, "oversight/health.html", {"health": health()})
+    return render(request, "oversight/health.html", {"health": health(), "form": TokenEndForm()})
+
+
+@operator_required
+@require_http_methods(["POST"])
+def record_end(request: PortalRequest) -> HttpResponse:
+    """Keep when the SCIM token ends."""
+    form = TokenEndForm(request.POST)
+    if form.is_valid():
+        try:
+            day = form.cleaned_data["day"]
+            record_scim_token_end(day=day, by=request.user.person, actor=actor_of(request))
+        except Invalid as error:
+            form.add_error(error.field, error.sentence)
+        else:
+            messages.success(request, "Kept. Operators are warned thirty days ahead.")
+            return redirect("operations")
+    return render(request, "oversight/health.html", {"health": health(), "form": form}, status=422)
+
+
+@operator_required
+@require_http_methods(["GET", "HEAD"])
+def alerts(request: PortalRequest) -> HttpResponse:
+    """What stands, and what stood lately."""
+    return render(request, "oversight/alerts.html", {"alerts": alerts_page()})

@@ -92,6 +92,7 @@ def paths(world: World) -> Paths:
         "components": (ada, "/components/"),
         "health": (operator, "/operations/"),
         "settings in force": (operator, "/operations/settings/"),
+        "alerts": (operator, "/operations/alerts/"),
         "drift": (operator, "/operations/drift/"),
         "finding": (operator, f"/operations/drift/{make.finding(world.ada, world.group).pk}/"),
     }
@@ -116,7 +117,8 @@ MOST_QUERIES = {
     "queue": 11,
     "queue live": 8,
     "components": 9,
-    "health": 12,
+    "health": 32,
+    "alerts": 13,
     "settings in force": 9,
     "drift": 18,
     "finding": 10,

@@ -11,7 +11,7 @@ from pytest_django import Settings
 from audit.ledger.models import Event
 from base.clock import business_now, real_now
 from catalog.models import ProvisioningState, SyncRun
-from oversight.models import DriftRun, GroupLook
+from oversight.models import Alert, DriftRun, GroupLook
 from oversight.settings_in_force import SHOWN
 from oversight.tabs import TABS
 from requests_app.models import RequestItem
@@ -177,6 +177,30 @@ def test_nothing_new_is_asked_or_approved_meanwhile_but_denied(world: World, cod
     assert (
         ben.post(f"/approvals/{item.pk}/", verdict="deny", comment="Not while it stands").status_code == 302
     )
+
+
+# ------------------------------------------------------------ ends and alerts
+
+
+def test_an_operator_records_when_the_scim_token_ends(world: World) -> None:
+    operator, auditor = world.sign_in(world.ada, "Operator"), world.sign_in(world.ben, "Auditor")
+    soon = (real_now() + timedelta(days=10)).date().isoformat()
+    assert auditor.post("/operations/ends/", day=soon).status_code == 404
+    assert operator.post("/operations/ends/", day="2001-01-01").status_code == 422
+    assert operator.post("/operations/ends/", day=soon).status_code == 302
+    page = main_of(operator.get("/operations/"))
+    assert "In 9 days" in page
+    assert Event.objects.filter(type="operations.end_recorded", actor_oid=world.ada.object_id).count() == 1
+
+
+def test_alerts_are_counted_in_the_navigation_and_listed(world: World) -> None:
+    Alert.objects.create(
+        kind="stuck", key="active", sentence="Nobody takes it.", address="/operations/", raised_at=real_now()
+    )
+    operator = world.sign_in(world.ada, "Operator")
+    assert '1<span class="visually-hidden"> alerts' in operator.get("/").content.decode()
+    assert "Nobody takes it." in main_of(operator.get("/operations/alerts/"))
+    assert world.sign_in(world.ben, "Auditor").get("/operations/alerts/").status_code == 404
 
 
 # ------------------------------------------------------------ settings

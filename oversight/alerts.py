@@ -1,0 +1,177 @@
+"""Alerts: raised once while something lasts, cleared when it is over, and told to every channel by rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from django.db import IntegrityError
+from django_subatomic.db import durable, transaction
+
+from base.clock import real_now
+from base.words import duration_words
+from catalog.freshness import HealthState
+from clients.errors import ClientError
+from clients.registry import notifiers
+from clients.types import Notice
+from oversight.expiries import LABELS, WARN_BEFORE
+from oversight.facts import Facts
+from oversight.models import DANGEROUS, Alert, AlertDelivery, AlertKind, Finding, FindingKind, FindingStatus
+
+log = structlog.get_logger(__name__)
+
+SEAL_LAG = timedelta(minutes=2)
+MOST_FINDINGS = 100
+MOST_DELIVERIES = 20
+MOST_ATTEMPTS = 12
+FIRST_RETRY = timedelta(seconds=30)
+LONGEST_RETRY = timedelta(hours=1)
+KEEP = timedelta(days=400)
+HEALTH = "/operations/"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An alert that should stand now."""
+
+    kind: AlertKind
+    key: str
+    sentence: str
+    address: str = HEALTH
+
+
+def wanted(facts: Facts) -> Iterator[Wanted]:
+    """Everything that operators should know of now. No sentence names a person."""
+    for grant in facts.overdue:
+        late = duration_words(facts.now - grant.ends_at)
+        yield Wanted(
+            AlertKind.OVERDUE,
+            str(grant.pk),
+            f"Access through {grant.group.display_name} is past its end by {late} ({grant.get_status_display().lower()}).",
+        )
+    for status, count in sorted(facts.stuck.items()):
+        yield Wanted(
+            AlertKind.STUCK,
+            status,
+            f"{count} owed and taken by nobody: {status}. Are workers and beat alive?",
+        )
+    if facts.provisioning.state is HealthState.STOPPED:
+        yield Wanted(AlertKind.QUARANTINE, "provisioning", facts.provisioning.sentence)
+    risky = Finding.objects.filter(status=FindingStatus.OPEN, kind__in=sorted(DANGEROUS)).select_related(
+        "group"
+    )
+    for finding in risky.order_by("-first_seen_at")[:MOST_FINDINGS]:
+        yield Wanted(
+            AlertKind.DRIFT,
+            str(finding.pk),
+            f"{FindingKind(finding.kind).label} in {finding.group.display_name}: {finding.sentence}",
+            f"/operations/drift/{finding.pk}/",
+        )
+    for expiry in facts.expiries:
+        if expiry.ends_at - facts.real < WARN_BEFORE:
+            label = LABELS.get(expiry.name, expiry.name)
+            yield Wanted(AlertKind.ENDS_SOON, expiry.name, f"{label} ends on {expiry.ends_at:%Y-%m-%d}.")
+    if facts.seal_lag > SEAL_LAG:
+        lag = duration_words(facts.seal_lag)
+        yield Wanted(
+            AlertKind.SEAL_LAG, "ledger", f"The oldest unsealed event is {lag} old. Is the sealer alive?"
+        )
+    for circuit in facts.circuits:
+        if circuit.open:
+            yield Wanted(
+                AlertKind.BREAKER,
+                circuit.cloud,
+                f"{circuit.name} has not answered {circuit.failures} times in a row; its calls are postponed.",
+            )
+
+
+@durable
+def raise_and_clear(facts: Facts) -> tuple[int, int]:
+    """Bring the alerts up to the facts; gives how many were raised and cleared. One transaction each."""
+    standing = {(row.kind, row.key): row for row in Alert.objects.filter(cleared_at=None)}
+    now = real_now()
+    raised, seen = 0, set()
+    for each in wanted(facts):
+        seen.add((each.kind.value, each.key))
+        if (each.kind.value, each.key) not in standing:
+            raised += _raise(each)
+    over = [row for key, row in standing.items() if key not in seen]
+    for row in over:
+        with transaction():
+            if Alert.objects.filter(pk=row.pk, cleared_at=None).update(cleared_at=now):
+                _owe(row, cleared=True)
+    Alert.objects.filter(cleared_at__lt=now - KEEP).delete()
+    return raised, len(over)
+
+
+def _raise(each: Wanted) -> int:
+    try:
+        with transaction():
+            row = Alert.objects.create(
+                kind=each.kind,
+                key=each.key,
+                sentence=each.sentence,
+                address=each.address,
+                raised_at=real_now(),
+            )
+            _owe(row, cleared=False)
+    except IntegrityError:
+        return 0  # another worker was faster
+    log.warning("alert_raised", kind=each.kind.value, key=each.key)
+    return 1
+
+
+def _owe(row: Alert, *, cleared: bool) -> None:
+    AlertDelivery.objects.bulk_create(
+        [
+            AlertDelivery(alert=row, channel=channel, cleared=cleared, retry_at=real_now())
+            for channel in notifiers()
+        ]
+    )
+
+
+@durable
+def deliver() -> int:
+    """Send what is owed, a bounded number at a time; gives how many were sent. A channel's failure stops nobody."""
+    sent = 0
+    owed = AlertDelivery.objects.filter(state=AlertDelivery.State.OWED, retry_at__lte=real_now())
+    for row in owed.select_related("alert").order_by("retry_at")[:MOST_DELIVERIES]:
+        # Taken for a minute, so that two workers don't send the same; whoever dies leaves it owed.
+        claim = AlertDelivery.objects.filter(pk=row.pk, state=AlertDelivery.State.OWED, retry_at=row.retry_at)
+        if claim.update(retry_at=real_now() + timedelta(minutes=1)):
+            sent += _send(row)
+    return sent
+
+
+def _send(row: AlertDelivery) -> int:
+    alert, attempts = row.alert, row.attempts + 1
+    notice = Notice(
+        id=f"alert-{alert.pk}-{'cleared' if row.cleared else 'raised'}",
+        title=f"{'Over' if row.cleared else 'Alert'}: {AlertKind(alert.kind).label}",
+        sentence=alert.sentence,
+        path=alert.address,
+        kind=alert.kind,
+        over=row.cleared,
+        at=alert.cleared_at if row.cleared and alert.cleared_at else alert.raised_at,
+    )
+    notifier = notifiers().get(row.channel)
+    rows = AlertDelivery.objects.filter(pk=row.pk)
+    if notifier is None:
+        rows.update(state=AlertDelivery.State.GIVEN_UP, problem="This channel is no longer configured.")
+        return 0
+    try:
+        notifier.send(notice)
+    except ClientError as error:
+        over = attempts >= MOST_ATTEMPTS
+        rows.update(
+            attempts=attempts,
+            problem=error.sentence,
+            state=AlertDelivery.State.GIVEN_UP if over else AlertDelivery.State.OWED,
+            retry_at=real_now() + min(FIRST_RETRY * 2 ** (attempts - 1), LONGEST_RETRY),
+        )
+        log.warning("alert_not_sent", channel=row.channel, attempts=attempts, code=error.code)
+        return 0
+    rows.update(attempts=attempts, problem="", state=AlertDelivery.State.SENT)
+    return 1

@@ -1,0 +1,241 @@
+"""What is true of this installation now: the one source of the health page, the metrics and the alerts.
+
+Everything is read from PostgreSQL and Redis, in a fixed number of bounded queries; no cloud is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from statistics import median, quantiles
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
+
+from audit.ledger.models import Event, Leaf
+from base.clock import business_clock, business_now, real_now
+from catalog.freshness import PartAge, ProvisioningHealth, ages, provisioning_health
+from clients.breaker import CircuitState, circuit_states
+from clients.limits import RATES
+from oversight.models import Alert, DriftRun, Expiry, Finding, FindingStatus, Heartbeat
+from requests_app.lifecycle import GrantStatus
+from requests_app.models import Decision, Grant
+
+# Owed work that nobody has taken for this long (real time) is stuck.
+STUCK_AFTER = timedelta(minutes=2)
+# Past its end by this much (business time) and still in Entra, or past a cycle and still in AWS: overdue.
+OVERDUE_AFTER = timedelta(minutes=10)
+# Heartbeats older than this (real time) tell of nobody.
+WORKER_GONE_AFTER = timedelta(hours=1)
+MOST_HISTORY = 200
+MOST_UNSEALED = 1000
+_REDIS_TIMEOUT_SECONDS = 0.5
+_HELD = (GrantStatus.ACTIVATING, GrantStatus.PROVISIONING, GrantStatus.ACTIVE, GrantStatus.REMOVING)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How long one hop takes here, as business time passes; None below a handful of grants."""
+
+    name: str
+    label: str
+    p50: timedelta | None
+    p95: timedelta | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """As of `now` (business time) and `real` (real time)."""
+
+    now: datetime
+    real: datetime
+    beats: Mapping[str, datetime]  # real time
+    catalogue: Sequence[PartAge]
+    provisioning: ProvisioningHealth
+    redis_reachable: bool
+    circuits: Sequence[CircuitState]
+    budgets: Mapping[str, float]  # calls that may be made at once now, by bucket family
+    grants: Mapping[str, int]  # not over, by status
+    stuck: Mapping[str, int]  # owed and taken by nobody, by status; "decision" for decisions
+    waiting: int  # grants whose next look is postponed after a failure
+    oldest_owed_at: datetime | None  # business time
+    overdue: Sequence[Grant]
+    overdue_count: int
+    findings: Mapping[str, int]  # open, by kind
+    last_drift: DriftRun | None
+    seal_lag: timedelta  # real time
+    unsealed: int
+    expiries: Sequence[Expiry]
+    alerts: int
+    hops: Sequence[Measured]
+    last_arrival_at: datetime | None
+    last_removal_at: datetime | None
+    redis_problem: str = field(default="")
+
+    def age_of(self, beat: str) -> timedelta | None:
+        """How long ago something last did its work; None: never."""
+        seen = self.beats.get(beat)
+        return self.real - seen if seen else None
+
+
+def facts() -> Facts:
+    """Read everything; about twenty queries whatever there is."""
+    now, real = business_now(), real_now()
+    reachable, problem, circuits, budgets = _redis(real)
+    unsealed, lag = _unsealed(real)
+    overdue = overdue_grants(now)
+    stuck, oldest = _stuck(now, real)
+    last = Grant.objects.order_by("-created_at")
+    return Facts(
+        now=now,
+        real=real,
+        beats=dict(
+            Heartbeat.objects.filter(seen_at__gt=real - timedelta(days=7)).values_list("name", "seen_at")[
+                :200
+            ]
+        ),
+        catalogue=ages(),
+        provisioning=provisioning_health(now),
+        redis_reachable=reachable,
+        circuits=circuits,
+        budgets=budgets,
+        grants=_by(Grant.objects.filter(next_action_at__isnull=False), "status"),
+        stuck=stuck,
+        waiting=Grant.objects.filter(retry_at__gt=real, failures__gt=0).count(),
+        oldest_owed_at=oldest,
+        overdue=list(overdue.order_by("ends_at")[:20]),
+        overdue_count=overdue.count(),
+        findings=_by(Finding.objects.filter(status=FindingStatus.OPEN), "kind"),
+        last_drift=DriftRun.objects.exclude(status=DriftRun.Status.RUNNING).order_by("-started_at").first(),
+        seal_lag=lag,
+        unsealed=unsealed,
+        expiries=list(Expiry.objects.order_by("ends_at")),
+        alerts=Alert.objects.filter(cleared_at=None).count(),
+        hops=_hops(),
+        last_arrival_at=last.filter(arrived_at__isnull=False).values_list("arrived_at", flat=True).first(),
+        last_removal_at=last.filter(out_of_aws_at__isnull=False)
+        .values_list("out_of_aws_at", flat=True)
+        .first(),
+        redis_problem=problem,
+    )
+
+
+def overdue_grants(now: datetime) -> QuerySet[Grant]:
+    """Grants whose access is past its target: in Entra after the end, or in AWS after a provisioning cycle."""
+    cycle = settings.PROVISIONING_CYCLE + OVERDUE_AFTER
+    return Grant.objects.filter(
+        Q(status__in=_HELD, ends_at__lt=now - OVERDUE_AFTER)
+        | Q(status=GrantStatus.DEPROVISIONING, out_of_entra_at__lt=now - cycle)
+    ).select_related("person", "group")
+
+
+def redis_connection() -> redis.Redis:
+    """A connection for pages: it gives up after half a second."""
+    return redis.Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=_REDIS_TIMEOUT_SECONDS,
+        socket_connect_timeout=_REDIS_TIMEOUT_SECONDS,
+    )
+
+
+def _by(rows: QuerySet[Any], column: str) -> Mapping[str, int]:
+    return dict(rows.values_list(column).annotate(Count("pk")).order_by())
+
+
+def _redis(real: datetime) -> tuple[bool, str, Sequence[CircuitState], Mapping[str, float]]:
+    try:
+        with redis_connection() as connection:
+            connection.ping()
+            return True, "", circuit_states(connection), _budgets(connection, real)
+    except (redis.RedisError, ValueError) as error:
+        return (
+            False,
+            f"Redis can't be reached ({type(error).__name__}). Work goes on at the sweeper's pace.",
+            (),
+            {},
+        )
+
+
+def _budgets(connection: redis.Redis, real: datetime) -> Mapping[str, float]:
+    """What is left of each bucket family: of several buckets, the least. See clients.limits for the numbers."""
+    left = {family: float(rate.burst) for family, rate in RATES.items()}
+    now = real.timestamp() * 1_000_000
+    prefix = "clients:rate:"
+    for number, key in enumerate(connection.scan_iter(match=f"{prefix}*", count=100)):
+        name = (key.decode() if isinstance(key, bytes) else str(key)).removeprefix(prefix)
+        rate = RATES.get(name.partition(":")[0])
+        due = connection.get(key)
+        if number > 100:
+            break
+        if rate is None or due is None:
+            continue
+        ahead = max(0.0, float(due) - now) / 1_000_000
+        family = name.partition(":")[0]
+        left[family] = min(left[family], max(0.0, rate.burst - ahead * rate.per_second))
+    return left
+
+
+def _stuck(now: datetime, real: datetime) -> tuple[Mapping[str, int], datetime | None]:
+    patience = business_clock().factor or 1.0
+    due_before = now - STUCK_AFTER * patience
+    free = Q(lease_until=None) | Q(lease_until__lt=real)
+    ready = Q(retry_at=None) | Q(retry_at__lt=real - STUCK_AFTER)
+    grants = Grant.objects.filter(free, ready, next_action_at__lt=due_before)
+    decisions = Decision.objects.filter(free, ready, status="submitted", submitted_at__lt=due_before)
+    oldest = Grant.objects.filter(next_action_at__lte=now).aggregate(at=Min("next_action_at"))["at"]
+    found = dict(_by(grants, "status"))
+    if count := decisions.count():
+        found["decision"] = count
+    return found, oldest
+
+
+def _unsealed(real: datetime) -> tuple[int, timedelta]:
+    """How many of the newest events wait for their seal, and how long the oldest of them has."""
+    newest = Event.objects.filter(at__gt=real - timedelta(days=2)).order_by("-at", "-id")
+    sealed = Leaf.objects.filter(event_id=OuterRef("id"))
+    rows = list(newest.annotate(sealed=Exists(sealed)).values_list("at", "sealed")[:MOST_UNSEALED])
+    waiting = [at for at, is_sealed in rows if not is_sealed]
+    return len(waiting), max(real - min(waiting), timedelta(0)) if waiting else timedelta(0)
+
+
+# Name, label, from, to.
+HOPS = (
+    ("assigned", "Approved to assigned in Entra", "starts_at", "assigned_at"),
+    ("arrived", "Assigned to usable in AWS", "assigned_at", "arrived_at"),
+    ("usable", "Approved to usable", "starts_at", "arrived_at"),
+    ("out_of_entra", "End to removed from Entra", "removal_started_at", "out_of_entra_at"),
+    ("out_of_aws", "Removed from Entra to removed from AWS", "out_of_entra_at", "out_of_aws_at"),
+    ("removed", "End to removed from AWS", "removal_started_at", "out_of_aws_at"),
+)
+ENOUGH = 5
+
+
+def _hops() -> Sequence[Measured]:
+    instants = {name for _, _, *pair in HOPS for name in pair}
+    rows = list(
+        Grant.objects.filter(assigned_at__isnull=False)
+        .order_by("-created_at")
+        .values(*instants)[:MOST_HISTORY]
+    )
+    found = []
+    for name, label, begin, end in HOPS:
+        spans = [
+            (row[end] - row[begin]).total_seconds()
+            for row in rows
+            if row[begin] is not None and row[end] is not None and row[end] >= row[begin]
+        ]
+        enough = len(spans) >= ENOUGH
+        found.append(
+            Measured(
+                name,
+                label,
+                timedelta(seconds=median(spans)) if enough else None,
+                timedelta(seconds=quantiles(spans, n=20, method="inclusive")[-1]) if enough else None,
+                len(spans),
+            )
+        )
+    return found

@@ -1,0 +1,16 @@
+"""One pass of watching: compare when it is owed, bring the alerts up to the facts, send what is owed."""
+
+from __future__ import annotations
+
+from oversight.alerts import deliver, raise_and_clear
+from oversight.drift.runs import Outcome, run_if_due
+from oversight.expiries import note_certificate
+from oversight.facts import facts
+
+
+def watch() -> Outcome:
+    """Alerts first, which take a moment; the comparison has its own bound of thirty seconds."""
+    note_certificate()
+    raise_and_clear(facts())
+    deliver()
+    return run_if_due()

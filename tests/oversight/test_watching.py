@@ -1,0 +1,299 @@
+"""Facts, health, metrics and alerts: what operators see and are told of."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from unittest.mock import patch
+
+import pytest
+import redis
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from django.core import mail
+from django.db import connection
+from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
+from prometheus_client.parser import text_string_to_metric_families
+
+from base.clock import business_now, real_now
+from catalog.models import ProvisioningState
+from clients.breaker import SharedBreaker, Verdict
+from clients.errors import ClientError, NotPermitted, Unreachable
+from clients.notify.build import build_notifiers
+from clients.types import Notice
+from oversight import alerts, heartbeats
+from oversight.alerts import deliver, raise_and_clear
+from oversight.expiries import certificate_end, note_certificate
+from oversight.facts import facts, overdue_grants
+from oversight.health import health
+from oversight.models import Alert, AlertDelivery, Expiry, Heartbeat
+from requests_app.lifecycle import GrantStatus
+from requests_app.models import Grant
+from tests.pages.conftest import World
+from tests.pages.moving import bring
+from tests.requests_app import factories as make
+
+pytestmark = pytest.mark.django_db
+
+
+def a_grant(world: World, status: GrantStatus = GrantStatus.ACTIVE, **changes: object) -> Grant:
+    grant = make.scheduled_grant(world.ask())
+    bring(grant, status)
+    Grant.objects.filter(pk=grant.pk).update(**changes)
+    return grant
+
+
+# ------------------------------------------------------------ facts and health
+
+
+def test_overdue_is_what_is_past_its_target_and_nothing_else(world: World) -> None:
+    now = business_now()
+    grant = a_grant(world)
+    assert list(overdue_grants(now)) == []
+    assert list(overdue_grants(grant.ends_at + timedelta(minutes=9))) == []
+    assert list(overdue_grants(grant.ends_at + timedelta(minutes=11))) == [grant]
+
+
+def test_work_that_nobody_takes_is_stuck_and_work_that_waits_is_not(world: World) -> None:
+    grant = a_grant(
+        world, next_action_at=business_now() - timedelta(minutes=5), retry_at=None, lease_until=None
+    )
+    assert facts().stuck == {"active": 1}
+    Grant.objects.filter(pk=grant.pk).update(retry_at=real_now() + timedelta(minutes=1), failures=2)
+    found = facts()
+    assert (found.stuck, found.waiting) == ({}, 1)
+    Grant.objects.filter(pk=grant.pk).update(retry_at=None, lease_until=real_now() + timedelta(minutes=1))
+    assert facts().stuck == {}
+
+
+def test_facts_cost_a_bounded_number_of_queries(world: World) -> None:
+    with CaptureQueriesContext(connection) as few:
+        facts()
+    for _ in range(4):
+        make.finding(make.person(), world.group)
+    a_grant(world)
+    with CaptureQueriesContext(connection) as many:
+        facts()
+    assert len(many) == len(few) <= 24
+
+
+def test_hops_are_judged_by_their_last_sign_of_life(world: World) -> None:
+    states = {hop.name: hop.state for hop in health().hops}
+    assert states["Sweeper"] == "Never seen"
+    assert states["Broker (Redis)"] == "Not reachable"
+    heartbeats._said.clear()
+    heartbeats.ran("requests_app.tasks.sweep", "celery@one")
+    states = {hop.name: hop.state for hop in health().hops}
+    assert states["Sweeper"] == "Works"
+    assert states["Worker celery@one"] == "Works"
+    Heartbeat.objects.update(seen_at=real_now() - timedelta(minutes=5))
+    states = {hop.name: hop.state for hop in health().hops}
+    assert (states["Sweeper"], states["Worker celery@one"]) == ("Late", "Quiet")
+
+
+def test_a_heartbeat_is_written_every_few_seconds_only(world: World) -> None:
+    heartbeats._said.clear()
+    with CaptureQueriesContext(connection) as asked:
+        for _ in range(20):
+            heartbeats.beat("task:x")
+    assert len([each for each in asked if "oversight_heartbeat" in each["sql"]]) <= 3
+
+
+def test_budgets_and_circuits_come_from_redis(world: World, redis_url: str) -> None:
+    with override_settings(REDIS_URL=redis_url), redis.Redis.from_url(redis_url) as connection:
+        breaker = SharedBreaker(connection)
+        for _ in range(5):
+            breaker.leave("organizations", Verdict.FAILED, "503")
+        found = facts()
+        breaker.leave("organizations", Verdict.ANSWERED)
+    assert found.redis_reachable
+    assert {circuit.cloud for circuit in found.circuits if circuit.open} == {"organizations"}
+    assert 0 <= found.budgets["graph"] <= 50
+
+
+def test_the_certificates_end_is_read_from_its_file(
+    world: World, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "worker")])
+    ends_at = datetime(2030, 5, 1, tzinfo=UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 7)
+        .not_valid_before(datetime(2025, 1, 1, tzinfo=UTC))
+        .not_valid_after(ends_at)
+        .sign(key, hashes.SHA256())
+    )
+    pem = made.public_bytes(serialization.Encoding.PEM)
+    assert certificate_end(pem) == ends_at
+    path = tmp_path_factory.mktemp("worker") / "worker.pem"
+    path.write_bytes(pem)
+    with patch.dict("os.environ", {"ENTRA_WORKER_CERTIFICATE_PATH": str(path)}):
+        note_certificate()
+    assert Expiry.objects.get().ends_at == ends_at
+    with patch.dict("os.environ", {"ENTRA_WORKER_CERTIFICATE_PATH": "/nowhere"}):
+        note_certificate()
+    assert Expiry.objects.get().ends_at == ends_at
+
+
+# ------------------------------------------------------------ metrics
+
+
+def test_metrics_need_the_token_and_say_what_the_page_says(world: World) -> None:
+    visitor = world.sign_in(world.ada, "Operator")
+    assert visitor.get("/metrics").status_code == 404, "no token is configured"
+    make.finding(world.cy, world.group)
+    a_grant(world)
+    with override_settings(METRICS_TOKEN="t0ken"):
+        assert visitor.get("/metrics", authorization="Bearer wrong").status_code == 404
+        assert visitor.get("/metrics").status_code == 404
+        answer = visitor.get("/metrics", authorization="Bearer t0ken")
+    assert answer.status_code == 200
+    families = {family.name: family for family in text_string_to_metric_families(answer.content.decode())}
+    kinds = {row.labels["kind"]: row.value for row in families["access_portal_drift_findings"].samples}
+    assert kinds == {"orphan": 1}
+    assert families["access_portal_grants"].samples[0].value == 1
+    assert families["access_portal_redis_up"].samples[0].value == 0
+    assert "Cy Bystander" not in answer.content.decode()
+
+
+# ------------------------------------------------------------ alerts
+
+
+class Channel:
+    """A notifier that keeps what it was told, or refuses."""
+
+    def __init__(self) -> None:
+        self.told: list[Notice] = []
+        self.away = False
+
+    def send(self, notice: Notice) -> None:
+        if self.away:
+            raise Unreachable("The channel is away.", code="away")
+        self.told.append(notice)
+
+
+@pytest.fixture
+def channel() -> Iterator[Channel]:
+    made = Channel()
+    with patch.object(alerts, "notifiers", lambda: {"mail": made}):
+        yield made
+
+
+def kinds() -> set[str]:
+    return set(Alert.objects.filter(cleared_at=None).values_list("kind", flat=True))
+
+
+def test_each_trouble_raises_its_alert(world: World, channel: Channel) -> None:
+    assert raise_and_clear(facts()) == (0, 0)
+    a_grant(world, next_action_at=business_now() - timedelta(minutes=5), retry_at=None)
+    ProvisioningState.objects.update(code="Quarantine")
+    make.finding(world.cy, world.group)
+    make.finding(world.cy, world.group, "foreign_assignment")
+    Expiry.objects.create(name="scim-token", ends_at=real_now() + timedelta(days=3), recorded_at=real_now())
+    found = facts()
+    with patch.object(alerts, "SEAL_LAG", timedelta(seconds=-1)):
+        raise_and_clear(found)
+        again = raise_and_clear(facts())
+    assert kinds() == {"stuck", "quarantine", "drift", "ends_soon", "seal_lag"}
+    assert Alert.objects.filter(kind="drift").count() == 1, "a foreign assignment is no danger by itself"
+    assert again == (0, 0), "once each"
+    assert not any(world.cy.display_name in alert.sentence for alert in Alert.objects.all())
+
+
+def test_it_is_told_when_it_begins_and_when_it_is_over(world: World, channel: Channel) -> None:
+    ProvisioningState.objects.update(code="Paused")
+    raise_and_clear(facts())
+    assert deliver() == 1
+    assert deliver() == 0
+    ProvisioningState.objects.update(code="Active")
+    assert raise_and_clear(facts()) == (0, 1)
+    assert deliver() == 1
+    assert [notice.over for notice in channel.told] == [False, True]
+    assert len({notice.id for notice in channel.told}) == 2
+
+
+def test_a_channel_that_is_away_is_tried_again_and_given_up_at_last(world: World, channel: Channel) -> None:
+    ProvisioningState.objects.update(code="Paused")
+    channel.away = True
+    raise_and_clear(facts())
+    assert deliver() == 0
+    row = AlertDelivery.objects.get()
+    assert (row.state, row.attempts, row.problem) == ("owed", 1, "The channel is away.")
+    assert row.retry_at > real_now()
+    assert deliver() == 0, "not before its time"
+    for _ in range(20):
+        AlertDelivery.objects.update(retry_at=real_now())
+        deliver()
+    row.refresh_from_db()
+    assert (row.state, row.attempts) == ("given_up", alerts.MOST_ATTEMPTS)
+
+
+def a_notice(*, over: bool) -> Notice:
+    return Notice(
+        id="alert-1-raised",
+        title="Alert: x",
+        sentence="Something is wrong.",
+        path="/operations/",
+        kind="stuck",
+        over=over,
+        at=real_now(),
+    )
+
+
+def test_mail_goes_through_djangos_backend(world: World) -> None:
+    environ = {
+        "ALERT_MAIL_TO": "ops@example.com, more@example.com",
+        "PORTAL_ORIGIN": "https://access.example.com",
+    }
+    notice = a_notice(over=False)
+    build_notifiers(environ)["mail"].send(notice)
+    (sent,) = mail.outbox
+    assert sent.to == ["ops@example.com", "more@example.com"]
+    assert "https://access.example.com/operations/" in str(sent.body)
+
+
+def test_a_webhook_takes_json_and_anything_but_2xx_is_tried_again() -> None:
+    got: list[dict[str, str]] = []
+    answers = iter([204, 500, 302])
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(next(answers))
+            self.send_header("Location", "http://127.0.0.1:1/")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Hook)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}/hook"
+    hook = build_notifiers({"ALERT_WEBHOOK_URL": url, "PORTAL_ORIGIN": "https://a.example"})["webhook"]
+    notice = a_notice(over=True)
+    try:
+        hook.send(notice)
+        for _ in range(2):
+            with pytest.raises(ClientError):
+                hook.send(notice)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
+    assert got[0]["state"] == "over"
+    assert got[0]["link"] == "https://a.example/operations/"
+    with pytest.raises(ClientError):
+        hook.send(notice)
+
+
+def test_a_webhook_without_tls_is_refused() -> None:
+    with pytest.raises(NotPermitted, match="https"):
+        build_notifiers({"ALERT_WEBHOOK_URL": "http://hooks.example.com/x"})
+    assert build_notifiers({}) == {}
