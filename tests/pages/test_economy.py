@@ -114,7 +114,7 @@ MOST_QUERIES = {
     "inbox": 13,
     "decision": 15,
     "decision live": 11,
-    "queue": 11,
+    "queue": 14,
     "queue live": 8,
     "components": 9,
     "health": 32,
