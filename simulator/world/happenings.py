@@ -5,6 +5,7 @@ Ids are Entra object ids; a group or person may also be named (display name, use
 
 import inspect
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol, cast
 
 from simulator.world.aws_state import StoreGroup, StoreUser
@@ -140,6 +141,13 @@ def eligibility_ended(world: "World", group: str, person: str) -> dict[str, str]
     return {"group_id": found.id, "user_id": user.id}
 
 
+def expiry_late(world: "World", group: str, person: str, minutes: str = "30") -> dict[str, str]:
+    """PIM ends this person's assignment to a group so many minutes later than its end says."""
+    found, user = _group(world, group), _person(world, person)
+    world.pim.end_late(found.id, user.id, timedelta(minutes=float(minutes)))
+    return {"group_id": found.id, "user_id": user.id}
+
+
 def quarantine(world: "World", reason: str = "EncounteredQuarantineException") -> dict[str, str]:
     """The provisioning job goes into quarantine until `quarantine_lifted`."""
     world.provisioning.quarantine(reason)
@@ -196,6 +204,7 @@ _ALL: tuple[Callable[..., dict[str, str]], ...] = (
     group_recreated,
     group_unassigned,
     eligibility_ended,
+    expiry_late,
     quarantine,
     quarantine_lifted,
     job_paused,

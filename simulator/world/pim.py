@@ -4,7 +4,7 @@ A request is what somebody asked for, a schedule what holds or will hold, an ins
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from simulator.world import pim_rules
 from simulator.world.errors import bad_request, forbidden, not_found
@@ -441,6 +441,13 @@ class Pim(PimApprovals):
             and schedule.end <= self._world.now()
         ):
             self._end(schedule, "expired")
+
+    def end_late(self, group_id: str, principal_id: str, by: timedelta) -> None:
+        """Carry out the end of a running assignment later than it says. Raises WorldError 404 without one."""
+        row = self._open(Ask("adminRemove", group_id, principal_id), "assignment")
+        if row is None or row.end is None:
+            raise not_found(f"{group_id}_member_{principal_id}", "ResourceNotFound")
+        self._world.postpone("pim.end", by, schedule_id=row.id)
 
     def ended_elsewhere(self, group_id: str, principal_id: str) -> None:
         """A member was removed by other means: PIM's running assignment of the pair ends."""

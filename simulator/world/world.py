@@ -77,6 +77,12 @@ class World:
         due = Due(at, self.state.due_counter, kind, arguments)
         bisect.insort(self.state.due, due, key=lambda each: (each.at, each.number))
 
+    def postpone(self, kind: str, by: timedelta, **arguments: str) -> None:
+        """Let what is due of this kind, with these arguments, happen so much later."""
+        for due in [each for each in self.state.due if (each.kind, each.arguments) == (kind, arguments)]:
+            self.state.due.remove(due)
+            self.schedule(due.at + by, kind, **arguments)
+
     def advance(self) -> int:
         """Let everything happen that is due by now, in time order; returns how many things did."""
         now = self.clock.now()

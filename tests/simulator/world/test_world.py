@@ -137,6 +137,19 @@ def test_foreign_changes() -> None:
         happen("foreign_assignment", account=other.id, permission_set="Nope", group=small.group.id)
 
 
+def test_pim_may_end_an_assignment_late() -> None:
+    small = arrived()
+    schedule = next(row for row in small.world.state.schedules.values() if row.kind == "assignment")
+    assert schedule.end is not None
+    small.world.happen("expiry_late", group=small.group.id, person=small.ada.id, minutes="20")
+    small.world.step(schedule.end - small.world.now() + timedelta(minutes=19))
+    assert small.world.directory.is_member(small.group.id, small.ada.id)
+    small.world.step(timedelta(minutes=1))
+    assert not small.world.directory.is_member(small.group.id, small.ada.id)
+    with pytest.raises(WorldError):
+        small.world.happen("expiry_late", group=small.group.id, person=small.ada.id)
+
+
 # ---------------------------------------------------------------- keeping
 
 
