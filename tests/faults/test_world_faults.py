@@ -20,9 +20,8 @@ from requests_app.models import Grant
 from simulator.sample.builder import ADMINISTRATION
 from simulator.world.pim import Ask
 from simulator.world.state import Expiration
-from tests.faults.test_crash_sweep import check_invariants
 from tests.requests_app.conftest import AsRole
-from tests.support.stage import Stage, stage
+from tests.support.stage import Stage, check_invariants, stage
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 

@@ -14,10 +14,9 @@ from requests_app.actions.deciding import check_decision
 from requests_app.actions.sweeping import sweep
 from requests_app.lifecycle import TERMINAL
 from requests_app.models import Grant
-from tests.faults.test_crash_sweep import check_invariants
 from tests.races.scene import Paused
 from tests.requests_app.conftest import AsRole
-from tests.support.stage import Stage, stage
+from tests.support.stage import Stage, check_invariants, stage
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 

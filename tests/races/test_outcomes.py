@@ -21,11 +21,10 @@ from requests_app.actions.withdrawing import withdraw_item
 from requests_app.lifecycle import DECISION, GRANT, ITEM
 from requests_app.models import AccessRequest, Decision, Grant, RequestItem
 from simulator.sample.builder import Builder
-from tests.faults.test_crash_sweep import check_invariants
 from tests.races.scene import acting_as, at_once, raised
 from tests.requests_app import factories as make
 from tests.requests_app.conftest import AsRole
-from tests.support.stage import Stage, stage
+from tests.support.stage import Stage, check_invariants, stage
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 

@@ -21,12 +21,11 @@ from simulator.world.clock import WorldClock
 from simulator.world.pim import Ask, Caller
 from simulator.world.state import Expiration, Identity
 from tests.clients.test_simulated_graph import DOCUMENTED, Adapters, everything, order, removal
-from tests.faults.test_crash_sweep import check_invariants
 from tests.requests_app import factories as make
 from tests.requests_app.conftest import AsRole
 from tests.simulator.entra.graph.running import RunningGraph, running_graph
 from tests.simulator.entra.graph.small_world import ADA, ADMINS
-from tests.support.stage import BEGINNING, Stage, stage
+from tests.support.stage import BEGINNING, Stage, check_invariants, stage
 from tests.support.world_clients import world_clients
 
 NOBODY = "00000000-0000-4000-8000-00000000dead"

@@ -17,6 +17,7 @@ from uuid import UUID
 
 from django.test import override_settings
 
+from audit.ledger.models import Event, Version
 from base import clock as base_clock
 from base import crash
 from base.clock import BusinessClock
@@ -32,7 +33,7 @@ from requests_app.actions.steps import pacing
 from requests_app.actions.sweeping import sweep
 from requests_app.cutting import removing
 from requests_app.cutting.models import FastRemoval
-from requests_app.lifecycle import TERMINAL, DecisionStatus
+from requests_app.lifecycle import DECISION, GRANT, ITEM, TERMINAL, DecisionStatus
 from requests_app.models import Decision, Grant, RequestItem
 from simulator.sample.builder import Builder, empty_world
 from simulator.world.clock import WorldClock
@@ -210,6 +211,34 @@ class Stage:
 
 def _latest(*instants: datetime | None) -> datetime:
     return max(instant for instant in instants if instant is not None)
+
+
+def check_invariants(play: Stage, item: RequestItem) -> None:
+    """What holds after a request of this stage came to its end; `tests.support.invariants` has those of a whole world."""
+    grant = play.grant()
+    assert grant.status == "ended", play.describe()
+    assert play.assignments_made() == 1, "PIM was asked for a second assignment"
+    assert not play.in_entra()
+    assert not play.in_aws()
+    schedule = next(
+        row for row in play.world.state.schedules.values() if row.kind == "assignment" and row.created_using
+    )
+    assert schedule.end is not None
+    assert schedule.end <= grant.ends_at, "access was granted past the approved end"
+    for kind, row in (
+        (ITEM.subject, RequestItem.objects.get(pk=item.pk)),
+        (DECISION.subject, Decision.objects.get(item=item)),
+        (GRANT.subject, grant),
+    ):
+        versions = list(
+            Version.objects.filter(subject_kind=kind, subject_id=row.pk)
+            .order_by("version")
+            .values_list("version", flat=True)
+        )
+        assert versions == list(range(1, row.version + 1)), f"{kind}: events of versions {versions}"
+    approved = Event.objects.filter(request_id=item.request_id, type="item.approved").get()
+    sent = Event.objects.filter(grant_id=grant.pk, type="outside.assignment_sent").order_by("id")[0]
+    assert approved.id < sent.id, "something was sent before it was approved"
 
 
 @contextmanager

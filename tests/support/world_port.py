@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from clients import errors
 from clients.types import Reading, Receipt
@@ -15,9 +15,15 @@ from simulator.world.world import World
 
 @dataclass
 class Calls:
-    """How often each operation took effect; what a test counts."""
+    """How often each operation took effect, and the writes one by one; what a test counts.
+
+    `pause` lets time pass (seconds) while an answer is held back; a test with a stepped clock sets it.
+    """
 
     made: dict[str, int]
+    # Operation, client-request-id, and the clouds' time.
+    writes: list[tuple[str, str, datetime]] = field(default_factory=list)
+    pause: Callable[[float], None] = lambda _: None
 
     def count(self, operation: str) -> int:
         return self.made.get(operation, 0)
@@ -66,6 +72,9 @@ class WorldPort:
                     )
                 case "error":
                     raise lost("Entra had an error of its own.", code=str(fault.status), receipt=receipt)
+                case "delay":
+                    self._calls.pause(fault.seconds)
+                    self._world.advance()
                 case _:
                     pass
         try:
@@ -73,6 +82,8 @@ class WorldPort:
         except WorldError as error:
             raise _translated(error, receipt) from error
         self._calls.made[operation] = self._calls.made.get(operation, 0) + 1
+        if writes:
+            self._calls.writes.append((operation, client_request_id, self._world.now()))
         if fault is not None and fault.kind in {"lose_answer", "error_after"}:
             raise lost("Entra's answer was lost.", code="timeout", receipt=receipt)
         return Reading(value, receipt)

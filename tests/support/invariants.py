@@ -1,0 +1,293 @@
+"""What holds whatever fails, whoever dies and whatever others do: the invariants that every proof checks.
+
+`broken` looks at the rows, the audit trail and a simulated world, and gives a sentence for each invariant that
+doesn't hold. The first five may be asked at any moment, also in the middle of a step that died; the others hold
+once workers have done what is owed. All functions read; none writes but `seal_is_sound`, which seals.
+
+I1  nothing is granted in PIM without an earlier approval, by an approver who isn't the requester
+I2  nothing is granted past what was approved; no access past its end that the portal doesn't show
+I3  for every row one event a version, and the trail replayed gives the row
+I4  nothing is lost: all comes to an end
+I5  PIM was given one assignment for each grant, at most
+I6  what the portal calls ready is in Entra and in AWS, and what it calls over is in neither
+I7  what was approved isn't refused without a cause outside
+I8  every write to a cloud has its event, with its client-request-id and, once known, its outcome
+I9  the audit trail, sealed, verifies
+I10 no more goes along the enterprise application's narrow path than the settings say
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.conf import settings
+
+from audit.ledger.keys import SealingKey
+from audit.ledger.models import Event
+from audit.ledger.sealing import seal_everything
+from audit.ledger.verifying import verify
+from identity.models import Person
+from policy.approvers import same_human
+from requests_app.lifecycle import ITEM, TERMINAL, DecisionStatus, GrantStatus, ItemStatus
+from requests_app.models import Attempt, Decision, Grant, GrantInterval, RequestItem, Verdict
+from simulator.world.state import Schedule, ScheduleRequest
+from simulator.world.world import World
+from tests.support.replaying import differences, union_of_intervals
+from tests.support.world_clients import WORKER, Calls
+
+# The events of each kind of write, without “_sent” and “_answered”.
+EVENTS: dict[str, str] = {
+    Attempt.Kind.ASSIGN: "outside.assignment",
+    Attempt.Kind.REMOVE: "outside.removal",
+    Attempt.Kind.ON_DEMAND: "outside.provisioning",
+}
+SENT = tuple(f"{name}_sent" for name in EVENTS.values())
+ANSWERED = tuple(f"{name}_answered" for name in EVENTS.values())
+ASSIGNMENT_SENT = "outside.assignment_sent"
+# Access that is past its end by this much is shown as being removed, or as overdue.
+SHOWN_WITHIN = timedelta(minutes=5)
+# Statuses in which a page says that access is on its way out.
+SHOWN_AS_LEAVING = frozenset({GrantStatus.REMOVING, GrantStatus.DEPROVISIONING, GrantStatus.DRAINING})
+
+# Statuses that say that our assignment is not, or no longer, in Entra.
+NOT_IN_ENTRA = TERMINAL | {GrantStatus.SCHEDULED, GrantStatus.DEPROVISIONING, GrantStatus.DRAINING}
+ON_DEMAND = "graph.POST provisionOnDemand"
+
+type Pair = tuple[str, str]  # Entra's object ids: the person, the group
+
+
+@dataclass
+class Scene:
+    """What the invariants look at: the world, the calls that took effect, and what others did."""
+
+    world: World
+    calls: Calls
+    now: datetime
+    # Pairs that somebody else changed: what AWS or Entra shows of them isn't the portal's doing alone.
+    disturbed: Collection[Pair] = ()
+    # Pairs whose access had a cause outside to be refused.
+    excused: Collection[Pair] = ()
+    # Whether workers have done all that was owed by now.
+    settled: bool = False
+    grants: list[Grant] = field(init=False)
+    ours: dict[str, list[tuple[ScheduleRequest, Schedule]]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.grants = list(Grant.objects.select_related("person", "group"))
+        self.ours = {}
+        schedules = self.world.state.schedules
+        for request in self.world.state.requests.values():
+            if _by_us(request) and request.action == "adminAssign":
+                schedule = schedules.get(request.target_schedule_id or "")
+                if schedule is not None:
+                    tag = _tag(request)
+                    self.ours.setdefault(tag, []).append((request, schedule))
+
+    def pair(self, grant: Grant) -> Pair:
+        return grant.person.object_id, grant.group.object_id
+
+    def held_in_entra(self, grant: Grant) -> bool:
+        """Whether an assignment of this very grant runs in PIM."""
+        return any(schedule.ended_at is None for _, schedule in self.ours.get(grant.tag, []))
+
+    def held_in_aws(self, grant: Grant) -> bool:
+        store = self.world.identity_store
+        user = store.find_user_by_external_id(grant.person.object_id)
+        return user is not None and store.is_member(user.id, grant.group.store_group_id)
+
+
+def _by_us(request: ScheduleRequest) -> bool:
+    return request.created_by.application_id == WORKER.identity.application_id
+
+
+def _tag(request: ScheduleRequest) -> str:
+    """The grant's mark, from the justification: a tenant may forget ticket information."""
+    return (request.justification or "").rpartition("[access-portal:")[2].rstrip("]")
+
+
+def broken(scene: Scene) -> list[str]:
+    """A sentence for every invariant that doesn't hold now."""
+    found = [
+        *_nothing_without_approval(scene),
+        *_nothing_past_what_was_approved(scene),
+        *(f"I3 {each}" for each in differences()),
+        *_one_assignment_each(scene),
+        *_what_is_said_is_so(scene),
+        *_every_write_has_its_event(scene),
+        *_the_narrow_path_is_kept(scene),
+    ]
+    if scene.settled:
+        found += [*_late_access_is_shown(scene), *_no_refusal_without_cause(scene)]
+    return found
+
+
+def check(scene: Scene, *, context: str = "") -> None:
+    """Raises AssertionError with every invariant that is broken."""
+    found = broken(scene)
+    assert not found, "\n".join([context, *found])
+
+
+def nothing_is_owed() -> list[str]:
+    """I4: what hasn't come to its end."""
+    return [
+        *(f"I4 {r}" for r in _unfinished(RequestItem, [s for s in ItemStatus.values if ITEM.targets(s)])),
+        *(f"I4 {r}" for r in _unfinished(Decision, [DecisionStatus.SUBMITTED])),
+        *(f"I4 {r}" for r in _unfinished(Grant, [s for s in GrantStatus.values if s not in TERMINAL])),
+    ]
+
+
+def _unfinished(model: type[RequestItem | Decision | Grant], statuses: Collection[str]) -> Iterator[str]:
+    for row in model.objects.filter(status__in=statuses):
+        yield f"{model.__name__} {row.pk} is still {row.status}"
+
+
+def seal_is_sound() -> list[str]:
+    """I9: seal everything with a key made for it, as the sealer would, and verify the whole trail."""
+    key = SealingKey(Ed25519PrivateKey.generate())
+    seal_everything(key)
+    report = verify({key.id: key.private.public_key()})
+    return [f"I9 {finding.sentence}" for finding in report.findings]
+
+
+# ---------------------------------------------------------------- each
+
+
+def _nothing_without_approval(scene: Scene) -> Iterator[str]:
+    """I1."""
+    by_tag = {grant.tag: grant for grant in scene.grants}
+    sent = {}
+    for event in Event.objects.filter(type=ASSIGNMENT_SENT).order_by("-id"):
+        sent[event.data["fields"]["tag"]] = event.id
+    approved: dict[object, list[int]] = {}
+    for event in Event.objects.filter(type="item.approved"):
+        approved.setdefault(event.request_id, []).append(event.id)
+    behind = _approvers_behind()
+    for tag, made in scene.ours.items():
+        grant = by_tag.get(tag)
+        if grant is None:
+            yield f"I1 PIM holds an assignment ({made[0][0].id}) with the mark {tag!r} that no grant has"
+            continue
+        events = approved.get(grant.first_request_id, [])
+        if tag not in sent or not any(event_id < sent[tag] for event_id in events):
+            yield f"I1 grant {grant.pk} was sent to PIM before it was approved"
+        approvers = behind.get(grant.pk, [])
+        if not approvers:
+            yield f"I1 grant {grant.pk} has no counted approval"
+        for approver in approvers:
+            if same_human(approver, grant.person):
+                yield f"I1 grant {grant.pk} was approved by the person who holds it"
+
+
+def _approvers_behind() -> dict[object, list[Person]]:
+    """For each grant, who approved the items that it stands on."""
+    counted: dict[object, list[Person]] = {}
+    for decision in Decision.objects.filter(
+        status=DecisionStatus.COUNTED, verdict=Verdict.APPROVE
+    ).select_related("approver"):
+        counted.setdefault(decision.item_id, []).append(decision.approver)
+    behind: dict[object, list[Person]] = {}
+    for interval in GrantInterval.objects.all():
+        behind.setdefault(interval.grant_id, []).extend(counted.get(interval.item_id, []))
+    return behind
+
+
+def _nothing_past_what_was_approved(scene: Scene) -> Iterator[str]:
+    """I2, the first half."""
+    spans = union_of_intervals()
+    for grant in scene.grants:
+        span = spans.get(grant.pk)
+        if span is None:
+            yield f"I2 grant {grant.pk} stands on no approved item"
+            continue
+        if (grant.starts_at, grant.ends_at) != span:
+            yield f"I2 grant {grant.pk} ends at {grant.ends_at}, approved until {span[1]}"
+        for _, schedule in scene.ours.get(grant.tag, []):
+            if schedule.end is None or schedule.end > span[1]:
+                yield f"I2 PIM holds grant {grant.pk} until {schedule.end}, approved until {span[1]}"
+            if schedule.start < span[0]:
+                yield f"I2 PIM began grant {grant.pk} at {schedule.start}, approved from {span[0]}"
+    for interval in GrantInterval.objects.select_related("item"):
+        if interval.ends_at - interval.starts_at > interval.item.duration:
+            yield f"I2 item {interval.item_id} was given more time than it asked for"
+
+
+def _one_assignment_each(scene: Scene) -> Iterator[str]:
+    """I5."""
+    for tag, made in scene.ours.items():
+        if len(made) > 1:
+            yield f"I5 PIM was given {len(made)} assignments with the mark {tag}"
+
+
+def _what_is_said_is_so(scene: Scene) -> Iterator[str]:
+    """I6: at any moment, for what nobody else has touched."""
+    for grant in scene.grants:
+        held = scene.held_in_entra(grant)
+        touched = scene.pair(grant) in scene.disturbed
+        if held and grant.status in NOT_IN_ENTRA:
+            yield f"I6 grant {grant.pk} is {grant.status}, and Entra holds its assignment"
+        if touched:
+            continue
+        if grant.status == GrantStatus.ACTIVE and scene.now < grant.ends_at:
+            if not held:
+                yield f"I6 grant {grant.pk} is ready, and Entra doesn't hold its assignment"
+            elif not scene.held_in_aws(grant):
+                yield f"I6 grant {grant.pk} is ready, and AWS doesn't show its membership"
+        others = any(
+            other.pk != grant.pk and scene.pair(other) == scene.pair(grant) and other.status not in TERMINAL
+            for other in scene.grants
+        )
+        if grant.status in TERMINAL and not others and scene.held_in_aws(grant):
+            yield f"I6 grant {grant.pk} is {grant.status}, and AWS still shows its membership"
+
+
+def _late_access_is_shown(scene: Scene) -> Iterator[str]:
+    """I2, the second half: once workers have looked, access past its end is shown as leaving."""
+    for grant in scene.grants:
+        late = scene.now > grant.ends_at + SHOWN_WITHIN and grant.status not in SHOWN_AS_LEAVING
+        if late and scene.held_in_entra(grant):
+            yield f"I2 grant {grant.pk} ended at {grant.ends_at}, is still in Entra, and is called {grant.status}"
+
+
+def _no_refusal_without_cause(scene: Scene) -> Iterator[str]:
+    """I7."""
+    for grant in scene.grants:
+        if grant.status in {GrantStatus.NOT_GRANTED, GrantStatus.NEVER_ARRIVED}:
+            if not grant.problem and grant.status == GrantStatus.NOT_GRANTED:
+                yield f"I7 grant {grant.pk} was not granted, and nothing says why"
+            if scene.pair(grant) not in scene.excused:
+                yield f"I7 grant {grant.pk} is {grant.status} without a cause outside: {grant.problem}"
+
+
+def _every_write_has_its_event(scene: Scene) -> Iterator[str]:
+    """I8. One call may be for several grants: each has its own events, which name the call's one id."""
+    sent, answered, ids = Counter[tuple[object, str]](), Counter[tuple[object, str]](), set()
+    for event in Event.objects.filter(type__in=(*SENT, *ANSWERED)):
+        (sent if event.type in SENT else answered)[event.grant_id, event.type.rpartition("_")[0]] += 1
+        ids.add(event.data["fields"]["client_request_id"])
+    for operation, call_id, _ in scene.calls.writes:
+        if call_id not in ids:
+            yield f"I8 {operation} took effect with the id {call_id!r}, which no event tells of"
+    made, finished = Counter[tuple[object, str]](), Counter[tuple[object, str]]()
+    for attempt in Attempt.objects.filter(kind__in=EVENTS):
+        made[attempt.grant_id, EVENTS[attempt.kind]] += 1
+        finished[attempt.grant_id, EVENTS[attempt.kind]] += attempt.outcome != Attempt.Outcome.RUNNING
+    for name, events, attempts in (("sending", sent, made), ("answer", answered, finished)):
+        for key in events.keys() | attempts.keys():
+            if events[key] != attempts[key]:
+                yield f"I8 grant {key[0]}, {key[1]}: {events[key]} events of its {name}, {attempts[key]} calls"
+
+
+def _the_narrow_path_is_kept(scene: Scene) -> Iterator[str]:
+    """I10. Assignments and provisioning on demand draw on the same places."""
+    went = [at for operation, _, at in scene.calls.writes if operation == ON_DEMAND]
+    if settings.NARROW_PATH_SHARED_WITH_PIM:
+        went += [request.created_at for made in scene.ours.values() for request, _ in made]
+    went.sort()
+    places, span = settings.NARROW_PATH_PLACES, settings.NARROW_PATH_SPAN
+    for first, beyond in zip(went, went[places:], strict=False):
+        if beyond - first < span:
+            yield f"I10 more than {places} calls on the narrow path within {span} of {first}"
