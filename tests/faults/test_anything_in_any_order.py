@@ -1,0 +1,96 @@
+"""Anything in any order: the machine of `tests.support.anything`, briefly here and at length in `make proof`."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import ExitStack
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+from pytest_django import DjangoDbBlocker
+
+from tests.support import servers
+from tests.support.anything import Anything
+from tests.support.stage import AsRole
+
+# Together 300 examples of 40 steps, in parts that run side by side.
+PARTS, EXAMPLES, STEPS = 6, 50, 40
+_numbers = itertools.count(1)
+
+
+def run(
+    server: servers.PostgresServer,
+    blocker: DjangoDbBlocker,
+    as_role: AsRole,
+    name: str,
+    *,
+    examples: int,
+    steps: int,
+    derandomize: bool,
+) -> None:
+    """Each example in a database of its own, a clone of the migrated one."""
+
+    def open_database(stack: ExitStack) -> None:
+        database = f"{name}_{next(_numbers)}"
+        server.clone(database)
+        stack.callback(server.drop, database)
+        stack.enter_context(blocker.unblock())
+        stack.enter_context(servers.pointed_at(server, database, step_into=servers.DEFAULT_ROLE))
+
+    class Machine(Anything):
+        pass
+
+    Machine.open_database = staticmethod(open_database)
+    Machine.as_role = staticmethod(as_role)
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            derandomize=derandomize,
+            print_blob=True,
+            phases=(Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_a_few_examples(
+    postgres_server: servers.PostgresServer,
+    django_db_blocker: DjangoDbBlocker,
+    as_role: AsRole,
+    worker_id: str,
+) -> None:
+    run(
+        postgres_server,
+        django_db_blocker,
+        as_role,
+        f"anything_{worker_id}",
+        examples=6,
+        steps=25,
+        derandomize=True,
+    )
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("part", range(PARTS))
+def test_many_examples(
+    postgres_server: servers.PostgresServer,
+    django_db_blocker: DjangoDbBlocker,
+    as_role: AsRole,
+    worker_id: str,
+    part: int,
+) -> None:
+    """Other examples in every run; a failure prints how to have it again."""
+    run(
+        postgres_server,
+        django_db_blocker,
+        as_role,
+        f"anything_{worker_id}_{part}",
+        examples=EXAMPLES,
+        steps=STEPS,
+        derandomize=False,
+    )

@@ -1,0 +1,289 @@
+"""A machine that does anything that people, clouds, time and dying workers can do, in any order (Hypothesis).
+
+Three people, two PIM groups, two approvers. After each step the invariants hold, and the trail replayed gives the
+rows; at the end the clouds are mended, time goes on, and everything comes to its end. A new action of people is one
+more rule; a new thing that others do is one more name in `OTHERS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import timedelta
+from uuid import UUID
+
+import hypothesis.strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from base import crash
+from base.errors import DomainError
+from requests_app.actions.deciding import submit_decision
+from requests_app.actions.ending import end_early, revoke
+from requests_app.actions.submitting import submit_request
+from requests_app.actions.withdrawing import withdraw_item
+from requests_app.lifecycle import TERMINAL, DecisionStatus, GrantStatus, ItemStatus
+from requests_app.models import Decision, Grant, RequestItem, Verdict
+from simulator.world.errors import WorldError
+from tests.requests_app import factories as make
+from tests.support import invariants
+from tests.support.fleet import Fleet, fleet
+from tests.support.stage import AsRole, Died
+
+PEOPLE, GROUPS, APPROVERS = 3, 2, 2
+people, groups, approvers = (st.integers(0, n - 1) for n in (PEOPLE, GROUPS, APPROVERS))
+# The newest rows are the interesting ones: 0 is the newest.
+recent = st.integers(0, 3)
+# What others do to a person's membership; a tuple for what belongs to Entra, or to AWS.
+OTHERS = ("foreign_member", "member_removed", "foreign_store_member", "store_member_removed")
+FAULTS = ("lose_request", "lose_answer", "throttle", "error", "error_after")
+OPERATIONS = ("graph.POST *", "graph.GET *", "aws.*")
+NOT_YET_READY = (GrantStatus.SCHEDULED, GrantStatus.ACTIVATING, GrantStatus.PROVISIONING)
+# More time than this at once, and a window may be over before a worker came to it.
+SHORT = timedelta(minutes=10)
+
+
+class Anything(RuleBasedStateMachine):
+    """Needs `open_database` and `as_role`, which a test puts on a class of its own."""
+
+    open_database: Callable[[ExitStack], None]
+    as_role: AsRole
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        type(self).open_database(self.stack)
+        self.play: Fleet = self.stack.enter_context(
+            fleet(
+                self.as_role, people=PEOPLE, groups=GROUPS, approvers=APPROVERS, looks=timedelta(minutes=30)
+            )
+        )
+        self.play.died = lambda _kind, _row: crash.install(None)
+        self.may_decide = set(range(APPROVERS))
+        self.judged: set[UUID] = set()
+        self.settled = False
+
+    def teardown(self) -> None:
+        try:
+            self._mend()
+            self._to_the_end()
+        finally:
+            self.stack.close()
+
+    # ------------------------------------------------------------ people
+
+    def _person(self, action: Callable[[], object]) -> None:
+        """In the browser: what isn't possible is refused with a sentence, and changes nothing."""
+        with self.play.as_role("portal_web"):
+            try:
+                action()
+            except DomainError as refusal:
+                if not refusal.sentence:
+                    raise
+
+    @rule(person=people, group=groups, minutes=st.sampled_from([5, 30, 90, 240]))
+    def submit(self, person: int, group: int, minutes: int) -> None:
+        asker = self.play.people[person][0]
+        self._person(
+            lambda: submit_request(
+                requester_id=asker.pk,
+                group_object_id=self.play.groups[group][0].object_id,
+                duration=timedelta(minutes=minutes),
+                justification="Something is stuck there",
+                reference="",
+                actor=make.actor(asker),
+            )
+        )
+
+    def _decide(self, which: int, who: int, verdict: str) -> None:
+        item = _nth_item(which, status=ItemStatus.PENDING)
+        if item is not None:
+            approver = self.play.approvers[who][0]
+            self._person(
+                lambda: submit_decision(
+                    item_id=item.pk,
+                    approver_id=approver.pk,
+                    verdict=verdict,
+                    comment="Because",
+                    actor=make.actor(approver),
+                )
+            )
+
+    @rule(which=recent, who=approvers)
+    def approve(self, which: int, who: int) -> None:
+        self._decide(which, who, Verdict.APPROVE)
+
+    @rule(who=approvers)
+    def approve_the_newest(self, who: int) -> None:
+        self._decide(0, who, Verdict.APPROVE)
+
+    @rule(which=recent, who=approvers)
+    def deny(self, which: int, who: int) -> None:
+        self._decide(which, who, Verdict.DENY)
+
+    @rule(which=recent)
+    def withdraw(self, which: int) -> None:
+        item = _nth_item(which)
+        if item is not None:
+            self._person(
+                lambda: withdraw_item(
+                    item_id=item.pk, person_id=item.requester_id, actor=make.actor(item.requester)
+                )
+            )
+
+    @rule(which=recent)
+    def end(self, which: int) -> None:
+        grant = _nth_grant(which)
+        if grant is not None:
+            self._person(
+                lambda: end_early(
+                    grant_id=grant.pk, person_id=grant.person_id, actor=make.actor(grant.person)
+                )
+            )
+
+    @rule(which=recent, who=approvers)
+    def revoke(self, which: int, who: int) -> None:
+        grant, boss = _nth_grant(which), self.play.approvers[who][0]
+        if grant is not None:
+            self._person(
+                lambda: revoke(
+                    grant_id=grant.pk, person_id=boss.pk, reason="Not any more", actor=make.actor(boss)
+                )
+            )
+
+    # ------------------------------------------------------------ others, and the clouds
+
+    def _happen(self, name: str, person: int, group: int) -> None:
+        pair = self.play.pair(person, group)
+        self.play.excused.add(pair)
+        try:
+            self.play.world.happen(name, group=pair[1], person=pair[0])
+        except WorldError:
+            return  # there is nothing to take away
+        self.play.disturbed.add(pair)
+
+    @rule(person=people, group=groups)
+    def lose_eligibility(self, person: int, group: int) -> None:
+        self._happen("eligibility_ended", person, group)
+
+    def _deciders(self) -> str:
+        group = self.play.deciders
+        return group.id if group else ""
+
+    @rule(who=approvers)
+    def lose_approver(self, who: int) -> None:
+        if who in self.may_decide:
+            self.may_decide.discard(who)
+            self.play.world.directory.remove_member(self._deciders(), self.play.approvers[who][1].id)
+
+    @rule(who=approvers)
+    def make_approver(self, who: int) -> None:
+        if who not in self.may_decide:
+            self.may_decide.add(who)
+            self.play.world.directory.add_member(self._deciders(), self.play.approvers[who][1].id)
+
+    @rule(name=st.sampled_from(OTHERS), person=people, group=groups)
+    def others_change(self, name: str, person: int, group: int) -> None:
+        self._happen(name, person, group)
+
+    @rule(kind=st.sampled_from(FAULTS), operation=st.sampled_from(OPERATIONS), count=st.integers(1, 3))
+    def fault(self, kind: str, operation: str, count: int) -> None:
+        self.play.world.faults.add(operation, kind, count=count)
+
+    @rule(quarantined=st.booleans())
+    def provisioning(self, quarantined: bool) -> None:
+        if quarantined != (self.play.world.provisioning.job.quarantine is not None):
+            self.play.world.happen("quarantine" if quarantined else "quarantine_lifted")
+            self._excuse_what_is_on_its_way()
+
+    # ------------------------------------------------------------ time and workers
+
+    @rule(minutes=st.sampled_from([1, 6, 45, 120, 1500]))
+    def advance(self, minutes: int) -> None:
+        if timedelta(minutes=minutes) > SHORT:
+            self._excuse_what_is_on_its_way()
+        self.play.step(timedelta(minutes=minutes))
+
+    def _excuse_what_is_on_its_way(self) -> None:
+        """Nobody works, or nothing is carried, for so long that a window may pass."""
+        for grant in Grant.objects.filter(status__in=NOT_YET_READY).select_related("person", "group"):
+            self.play.excused.add((grant.person.object_id, grant.group.object_id))
+        for item in RequestItem.objects.filter(status=ItemStatus.PENDING).select_related(
+            "requester", "group"
+        ):
+            self.play.excused.add((item.requester.object_id, item.group.object_id))
+
+    @rule()
+    def work(self) -> None:
+        self.play.work()
+
+    @rule()
+    def work_until_quiet(self) -> None:
+        self.play.quiet()
+        self.settled = True
+
+    @rule(point=st.sampled_from(crash.registered()), kept=st.booleans())
+    def crash(self, point: str, kept: bool) -> None:
+        """The next pass dies at a point, if it comes there; the broker delivers again, or there is none."""
+
+        def handler(reached: str) -> None:
+            if reached == point:
+                crash.install(None)
+                raise Died(reached)
+
+        self.play.broker.keeps = lambda _row: kept
+        crash.install(handler)
+        try:
+            self.play.work()
+        finally:
+            crash.install(None)
+
+    # ------------------------------------------------------------ what holds
+
+    @invariant()
+    def all_invariants_hold(self) -> None:
+        invariants.check(self.play.scene(settled=self.settled), context=f"now {self.play.time.now}")
+        self.settled = False
+
+    @invariant()
+    def approvers_had_the_right_when_they_were_counted(self) -> None:
+        allowed = {self.play.approvers[who][0].pk for who in self.may_decide}
+        for decision in Decision.objects.filter(status=DecisionStatus.COUNTED).exclude(pk__in=self.judged):
+            assert decision.approver_id in allowed, "I1 counted the word of somebody who isn't an approver"
+            self.judged.add(decision.pk)
+
+    def _mend(self) -> None:
+        world = self.play.world
+        world.faults.clear()
+        if world.provisioning.job.quarantine is not None:
+            world.happen("quarantine_lifted")
+        for person, group in self.play.disturbed:
+            for name in ("member_removed", "store_member_removed"):
+                try:
+                    world.happen(name, group=group, person=person)
+                except WorldError:
+                    continue  # nothing of it is there
+
+    def _to_the_end(self) -> None:
+        last = self.play.time.now + timedelta(days=4)
+        while invariants.nothing_is_owed():
+            assert self.play.time.now < last, self.play.describe()
+            self.play.work()
+            self.play.step(self.play.until_next())
+            # What is only looked at now and then is over by itself, and what nobody answers lapses.
+            if not Grant.objects.exclude(status__in=TERMINAL).exists():
+                self.play.step(timedelta(hours=6))
+        invariants.check(self.play.scene(settled=True), context="at the end")
+        with self.play.as_role("portal_sealer"):
+            assert not invariants.seal_is_sound()
+
+
+def _nth_item(which: int, **chosen: str) -> RequestItem | None:
+    """One of the newest items, or None."""
+    rows = RequestItem.objects.filter(**chosen).select_related("requester").order_by("-created_at", "pk")
+    return next(iter(rows[which : which + 1]), None)
+
+
+def _nth_grant(which: int) -> Grant | None:
+    """One of the newest grants, or None."""
+    rows = Grant.objects.select_related("person").order_by("-created_at", "pk")
+    return next(iter(rows[which : which + 1]), None)
