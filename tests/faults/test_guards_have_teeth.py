@@ -1,4 +1,4 @@
-"""Each guard, taken out of a copy of the project: a test that is named here turns red.
+"""Each guard, taken out of a copy of the project: a test that is named here turns red. So does a proof for each bug.
 
 The copy is changed as an editor would change it, and the tests run in it as they do here, with a database
 migrated from the changed sources.
@@ -133,6 +133,83 @@ MUTATIONS = {
 }
 
 
+SWEEP = "tests/faults/test_crash_sweep.py::test_a_worker_dies_at_every_point"
+ANYTHING = "tests/faults/test_anything_in_any_order.py::test_a_few_examples"
+
+
+def sweep(fault: str) -> str:
+    """One batch of the crash sweep."""
+    return f"{SWEEP}[{fault}, broker for even ones]"
+
+
+# Mistakes that are easily made; the crash sweep or the machine that does anything has to find each.
+BUGS = {
+    "no sweeper": Mutation(
+        "requests_app/actions/sweeping.py",
+        'grants=tuple(grants.values_list("pk", flat=True)[:MOST_OWED]),',
+        "grants=(),",
+        sweep("none"),
+    ),
+    "the event outside the transaction": Mutation(
+        "requests_app/actions/attempts.py",
+        '        _record(grant, f"{_EVENTS[kind]}_sent", call_id or str(attempt.pk), sent)\n',
+        '    crash_point("write.intent_recorded")\n    with transaction():\n'
+        '        _record(grant, f"{_EVENTS[kind]}_sent", call_id or str(attempt.pk), sent)\n',
+        sweep("none"),
+    ),
+    "the end is computed anew at each try": Mutation(
+        "requests_app/actions/steps/activating.py",
+        "        ends_at=grant.ends_at,\n        tag=grant.tag,",
+        "        ends_at=business_now() + (grant.ends_at - grant.starts_at),\n        tag=grant.tag,",
+        sweep("none"),
+    ),
+    "a foreign assignment is adopted": Mutation(
+        "requests_app/actions/steps/seeing.py",
+        "return assignment.schedule_id in ours_ids or (unnamed and _same_end(assignment, grant))",
+        "return True",
+        sweep("others have assigned it"),
+    ),
+    "that it exists is taken for success": Mutation(
+        "requests_app/actions/steps/activating.py",
+        "    match error:\n        case errors.NotPermitted():",
+        "    match error:\n        case errors.AlreadyAssigned():\n"
+        "            with settle(claim) as grant:\n"
+        "                move(grant, GrantStatus.PROVISIONING, actor=Actor.worker(), fields={"
+        '"group_name": "", "pim_request_id": "", "pim_schedule_id": "", "vendor_request_id": "", '
+        '"ends_at": grant.ends_at})\n'
+        "                rest(grant, until=business_now())\n"
+        "        case errors.NotPermitted():",
+        sweep("others have assigned it"),
+    ),
+    "the end of the window is believed": Mutation(
+        "requests_app/actions/steps/removing.py",
+        "    if view.ours is None:",
+        "    if True:",
+        sweep("PIM ends it late"),
+    ),
+    "the approver's right is not asked for again": Mutation(
+        "requests_app/actions/deciding.py",
+        "    if decision.stage >= len(stages) or not checking.fresh_right_to_decide(\n"
+        "        approver.object_id, stages[decision.stage].approvers\n    ):",
+        "    if decision.stage >= len(stages):",
+        ANYTHING,
+    ),
+    "no pacing": Mutation(
+        "requests_app/actions/pathing.py",
+        "if kind == PathKind.ASSIGN and not settings.NARROW_PATH_SHARED_WITH_PIM:",
+        "if True:",
+        sweep("none"),
+    ),
+    "a lost answer is taken for a refusal": Mutation(
+        "requests_app/actions/steps/activating.py",
+        "        case errors.OutcomeUnknown():\n            _postpone(claim, error)",
+        "        case errors.OutcomeUnknown():\n            _settled_write(claim)\n"
+        '            _stop(claim, code="lost", problem=error.sentence)',
+        sweep("answer lost"),
+    ),
+}
+
+
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project's files, without what is installed or made."""
@@ -157,19 +234,27 @@ def run_tests(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_as_it_is_they_are_green(copy: Path) -> None:
-    result = run_tests(copy, *sorted({mutation.test for mutation in MUTATIONS.values()}))
+    result = run_tests(copy, *sorted({each.test for each in (*MUTATIONS.values(), *BUGS.values())}))
     assert result.returncode == PASSED, result.stdout[-3000:] + result.stderr[-1000:]
 
 
 @pytest.mark.parametrize("guard", MUTATIONS)
 def test_without_a_guard_a_test_is_red(copy: Path, guard: str) -> None:
-    mutation = MUTATIONS[guard]
+    _is_noticed(copy, MUTATIONS[guard])
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_planted_bug_is_found(copy: Path, bug: str) -> None:
+    _is_noticed(copy, BUGS[bug])
+
+
+def _is_noticed(copy: Path, mutation: Mutation) -> None:
     path = copy / mutation.file
     before = path.read_text()
     assert before.count(mutation.old) == 1, f"{mutation.file} has changed: {mutation.old!r}"
     path.write_text(before.replace(mutation.old, mutation.new))
     try:
-        result = run_tests(copy, mutation.test)
+        result = run_tests(copy, "--exitfirst", mutation.test)
     finally:
         path.write_text(before)
     assert result.returncode == FAILED, result.stdout[-3000:] + result.stderr[-1000:]
