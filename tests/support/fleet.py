@@ -24,6 +24,7 @@ from base import clock as base_clock
 from base import crash
 from base.clock import BusinessClock, real_now
 from catalog.models import PimGroup
+from clients import cutters
 from clients.registry import using
 from identity.models import DirectoryGroup, DirectoryMembership, Person
 from policy.document import document_hash
@@ -33,6 +34,8 @@ from requests_app.actions.advancing import advance_grant
 from requests_app.actions.deciding import check_decision
 from requests_app.actions.steps import pacing, proving, provisioning, removing
 from requests_app.actions.sweeping import sweep
+from requests_app.cutting import removing as removing_fast
+from requests_app.cutting.models import FastRemoval
 from requests_app.lifecycle import DecisionStatus
 from requests_app.models import Decision, Grant, RequestItem
 from simulator.sample.builder import Builder, empty_world
@@ -44,6 +47,7 @@ from tests.requests_app import factories as make
 from tests.support.invariants import Pair, Scene
 from tests.support.stage import BEGINNING, AsRole, Died, Time, _allow_list, _latest, _looking
 from tests.support.world_clients import Calls, world_clients
+from tests.support.world_cutters import WorldRemoval
 
 _seeds = itertools.count(1)
 LEAST_STEP, LONGEST_STEP = timedelta(seconds=1), timedelta(hours=6)
@@ -121,7 +125,21 @@ class Fleet:
         for grant_id in owed.grants:
             self._ring("grant", grant_id, lambda row: advance_grant(grant_id=row))
         self._deliver()
-        return len(owed.decisions) + len(owed.grants)
+        return len(owed.decisions) + len(owed.grants) + self._cut()
+
+    def _cut(self) -> int:
+        """One pass of the remover, which runs with rights of its own and without a broker."""
+        if not removing_fast.owed_at_all():
+            return 0
+        with self.as_role("portal_remover"):
+            rows = removing_fast.owed()
+        for row in rows:
+            self._attend("removal", row, self._remove_fast)
+        return len(rows)
+
+    def _remove_fast(self, row: UUID) -> None:
+        with self.as_role("portal_remover"):
+            removing_fast.remove_fast(removal_id=row)
 
     def _ring(self, kind: str, row: UUID, action: Callable[[UUID], object]) -> None:
         """Through the broker, as Celery's sweep does; or at once, as `manage.py sweep` does without one."""
@@ -172,6 +190,11 @@ class Fleet:
                 )
             ),
         ]
+        if removing_fast.owed_at_all():
+            removals = FastRemoval.objects.filter(next_action_at__isnull=False)
+            dues += [
+                _latest(*row) for row in removals.values_list("next_action_at", "retry_at", "lease_until")
+            ]
         soonest = min(dues, default=now + LONGEST_STEP)
         return min(max(soonest - now + timedelta(milliseconds=1), LEAST_STEP), LONGEST_STEP)
 
@@ -273,6 +296,7 @@ def _running(time: Time, build: Builder, as_role: AsRole, made: _Made, looks: ti
     calls.pause = lambda seconds: found.step(timedelta(seconds=seconds))
     with (
         using(built),
+        cutters.using(removal=WorldRemoval(build.world, calls)),
         _allow_list(*(group.id for _, group in found.groups)),
         _looking(()),
         patch.object(pacing, "SLOWEST_POLL", POLL_SELDOM),

@@ -39,14 +39,13 @@ from simulator.world.world import World
 from tests.support.replaying import differences, union_of_intervals
 from tests.support.world_clients import WORKER, Calls
 
-# The events of each kind of write, without “_sent” and “_answered”.
-EVENTS: dict[str, str] = {
-    Attempt.Kind.ASSIGN: "outside.assignment",
-    Attempt.Kind.REMOVE: "outside.removal",
-    Attempt.Kind.ON_DEMAND: "outside.provisioning",
+# The events of each kind of write: of its sending, and of its answer.
+EVENTS: dict[str, tuple[str, str]] = {
+    Attempt.Kind.ASSIGN: ("outside.assignment_sent", "outside.assignment_answered"),
+    Attempt.Kind.REMOVE: ("outside.removal_sent", "outside.removal_answered"),
+    Attempt.Kind.ON_DEMAND: ("outside.provisioning_sent", "outside.provisioning_answered"),
+    Attempt.Kind.TAKE_OUT: ("fast_removal.sent", "fast_removal.answered"),
 }
-SENT = tuple(f"{name}_sent" for name in EVENTS.values())
-ANSWERED = tuple(f"{name}_answered" for name in EVENTS.values())
 ASSIGNMENT_SENT = "outside.assignment_sent"
 # Access that is past its end by this much is shown as being removed, or as overdue.
 SHOWN_WITHIN = timedelta(minutes=5)
@@ -264,21 +263,21 @@ def _no_refusal_without_cause(scene: Scene) -> Iterator[str]:
 
 def _every_write_has_its_event(scene: Scene) -> Iterator[str]:
     """I8. One call may be for several grants: each has its own events, which name the call's one id."""
-    sent, answered, ids = Counter[tuple[object, str]](), Counter[tuple[object, str]](), set()
-    for event in Event.objects.filter(type__in=(*SENT, *ANSWERED)):
-        (sent if event.type in SENT else answered)[event.grant_id, event.type.rpartition("_")[0]] += 1
+    told, ids = Counter[tuple[object, str]](), set()
+    for event in Event.objects.filter(type__in=[name for pair in EVENTS.values() for name in pair]):
+        told[event.grant_id, event.type] += 1
         ids.add(event.data["fields"]["client_request_id"])
     for operation, call_id, _ in scene.calls.writes:
         if call_id not in ids:
             yield f"I8 {operation} took effect with the id {call_id!r}, which no event tells of"
-    made, finished = Counter[tuple[object, str]](), Counter[tuple[object, str]]()
+    owed = Counter[tuple[object, str]]()
     for attempt in Attempt.objects.filter(kind__in=EVENTS):
-        made[attempt.grant_id, EVENTS[attempt.kind]] += 1
-        finished[attempt.grant_id, EVENTS[attempt.kind]] += attempt.outcome != Attempt.Outcome.RUNNING
-    for name, events, attempts in (("sending", sent, made), ("answer", answered, finished)):
-        for key in events.keys() | attempts.keys():
-            if events[key] != attempts[key]:
-                yield f"I8 grant {key[0]}, {key[1]}: {events[key]} events of its {name}, {attempts[key]} calls"
+        sent, answered = EVENTS[attempt.kind]
+        owed[attempt.grant_id, sent] += 1
+        owed[attempt.grant_id, answered] += attempt.outcome != Attempt.Outcome.RUNNING
+    for key in told.keys() | owed.keys():
+        if told[key] != owed[key]:
+            yield f"I8 grant {key[0]}: {told[key]} events {key[1]}, and {owed[key]} calls for them"
 
 
 def _the_narrow_path_is_kept(scene: Scene) -> Iterator[str]:
