@@ -58,7 +58,7 @@ class Hop:
     def words(self) -> str:
         """For the page, with the number that it rests on."""
         if self.typical is None or self.slow is None:
-            return "Not measured here yet."
+            return "How long this takes has not been measured here yet."
         times = "once" if self.measured_on == 1 else f"{self.measured_on} times"
         return f"Usually {short_words(self.typical)}, {short_words(self.slow)} when slow (measured {times} here)."
 

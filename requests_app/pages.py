@@ -219,6 +219,10 @@ class Page:
             return Standing("moving", "Being checked", "A decision is being checked.")
         if self.item.status == ItemStatus.PENDING and self.waits_for:
             return Standing("waiting", "Waiting for a decision", f"Waiting for {self.waits_for} to decide.")
+        if self.read.turn is not None and self.read.turn.ticket.rank:
+            turn = self.read.turn
+            words = f"Approved. Waiting for its turn, number {turn.place} of {turn.of}: expected at"
+            return Standing("waiting", "Waiting for its turn", words, turn.expected_at)
         return standing(self.item.status, self.grant)
 
     @property

@@ -87,7 +87,7 @@ def test_a_requester_sees_their_place_and_when_to_expect_it(world: World, number
     grant = wait(world, 7)[number]
     shown = main_of(world.sign_in(grant.person).get(f"/requests/{grant.first_request_id}/"))
     assert f"Waiting for its turn: {words}, expected at" in shown
-    assert "Not measured here yet." in shown
+    assert "How long this takes has not been measured here yet." in shown
 
 
 def test_a_place_that_moves_up_is_news_for_the_page(world: World) -> None:

@@ -36,7 +36,7 @@ def arrived(as_role: AsRole, *seconds: float) -> None:
 def test_nothing_is_claimed_before_anything_was_measured() -> None:
     assert [each.key for each in hops()] == ["into_entra", "into_aws", "out_of_entra", "out_of_aws"]
     assert {(each.typical, each.slow, each.measured_on) for each in hops()} == {(None, None, 0)}
-    assert hop("into_aws").words == "Not measured here yet."
+    assert hop("into_aws").words == "How long this takes has not been measured here yet."
 
 
 def test_half_and_nineteen_of_twenty(as_role: AsRole) -> None:
