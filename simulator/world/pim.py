@@ -73,7 +73,7 @@ class Pim(PimApprovals):
     def _check_target(self, ask: Ask) -> Group:
         group = self._world.directory.find_group(ask.group_id)
         if group is None:
-            raise not_found(ask.group_id, "ResourceNotFound")
+            raise not_found(ask.group_id, self._world.switches.missing_group_code)
         self.check_manageable(group)
         if ask.access_id not in ("member", "owner"):
             raise bad_request(

@@ -63,6 +63,12 @@ class Provisioning:
         return self._world.state.job
 
     @property
+    def rules(self) -> tuple[str, str]:
+        """Ids of the synchronization rules that carry users and groups; the same one by a switch."""
+        one = self._world.switches.one_rule_for_users_and_groups
+        return (self.job.rule_group if one else self.job.rule_user), self.job.rule_group
+
+    @property
     def interval(self) -> timedelta:
         """Time between two cycles."""
         return parse_duration(self._world.switches.job_interval)
@@ -79,8 +85,10 @@ class Provisioning:
 
     def log(self) -> list[ProvisioningLogRow]:
         """Rows of the provisioning log that have appeared, newest first."""
-        before = self._world.now() - timedelta(seconds=self._world.switches.provisioning_log_seconds)
-        return [row for row in reversed(self._world.state.provisioning_log) if row.at <= before]
+        now, switches = self._world.now(), self._world.switches
+        newest = now - timedelta(seconds=switches.provisioning_log_seconds)
+        oldest = now - timedelta(days=switches.provisioning_log_days)
+        return [row for row in reversed(self._world.state.provisioning_log) if oldest <= row.at <= newest]
 
     # ------------------------------------------------------------ fast path
 

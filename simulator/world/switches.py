@@ -24,6 +24,10 @@ class Switches:
     """A duration in adminUpdate counts from the assignment's start; when off from now."""
     missing_principal_code: str = "SubjectNotFound"
     """Error code for a principal that doesn't exist."""
+    missing_group_code: str = "ResourceNotFound"
+    """Error code for a group that doesn't exist, where PIM is asked for an assignment in it."""
+    pim_calls_per_ten_seconds: int = 0
+    """How many calls of PIM and its policies an application may make in ten real seconds; 0: as many as it likes."""
     pending_request_code: str = "PendingRoleAssignmentRequest"
     """Error code when a request for the same pair waits for approval."""
     eligibility_lists_inherited: bool = False
@@ -54,6 +58,12 @@ class Switches:
     """POST start on a job that runs begins a cycle at once."""
     provisioning_log_seconds: float = 0.0
     """How long a row of the provisioning log takes to appear."""
+    provisioning_log_days: int = 30
+    """How long a row of the provisioning log is kept."""
+    provisioning_log_by_source: bool = True
+    """The log can be filtered by sourceIdentity/id; when off such a filter is refused."""
+    one_rule_for_users_and_groups: bool = False
+    """The job's schema has one synchronization rule for both kinds of objects; when off one for each."""
     user_external_id: str = "objectId"
     """Source of a user's externalId: `objectId` or `mailNickname`."""
     job_interval: str = "PT40M"

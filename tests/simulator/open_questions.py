@@ -45,6 +45,8 @@ ENTRA = (
         unless=("AfterDuration",),
     ),
     Question("missing_principal_code", (f"{_HERE}::test_somebody_whom_pim_does_not_know",)),
+    Question("missing_group_code", (f"{_HERE}::test_a_group_that_pim_does_not_know",)),
+    Question("pim_calls_per_ten_seconds", (f"{_HERE}::test_pim_may_have_limits_of_its_own",)),
     Question("pending_request_code", (f"{_HERE}::test_the_person_has_asked_pim_themselves",)),
     Question("eligibility_lists_inherited", (f"{_HERE}::test_eligible_through_a_group",)),
     Question("read_requests_needs_read_write", (f"{_HERE}::test_the_documented_permissions_read_requests",)),
@@ -65,6 +67,9 @@ ENTRA = (
         unless=(".start.post", "client.start", ").start,"),
     ),
     Question("provisioning_log_seconds", unmet="the log isn't read", unless=("audit_logs",)),
+    Question("provisioning_log_days", unmet="the log isn't read", unless=("audit_logs",)),
+    Question("provisioning_log_by_source", unmet="the log isn't read", unless=("audit_logs",)),
+    Question("one_rule_for_users_and_groups", (f"{_HERE}::test_the_rule_that_carries_groups_is_found",)),
     Question("user_external_id", (f"{_HERE}::test_people_are_found_in_the_identity_store",)),
     Question("job_interval", (f"{_HERE}::test_cycles_may_come_more_or_less_often",)),
 )

@@ -13,7 +13,7 @@ from catalog.sync.directory import join_store_users
 from catalog.sync.engine import Outcome, run_part
 from clients import errors
 from clients.registry import clients, using
-from clients.types import PimRequestStatus
+from clients.types import OnDemandOutcome, PimRequestStatus
 from identity.models import Person
 from requests_app.models import Attempt, Decision
 from simulator.sample.builder import Builder, empty_world
@@ -146,6 +146,29 @@ def test_somebody_whom_pim_does_not_know(
     assert caught.value.sentence.endswith(".")
 
 
+@pytest.mark.parametrize("code", ["ResourceNotFound", "SubjectNotFound", "InvalidRoleAssignmentRequest"])
+def test_a_group_that_pim_does_not_know(graph: RunningGraph, entra: Adapters, code: str) -> None:
+    graph.world.switches.missing_group_code = code
+    with pytest.raises(errors.ClientError) as caught:
+        entra.pim.assign(order(group=NOBODY), client_request_id="one")
+    assert not isinstance(caught.value, errors.OutcomeUnknown), "nothing that would have to be undone"
+    assert caught.value.code == code
+    assert caught.value.sentence.endswith(".")
+
+
+@pytest.mark.parametrize("most", [0, 3])
+def test_pim_may_have_limits_of_its_own(graph: RunningGraph, entra: Adapters, most: int) -> None:
+    graph.world.switches.pim_calls_per_ten_seconds = most
+    for _ in range(3):
+        entra.pim.assignments(ADMINS)
+    if not most:
+        assert entra.pim.assignments(ADMINS).value == ()
+        return
+    with pytest.raises(errors.Throttled) as caught:
+        entra.pim.assignments(ADMINS)
+    assert timedelta(0) < caught.value.retry_after <= timedelta(seconds=10)
+
+
 @pytest.mark.parametrize(
     "code", ["PendingRoleAssignmentRequest", "RoleAssignmentExists", "InvalidRoleAssignmentRequest"]
 )
@@ -256,6 +279,15 @@ def test_provisioning_on_demand_may_remove(play: Stage, removes: bool) -> None:
     play.finish_early(play.play_to("active"))
     play.play_out()
     check_invariants(play, item)
+
+
+@pytest.mark.parametrize("one", [True, False])
+def test_the_rule_that_carries_groups_is_found(graph: RunningGraph, entra: Adapters, one: bool) -> None:
+    graph.world.switches.one_rule_for_users_and_groups = one
+    assert entra.provisioning.job().value.rule_id == graph.world.provisioning.job.rule_group
+    entra.pim.assign(order(), client_request_id="one")
+    carried = entra.provisioning.provision_on_demand(ADMINS, [ADA], client_request_id="two").value
+    assert carried.outcome is OnDemandOutcome.SUCCESS
 
 
 @pytest.mark.parametrize("shared", [True, False])

@@ -1,7 +1,10 @@
 """How the Graph front answers any request: token, permission, faults, lock, envelope, observers."""
 
+import math
 import threading
+import time
 import uuid
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,6 +27,8 @@ from simulator.world.world import World
 
 METADATA = "https://graph.microsoft.com/v1.0/$metadata"
 DEFAULT_RETRY_SECONDS = 10
+PIM_PATHS = ("/identityGovernance/privilegedAccess/group/", "/policies/")
+PIM_SPAN_SECONDS = 10.0
 
 type Handler = Callable[..., "Answer"]
 
@@ -138,6 +143,7 @@ class GraphFront:
     calls: CallLog
     page_size: int = 0
     observers: list[Callable[[Exchange], None]] = field(default_factory=list)
+    _pim_calls: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
     hold: Hold = DELAYS.hold
 
     @property
@@ -216,6 +222,7 @@ class GraphFront:
         operation = f"{method} {template}"
         if template:
             authorize(caller, operation)
+            self._count(template, caller)
         args = dict(request.args.items(multi=False))
         try:
             with self.lock:
@@ -224,6 +231,23 @@ class GraphFront:
                 return handler(context, **parts)
         except WorldError as problem:
             raise _world_problem(problem) from problem
+
+    def _count(self, template: str, caller: Caller) -> None:
+        """Raises GraphError 429 for a call of PIM beyond what the switch allows an application."""
+        most = self.world.switches.pim_calls_per_ten_seconds
+        if not most or not template.startswith(PIM_PATHS):
+            return
+        now = time.monotonic()
+        with self.lock:
+            recent = self._pim_calls[caller.application_id]
+            while recent and now - recent[0] >= PIM_SPAN_SECONDS:
+                recent.popleft()
+            if len(recent) < most:
+                recent.append(now)
+                return
+            wait = math.ceil(PIM_SPAN_SECONDS - (now - recent[0]))
+        message = "Too many requests. Please wait before trying again."
+        raise GraphError(429, "TooManyRequests", message, {"Retry-After": str(max(1, wait))})
 
     def _fault(self, method: str, template: str) -> Fault | None:
         if not template:

@@ -331,7 +331,7 @@ def job(value: Job, *, interval: str) -> dict[str, Any]:
     }
 
 
-def job_schema(value: Job) -> dict[str, Any]:
+def job_schema(value: Job, rule_ids: tuple[str, str]) -> dict[str, Any]:
     """The job's schema: one rule per kind of object, each with its object mapping."""
 
     def rule(rule_id: str, name: str, priority: int, kinds: list[str]) -> dict[str, Any]:
@@ -360,12 +360,13 @@ def job_schema(value: Job) -> dict[str, Any]:
             ],
         }
 
-    if value.rule_user == value.rule_group:
-        rules = [rule(value.rule_user, "USER_OUTBOUND_USER", 1, ["User", "Group"])]
+    of_users, of_groups = rule_ids
+    if of_users == of_groups:
+        rules = [rule(of_users, "USER_OUTBOUND_USER", 1, ["User", "Group"])]
     else:
         rules = [
-            rule(value.rule_user, "USER_OUTBOUND_USER", 1, ["User"]),
-            rule(value.rule_group, "GROUP_OUTBOUND_GROUP", 2, ["Group"]),
+            rule(of_users, "USER_OUTBOUND_USER", 1, ["User"]),
+            rule(of_groups, "GROUP_OUTBOUND_GROUP", 2, ["Group"]),
         ]
     return {"id": value.id, "version": "v1", "directories": [], "synchronizationRules": rules}
 

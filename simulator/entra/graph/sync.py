@@ -8,6 +8,7 @@ from simulator.entra.graph import render
 from simulator.entra.graph.core import Answer, Context, GraphFront
 from simulator.entra.graph.directory import check_service_principal
 from simulator.entra.graph.errors import bad_request, not_found
+from simulator.entra.graph.filters import paths
 from simulator.world.provisioning import Subject
 from simulator.world.state import Job
 
@@ -51,7 +52,7 @@ def _one_job(context: Context, id: str, jobId: str) -> Answer:  # noqa: A002, N8
 def _schema(context: Context, id: str, jobId: str) -> Answer:  # noqa: A002, N803
     job = _job(context, id, jobId)
     where = f"servicePrincipals('{id}')/synchronization/jobs('{jobId}')/schema/$entity"
-    return context.single(render.job_schema(job), where)
+    return context.single(render.job_schema(job, context.world.provisioning.rules), where)
 
 
 def _start(context: Context, id: str, jobId: str) -> Answer:  # noqa: A002, N803
@@ -98,7 +99,7 @@ def _members(subject: dict[str, Any]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _subjects(body: Any, job: Job) -> list[Subject]:
+def _subjects(body: Any, rule_ids: tuple[str, str]) -> list[Subject]:
     """What a provisionOnDemand call names. Raises GraphError 400."""
     parameters = body.get("parameters") if isinstance(body, dict) else None
     if not isinstance(parameters, list) or not parameters or set(body) - {"parameters"}:
@@ -108,7 +109,7 @@ def _subjects(body: Any, job: Job) -> list[Subject]:
         given = each.get("subjects") if isinstance(each, dict) else None
         if not isinstance(given, list) or not given:
             raise bad_request("Each of the parameters needs a ruleId and subjects.")
-        if each.get("ruleId") not in (job.rule_user, job.rule_group):
+        if each.get("ruleId") not in rule_ids:
             raise bad_request(f"The synchronization rule '{each.get('ruleId')}' does not exist.")
         for subject in given:
             if not isinstance(subject, dict) or not isinstance(subject.get("objectId"), str):
@@ -120,8 +121,9 @@ def _subjects(body: Any, job: Job) -> list[Subject]:
 
 
 def _provision_on_demand(context: Context, id: str, jobId: str) -> Answer:  # noqa: A002, N803
-    job = _job(context, id, jobId)
-    answer = context.world.provisioning.on_demand(_subjects(context.body, job))
+    _job(context, id, jobId)
+    provisioning = context.world.provisioning
+    answer = provisioning.on_demand(_subjects(context.body, provisioning.rules))
     body = {
         "@odata.context": "https://graph.microsoft.com/v1.0/$metadata#microsoft.graph.stringKeyStringValuePair",
         **render.on_demand(answer.key, answer.value),
@@ -131,6 +133,9 @@ def _provision_on_demand(context: Context, id: str, jobId: str) -> Answer:  # no
 
 def _log(context: Context) -> Answer:
     world = context.world
+    by_source = context.query.filter is not None and "sourceIdentity/id" in paths(context.query.filter)
+    if by_source and not world.switches.provisioning_log_by_source:
+        raise bad_request("Invalid filter clause: filtering by 'sourceIdentity/id' is not supported.")
     application, job = world.directory.application, world.provisioning.job
     rows = [
         render.log_row(row, tenant_id=world.state.tenant_id, job_id=job.id, application=application)

@@ -470,6 +470,17 @@ def test_the_log_may_lag_behind() -> None:
     assert any(row.on_demand for row in small.world.provisioning.log())
 
 
+@pytest.mark.parametrize("days", [7, 30])
+def test_how_long_the_log_is_kept_is_a_switch(days: int) -> None:
+    small = small_world()
+    small.world.switches.provisioning_log_days = days
+    assert small.world.provisioning.log()
+    small.step(days=days)
+    assert small.world.provisioning.log()
+    small.step(hours=1)
+    assert small.world.provisioning.log() == []
+
+
 def test_a_year_passes_quickly_and_keeps_its_cycles() -> None:
     small = small_world()
     small.step(days=365)

@@ -63,7 +63,9 @@ def small_world() -> World:
         tenant_name="Contoso",
         application=application,
         job=Job(
-            id=f"aws.{TENANT.replace('-', '')}.{DICE.named_guid('job')}", rule_user=RULE, rule_group=RULE
+            id=f"aws.{TENANT.replace('-', '')}.{DICE.named_guid('job')}",
+            rule_user=DICE.named_guid("user rule"),
+            rule_group=RULE,
         ),
         organization=Organization("o-example", "r-root", "111111111111"),
         identity_center=IdentityCenterState(

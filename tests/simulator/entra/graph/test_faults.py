@@ -65,6 +65,16 @@ def test_stale_reads_show_the_world_before(graph: RunningGraph) -> None:
     assert [row["id"] for row in graph.values(f"/groups/{ADMINS}/members")] == [ADA]
 
 
+def test_limits_of_pim_are_a_switch(graph: RunningGraph) -> None:
+    graph.world.switches.pim_calls_per_ten_seconds = 2
+    answers = [graph.get(REQUESTS, **MINE) for _ in range(3)]
+    assert [each.status_code for each in answers] == [200, 200, 429]
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 10
+    assert graph.get("/groups").status_code == 200
+    graph.world.switches.pim_calls_per_ten_seconds = 0
+    assert graph.get(REQUESTS, **MINE).status_code == 200
+
+
 def test_faults_name_the_last_segment_of_the_path(graph: RunningGraph) -> None:
     graph.world.faults.add("graph.GET members", "error", status=503)
     assert graph.get(f"/groups/{ADMINS}").status_code == 200

@@ -91,6 +91,22 @@ def test_malformed_on_demand(graph: RunningGraph, body: Any) -> None:
         assert graph.post(f"{job_path(graph)}/provisionOnDemand", body).status_code == 400
 
 
+@pytest.mark.parametrize("supported", [True, False])
+def test_what_the_log_can_be_filtered_by_is_a_switch(graph: RunningGraph, supported: bool) -> None:
+    graph.world.switches.provisioning_log_by_source = supported
+    by_source = graph.get("/auditLogs/provisioning", filter=f"sourceIdentity/id eq '{ADMINS}'")
+    assert by_source.status_code == (200 if supported else 400)
+    assert graph.get("/auditLogs/provisioning", filter="jobId eq 'x'").status_code == 200
+
+
+@pytest.mark.parametrize("one", [True, False])
+def test_one_rule_or_one_for_each_kind_is_a_switch(graph: RunningGraph, one: bool) -> None:
+    graph.world.switches.one_rule_for_users_and_groups = one
+    rules = graph.get(f"{job_path(graph)}/schema").json()["synchronizationRules"]
+    kinds = [[each["sourceObjectName"] for each in rule["objectMappings"]] for rule in rules]
+    assert kinds == ([["User", "Group"]] if one else [["User"], ["Group"]])
+
+
 @pytest.mark.parametrize(
     "body",
     [on_demand(ADMINS, ADA, rule="another"), on_demand(ADMINS, ADA, BEN, TEAM, ADMINS, "x", "y")],
