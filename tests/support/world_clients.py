@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from clients.registry import Clients
 from clients.types import (
@@ -287,6 +288,13 @@ class WorldProvisioning(WorldPort):
         return self._write("graph.POST provisionOnDemand", answer, client_request_id)
 
 
+def _boundary(boundary: Mapping[str, Any] | None) -> str:
+    """The ARN of a managed policy, or path and name of the customer's own."""
+    found = boundary or {}
+    own = found.get("CustomerManagedPolicyReference") or {}
+    return str(found.get("ManagedPolicyArn") or f"{own.get('Path', '')}{own.get('Name', '')}")
+
+
 class WorldIdentityCenter(WorldPort):
     """The read-backs of the life cycle; the catalogue's reads are proven over HTTP."""
 
@@ -315,7 +323,7 @@ class WorldIdentityCenter(WorldPort):
                     (p["Path"], p["Name"]) for p in row.customer_managed_policies
                 ),
                 inline_policy=row.inline_policy,
-                permissions_boundary="",
+                permissions_boundary=_boundary(row.boundary),
                 tags=dict(row.tags),
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -98,7 +99,11 @@ def _translated(error: WorldError, receipt: Receipt) -> errors.ClientError:
         "RoleAssignmentExists": errors.AlreadyAssigned,
         "RoleAssignmentDoesNotExist": errors.NothingToRemove,
         "ActiveDurationTooShort": errors.TooYoungToRemove,
+        "SubjectNotFound": errors.Unreachable,  # somebody who was just made may be known a moment later
     }
+    if error.code == "RoleAssignmentRequestPolicyValidationFailed":
+        rules = tuple(json.loads(error.message[error.message.index("[") :]))
+        return errors.PolicyRefused(sentence, rules=rules, code=error.code, receipt=receipt)
     if error.code in known:
         return known[error.code](sentence, code=error.code, receipt=receipt)
     if error.status == 404 or error.code == "ResourceNotFoundException":
