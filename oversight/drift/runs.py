@@ -23,6 +23,7 @@ from oversight.drift.judging import GroupFacts, judge, principal_of
 from oversight.drift.looking import NotLooked, StoreUsers, look
 from oversight.drift.writing import not_looked, write
 from oversight.models import UNRESOLVED, DriftRun, Finding, FindingKind
+from oversight.restoring import rebuild_held
 from requests_app.lifecycle import GrantStatus
 from requests_app.models import Grant
 
@@ -153,6 +154,8 @@ def _one(run: DriftRun, users: StoreUsers) -> None:
         run.not_looked += 1
         not_looked(group, error.sentence)
         return
+    if rebuild_held(group, facts):
+        facts = look(group, users, orphans_are_judged=not run.problem)
     if doubt := _doubt(group, facts):
         run.doubted += 1
         run.not_looked += 1
@@ -163,7 +166,8 @@ def _one(run: DriftRun, users: StoreUsers) -> None:
             doubt=doubt,
         )
         return
-    write(group, judge(facts), now=facts.now)
+    unjudged = frozenset({FindingKind.ORPHAN.value}) if run.problem else frozenset()
+    write(group, judge(facts), now=facts.now, unjudged=unjudged)
     run.looked += 1
 
 

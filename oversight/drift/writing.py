@@ -18,8 +18,13 @@ from oversight.models import UNRESOLVED, Finding, FindingStatus, GroupLook
 HANDLED_TAKES = timedelta(hours=1)
 
 
-def write(group: PimGroup, found: Sequence[Found], *, now: datetime) -> int:
-    """Bring one group's findings up to what a look found, in one transaction; gives how many are new."""
+def write(
+    group: PimGroup, found: Sequence[Found], *, now: datetime, unjudged: frozenset[str] = frozenset()
+) -> int:
+    """Bring one group's findings up to what a look found, in one transaction; gives how many are new.
+
+    Findings of the kinds in `unjudged` stay as they are: that look could say nothing about them.
+    """
     with transaction():
         known = {
             (row.kind, row.principal): row
@@ -41,7 +46,7 @@ def write(group: PimGroup, found: Sequence[Found], *, now: datetime) -> int:
                 _open(group, each, now)
                 new += 1
         for key, row in known.items():
-            if key not in seen:
+            if key not in seen and row.kind not in unjudged:
                 change(row, FindingStatus.GONE, "drift.gone", actor=Actor.worker(), now=now)
         GroupLook.objects.update_or_create(
             group=group, defaults={"looked_at": now, "problem": "", "doubt": ""}

@@ -22,6 +22,7 @@ from requests_app.actions import attempts
 from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.moving import move
 from requests_app.actions.pathing import WAITS, Wait, hold_if_asked, take_place
+from requests_app.actions.rebuilding import FORGOTTEN, was_assigned
 from requests_app.actions.steps.guarding import refuse_unmanaged_group
 from requests_app.actions.steps.pacing import back_off, poll_delay
 from requests_app.actions.steps.seeing import EntraView, look_at_entra
@@ -33,6 +34,8 @@ register("activating.looked", "activating.before_settle", "activating.settled")
 
 # After a success that no read confirms for this long (business time), somebody took it away again.
 CONFIRM_WITHIN = timedelta(minutes=10)
+# A grant this old (business time) whose assignment was never sent may be of a restored database.
+OLD_ENOUGH = timedelta(minutes=10)
 
 _NEVER = frozenset({PimRequestStatus.DENIED, PimRequestStatus.FAILED, PimRequestStatus.CANCELED})
 
@@ -59,9 +62,28 @@ def activate(claim: Claim) -> None:
         )
     elif grant.pim_schedule_id or grant.pim_request_id:
         _await_confirmation(claim)
+    elif _granted_before(grant):
+        _stop(claim, code="forgotten", problem=FORGOTTEN, hold=True)
     else:
         _assign(claim)
     crash_point("activating.settled")
+
+
+def _granted_before(grant: Grant) -> bool:
+    """Whether PIM's own history has this grant's mark, although this database never sent it: it was restored.
+
+    Asked of PIM only where that can be: a restored database is older than a few minutes.
+    """
+    if business_now() - grant.created_at < OLD_ENOUGH or grant.unknown_writes:
+        return False
+    if grant.attempts.filter(kind=Attempt.Kind.ASSIGN).exists():
+        return False
+    asked = attempts.read(
+        grant,
+        Attempt.Kind.READ_ENTRA,
+        lambda: clients().pim.requests(grant.group.object_id, grant.person.object_id),
+    )
+    return any(request.tag == grant.tag and was_assigned(request) for request in asked.value)
 
 
 def _found_ours(claim: Claim, view: EntraView) -> None:
