@@ -85,6 +85,13 @@ class EntraPim(Protocol):
         """Put time-bound membership in place (adminAssign). Never retried inside: the caller reads back."""
         ...
 
+    def extend(self, order: AssignmentOrder, *, client_request_id: str) -> Reading[PimRequest]:
+        """Move the end of the assignment that the pair has (adminUpdate). Never retried inside: the caller reads back.
+
+        Whether PIM moves the end of an assignment that runs is not established: it may be `Refused`.
+        """
+        ...
+
     def remove(self, order: RemovalOrder, *, client_request_id: str) -> Reading[PimRequest]:
         """Take the membership away (adminRemove). Never retried inside."""
         ...

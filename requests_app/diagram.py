@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from requests_app.lifecycle import MACHINES, MAY_HOLD_ACCESS, OPEN, TERMINAL, Machine
+from requests_app.lifecycle import HOLDING, MACHINES, MAY_HOLD_ACCESS, TERMINAL, Machine
 
 _TITLES = {
     "item": "Item: what was asked for",
@@ -23,7 +23,7 @@ def lifecycle_markdown() -> str:
         "## Sets of grant statuses\n",
         _statuses("May hold access", MAY_HOLD_ACCESS),
         _statuses("Nothing more is owed", TERMINAL),
-        _statuses("One at a time per person and PIM group", OPEN),
+        _statuses("One at a time per person and PIM group", HOLDING),
     ]
     return "\n".join(parts)
 

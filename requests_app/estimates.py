@@ -163,14 +163,16 @@ def preview(
     now: datetime,
     ends_by: datetime | None = None,
     wanted_start: datetime | None = None,
+    extends_from: datetime | None = None,
 ) -> Preview:
     """What asking for `duration` would mean if it were approved now; `ends_by` is the eligibility's own end.
 
-    A later `wanted_start` moves all of it.
+    A later `wanted_start` moves all of it. `extends_from` is the end of access that it would lengthen.
     """
     expected = arrival()
     now = max(now, wanted_start) if wanted_start else now
-    window_ends_at = min(now + duration, ends_by) if ends_by else now + duration
+    asked_until = (now if wanted_start else extends_from or now) + duration
+    window_ends_at = min(asked_until, ends_by) if ends_by else asked_until
     return Preview(
         approved_at=now,
         usable_from=now + expected.typical,

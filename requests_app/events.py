@@ -132,6 +132,36 @@ GRANT_EVENTS = (
         group_name=_TEXT,
         reason=_TEXT,
     ),
+    _grant(
+        "grant.continued_on_the_way",
+        "PIM let access of {about} through {group_name} end at {held_until}; the rest until {ends_at} is assigned anew",
+        group_name=_TEXT,
+        held_until=_TIME,
+        ends_at=_TIME,
+    ),
+    _grant(
+        "grant.continued",
+        "PIM let access of {about} through {group_name} end at {held_until}; the rest until {ends_at} is assigned anew",
+        group_name=_TEXT,
+        held_until=_TIME,
+        ends_at=_TIME,
+    ),
+    EventType(
+        name="grant.extended",
+        sentence="Access of {about} through {group_name} was extended from {before} to {ends_at}",
+        fields={"group_name": _TEXT, "item_id": _ID, "before": _TIME, **_WINDOW, "revision": _COUNT},
+    ),
+    EventType(
+        name="grant.extension_held",
+        sentence="Read back: Entra holds the membership of {about} in {group_name} until {ends_at}",
+        fields={
+            "group_name": _TEXT,
+            "revision": _COUNT,
+            "pim_schedule_id": _TEXT,
+            "vendor_request_id": _TEXT,
+            "ends_at": _TIME,
+        },
+    ),
     EventType(
         name="grant.revoked",
         sentence="{actor} revoked the access of {about} through {group_name}: {kind}",
@@ -197,6 +227,15 @@ OUTSIDE_EVENTS = (
     _outside("outside.assignment_sent", "Asked Entra to put {about} into {group_name}", tag=_TEXT, **_WINDOW),
     _outside(
         "outside.assignment_answered", "Entra answered the assignment to {group_name}: {outcome}", **_ANSWER
+    ),
+    _outside(
+        "outside.extension_sent",
+        "Asked Entra to keep {about} in {group_name} until {ends_at}",
+        tag=_TEXT,
+        ends_at=_TIME,
+    ),
+    _outside(
+        "outside.extension_answered", "Entra answered the extension of {group_name}: {outcome}", **_ANSWER
     ),
     _outside("outside.removal_sent", "Asked Entra to take {about} out of {group_name}", tag=_TEXT),
     _outside(

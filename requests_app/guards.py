@@ -14,7 +14,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations import RunPython
 from django.db.migrations.state import StateApps
 
-from requests_app.lifecycle import MACHINES, REVOKING, Machine, Process
+from requests_app.lifecycle import ENDABLE, MACHINES, REVOKING, Machine, Process
 
 ROLE_OF = {Process.WEB: "portal_web", Process.WORKER: "portal_worker"}
 
@@ -116,6 +116,61 @@ ALTER TABLE requests_app_decision ENABLE ALWAYS TRIGGER not_own;
 """
 
 
+_ENDABLE = ", ".join(f"'{each}'" for each in sorted(ENDABLE))
+# A window moves in one way only: its end, later, once per approved item, as the next revision, with an event that
+# says so. A retry, a bulk write or the wrong process can't.
+WINDOW_SQL = f"""
+CREATE OR REPLACE FUNCTION requests_app_grant_window() RETURNS trigger LANGUAGE plpgsql AS $guard$
+BEGIN
+    IF NEW.starts_at IS DISTINCT FROM OLD.starts_at THEN
+        RAISE EXCEPTION 'grant: the start never changes' USING ERRCODE = 'check_violation';
+    END IF;
+    IF NEW.longest_session < OLD.longest_session THEN
+        RAISE EXCEPTION 'grant: the longest session only grows' USING ERRCODE = 'check_violation';
+    END IF;
+    IF NEW.ends_at = OLD.ends_at AND NEW.revision = OLD.revision THEN
+        RETURN NEW;
+    END IF;
+    IF NEW.status <> OLD.status OR OLD.status NOT IN ({_ENDABLE}) THEN
+        RAISE EXCEPTION 'grant: only what has not begun to end is extended' USING ERRCODE = 'check_violation';
+    END IF;
+    IF NEW.ends_at <= OLD.ends_at OR NEW.revision <> OLD.revision + 1 THEN
+        RAISE EXCEPTION 'grant: the end only moves later, as the next revision' USING ERRCODE = 'check_violation';
+    END IF;
+    IF NEW.revision <> (SELECT count(*) FROM requests_app_grantinterval span WHERE span.grant_id = NEW.id)
+       OR NOT EXISTS (
+        SELECT 1 FROM requests_app_grantinterval span JOIN requests_app_requestitem item ON item.id = span.item_id
+        WHERE span.grant_id = NEW.id AND span.ends_at = NEW.ends_at AND span.starts_at >= OLD.ends_at
+          AND item.status = 'approved' AND item.requester_id = NEW.person_id AND item.group_id = NEW.group_id
+    ) THEN
+        RAISE EXCEPTION 'grant: no approved item reaches the end %', NEW.ends_at USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END
+$guard$;
+DROP TRIGGER IF EXISTS window_guard ON requests_app_grant;
+CREATE TRIGGER window_guard BEFORE UPDATE ON requests_app_grant
+    FOR EACH ROW EXECUTE FUNCTION requests_app_grant_window();
+CREATE OR REPLACE FUNCTION requests_app_extension_event() RETURNS trigger LANGUAGE plpgsql AS $guard$
+BEGIN
+    IF NEW.revision <> OLD.revision AND NOT EXISTS (
+        SELECT 1 FROM public.audit_version told
+        WHERE told.subject_kind = 'extension' AND told.subject_id = NEW.id AND told.version = NEW.revision
+    ) THEN
+        RAISE EXCEPTION 'No audit event says how grant % came to revision %', NEW.id, NEW.revision
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END
+$guard$;
+DROP TRIGGER IF EXISTS extension_event ON requests_app_grant;
+CREATE CONSTRAINT TRIGGER extension_event AFTER UPDATE OF revision ON requests_app_grant
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION requests_app_extension_event();
+ALTER TABLE requests_app_grant ENABLE ALWAYS TRIGGER window_guard;
+ALTER TABLE requests_app_grant ENABLE ALWAYS TRIGGER extension_event;
+"""  # noqa: S608 - made from the table above, no input
+
 _REVOKING = ", ".join(f"'{each}'" for each in sorted(REVOKING))
 # Nobody's access is called revoked without a word on who did it and why.
 REVOCATION_SQL = f"""
@@ -140,7 +195,7 @@ ALTER TABLE requests_app_grant ENABLE ALWAYS TRIGGER revoked;
 def statements() -> list[str]:
     """Everything that the guards consist of, as today's table has it."""
     made = [write(machine) for machine in MACHINES for write in (guard_function_sql, guard_trigger_sql)]
-    return [*made, REQUEST_SQL, SELF_DECISION_SQL, REVOCATION_SQL]
+    return [*made, REQUEST_SQL, SELF_DECISION_SQL, REVOCATION_SQL, WINDOW_SQL]
 
 
 def fingerprint() -> str:

@@ -133,6 +133,9 @@ GRANT = Machine(
             (G.ACTIVATING, G.NOT_GRANTED, "grant.refused", WORKER),
             (G.ACTIVATING, G.REMOVING, "grant.activation_abandoned", EITHER),
             (G.PROVISIONING, G.ACTIVE, "grant.arrived", WORKER),
+            # Extended, but PIM let it end at the earlier end: what is left of the window is assigned anew.
+            (G.PROVISIONING, G.ACTIVATING, "grant.continued_on_the_way", WORKER),
+            (G.ACTIVE, G.ACTIVATING, "grant.continued", WORKER),
             (G.PROVISIONING, G.REMOVING, "grant.stopped_on_the_way", EITHER),
             (G.ACTIVE, G.REMOVING, "grant.removal_started", EITHER),
             (G.REMOVING, G.DEPROVISIONING, "grant.out_of_entra", WORKER),
@@ -155,9 +158,11 @@ MAY_HOLD_ACCESS = frozenset(
 # Statuses in which nothing more is owed. None of them may hold access: an outcome that is unknown
 # goes to REMOVING, never to a failure, and REMOVING is left only on a read-back.
 TERMINAL = frozenset({G.ENDED, G.NEVER_ARRIVED, G.NOT_GRANTED, G.CANCELLED})
-# One of these at a time per person and group, by constraint. DRAINING is not among them: the
-# membership is gone by read-back, so the next grant may begin.
-OPEN = frozenset({G.SCHEDULED, G.ACTIVATING, G.PROVISIONING, G.ACTIVE, G.REMOVING, G.DEPROVISIONING})
+# PIM may hold an assignment: one of these at a time per person and group, by constraint. DRAINING is not among
+# them: the membership is gone by read-back, so the next grant may begin.
+HOLDING = frozenset({G.ACTIVATING, G.PROVISIONING, G.ACTIVE, G.REMOVING, G.DEPROVISIONING})
+# Beside it others may wait for their starts.
+OPEN = HOLDING | {G.SCHEDULED}
 
 
 class EndReason(models.TextChoices):

@@ -7,6 +7,7 @@ Which process may write which column is a database right, given in the migration
 from __future__ import annotations
 
 import uuid
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.db import models
@@ -15,7 +16,7 @@ from django.db.models import F, Q
 from catalog.models import PimGroup
 from identity.models import Person
 from policy.models import RuleVersion
-from requests_app.lifecycle import OPEN, REVOKING, DecisionStatus, EndReason, GrantStatus, ItemStatus
+from requests_app.lifecycle import HOLDING, REVOKING, DecisionStatus, EndReason, GrantStatus, ItemStatus
 
 
 class AccessRequest(models.Model):
@@ -139,11 +140,16 @@ class Decision(models.Model):
         ]
 
 
+# PIM rounds: an end that it holds is the approved one when it is this close.
+SAME_END = timedelta(minutes=2)
+
+
 class Grant(models.Model):
     """Our record of time-bound access of one person through one PIM group.
 
-    `starts_at` and `ends_at` are fixed when it is made, before anything is sent, and no role of
-    the application has the right to change them: a retry can't move the end.
+    `starts_at` and `ends_at` are fixed when it is made, before anything is sent. The end moves once per
+    approved extension, later only, with the next revision and the interval that reaches it; Postgres refuses
+    anything else, so that no retry and no other process can move it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -158,6 +164,12 @@ class Grant(models.Model):
     ends_at = models.DateTimeField()
     longest_session = models.DurationField()
     created_at = models.DateTimeField()
+
+    # The end that PIM was last read to hold, and what stands between it and `ends_at` after an extension.
+    entra_ends_at = models.DateTimeField(null=True)
+    extension_problem = models.TextField(blank=True)
+    extension_accepted = models.IntegerField(default=0)  # the newest revision whose end PIM has accepted
+    extension_refused = models.IntegerField(default=0)  # the revision whose end PIM refused for good
 
     # What the world showed, each with its instant (business time).
     assigned_at = models.DateTimeField(null=True)  # as PIM says
@@ -188,8 +200,13 @@ class Grant(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["person", "group"],
-                condition=Q(status__in=sorted(OPEN)),
-                name="grant_one_open_per_person_and_group",
+                condition=Q(status__in=sorted(HOLDING)),
+                name="grant_one_holding_per_person_and_group",
+            ),
+            models.UniqueConstraint(
+                fields=["person", "group", "starts_at"],
+                condition=Q(status=GrantStatus.SCHEDULED),
+                name="grant_one_scheduled_per_start",
             ),
             models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="grant_window_positive"),
         ]
@@ -220,6 +237,24 @@ class Grant(models.Model):
     def tag(self) -> str:
         """The idempotency mark that PIM echoes: it names this grant and nothing about anyone."""
         return f"{self.id}.{self.revision}"
+
+    def is_own_tag(self, tag: str) -> bool:
+        """Whether PIM's tag names this grant, at whichever revision."""
+        return tag.partition(".")[0] == str(self.id)
+
+    @property
+    def extension_owed(self) -> bool:
+        """Whether it was extended, and PIM was not yet read to hold the new end."""
+        if self.revision == 1 or self.assigned_at is None:
+            return False
+        return self.entra_ends_at is None or self.entra_ends_at < self.ends_at - SAME_END
+
+    @property
+    def sure_until(self) -> datetime:
+        """Until when access lasts by what was read back; the approved end where nothing was yet."""
+        if self.extension_owed and self.entra_ends_at is not None:
+            return self.entra_ends_at
+        return self.ends_at
 
 
 class GrantInterval(models.Model):
@@ -262,6 +297,7 @@ class Attempt(models.Model):
     class Kind(models.TextChoices):
         READ_ENTRA = "read_entra", "Read PIM"
         ASSIGN = "assign", "Assign in PIM"
+        EXTEND = "extend", "Move the end in PIM"
         REMOVE = "remove", "Remove in PIM"
         ON_DEMAND = "on_demand", "Provision on demand"
         READ_AWS = "read_aws", "Read IAM Identity Center"

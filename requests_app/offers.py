@@ -19,7 +19,7 @@ from policy.approvers import somebody_can_decide
 from policy.matching import current_versions, match
 from policy.models import RuleVersion
 from policy.requestable import Circumstances, Requestability, judge
-from requests_app.lifecycle import OPEN, ItemStatus
+from requests_app.lifecycle import ENDABLE, OPEN, ItemStatus
 from requests_app.models import Grant, RequestItem
 from requests_app.pages import scope_words
 from requests_app.presentation import Standing, standing
@@ -36,6 +36,7 @@ class Offer:
     names: Mapping[str, str]
     open_request: UUID | None = None  # one that is pending, or whose access has not ended yet
     standing: Standing | None = None  # of that request
+    held: Grant | None = None  # access that a further request would lengthen
 
     @property
     def version(self) -> RuleVersion | None:
@@ -54,6 +55,17 @@ class Offer:
         rule = self.version.parsed.longest_duration if self.version else None
         known = [span for span in (self.group.activation_maximum, rule) if span is not None]
         return min(known) if known else None
+
+    def lengthened_by(self, wanted_start: datetime | None) -> datetime | None:
+        """From when a request for this start (None: now) would lengthen access that the person has, or None."""
+        if self.held is None or (wanted_start is not None and wanted_start > self.held.ends_at):
+            return None
+        return max(self.held.ends_at, business_now())
+
+    @property
+    def undecided(self) -> bool:
+        """Whether a request for it waits for a decision; another one has to wait for that."""
+        return self.standing is not None and self.standing.tone == "waiting"
 
     @property
     def stages(self) -> list[str]:
@@ -213,16 +225,24 @@ def _judge_all(person: Person, rows: Sequence[tuple[PimGroup, Sequence[Eligibili
             now=now,
         )
         judged = judge(person, group, eligibilities, around)
-        found.append(Offer(group, eligibilities, judged, names, *running.get(group.pk, (None, None))))
+        found.append(Offer(group, eligibilities, judged, names, *running.get(group.pk, (None, None, None))))
     return found
 
 
-def _running(person: Person, groups: Sequence[PimGroup]) -> dict[int, tuple[UUID, Standing]]:
-    """What this person has asked for already and has not seen the end of, by group. Two queries."""
+def _running(person: Person, groups: Sequence[PimGroup]) -> dict[int, tuple[UUID, Standing, Grant | None]]:
+    """What this person has asked for already and has not seen the end of, by group. Two queries.
+
+    What still waits for a decision is named before the access that it would lengthen.
+    """
+    found: dict[int, tuple[UUID, Standing, Grant | None]] = {}
+    open_grants = Grant.objects.filter(person=person, group__in=groups, status__in=OPEN)
+    for grant in open_grants.order_by("created_at", "pk"):
+        held = grant if grant.status in ENDABLE and grant.starts_at <= business_now() else None
+        found[grant.group_id] = (grant.first_request_id, standing(ItemStatus.APPROVED, grant), held)
     pending = RequestItem.objects.filter(requester=person, group__in=groups, status=ItemStatus.PENDING)
-    found = {item.group_id: (item.request_id, standing(item.status, None)) for item in pending}
-    for grant in Grant.objects.filter(person=person, group__in=groups, status__in=OPEN):
-        found[grant.group_id] = (grant.first_request_id, standing(ItemStatus.APPROVED, grant))
+    for item in pending:
+        held = found[item.group_id][2] if item.group_id in found else None
+        found[item.group_id] = (item.request_id, standing(item.status, None), held)
     return found
 
 

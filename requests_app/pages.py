@@ -39,6 +39,11 @@ def fingerprint(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
+def fingerprint_of(grant: Grant) -> tuple[object, ...]:
+    """What a page shows of a grant that can change by itself."""
+    return grant.version, grant.revision, grant.sure_until, grant.problem, grant.extension_problem
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One item in a list."""
@@ -102,6 +107,14 @@ class Held:
         return self.grant.status in ENDABLE
 
     @property
+    def extendable(self) -> bool:
+        return self.grant.status == GrantStatus.ACTIVE
+
+    @property
+    def extend_address(self) -> str:
+        return reverse("request_access", args=[self.grant.group.object_id])
+
+    @property
     def scope_words(self) -> str:
         return scope_words(self.grant.group)
 
@@ -131,7 +144,7 @@ class HomePage:
     @property
     def seen(self) -> str:
         return fingerprint(
-            [(held.grant.pk, held.grant.version) for held in self.held],
+            [(held.grant.pk, fingerprint_of(held.grant)) for held in self.held],
             [row.item.pk for row in self.deciding],
             self.deciding_count,
             [(row.item.pk, row.grant and row.grant.version) for row in (*self.waiting, *self.recent)],
@@ -258,7 +271,7 @@ class Page:
 
     @property
     def seen(self) -> str:
-        grant = (self.grant.version, self.grant.problem) if self.grant else None
+        grant = self.grant and fingerprint_of(self.grant)
         decisions = [(decision.pk, decision.status, decision.reason) for decision in self.decisions]
         turn = (self.read.turn.place, self.read.turn.of) if self.read.turn else None
         return fingerprint(self.item.version, grant, turn, decisions)
@@ -269,6 +282,16 @@ class Page:
             ("decision_live", self.item.pk) if self.deciding else ("request_live", self.item.request_id)
         )
         return f"{reverse(name, args=[key])}?seen={self.seen}"
+
+    @property
+    def extension_owed(self) -> bool:
+        """Whether it was extended, and PIM doesn't hold the new end yet."""
+        return self.grant is not None and self.grant.status in ENDABLE and self.grant.extension_owed
+
+    @property
+    def extension_refused(self) -> bool:
+        """Whether PIM refused to move the end, so that the rest will be assigned anew."""
+        return self.grant is not None and self.grant.extension_refused == self.grant.revision
 
     @property
     def last_possible_use(self) -> datetime | None:
@@ -331,6 +354,11 @@ class Page:
     @property
     def never_arrived(self) -> bool:
         return self.grant is not None and self.grant.status == GrantStatus.NEVER_ARRIVED
+
+    @property
+    def again_words(self) -> str:
+        """What asking again from here means: more of what one has, or the same once more."""
+        return "Extend" if self.grant is not None and self.grant.status in ENDABLE else "Request again"
 
     @property
     def counting(self) -> bool:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from base.clock import business_now
 from requests_app.estimates import Hop
-from requests_app.lifecycle import EndReason, GrantStatus, ItemStatus
+from requests_app.lifecycle import ENDABLE, EndReason, GrantStatus, ItemStatus
 from requests_app.models import Grant, RequestItem
 from requests_app.narrow_path import Waiting
 
@@ -102,7 +102,9 @@ def standing(item_status: str, grant: Grant | None) -> Standing:
         return _ITEM_STANDING[ItemStatus(item_status)]
     status = GrantStatus(grant.status)
     tone, words, sentence = _GRANT_STANDING[status]
-    until = {GrantStatus.ACTIVE: grant.ends_at, GrantStatus.DRAINING: grant.last_possible_use_at}.get(status)
+    until = {GrantStatus.ACTIVE: grant.sure_until, GrantStatus.DRAINING: grant.last_possible_use_at}.get(
+        status
+    )
     if status == GrantStatus.NOT_GRANTED and grant.problem:
         sentence = grant.problem
     if status == GrantStatus.REMOVING and grant.problem_code == QUEUED:
@@ -179,8 +181,12 @@ def _arrival(item: RequestItem, grant: Grant | None) -> tuple[Step, ...]:
     over = status not in (*_BEFORE_ASSIGNED, GrantStatus.PROVISIONING, GrantStatus.ACTIVE)
     missed = "skipped" if over else "next"
 
-    if grant.assigned_at:
-        entra = Step("Assigned in Entra", "done", grant.assigned_at)
+    again = grant.assigned_at is not None and status == GrantStatus.ACTIVATING
+    if again:
+        note = grant.problem or "PIM ended it at the earlier end; the rest is being assigned anew"
+        entra = Step("Assigned in Entra", "now", note=note)
+    elif grant.assigned_at:
+        entra = _assigned(item, grant)
     elif status == GrantStatus.SCHEDULED and grant.starts_at > business_now():
         entra = Step("Assigned in Entra", "now", note="Begins", until=grant.starts_at)
     elif status in _BEFORE_ASSIGNED:
@@ -199,12 +205,21 @@ def _arrival(item: RequestItem, grant: Grant | None) -> tuple[Step, ...]:
         aws = Step("In AWS", missed)
 
     if status == GrantStatus.ACTIVE:
-        ready = Step("Ready", "now", grant.arrived_at, "Usable until", grant.ends_at)
+        ready = Step("Ready", "now", grant.arrived_at, "Usable until", grant.sure_until)
     elif grant.arrived_at:
         ready = Step("Ready", "done", grant.arrived_at)
     else:
         ready = Step("Ready", missed)
     return entra, aws, ready
+
+
+def _assigned(item: RequestItem, grant: Grant) -> Step:
+    """Of an extension that PIM does not hold yet, that it is still owed; else when it was assigned."""
+    if item.request_id == grant.first_request_id:
+        return Step("Assigned in Entra", "done", grant.assigned_at)
+    if grant.extension_owed and grant.status in ENDABLE:
+        return Step("Extended in Entra", "now", note="Entra still has it end at", until=grant.sure_until)
+    return Step("Extended in Entra", "done", item.decided_at)
 
 
 def _departure(grant: Grant | None) -> tuple[Step, ...]:

@@ -11,6 +11,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from base.clock import business_now
 from base.errors import Missing
+from catalog.models import PimGroup
 from identity.models import DirectoryMembership, Person
 from policy.approvers import is_human
 from policy.models import RuleVersion
@@ -77,6 +78,15 @@ def my_grants(person: Person) -> Sequence[Grant]:
         .select_related("group", "first_request")
         .order_by("-created_at")[:PAGE]
     )
+
+
+def extendable_grant(person: Person, group: PimGroup, wanted_start: datetime | None = None) -> Grant | None:
+    """The access through the group that a request for this start (by default now) would lengthen, or None."""
+    now = business_now()
+    same = Grant.objects.filter(person=person, group=group, status__in=ENDABLE, starts_at__lte=now)
+    if wanted_start is not None and wanted_start > now:
+        same = same.filter(ends_at__gte=wanted_start)
+    return same.select_related("group").order_by("-starts_at").first()
 
 
 def home(person: Person) -> Home:

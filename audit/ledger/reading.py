@@ -26,7 +26,7 @@ from base.errors import Invalid
 
 PAGE = 50
 MOST_COUNTED = 10_000
-MOST_VALUES = 20  # values of one kind in one filter
+MOST_VALUES = 40  # values of one kind in one filter
 MOST_OF_A_CASE = 2_000
 STATEMENT_TIMEOUT = timedelta(seconds=3)
 # The two clocks that stamp an event are of different machines; so far apart may they be.

@@ -24,6 +24,7 @@ OPERATIONS: Mapping[str, frozenset[str]] = {
     "EntraPim.assignments": frozenset({f"GET {_PIM}/assignmentScheduleInstances"}),
     "EntraPim.requests": frozenset({f"GET {_PIM}/assignmentScheduleRequests"}),
     "EntraPim.assign": frozenset({f"POST {_PIM}/assignmentScheduleRequests"}),
+    "EntraPim.extend": frozenset({f"POST {_PIM}/assignmentScheduleRequests"}),
     "EntraPim.remove": frozenset({f"POST {_PIM}/assignmentScheduleRequests"}),
     "EntraStanding.identity": frozenset({f"GET {_JOBS}"}),  # for the Date of any answer
     "EntraProvisioning.job": frozenset({f"GET {_JOBS}", f"GET {_JOBS}/{{jobId}}/schema"}),

@@ -180,14 +180,25 @@ class GraphPim:
 
     def assign(self, order: AssignmentOrder, *, client_request_id: str) -> Reading[PimRequest]:
         """See the port. Start and end are instants, so that sending the order again never moves the end."""
-        body = self._body(ScheduleRequestActions.AdminAssign, order)
+        return self._post(
+            "assign", self._with_window(ScheduleRequestActions.AdminAssign, order), client_request_id
+        )
+
+    def extend(self, order: AssignmentOrder, *, client_request_id: str) -> Reading[PimRequest]:
+        """See the port."""
+        return self._post(
+            "extend", self._with_window(ScheduleRequestActions.AdminUpdate, order), client_request_id
+        )
+
+    def _with_window(self, action: Any, order: AssignmentOrder) -> Any:
+        body = self._body(action, order)
         body.schedule_info = RequestSchedule(
             start_date_time=order.starts_at,
             expiration=ExpirationPattern(
                 type=ExpirationPatternType.AfterDateTime, end_date_time=order.ends_at
             ),
         )
-        return self._post("assign", body, client_request_id)
+        return body
 
     def remove(self, order: RemovalOrder, *, client_request_id: str) -> Reading[PimRequest]:
         """See the port."""

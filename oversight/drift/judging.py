@@ -192,7 +192,7 @@ def _ours(
             grant,
             evidence,
         )
-    elif not _same(assignment.ends_at, grant.ends_at):
+    elif not any(_same(assignment.ends_at, end) for end in (grant.ends_at, grant.sure_until)):
         ends = moment_words(assignment.ends_at, facts.now) if assignment.ends_at else "never"
         yield Found(
             FindingKind.CHANGED_END,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
 
 from base.crash import crash_point, register
+from base.errors import Conflict
 from clients import errors
 from clients.breaker import removals_first
 from requests_app.actions.claiming import Claim, LeaseLost, Superseded, claim_grant, rest, settle
 from requests_app.actions.steps.activating import activate
-from requests_app.actions.steps.pacing import postpone
+from requests_app.actions.steps.pacing import back_off, postpone
 from requests_app.actions.steps.proving import deprovision, drain, watch
 from requests_app.actions.steps.provisioning import provision
 from requests_app.actions.steps.removing import end_window, remove
@@ -59,6 +61,10 @@ def advance_grant(*, grant_id: UUID) -> int:
             return taken
         except Superseded:
             _give_back(claim)
+        except Conflict as error:
+            # A constraint that allows one at a time was faster; what the next look shows decides.
+            log.warning("grant_in_conflict", grant=str(grant_id), code=error.code)
+            _give_back(claim, retry_in=back_off(claim.grant.failures))
         except errors.ClientError as error:
             postpone(claim, error)
     return MOST_STEPS
@@ -70,10 +76,10 @@ def _nothing_owed(claim: Claim) -> None:
         rest(grant)
 
 
-def _give_back(claim: Claim) -> None:
+def _give_back(claim: Claim, retry_in: timedelta | None = None) -> None:
     """The holder was faster: the next step is that of the new status, at once."""
     try:
         with settle(claim) as grant:
-            rest(grant)
+            rest(grant, retry_in=retry_in, failed=retry_in is not None)
     except LeaseLost:
         log.warning("lease_lost", grant=str(claim.grant.pk))

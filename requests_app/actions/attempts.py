@@ -33,6 +33,7 @@ register("write.intent_recorded", "write.answered")
 
 _EVENTS = {
     Attempt.Kind.ASSIGN: "outside.assignment",
+    Attempt.Kind.EXTEND: "outside.extension",
     Attempt.Kind.REMOVE: "outside.removal",
     Attempt.Kind.ON_DEMAND: "outside.provisioning",
 }
@@ -76,7 +77,7 @@ def write[T](
     Raises:
         LeaseLost: the lease is over, so nothing was sent. A worker that slept (its machine stood still) would
             otherwise assign anew what has been given back meanwhile.
-        Superseded: somebody moved the grant on since it was claimed, so nothing was sent either.
+        Superseded: somebody moved the grant on, or extended it, since it was claimed, so nothing was sent either.
     """
     attempt = _begin_write(claim, kind, sent, facts)
     crash_point("write.intent_recorded")
@@ -148,7 +149,7 @@ def _begin_write(
     claim: Claim, kind: Attempt.Kind, sent: dict[str, Any], facts: dict[str, Any], *, call_id: str = ""
 ) -> Attempt:
     with settle(claim) as grant:
-        if grant.status != claim.grant.status:
+        if (grant.status, grant.revision) != (claim.grant.status, claim.grant.revision):
             raise Superseded(str(grant.pk))
         attempt = _begin(grant, kind, KEEP_WRITES)
         if facts:

@@ -7,6 +7,8 @@ transaction with the item locked, does the decision take effect.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -20,6 +22,7 @@ from audit.ledger.recorder import Actor
 from base.clock import business_now, real_now
 from base.crash import crash_point, register
 from base.errors import Conflict, DomainError, Invalid
+from base.words import duration_words
 from catalog.freshness import HealthState, provisioning_health
 from clients import errors
 from clients.registry import clients
@@ -28,10 +31,11 @@ from policy.approvers import is_human, same_human
 from policy.matching import current_versions, match
 from requests_app import nudges
 from requests_app.actions import checking
+from requests_app.actions.extending import extend, lock_open_windows
 from requests_app.actions.fetching import lock_decision, lock_item
 from requests_app.actions.moving import create, move
 from requests_app.actions.steps.pacing import back_off
-from requests_app.lifecycle import OPEN, DecisionStatus, GrantStatus, ItemStatus
+from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus
 from requests_app.models import Decision, Grant, GrantInterval, RequestItem, Verdict
 from requests_app.permissions import check_may_decide
 from requests_app.texts import clean_words
@@ -134,10 +138,10 @@ def check_decision(*, decision_id: UUID) -> tuple[UUID, ...]:
 
 
 def _check_and_settle(decision: Decision) -> tuple[UUID, ...]:
-    refusal, ends_at = _check(decision)
+    refusal, bounds = _check(decision)
     crash_point("deciding.checked")
     with transaction():
-        due = _settle(decision.pk, refusal, ends_at)
+        due = _settle(decision.pk, refusal, bounds)
         crash_point("deciding.before_commit")
     return due
 
@@ -167,46 +171,61 @@ def _postpone(decision: Decision, sentence: str, wait: timedelta | None = None) 
     )
 
 
-def _check(decision: Decision) -> tuple[str, datetime | None]:
-    """A sentence when the decision may not count, else ""; and until when the eligibility lasts."""
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What an approved window must keep to, as just read: the eligibility's end, and PIM's longest assignment."""
+
+    ends_by: datetime | None = None
+    longest: timedelta | None = None
+
+
+UNBOUNDED = Bounds()
+
+
+def _check(decision: Decision) -> tuple[str, Bounds]:
+    """A sentence when the decision may not count, else ""; and what its window must keep to."""
     item, approver = decision.item, decision.approver
     stages = item.rule_version.parsed.stages
     user = checking.fresh_person(approver.object_id)
     if user is None or not user.enabled:
-        return "The approver's account is disabled or gone in Entra.", None
+        return "The approver's account is disabled or gone in Entra.", UNBOUNDED
     if user.guest:
-        return "The approver is a guest in Entra now, and guests don't decide.", None
+        return "The approver is a guest in Entra now, and guests don't decide.", UNBOUNDED
     if decision.stage >= len(stages) or not checking.fresh_right_to_decide(
         approver.object_id, stages[decision.stage].approvers
     ):
-        return "The approver is no longer among those who may decide on this request.", None
+        return "The approver is no longer among those who may decide on this request.", UNBOUNDED
     if decision.verdict == Verdict.DENY:
-        return "", None
+        return "", UNBOUNDED
     return _check_approval(item)
 
 
-def _check_approval(item: RequestItem) -> tuple[str, datetime | None]:
+def _check_approval(item: RequestItem) -> tuple[str, Bounds]:
     requester = checking.fresh_person(item.requester.object_id)
     if requester is None or not requester.enabled:
-        return "The requester's account is disabled or gone in Entra.", None
+        return "The requester's account is disabled or gone in Entra.", UNBOUNDED
     eligibility = checking.fresh_eligibility(item.requester.object_id, item.group.object_id)
     if not eligibility.held:
-        return "The requester is no longer eligible for this PIM group.", None
+        return "The requester is no longer eligible for this PIM group.", UNBOUNDED
     policy = clients().pim.group_policy(item.group.object_id).value
     if demand := checking.unenforced_demands(policy):
-        return demand, None
+        return demand, UNBOUNDED
     if unfit := _rule_no_longer_fits(item):
-        return unfit, None
-    if item.duration > policy.activation_maximum:
-        return "The PIM policy of this group now allows only a shorter activation than was asked for.", None
+        return unfit, UNBOUNDED
+    longest = min(filter(None, (policy.activation_maximum, policy.assignment_maximum)))
+    if item.duration > longest:
+        return (
+            "The PIM policy of this group now allows only a shorter activation than was asked for.",
+            UNBOUNDED,
+        )
     if obstacle := checking.provisioning_obstacle(clients().provisioning.job().value):
-        return obstacle, None
+        return obstacle, UNBOUNDED
     if item.group.scope_hash != item.scope_hash:
         return (
             "What this PIM group opens has changed since it was asked for. The requester has to ask again.",
-            None,
+            UNBOUNDED,
         )
-    return "", eligibility.ends_at
+    return "", Bounds(eligibility.ends_at, policy.assignment_maximum)
 
 
 def _rule_no_longer_fits(item: RequestItem) -> str:
@@ -223,7 +242,7 @@ def _rule_no_longer_fits(item: RequestItem) -> str:
     return ""
 
 
-def _settle(decision_id: UUID, refusal: str, ends_at: datetime | None) -> tuple[UUID, ...]:
+def _settle(decision_id: UUID, refusal: str, bounds: Bounds) -> tuple[UUID, ...]:
     item = lock_item(Decision.objects.values_list("item_id", flat=True).get(pk=decision_id))
     decision = lock_decision(decision_id)
     if decision.status != DecisionStatus.SUBMITTED:
@@ -236,7 +255,7 @@ def _settle(decision_id: UUID, refusal: str, ends_at: datetime | None) -> tuple[
         _count(decision)
         _close_item(item, ItemStatus.DENIED)
         return ()
-    return _count_approval(decision, item, ends_at)
+    return _count_approval(decision, item, bounds)
 
 
 def _refused_by_state(decision: Decision, item: RequestItem) -> str:
@@ -268,7 +287,7 @@ def _has_an_earlier_word(decision: Decision, item: RequestItem) -> bool:
     ).exists()
 
 
-def _count_approval(decision: Decision, item: RequestItem, ends_at: datetime | None) -> tuple[UUID, ...]:
+def _count_approval(decision: Decision, item: RequestItem, bounds: Bounds) -> tuple[UUID, ...]:
     stages = item.rule_version.parsed.stages
     counted = item.decisions.filter(
         stage=item.stage, verdict=Verdict.APPROVE, status=DecisionStatus.COUNTED
@@ -280,24 +299,52 @@ def _count_approval(decision: Decision, item: RequestItem, ends_at: datetime | N
             RequestItem.objects.filter(pk=item.pk).update(stage=item.stage + 1)
         return ()
     now = business_now()
+    now = business_now()
     # The asked duration is kept whole: who is approved after the wanted start begins at the approval (ADR 0024).
-    starts_at = max(now, item.wanted_start) if item.wanted_start else now
-    until = min(starts_at + item.duration, ends_at) if ends_at else starts_at + item.duration
-    if until - starts_at < settings.PIM_MINIMUM:
-        when = (
-            "within five minutes"
-            if starts_at == now
-            else "before five minutes of the wanted time have passed"
-        )
-        _refuse(decision, f"The eligibility ends {when}, which is less than PIM can assign.")
-        return ()
-    if Grant.objects.filter(person=item.requester, group=item.group, status__in=OPEN).exists():
-        _refuse(decision, "The requester's earlier access through this PIM group has not ended yet.")
+    wanted = max(now, item.wanted_start) if item.wanted_start else now
+    earlier, others = lock_open_windows(item, wanted, now)
+    starts_at = max(earlier.ends_at, now) if earlier else wanted
+    # More of what one has is added to it; a start that was wanted is where the asked time begins.
+    until = (wanted if item.wanted_start else starts_at) + item.duration
+    until = min(until, bounds.ends_by) if bounds.ends_by else until
+    if unfit := _window_unfit(earlier, starts_at, until, bounds, others):
+        _refuse(decision, unfit)
         return ()
     _count(decision)
     _close_item(item, ItemStatus.APPROVED, approvals=counted + 1)
-    grant = _schedule(item, now, starts_at, until)
-    return (grant.pk,)
+    if earlier:
+        extend(earlier, item, ends_at=until)
+        return (earlier.pk,)
+    return (_schedule(item, now, starts_at, until).pk,)
+
+
+def _window_unfit(
+    earlier: Grant | None, starts_at: datetime, until: datetime, bounds: Bounds, others: Sequence[Grant]
+) -> str:
+    """A sentence when the window can't be had, else ""."""
+    if until - starts_at < settings.PIM_MINIMUM and earlier:
+        return (
+            "The access that the requester has lasts as long already, but for less than five minutes, or the "
+            "eligibility ends with it."
+        )
+    if until - starts_at < settings.PIM_MINIMUM:
+        when = (
+            "within five minutes"
+            if starts_at <= business_now()
+            else "before five minutes of the wanted time have passed"
+        )
+        return f"The eligibility ends {when}, which is less than PIM can assign."
+    if any(other.starts_at < until and starts_at < other.ends_at for other in others):
+        return (
+            "The requester has this access for a part of that time already, by another approval. They can ask for a "
+            "time that doesn't overlap it."
+        )
+    if earlier and bounds.longest is not None and until - earlier.starts_at > bounds.longest:
+        return (
+            f"PIM lets one assignment of this group last {duration_words(bounds.longest)} in all, and this would make "
+            "it longer. The requester can ask for less, or again once the access has ended."
+        )
+    return ""
 
 
 def _count(decision: Decision) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import IntegrityError
 from django_subatomic.db import savepoint, transaction_required
+from psycopg.errors import UniqueViolation
 
 from audit.ledger.recorder import Actor, Subject, record
 from base.errors import Conflict
@@ -62,13 +63,20 @@ def move(
     """Move a locked row along one edge, set `changes` beside it, and record the event.
 
     Raises:
-        Conflict: the table has no such edge from the row's status, or the row moved meanwhile.
+        Conflict: the table has no such edge from the row's status, the row moved meanwhile, or a constraint that
+            allows one at a time is already taken.
     """
     machine = machine_of(row)
     source = row.status
     edge = _edge(machine, source, target)
     values = {"status": target, "version": row.version + 1, **changes}
-    updated = type(row).objects.filter(pk=row.pk, version=row.version, status=source).update(**values)
+    try:
+        with savepoint():
+            updated = type(row).objects.filter(pk=row.pk, version=row.version, status=source).update(**values)
+    except IntegrityError as error:
+        if not isinstance(error.__cause__, UniqueViolation):
+            raise
+        raise Conflict(f"{machine.subject}.exists", _already(machine)) from error
     if updated != 1:
         raise Conflict(
             f"{machine.subject}.moved", "Somebody else was faster. Reload the page to see what happened."

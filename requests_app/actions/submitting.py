@@ -17,8 +17,9 @@ from identity.models import Person
 from policy.models import RuleVersion
 from policy.requestable import Requestability, requestability
 from requests_app.actions.moving import create
-from requests_app.lifecycle import OPEN, ItemStatus
+from requests_app.lifecycle import ItemStatus
 from requests_app.models import AccessRequest, Grant, RequestItem, RequestScope
+from requests_app.selectors import extendable_grant
 from requests_app.texts import clean_reference, clean_words
 
 LONGEST_JUSTIFICATION = 2000
@@ -38,12 +39,14 @@ def submit_request(
 ) -> UUID:
     """Make a request for one PIM group; gives its id. Judged on snapshots here, by a worker later.
 
+    Somebody who has the access already asks for more of it: approved, it begins where the other ends.
+
     `wanted_start` (business time) asks for a later start than the approval.
 
     Raises:
         Missing: no such group, or no eligibility for it; deliberately the same.
         Invalid: a refusal that belongs to a field, or a group that can't be asked for now.
-        Conflict: the same is pending or open already, or too much is pending.
+        Conflict: the same is pending already, or too much is pending.
     """
     now = business_now()
     requester = Person.objects.get(pk=requester_id)
@@ -55,10 +58,11 @@ def submit_request(
     version = _check_judgement(judged)
     _check_duration(duration, judged)
     _check_start(wanted_start, now, judged)
+    _check_extension(duration, judged, extendable_grant(requester, group, wanted_start))
     words = _check_justification(justification, version)
     reference = _check_reference(reference, version)
     with transaction():
-        _check_room(requester, group)
+        _check_room(requester)
         scope = _read_scope(group)
         request = _make_request(requester, words, reference, actor)
         _make_item(request, group, version, duration, scope, actor, wanted_start)
@@ -108,6 +112,27 @@ def _check_start(wanted: datetime | None, now: datetime, judged: Requestability)
         )
 
 
+def _check_extension(duration: timedelta, judged: Requestability, held: Grant | None) -> None:
+    """What is asked for would lengthen access that the person has: it must fit together with that."""
+    if held is None:
+        return
+    begins = max(held.ends_at, business_now())
+    if judged.ends_by is not None and judged.ends_by - begins < settings.PIM_MINIMUM:
+        raise Invalid(
+            "extension.eligibility",
+            "Your eligibility ends with the access that you have, so nothing can be added. Ask the group's owner.",
+            field="duration",
+        )
+    total, longest = begins + duration - held.starts_at, held.group.assignment_maximum
+    if longest is not None and total > longest:
+        raise Invalid(
+            "extension.long",
+            f"PIM lets one assignment of this group last {duration_words(longest)} in all, and this would make "
+            f"{duration_words(total)}. Choose a shorter time, or ask again once your access has ended.",
+            field="duration",
+        )
+
+
 def _check_justification(justification: str, version: RuleVersion) -> str:
     words = clean_words(justification, longest=LONGEST_JUSTIFICATION, field="justification")
     shortest = max(version.parsed.shortest_justification, 1)
@@ -131,12 +156,7 @@ def _check_reference(reference: str, version: RuleVersion) -> str:
     return cleaned
 
 
-def _check_room(requester: Person, group: PimGroup) -> None:
-    if Grant.objects.filter(person=requester, group=group, status__in=OPEN).exists():
-        raise Conflict(
-            "grant.open",
-            "You have access through this PIM group, or its removal is not proven yet. Ask again once it is out of AWS.",
-        )
+def _check_room(requester: Person) -> None:
     if RequestItem.objects.filter(requester=requester, status=ItemStatus.PENDING).count() >= MOST_PENDING:
         raise Conflict(
             "item.too_many",

@@ -135,12 +135,15 @@ def _preview(found: Offer, form: LengthForm) -> dict[str, Any]:
         return {"preview_refusal": form.length_refusal()}
     ends_by = found.judged.ends_by
     wanted = form.chosen_start()
+    extends_from = found.lengthened_by(wanted)
     foreseen = estimates.preview(
         duration=asked,
         wanted_start=wanted,
         longest_session=found.group.longest_session or timedelta(hours=1),
         now=business_now(),
         ends_by=ends_by,
+        extends_from=extends_from,
     )
     cut_short = ends_by is not None and foreseen.window_ends_at == ends_by
-    return {"preview": foreseen, "asked": asked, "cut_short": cut_short, "later": wanted}
+    context = {"preview": foreseen, "asked": asked, "cut_short": cut_short, "later": wanted}
+    return {**context, "offer": found, "lengthens": extends_from is not None}

@@ -30,6 +30,7 @@ CALLS: dict[str, Callable[[Adapters], object]] = {
     "EntraPim.assignments": lambda entra: entra.pim.assignments(ADMINS, principal_id=ADA),
     "EntraPim.requests": lambda entra: entra.pim.requests(ADMINS, ADA),
     "EntraPim.assign": lambda entra: entra.pim.assign(order(), client_request_id="one"),
+    "EntraPim.extend": lambda entra: entra.pim.extend(order(), client_request_id="three"),
     "EntraPim.remove": lambda entra: entra.pim.remove(removal(), client_request_id="two"),
     "EntraStanding.identity": lambda entra: entra.standing.identity(),
     "EntraProvisioning.job": lambda entra: entra.provisioning.job(),
@@ -79,7 +80,7 @@ def test_a_method_sends_what_the_table_says(graph: RunningGraph, method: str) ->
 
     adapters = Adapters(graph)
     try:
-        if method == "EntraPim.remove":
+        if method in {"EntraPim.remove", "EntraPim.extend"}:
             adapters.pim.assign(order(), client_request_id="zero")
             graph.world.clock.step(graph.world.provisioning.interval)
         graph.front.observers.append(observe)

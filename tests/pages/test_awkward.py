@@ -74,7 +74,10 @@ def places(world: World) -> dict[str, str]:
 
 
 def addresses(places: dict[str, str]) -> list[str]:
-    found = [re.sub(r"<uuid:(\w+)>", lambda part: places[part[1]], route) for route in routes(get_resolver())]
+    found = [
+        re.sub(r"<uuid:(\w+)>", lambda part: places.get(part[1], str(uuid.UUID(int=4))), route)
+        for route in routes(get_resolver())
+    ]
     assert len(found) > 20
     return found
 

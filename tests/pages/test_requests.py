@@ -6,8 +6,10 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django_subatomic.db import transaction
 
 from base.clock import business_now
+from requests_app.actions.extending import extend
 from requests_app.lifecycle import TERMINAL, GrantStatus, ItemStatus
 from requests_app.models import Grant, RequestItem
 from tests.pages.conftest import Visitor, World, main_of
@@ -267,3 +269,60 @@ def test_a_queued_removal_says_when(world: World, ada: Visitor) -> None:
     page = main_of(ada.get(page_of(item)))
     assert "Removal queued" in page
     assert page.count(due.isoformat(timespec="seconds")) >= 2
+
+
+# --- Extending
+
+
+def extended(world: World, **facts: object) -> tuple[RequestItem, RequestItem, Grant]:
+    """Ready access of an hour, and a further hour that was approved and that PIM doesn't hold yet."""
+    item, grant = granted(world, GrantStatus.ACTIVE)
+    more = world.ask()
+    decide(more, world.ben, "approve", world.as_role)
+    Grant.objects.filter(pk=grant.pk).update(entra_ends_at=grant.ends_at)
+    with transaction():
+        extend(grant, more, ends_at=grant.ends_at + timedelta(hours=1))
+    Grant.objects.filter(pk=grant.pk).update(**facts)
+    grant.refresh_from_db()
+    return item, more, grant
+
+
+def test_both_ends_are_shown_until_the_extension_is_read_back(world: World, ada: Visitor) -> None:
+    item, more, grant = extended(world)
+    ends = [grant.sure_until.isoformat(timespec="seconds"), grant.ends_at.isoformat(timespec="seconds")]
+    for shown in (item, more):
+        page = main_of(ada.get(page_of(shown)))
+        assert "The extension is on its way" in page
+        assert all(end in page for end in ends)
+    assert "Extended in Entra" in main_of(ada.get(page_of(more)))
+    assert f'until="{ends[0]}"' in main_of(ada.get("/")), "what is counted down is what is sure"
+    live = main_of(ada.get(page_of(item))).partition('hx-get="')[2].partition('"')[0]
+    assert ada.get(live).status_code == 204
+    Grant.objects.filter(pk=grant.pk).update(entra_ends_at=grant.ends_at)
+    assert ada.get(live).status_code == 200
+    page = main_of(ada.get(page_of(item)))
+    assert "on its way" not in page
+    assert f'until="{ends[1]}"' in page
+
+
+def test_an_extension_that_pim_refused_says_what_happens_instead(world: World, ada: Visitor) -> None:
+    item, _, _ = extended(world, extension_refused=2, extension_problem="It is not possible.")
+    page = main_of(ada.get(page_of(item)))
+    assert "PIM did not move the end" in page
+    assert "It is not possible." in page
+    assert "assigned anew right after" in page
+
+
+def test_the_form_says_until_when_one_has_it_and_what_is_asked_for(world: World, ada: Visitor) -> None:
+    _, grant = granted(world, GrantStatus.ACTIVE)
+    form = f"/access/{world.group.object_id}/request/"
+    page = main_of(ada.get(form))
+    assert "This lengthens what you have" in page
+    preview = main_of(ada.get(form + "?x=1")) + ada.get(form + "preview/?length=120").content.decode()
+    assert "This asks for until" in preview
+    assert (grant.ends_at + timedelta(hours=2)).isoformat(timespec="seconds") in preview
+    assert f'href="{form}"' in main_of(ada.get("/")), "Extend"
+    assert ada.post(form, justification="One more hour, please", length="60").status_code == 302
+    again = main_of(ada.get(form))
+    assert "You have asked for this already" in again
+    assert ada.post(form, justification="One more hour, please", length="60").status_code == 409

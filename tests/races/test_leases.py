@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("committed_db")
 HELD = tuple(
     point
     for point in crash.registered()
-    if not point.endswith("settled") and not point.startswith(("deciding.", "watching."))
+    if not point.endswith("settled") and not point.startswith(("deciding.", "watching.", "extending."))
 )
 MAIN = {
     "advancing.claimed",

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import InternalError, connection, transaction
 from django.db.migrations.loader import MigrationLoader
 from django.db.utils import IntegrityError, ProgrammingError
+from django_subatomic.db import transaction as subatomic
 
+from audit.ledger.recorder import Actor
+from requests_app.actions.moving import move
 from requests_app.guards import InstallGuards, fingerprint, guard_function_sql
 from requests_app.lifecycle import GRANT, MACHINES, MAY_HOLD_ACCESS, TERMINAL
-from requests_app.models import Decision, Grant, RequestItem
+from requests_app.models import Decision, Grant, GrantInterval, RequestItem
 from tests.requests_app import factories as make
 
 type AsRole = Callable[[str], AbstractContextManager[None]]
@@ -62,15 +67,126 @@ def test_web_can_not_approve(item: RequestItem, as_role: AsRole) -> None:
         )
 
 
-def test_no_role_moves_the_end_of_a_grant(item: RequestItem, as_role: AsRole) -> None:
+def test_web_does_not_move_the_end_of_a_grant(item: RequestItem, as_role: AsRole) -> None:
     grant = make.scheduled_grant(item)
-    for role in ("portal_worker", "portal_web"):
+    for change in (
+        {"ends_at": grant.ends_at + timedelta(hours=1)},
+        {"revision": 2},
+        {"starts_at": grant.ends_at},
+    ):
         with (
-            as_role(role),
+            as_role("portal_web"),
             pytest.raises(ProgrammingError, match="permission denied"),
             transaction.atomic(),
         ):
-            Grant.objects.filter(pk=grant.pk).update(ends_at=grant.ends_at)
+            Grant.objects.filter(pk=grant.pk).update(**change)
+
+
+def spans(grant: Grant, item: RequestItem, **spans: timedelta) -> None:
+    """An interval of the grant for an item, around the grant's end."""
+    GrantInterval.objects.create(
+        grant=grant,
+        item=item,
+        starts_at=grant.ends_at + spans["begins"],
+        ends_at=grant.ends_at + spans["ends"],
+    )
+
+
+def further(item: RequestItem, as_role: AsRole, *, approved: bool = True) -> RequestItem:
+    """Another item of the same person and group."""
+    with as_role("portal_web"):
+        again = make.pending_item(item.requester, item.group, item.rule_version)
+    if approved:
+        with subatomic():
+            move(
+                again,
+                "approved",
+                actor=Actor.worker(),
+                fields={"item_id": again.pk, "group_name": "", "approvals": 1},
+                decided_at=again.created_at,
+            )
+    return again
+
+
+HOUR, NOTHING = timedelta(hours=1), timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        ({"ends_at": -HOUR}, "only moves later"),
+        ({"ends_at": HOUR}, "as the next revision"),
+        ({"ends_at": HOUR, "revision": 3}, "as the next revision"),
+        ({"revision": 2}, "only moves later"),
+        ({"ends_at": HOUR, "revision": 2}, "no approved item reaches"),
+        ({"ends_at": 2 * HOUR, "revision": 2}, "no approved item reaches"),
+    ],
+)
+def test_no_end_moves_without_an_approved_interval(
+    item: RequestItem, as_role: AsRole, change: dict[str, Any], refusal: str
+) -> None:
+    item = approved(item)
+    grant = make.scheduled_grant(item)
+    values = {
+        name: grant.ends_at + value if isinstance(value, timedelta) else value
+        for name, value in change.items()
+    }
+    if "ends_at" in change and change["ends_at"] == 2 * HOUR:
+        spans(grant, further(item, as_role), begins=NOTHING, ends=HOUR)
+    with pytest.raises(IntegrityError, match=refusal), transaction.atomic():
+        Grant.objects.filter(pk=grant.pk).update(**values)
+
+
+def approved(item: RequestItem) -> RequestItem:
+    with subatomic():
+        move(
+            item,
+            "approved",
+            actor=Actor.worker(),
+            fields={"item_id": item.pk, "group_name": "", "approvals": 1},
+            decided_at=item.created_at,
+        )
+    return item
+
+
+@pytest.mark.parametrize("why", ["pending", "somebody else's", "overlapping", "ending", "no event"])
+def test_what_an_interval_must_be_for_an_end_to_move(item: RequestItem, as_role: AsRole, why: str) -> None:
+    grant = make.scheduled_grant(approved(item))
+    other = further(item, as_role, approved=why != "pending")
+    if why == "somebody else's":
+        with as_role("portal_web"):
+            strange = make.pending_item(make.person(), item.group, item.rule_version)
+        other = approved(strange)
+    begins = -HOUR / 2 if why == "overlapping" else NOTHING
+    spans(grant, other, begins=begins, ends=HOUR)
+    if why == "ending":
+        with subatomic():
+            move(
+                grant,
+                "cancelled",
+                actor=Actor.worker(),
+                fields={"group_name": "", "reason": ""},
+                ended_at=grant.starts_at,
+            )
+    expected = {"ending": "not begun to end", "no event": "No audit event says how grant"}.get(
+        why, "no approved item reaches"
+    )
+    with pytest.raises(IntegrityError, match=expected), transaction.atomic():
+        _lengthen(grant)
+
+
+def test_the_start_never_moves(item: RequestItem) -> None:
+    grant = make.scheduled_grant(item)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT has_column_privilege('portal_worker', 'requests_app_grant', 'starts_at', 'UPDATE')"
+        )
+        assert cursor.fetchone() == (False,)
+    with (
+        pytest.raises(ProgrammingError, match="permission denied"),
+        transaction.atomic(),
+    ):
+        Grant.objects.filter(pk=grant.pk).update(starts_at=grant.ends_at)
 
 
 def test_a_status_change_without_its_event_does_not_commit(item: RequestItem) -> None:
@@ -147,3 +263,9 @@ def test_the_triggers_fire_whatever_a_session_pretends_to_be() -> None:
         found = cursor.fetchall()
     assert len(found) == 8
     assert {enabled for _, enabled in found} == {"A"}
+
+
+def _lengthen(grant: Grant) -> None:
+    Grant.objects.filter(pk=grant.pk).update(ends_at=grant.ends_at + HOUR, revision=2)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")

@@ -9,7 +9,7 @@ import pytest
 
 from audit.ledger.models import Event
 from base.clock import business_now
-from base.errors import Conflict, Invalid
+from base.errors import Invalid
 from catalog.models import AccountAssignment, ProvisioningState
 from requests_app.actions.submitting import submit_request
 from requests_app.models import Decision, RequestItem
@@ -89,11 +89,15 @@ def test_the_last_moment_that_is_allowed(play: Stage) -> None:
     assert ask(play, play.time.now + 14 * DAY).wanted_start == play.time.now + 14 * DAY
 
 
-def test_nothing_else_can_be_asked_for_while_one_is_to_start(play: Stage) -> None:
+def test_while_one_is_to_start_another_is_had_before_it(play: Stage) -> None:
     play.decide(ask(play, play.time.now + DAY))
-    play.play_to("scheduled")
-    with pytest.raises(Conflict, match="You have access through this PIM group"):
-        ask(play, None)
+    later = play.play_to("scheduled")
+    play.decide(ask(play, None))
+    now = play.play_to("active")
+    assert now.pk != later.pk
+    assert now.ends_at < later.starts_at
+    later.refresh_from_db()
+    assert (later.status, later.revision) == ("scheduled", 1)
 
 
 def lose_eligibility(play: Stage) -> None:

@@ -152,6 +152,9 @@ class _Pim(_Port):
     def assign(self, order: AssignmentOrder, *, client_request_id: str) -> Reading[PimRequest]:
         raise AssertionError("the catalogue writes nothing")
 
+    def extend(self, order: AssignmentOrder, *, client_request_id: str) -> Reading[PimRequest]:
+        raise AssertionError("the catalogue writes nothing")
+
     def remove(self, order: RemovalOrder, *, client_request_id: str) -> Reading[PimRequest]:
         raise AssertionError("the catalogue writes nothing")
 

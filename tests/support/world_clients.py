@@ -194,8 +194,14 @@ class WorldPim(WorldPort):
         )
 
     def assign(self, order: AssignmentOrder, *, client_request_id: str) -> Reading[PimRequest]:
+        return self._put("adminAssign", order, client_request_id)
+
+    def extend(self, order: AssignmentOrder, *, client_request_id: str) -> Reading[PimRequest]:
+        return self._put("adminUpdate", order, client_request_id)
+
+    def _put(self, action: str, order: AssignmentOrder, client_request_id: str) -> Reading[PimRequest]:
         ask = Ask(
-            "adminAssign",
+            action,
             order.group_id,
             order.principal_id,
             start=order.starts_at,

@@ -7,7 +7,7 @@ the next look answers; a lost answer likewise.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +19,7 @@ from clients import errors
 from clients.registry import clients
 from clients.types import AssignmentOrder, PimRequest, PimRequestStatus
 from requests_app.actions import attempts
+from requests_app.actions.checking import fresh_eligibility
 from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.moving import move
 from requests_app.actions.pathing import WAITS, Wait, hold_if_asked, take_place
@@ -96,6 +97,7 @@ def _found_ours(claim: Claim, view: EntraView) -> None:
             "pim_schedule_id": assignment.schedule_id,
             "assigned_at": grant.assigned_at or assignment.starts_at or business_now(),
             "seen_in_entra_at": grant.seen_in_entra_at or business_now(),
+            "entra_ends_at": assignment.ends_at,
             "problem": "",
             "problem_code": "",
             # PIM holds one assignment a pair: whatever else was sent can't land beside this one.
@@ -127,7 +129,7 @@ def _found_ours(claim: Claim, view: EntraView) -> None:
                     "pim_request_id": grant.pim_request_id,
                     "pim_schedule_id": assignment.schedule_id,
                     "vendor_request_id": view.receipt.vendor_request_id,
-                    "ends_at": grant.ends_at,
+                    "ends_at": assignment.ends_at or grant.ends_at,
                 },
                 next_action_at=business_now(),
                 **facts,
@@ -137,6 +139,9 @@ def _found_ours(claim: Claim, view: EntraView) -> None:
 
 def _assign(claim: Claim) -> None:
     grant = claim.grant
+    if grant.assigned_at is not None and (unfit := _unfit_to_continue(grant)):
+        _stop(claim, code="not_continued", problem=unfit)
+        return
     try:
         refuse_unmanaged_group(grant)
     except errors.Refused as error:
@@ -159,7 +164,7 @@ def _assign(claim: Claim) -> None:
     order = AssignmentOrder(
         group_id=grant.group.object_id,
         principal_id=grant.person.object_id,
-        starts_at=grant.starts_at,
+        starts_at=_beginning(grant),
         ends_at=grant.ends_at,
         tag=grant.tag,
         justification=f"Access Portal request {grant.first_request_id}",
@@ -180,6 +185,20 @@ def _assign(claim: Claim) -> None:
         _accepted(claim, answer.value)
     elif answer.error is not None:
         _failed(claim, answer.error)
+
+
+def _unfit_to_continue(grant: Grant) -> str:
+    """Why what PIM let end isn't assigned anew, "" when it may be: the start's check, once more."""
+    if not fresh_eligibility(grant.person.object_id, grant.group.object_id).held:
+        return "The eligibility for this PIM group is gone, so the rest of the time was not assigned anew."
+    return ""
+
+
+def _beginning(grant: Grant) -> datetime:
+    """The window's start; of what continues after PIM has ended it once, the start of the newest extension."""
+    if grant.assigned_at is None:
+        return grant.starts_at
+    return max(grant.starts_at, *grant.intervals.values_list("starts_at", flat=True))
 
 
 def _accepted(claim: Claim, request: PimRequest) -> None:
@@ -254,7 +273,8 @@ def _stop(claim: Claim, *, code: str, problem: str, hold: bool = False) -> None:
         if grant.status != GrantStatus.ACTIVATING:
             rest(grant)
             return
-        accepted = bool(grant.pim_schedule_id or grant.pim_request_id)
+        # What PIM has held before (it continues after an end of PIM's own) may still be in AWS.
+        accepted = bool(grant.pim_schedule_id or grant.pim_request_id or grant.assigned_at)
         _stop_locked(grant, code, problem, unknown=hold or accepted or grant.unknown_writes > 0)
         rest(grant)
 
@@ -268,7 +288,9 @@ def _stop_locked(grant: Grant, code: str, problem: str, *, unknown: bool) -> Non
             GrantStatus.REMOVING,
             actor=Actor.worker(),
             fields={"group_name": name, "reason": problem},
-            end_reason=EndReason.OUTCOME_UNKNOWN,
+            end_reason=EndReason.WINDOW_OVER
+            if code == "window_over" and grant.assigned_at
+            else EndReason.OUTCOME_UNKNOWN,
             problem=problem,
             problem_code=code,
             removal_started_at=now,

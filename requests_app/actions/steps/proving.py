@@ -24,7 +24,7 @@ from requests_app.actions.steps import hastening
 from requests_app.actions.steps.pacing import poll_delay
 from requests_app.actions.steps.seeing import AwsView, look_at_aws, look_at_entra, nothing_new
 from requests_app.estimates import last_possible_use
-from requests_app.lifecycle import OPEN, EndReason, GrantStatus
+from requests_app.lifecycle import HOLDING, EndReason, GrantStatus
 from requests_app.models import Attempt, Grant
 
 register(
@@ -217,8 +217,10 @@ def watch(claim: Claim) -> None:
 
 
 def _successors(grant: Grant) -> QuerySet[Grant]:
-    """Open grants of the same person and group."""
-    return Grant.objects.filter(person=grant.person, group=grant.group, status__in=OPEN).exclude(pk=grant.pk)
+    """Other grants of the same person and group that PIM may hold; one that only waits explains no membership."""
+    return Grant.objects.filter(person=grant.person, group=grant.group, status__in=HOLDING).exclude(
+        pk=grant.pk
+    )
 
 
 def _explained_by_successor(grant: Grant) -> bool:

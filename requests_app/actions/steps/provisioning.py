@@ -21,8 +21,8 @@ from requests_app.actions.claiming import Claim, LeaseLost, Superseded, claim_gr
 from requests_app.actions.moving import move
 from requests_app.actions.pathing import WAITS, Wait, hold_if_asked, leave_queue, take_place
 from requests_app.actions.steps import hastening
+from requests_app.actions.steps.extending import LOOK_EVERY, keep_up
 from requests_app.actions.steps.pacing import back_off, poll_delay, postpone
-from requests_app.actions.steps.removing import LOOK_EVERY
 from requests_app.actions.steps.seeing import AwsView, look_at_aws, nothing_new
 from requests_app.lifecycle import EndReason, GrantStatus
 from requests_app.models import Attempt, Grant, PathKind
@@ -45,6 +45,8 @@ def provision(claim: Claim) -> None:
     One call carries up to five members of a group: those of the same group that owe it too are taken along,
     each under its own lease, and each is settled by its own look.
     """
+    if keep_up(claim):
+        return
     asked = _Asked()
     if _ask_is_owed(claim.grant):
         asked = _ask(claim)
@@ -121,7 +123,7 @@ def _settle(grant: Grant, view: AwsView, waiting: str, wait: timedelta | None) -
             arrived_at=now,
             problem="",
             problem_code="",
-            next_action_at=min(grant.ends_at, now + LOOK_EVERY),
+            next_action_at=now if grant.extension_owed else min(grant.ends_at, now + LOOK_EVERY),
         )
         rest(grant)
     else:

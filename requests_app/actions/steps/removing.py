@@ -20,6 +20,12 @@ from requests_app.actions import attempts
 from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.moving import move
 from requests_app.actions.steps import hastening
+from requests_app.actions.steps.extending import (
+    bring_to_end,
+    ended_at_the_earlier_end,
+    go_on,
+    rest_until_the_next_look,
+)
 from requests_app.actions.steps.guarding import refuse_unmanaged_group
 from requests_app.actions.steps.pacing import back_off, poll_delay
 from requests_app.actions.steps.seeing import EntraView, look_at_entra
@@ -28,8 +34,6 @@ from requests_app.models import Attempt, Grant
 
 register("ending.before_settle", "removing.looked", "removing.before_settle", "removing.settled")
 
-# How often (business time) an active grant's membership is looked at in Entra.
-LOOK_EVERY = timedelta(minutes=10)
 # PIM is given this long after the end of the window before the portal asks for the removal itself.
 PIM_MAY_BE_LATE = timedelta(minutes=2)
 # An absent read proves nothing this soon after an assignment whose outcome was never learnt (real time: it may
@@ -40,17 +44,31 @@ SHOWS_WITHIN = timedelta(minutes=1)
 
 
 def end_window(claim: Claim) -> None:
-    """ACTIVE: at the end of the window, or when somebody took the membership away in Entra before."""
-    removed_elsewhere = business_now() < claim.grant.ends_at and look_at_entra(claim.grant).ours is None
+    """ACTIVE: at the end of the window, or when somebody took the membership away in Entra before.
+
+    An extension is brought to PIM first. Where PIM has let the membership end at the earlier end, what is left of
+    the window is assigned anew.
+    """
+    wait: timedelta | None = None
+    removed_elsewhere = False
+    if business_now() < claim.grant.ends_at:
+        view = look_at_entra(claim.grant)
+        removed_elsewhere = view.ours is None
+        wait = bring_to_end(claim, view)
     crash_point("ending.before_settle")
     with settle(claim) as grant:
         now = business_now()
         if grant.status != GrantStatus.ACTIVE:
             rest(grant)
         elif now < grant.ends_at and not removed_elsewhere:
-            rest(grant, until=min(grant.ends_at, now + LOOK_EVERY))
+            rest_until_the_next_look(grant, wait)
+        elif now < grant.ends_at and ended_at_the_earlier_end(grant):
+            go_on(grant)
+            rest(grant)
         else:
-            reason = EndReason.REMOVED_ELSEWHERE if removed_elsewhere else EndReason.WINDOW_OVER
+            # An extension that PIM never held, with too little left to assign anew, is over with the earlier end.
+            over = not removed_elsewhere or (grant.extension_owed and now >= grant.sure_until)
+            reason = EndReason.WINDOW_OVER if over else EndReason.REMOVED_ELSEWHERE
             move(
                 grant,
                 GrantStatus.REMOVING,

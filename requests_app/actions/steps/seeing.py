@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from base.clock import business_now, real_now
 from clients.errors import NotFound
@@ -14,10 +14,8 @@ from identity.models import Person
 from requests_app.actions import attempts
 from requests_app.actions.steps.pacing import poll_delay
 from requests_app.lifecycle import GrantStatus
-from requests_app.models import Attempt, Grant, Sighting
+from requests_app.models import SAME_END, Attempt, Grant, Sighting
 
-# PIM rounds; an assignment that carries our tag is ours when its end is this close to the fixed one.
-SAME_END = timedelta(minutes=2)
 # Statuses in which AWS is looked at.
 TRACKED = frozenset(
     {GrantStatus.PROVISIONING, GrantStatus.DEPROVISIONING, GrantStatus.DRAINING, GrantStatus.NEVER_ARRIVED}
@@ -35,8 +33,8 @@ class EntraView:
     receipt: Receipt
 
     def end_matches(self, grant: Grant) -> bool:
-        """Whether our assignment ends when it was approved to end."""
-        return self.ours is not None and _same_end(self.ours, grant)
+        """Whether our assignment ends at an end that was approved: the grant's, or one from before it was extended."""
+        return self.ours is not None and any(_same_end(self.ours, end) for end in approved_ends(grant))
 
 
 def look_at_entra(grant: Grant) -> EntraView:
@@ -50,21 +48,29 @@ def look_at_entra(grant: Grant) -> EntraView:
     if not held:
         return EntraView(None, None, reading.receipt)
     asked = attempts.read(grant, Attempt.Kind.READ_ENTRA, lambda: pim.requests(group_id, person_id))
-    tagged = [r for r in asked.value if r.tag == grant.tag]
+    tagged = [r for r in asked.value if grant.is_own_tag(r.tag)]
     ours_ids = {r.schedule_id for r in tagged if r.schedule_id} | ({grant.pim_schedule_id} - {""})
     # A request that was pending may carry our tag and not name its schedule yet; then the fixed end tells.
     unnamed = any(not r.schedule_id for r in tagged)
+    ends = approved_ends(grant) if unnamed else []
 
     def is_ours(assignment: PimAssignment) -> bool:
-        return assignment.schedule_id in ours_ids or (unnamed and _same_end(assignment, grant))
+        return assignment.schedule_id in ours_ids or any(_same_end(assignment, end) for end in ends)
 
     ours = next((a for a in held if is_ours(a)), None)
     foreign = next((a for a in held if not is_ours(a)), None)
     return EntraView(ours, foreign, reading.receipt)
 
 
-def _same_end(assignment: PimAssignment, grant: Grant) -> bool:
-    return assignment.ends_at is not None and abs(assignment.ends_at - grant.ends_at) <= SAME_END
+def approved_ends(grant: Grant) -> list[datetime]:
+    """The end of the grant, and those that it had before it was extended."""
+    if grant.revision == 1:
+        return [grant.ends_at]
+    return [grant.ends_at, *grant.intervals.values_list("ends_at", flat=True)]
+
+
+def _same_end(assignment: PimAssignment, end: datetime) -> bool:
+    return assignment.ends_at is not None and abs(assignment.ends_at - end) <= SAME_END
 
 
 @dataclass(frozen=True, slots=True)

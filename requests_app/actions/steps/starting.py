@@ -12,12 +12,17 @@ from base.crash import crash_point, register
 from requests_app.actions.checking import fresh_eligibility, fresh_person
 from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.moving import move
+from requests_app.actions.steps.pacing import poll_delay
 from requests_app.cutting.wanting import make_way
-from requests_app.lifecycle import GrantStatus
+from requests_app.lifecycle import HOLDING, GrantStatus
 from requests_app.models import Grant
 from requests_app.scope_growth import growth
 
 WAIT_FOR_REMOVAL = timedelta(seconds=2)  # real time
+WAITS_FOR_THE_EARLIER = (
+    "Earlier access through this PIM group is still on its way out; this begins as soon as that is proven gone "
+    "from AWS."
+)
 
 register("starting.before_check", "starting.before_settle", "starting.settled")
 
@@ -31,12 +36,18 @@ def _account_enabled(grant: Grant) -> bool:
 
 
 def start(claim: Claim) -> None:
-    """Move to ACTIVATING, or to NOT_GRANTED when the eligibility, the time for it or what was approved is gone."""
+    """Move to ACTIVATING, or to NOT_GRANTED when the eligibility, the time for it or what was approved is gone.
+
+    While an earlier grant of the pair is on its way out, it waits: PIM holds one assignment a pair.
+    """
     crash_point("starting.before_check")
     grant = claim.grant
     problem = ""
     if grant.ends_at - business_now() < settings.PIM_MINIMUM:
         problem = "The window was over before the activation could begin. Ask again if you still need it."
+    elif _predecessor(grant):
+        _wait(claim)
+        return
     elif not _account_enabled(grant):
         problem = "The account is disabled or gone in Entra, so it was not started."
     else:
@@ -49,6 +60,9 @@ def start(claim: Claim) -> None:
     with settle(claim) as grant:
         if grant.status != GrantStatus.SCHEDULED:
             rest(grant)
+            return
+        if not problem and _predecessor(grant):
+            rest(grant, retry_in=poll_delay(grant.starts_at))
             return
         name = {"group_name": grant.group.display_name}
         if not problem and not make_way(grant):
@@ -67,7 +81,26 @@ def start(claim: Claim) -> None:
                 next_action_at=None,
             )
         else:
-            move(grant, GrantStatus.ACTIVATING, actor=Actor.worker(), fields=name)
+            move(
+                grant,
+                GrantStatus.ACTIVATING,
+                actor=Actor.worker(),
+                fields=name,
+                problem="",
+                problem_code="",
+            )
             note(grant, next_action_at=business_now())
         rest(grant)
     crash_point("starting.settled")
+
+
+def _predecessor(grant: Grant) -> bool:
+    """Whether PIM may still hold an earlier grant of the same person and group, or AWS still shows it."""
+    same = Grant.objects.filter(person_id=grant.person_id, group_id=grant.group_id, status__in=HOLDING)
+    return same.exclude(pk=grant.pk).exists()
+
+
+def _wait(claim: Claim) -> None:
+    with settle(claim) as grant:
+        note(grant, problem=WAITS_FOR_THE_EARLIER, problem_code="waiting")
+        rest(grant, retry_in=poll_delay(grant.starts_at))
