@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 from base.clock import business_clock
 from base.words import duration_words
-from catalog.freshness import HealthState
+from catalog.freshness import HealthState, real_age
 from oversight.expiries import LABELS, WARN_BEFORE
 from oversight.facts import WORKER_GONE_AFTER, Facts, facts
-from oversight.models import Expiry
+from oversight.models import DriftRun, Expiry
 from requests_app.lifecycle import GrantStatus
 
 SWEEP, WATCH = "task:requests_app.tasks.sweep", "task:oversight.tasks.watch"
@@ -146,14 +146,21 @@ def _clouds(found: Facts) -> Iterator[Hop]:
 
 def _flow(found: Facts) -> Iterator[Hop]:
     run = found.last_drift
-    late = run is None or found.now - run.started_at > LATE_DRIFT
-    tone = "problem" if run is not None and (late or run.problem) else "waiting" if run is None else "live"
+    age = found.now - run.started_at if run else timedelta(0)
+    # A fast demo clock asks for more comparisons than the schedule rings for.
+    late = run is not None and age > LATE_DRIFT and real_age(run.started_at, found.now) > 2 * LATE_BEAT
+    failed = run is not None and run.status == DriftRun.Status.FAILED
+    doubted = run is None or bool(run.problem)
+    tone = "problem" if late or failed else "waiting" if doubted else "live"
     state = (
         "Not compared yet" if run is None else "Late" if late else "Incomplete" if run.problem else "Works"
     )
     yield Hop("Comparison (drift)", tone, state, run.finished_at if run else None, run.problem if run else "")
-    yield Hop("Arrivals in AWS", "live", "Last seen", found.last_arrival_at)
-    yield Hop("Removals from AWS", "live", "Last seen", found.last_removal_at)
+    for name, at in (
+        ("Arrivals in AWS", found.last_arrival_at),
+        ("Removals from AWS", found.last_removal_at),
+    ):
+        yield Hop(name, "live" if at else "waiting", "Seen" if at else "None yet", at)
 
 
 def _ends(found: Facts) -> Iterator[End]:

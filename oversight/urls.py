@@ -10,6 +10,7 @@ urlpatterns = [
     path("operations/", health.page, name="operations"),
     path("metrics", metrics.page, name="metrics"),
     path("operations/ends/", health.record_end, name="operations_record_end"),
+    path("operations/remove/<uuid:grant_id>/", health.remove_from_aws, name="operations_remove"),
     path("operations/alerts/", health.alerts, name="operations_alerts"),
     path("operations/drift/", drift.page, name="operations_drift"),
     path("operations/drift/<uuid:finding_id>/", drift.finding, name="operations_finding"),

@@ -39,8 +39,8 @@ SHORTEST_PAUSE = timedelta(seconds=15)
 KEEP_RUNS = timedelta(days=30)
 
 OWN_DOUBT_EMPTY = (
-    "The portal's own table of grants is empty, so nothing was called an orphan. If this database was restored, "
-    "run “manage.py reconcile”."
+    "The portal's own table of grants is empty, so nothing was called an orphan. That is as it should be before the first "
+    "grant; if this database was restored, run “manage.py reconcile”."
 )
 OWN_DOUBT_SHRUNK = (
     "The portal knows fewer grants than at an earlier look, so nothing was called an orphan. If this database was "

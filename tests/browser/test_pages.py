@@ -40,6 +40,16 @@ def test_pages_of_an_auditor(enter: Enter, width: int, scheme: str) -> None:
 
 
 @pytest.mark.parametrize(("width", "scheme"), WINDOWS)
+def test_pages_of_an_operator(enter: Enter, width: int, scheme: str) -> None:
+    pedro = enter("Pedro Almeida", width=width, scheme=scheme)
+    pages_of(
+        pedro, *(f"/operations/{page}" for page in ("", "drift/", "drift/?kind=late", "alerts/", "settings/"))
+    )
+    pedro.open("/operations/")
+    pedro.sees("Sweeper")
+
+
+@pytest.mark.parametrize(("width", "scheme"), WINDOWS)
 def test_pages_of_a_stranger(enter: Enter, width: int, scheme: str) -> None:
     stranger = enter(width=width, scheme=scheme)
     pages_of(stranger, "/signin/", "/signed-out/", "/no-such-page/", "/access/")

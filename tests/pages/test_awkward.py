@@ -69,6 +69,7 @@ def places(world: World) -> dict[str, str]:
         "group_id": str(world.group.object_id),
         "request_id": str(item.request_id),
         "item_id": str(item.pk),
+        "grant_id": str(uuid.uuid4()),
         "finding_id": str(make.finding(world.ada, world.group).pk),
     }
 

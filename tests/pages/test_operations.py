@@ -14,8 +14,11 @@ from catalog.models import ProvisioningState, SyncRun
 from oversight.models import Alert, DriftRun, GroupLook
 from oversight.settings_in_force import SHOWN
 from oversight.tabs import TABS
-from requests_app.models import RequestItem
+from requests_app.cutting.models import FastRemoval
+from requests_app.lifecycle import GrantStatus
+from requests_app.models import Grant, RequestItem
 from tests.pages.conftest import World, main_of
+from tests.pages.moving import bring
 from tests.requests_app import factories as make
 
 OF_OPERATORS = "/operations/settings/"
@@ -201,6 +204,25 @@ def test_alerts_are_counted_in_the_navigation_and_listed(world: World) -> None:
     assert '1<span class="visually-hidden"> alerts' in operator.get("/").content.decode()
     assert "Nobody takes it." in main_of(operator.get("/operations/alerts/"))
     assert world.sign_in(world.ben, "Auditor").get("/operations/alerts/").status_code == 404
+
+
+def test_fast_removal_is_offered_for_what_provisioning_leaves_behind_where_it_is_on(
+    world: World, settings: Settings
+) -> None:
+    grant = make.scheduled_grant(world.ask())
+    bring(grant, GrantStatus.DEPROVISIONING)
+    Grant.objects.filter(pk=grant.pk).update(out_of_entra_at=business_now() - timedelta(hours=2))
+    operator, auditor = world.sign_in(world.ada, "Operator"), world.sign_in(world.ben, "Auditor")
+    path = f"/operations/remove/{grant.pk}/"
+    settings.FAST_REMOVAL = "off"
+    assert path not in main_of(operator.get("/operations/"))
+    assert operator.post(path).status_code == 409
+    settings.FAST_REMOVAL = "direct"
+    assert path in main_of(operator.get("/operations/"))
+    assert path not in main_of(auditor.get("/operations/"))
+    assert auditor.post(path).status_code == 404
+    assert operator.post(path).status_code == 302
+    assert FastRemoval.objects.get().grant == grant
 
 
 # ------------------------------------------------------------ settings
