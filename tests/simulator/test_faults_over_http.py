@@ -236,9 +236,9 @@ def foreign_assignment(clouds: Clouds) -> None:
         AccountId=account,
         PermissionSetArn=made["permission_set_arn"],
     )["AccountAssignments"]
-    assert world.identity_store.find_group_by_external_id(clouds.group).id in {
-        row["PrincipalId"] for row in rows
-    }
+    group = world.identity_store.find_group_by_external_id(clouds.group)
+    assert group is not None
+    assert group.id in {row["PrincipalId"] for row in rows}
 
 
 def members_by_other_means(clouds: Clouds) -> None:
