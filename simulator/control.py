@@ -15,6 +15,7 @@ from simulator.calls import CallLog
 from simulator.delays import DELAYS
 from simulator.entra.provider import Provider
 from simulator.entra.signin import page
+from simulator.overview import overview, world_state
 from simulator.portal import session_rows
 from simulator.world import happenings
 from simulator.world.errors import WorldError
@@ -41,44 +42,6 @@ def _number(body: dict[str, Any], name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ControlError(f"'{name}' has to be a number")
     return float(value)
-
-
-def world_state(world: World) -> dict[str, Any]:
-    """Who is in which group, in Entra and in the identity store, and what the cycle does next."""
-    store = world.state.identity_center
-    names = {user.id: user.user_name for user in store.users.values()}
-    by_external = {each.external_id: each for each in store.groups.values() if each.external_id}
-    by_name = {each.display_name: each for each in store.groups.values()}
-    groups = []
-    for group in world.directory.groups():
-        if not world.directory.is_in_scope(group.id):
-            continue
-        target = by_external.get(group.id) or by_name.get(group.display_name)
-        groups.append(
-            {
-                "id": group.id,
-                "name": group.display_name,
-                "entra": sorted(
-                    each.user_principal_name if hasattr(each, "user_principal_name") else each.display_name
-                    for each in world.directory.members(group.id)
-                ),
-                "identity_store": sorted(names.get(each, each) for each in target.members)
-                if target
-                else None,
-            }
-        )
-    job = world.provisioning.job
-    return {
-        "now": world.now().isoformat(),
-        "groups": groups,
-        "provisioning": {
-            "code": job.code,
-            "next_cycle": job.next_cycle_at.isoformat() if job.next_cycle_at else None,
-            "running": job.running is not None,
-            "quarantine": job.quarantine.reason if job.quarantine else None,
-            "waiting_changes": len(job.changes),
-        },
-    }
 
 
 def _clock(world: World) -> dict[str, Any]:
@@ -292,7 +255,7 @@ def control(*, world: World, lock: threading.RLock, provider: Provider, calls: C
     def state_page() -> Response:
         return page(
             "state.html",
-            state=world_state(world),
+            **overview(world),
             clock=_clock(world),
             calls=calls.latest(SHOWN_CALLS),
             journal=list(reversed(world.state.journal[-SHOWN_CALLS:])),

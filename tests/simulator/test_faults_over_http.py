@@ -378,6 +378,40 @@ def test_every_fault_and_happening_has_its_effect_shown() -> None:
     assert set().union(*HAPPENINGS.values()) == set(NAMES)
 
 
+def test_the_state_page_shows_it_all(clouds: Clouds) -> None:
+    def page() -> str:
+        return httpx.get(clouds.said["browser_origin"] + "/", timeout=30).text
+
+    name = clouds.graph(f"/groups/{clouds.group}").json()["displayName"]
+    quiet = page()
+    assert "Nothing: Entra hasn't changed since the last cycle." in quiet
+    assert "changed</span>" not in quiet
+    clouds.happen("foreign_member", group=clouds.group, person=clouds.person)
+    clouds.fault("throttle", "scim.PATCH Groups", count=3)
+    clouds.control("PATCH", "/switches", {"on_demand_removes": True})
+    busy = page()
+    (change,) = clouds.job()["next_changes"]
+    assert (change["what"], change["group"]) == ("comes in", name)
+    assert change["at"] == clouds.job()["next_cycle"][:19] + "+00:00"
+    for shown in ("comes in", "differs</span>", "<code>scim.PATCH Groups</code>", "changed</span>"):
+        assert shown in busy
+    clouds.control("DELETE", "/faults")
+    clouds.cycle()
+    entry = clouds.simulator.world.access_portal.visible(clouds.person)[0]
+    clouds.control(
+        "POST",
+        "/sessions",
+        {
+            "person": clouds.person,
+            "account_id": entry.account.id,
+            "permission_set": entry.permission_set.name,
+        },
+    )
+    later = page()
+    assert f"{entry.account.name} ({entry.account.id})" in later
+    assert "GET /groups/" in later
+
+
 def test_tokens_and_credentials_expire(clouds: Clouds) -> None:
     said = clouds.said
 
