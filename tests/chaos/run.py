@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from catalog.models import Eligibility
@@ -25,8 +25,6 @@ from tests.support.servers import PostgresServer, pointed_at
 ROOT = Path(__file__).resolve().parents[2]
 SPEED = 60.0
 LOOK_SECONDS = 0.1
-# Longest session of the groups that are asked for: their drains are over soon after the run.
-LONGEST_SESSION = timedelta(hours=2)
 SAVED_WITHIN = 15.0  # seconds until the simulated clouds have written what they hold
 
 
@@ -78,7 +76,7 @@ def run(plan: Plan, folder: Path) -> Result:
     with Stack(private_dir(folder), speed=SPEED, say=print) as stack:
         server = PostgresServer(stack.postgres.port, stack.postgres.passwords)
         with pointed_at(server, DATABASE, role="portal_worker"):
-            approvers, requesters = _cast(stack, plan, folder)
+            approvers, requesters = cast(stack, plan, folder)
         history = History()
         crowd = Crowd(
             stack.origin,
@@ -97,7 +95,7 @@ def run(plan: Plan, folder: Path) -> Result:
             return _judge(plan, stack, history, breaker, seconds, settled)
 
 
-def _cast(stack: Stack, plan: Plan, folder: Path) -> tuple[list[str], dict[str, list[str]]]:
+def cast(stack: Stack, plan: Plan, folder: Path) -> tuple[list[str], dict[str, list[str]]]:
     """Approvers, and requesters with the groups that each may ask for, under one rule made for the run."""
     dice = random.Random(plan.seed)
     people = list(Person.objects.filter(enabled=True, guest=False).order_by("object_id"))
@@ -119,9 +117,8 @@ def _cast(stack: Stack, plan: Plan, folder: Path) -> tuple[list[str], dict[str, 
     for person in people[plan.approvers :]:
         groups = []
         for row in Eligibility.objects.filter(person=person).select_related("group"):
-            session = row.group.longest_session
             judged = requestability(person, row.group, [row], now=now)
-            if not judged.refusals and session is not None and session <= LONGEST_SESSION:
+            if not judged.refusals:
                 groups.append(row.group.object_id)
         if groups:
             found[person.object_id] = sorted(set(groups))

@@ -190,6 +190,7 @@ PLAYS: dict[str, Play] = {
     TO_ITS_END: Play(),
     "given back": Play(_give_back),
     "removed fast": Play(settings={"FAST_REMOVAL": "direct"}, points=("fast_removal.",)),
+    "removed on demand": Play(settings={"FAST_REMOVAL": "on_demand"}, points=("hastening.",)),
 }
 
 

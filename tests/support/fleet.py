@@ -96,6 +96,7 @@ class Fleet:
     rule: RuleVersion | None
     disturbed: set[Pair] = field(default_factory=set)
     excused: set[Pair] = field(default_factory=set)
+    since: datetime | None = None  # when this release took up another one's grants
     # Around everything that is done for one row; a sweep puts its faults and its death there.
     around: Callable[[str, UUID], AbstractContextManager[object]] = lambda _kind, _row: nullcontext()
     # Called with the row whose worker died.
@@ -218,6 +219,7 @@ class Fleet:
             disturbed=frozenset(self.disturbed),
             excused=frozenset(self.excused),
             settled=settled,
+            since=self.since,
         )
 
     def describe(self) -> str:
@@ -264,6 +266,7 @@ def taken_up(as_role: AsRole, kept: dict[str, Any]) -> Iterator[Fleet]:
         ]
         made: _Made = ([], [], groups, None, None)
         with _running(time, Builder(world), as_role, made, LOOK_SELDOM) as found:
+            found.since = time.now
             found.disturbed.update((person, group) for person, group in kept["disturbed"])
             yield found
 

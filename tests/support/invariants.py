@@ -72,6 +72,8 @@ class Scene:
     excused: Collection[Pair] = ()
     # Whether workers have done all that was owed by now.
     settled: bool = False
+    # What was called earlier was another release's, which may have had other limits.
+    since: datetime | None = None
     grants: list[Grant] = field(init=False)
     ours: dict[str, list[tuple[ScheduleRequest, Schedule]]] = field(init=False)
 
@@ -285,7 +287,7 @@ def _the_narrow_path_is_kept(scene: Scene) -> Iterator[str]:
     went = [at for operation, _, at in scene.calls.writes if operation == ON_DEMAND]
     if settings.NARROW_PATH_SHARED_WITH_PIM:
         went += [request.created_at for made in scene.ours.values() for request, _ in made]
-    went.sort()
+    went = sorted(at for at in went if scene.since is None or at > scene.since)
     places, span = settings.NARROW_PATH_PLACES, settings.NARROW_PATH_SPAN
     for first, beyond in zip(went, went[places:], strict=False):
         if beyond - first < span:
