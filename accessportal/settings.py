@@ -341,8 +341,18 @@ LATE_ARRIVAL_WATCH = timedelta(hours=24)
 
 # off; direct: the remover deletes the membership in IAM Identity Center; on_demand: Entra is asked to carry it now.
 FAST_REMOVAL = env.str("FAST_REMOVAL", "off")
+# on: the severer denies the sessions of access that is over, in the places that the operator has prepared.
+SESSION_SEVERING = env.str("SESSION_SEVERING", "off")
+# Where: PERMISSION_SET=PLACE, by blanks; PLACE is `inline` or `scp:POLICY-ID`; the set `*` stands for all others.
+SESSION_SEVERING_PLACES = env.str("SESSION_SEVERING_PLACES", "")
 # How often remover and severer look for owed work (real time).
 CUTTING_EVERY = timedelta(seconds=env.int("CUTTING_SECONDS", 2))
+# From the read-back of a denial until it counts as in force everywhere (AWS: "a few minutes"; business time).
+SEVERING_TAKES_EFFECT = timedelta(minutes=env.int("SEVERING_TAKES_EFFECT_MINUTES", 5))
+# Most characters of a service control policy, and of an inline policy without its blanks.
+SEVERING_POLICY_SIZE = env.int("SEVERING_POLICY_SIZE", 5120)
+SEVERING_INLINE_SIZE = 10_240
+
 SEALING_KEY_PATH = env.str("SEALING_KEY_PATH", "")
 
 # --- Watching

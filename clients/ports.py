@@ -12,6 +12,7 @@ from typing import Protocol
 from clients.types import (
     AssignmentOrder,
     AwsIdentity,
+    ControlPolicyDocument,
     DirectoryGroup,
     DirectoryUser,
     EntraIdentity,
@@ -177,7 +178,7 @@ class SessionDenials(Protocol):
     Documents are JSON text. Writes are never retried inside: the caller reads back.
     """
 
-    def service_control_policy(self, policy_id: str) -> Reading[str]: ...
+    def service_control_policy(self, policy_id: str) -> Reading[ControlPolicyDocument]: ...
 
     def put_service_control_policy(
         self, policy_id: str, document: str, *, client_request_id: str

@@ -323,6 +323,14 @@ class ProvisioningProgress:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ControlPolicyDocument:
+    """A service control policy's text, and the organisation's management account, which no such policy binds."""
+
+    content: str
+    owner_account_id: str
+
+
 # --- Notices to operators
 
 

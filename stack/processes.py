@@ -17,6 +17,7 @@ DATABASE_ROLES = {
     BEAT: "portal_worker",
     SEALER: "portal_sealer",
     REMOVER: "portal_remover",
+    SEVERER: "portal_severer",
     MIGRATE: "portal_owner",
 }
 # Variables that tell a secret or lead to one, and the processes that may have them. DATABASE_PASSWORD isn't
@@ -37,6 +38,9 @@ SECRETS: Mapping[str, frozenset[str]] = {
     "REMOVER_AWS_ACCESS_KEY_ID": frozenset({REMOVER}),
     "REMOVER_AWS_SECRET_ACCESS_KEY": frozenset({REMOVER}),
     "REMOVER_AWS_SESSION_TOKEN": frozenset({REMOVER}),
+    "SEVERER_AWS_ACCESS_KEY_ID": frozenset({SEVERER}),
+    "SEVERER_AWS_SECRET_ACCESS_KEY": frozenset({SEVERER}),
+    "SEVERER_AWS_SESSION_TOKEN": frozenset({SEVERER}),
     "SEALING_KEY_PATH": frozenset({SEALER}),
     "REDIS_URL": frozenset({WEB, WORKER, BEAT}),
 }
@@ -103,6 +107,9 @@ LONG_RUNNING = (
     Process(BEAT, (*CELERY, "beat", "--loglevel", "INFO"), ready="beat: Starting"),
     Process(SEALER, ("python", "manage.py", "seal", "--loop")),
     Process(REMOVER, ("python", "manage.py", "remove_fast", "--loop"), only_when=("FAST_REMOVAL", "direct")),
+    Process(
+        SEVERER, ("python", "manage.py", "sever_sessions", "--loop"), only_when=("SESSION_SEVERING", "on")
+    ),
 )
 
 

@@ -43,7 +43,7 @@ ENTRA_CALLBACK = "/accounts/oidc/entra/login/callback/"
 SIGNED_OUT = "/signed-out/"
 SIMULATOR = "simulator"
 # Settings of the portal that the demo takes from the shell.
-CHOICES = ("FAST_REMOVAL",)
+CHOICES = ("FAST_REMOVAL", "SESSION_SEVERING", "SESSION_SEVERING_PLACES")
 
 
 class Stack:
@@ -322,6 +322,8 @@ class Stack:
             "AWS_SECRET_ACCESS_KEY": clouds["aws_secret_access_key"],
             "REMOVER_AWS_ACCESS_KEY_ID": clouds["aws_remover_access_key_id"],
             "REMOVER_AWS_SECRET_ACCESS_KEY": clouds["aws_remover_secret_access_key"],
+            "SEVERER_AWS_ACCESS_KEY_ID": clouds["aws_severer_access_key_id"],
+            "SEVERER_AWS_SECRET_ACCESS_KEY": clouds["aws_severer_secret_access_key"],
             "AWS_ACCESS_PORTAL_URL": clouds["access_portal_url"],
             "PORTAL_MANAGED_GROUPS_FILE": clouds["managed_groups_file"],
             # Nobody else calls these clouds, so the portal may take what they give.

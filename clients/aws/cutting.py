@@ -12,7 +12,7 @@ from clients.aws.identity_center import Boto3IdentityCenter
 from clients.environment import setting
 from clients.errors import NotPermitted, OutcomeUnknown, Throttled, Unreachable
 from clients.limits import Limiter, build_limiter
-from clients.types import ProgressCode, ProvisioningProgress, Reading, StoreMembership
+from clients.types import ControlPolicyDocument, ProgressCode, ProvisioningProgress, Reading, StoreMembership
 
 REMOVER, SEVERER = "REMOVER", "SEVERER"
 _SSO, _STORE, _ORGANIZATIONS = "sso-admin", "identitystore", "organizations"
@@ -99,10 +99,15 @@ class Boto3SessionDenials:
     def _instance_arn(self) -> str:
         return self._center.instance().value.instance_arn
 
-    def service_control_policy(self, policy_id: str) -> Reading[str]:
-        """See the port."""
+    def service_control_policy(self, policy_id: str) -> Reading[ControlPolicyDocument]:
+        """See the port. Its ARN is the management account's (arn:aws:organizations::ACCOUNT:policy/…)."""
         answer = self._caller.one(_ORGANIZATIONS, "describe_policy", PolicyId=policy_id)
-        return Reading(str(answer.value["Policy"].get("Content") or ""), answer.receipt)
+        policy = answer.value["Policy"]
+        owner = str(policy.get("PolicySummary", {}).get("Arn") or "").split(":")
+        return Reading(
+            ControlPolicyDocument(str(policy.get("Content") or ""), owner[4] if len(owner) > 4 else ""),
+            answer.receipt,
+        )
 
     def put_service_control_policy(
         self, policy_id: str, document: str, *, client_request_id: str

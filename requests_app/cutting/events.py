@@ -82,8 +82,8 @@ EVENTS = (
         fields={"client_request_id": _ID, "place": _TEXT, **_ANSWER},
     ),
     EventType(
-        name="grant.last_use_brought_forward",
-        sentence="All sessions of {about} through {group_name} are denied; the last possible use was {last_possible_use_at}",
+        name="grant.last_use_changed",
+        sentence="By the denials read back, access of {about} through {group_name} can be used until {last_possible_use_at}",
         fields={"group_name": _TEXT, "last_possible_use_at": _TIME},
     ),
 )

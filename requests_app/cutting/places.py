@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from django.conf import settings
+
 INLINE = "inline"
 SCP = "scp:"
 ALL_OTHERS = "*"
@@ -35,3 +37,13 @@ def parse_places(text: str) -> Mapping[str, str]:
             raise PlacesError(f"SESSION_SEVERING_PLACES names {name!r} twice.")
         found[name] = place
     return found
+
+
+def place_for(permission_set_name: str, permission_set_arn: str) -> str:
+    """The key of the place for a permission set: `scp:POLICY-ID`, `inline:ARN`, or "" where none is prepared."""
+    try:
+        places = parse_places(settings.SESSION_SEVERING_PLACES)
+    except PlacesError:
+        return ""  # the system checks say so; nothing is severed
+    place = places.get(permission_set_name) or places.get(ALL_OTHERS, "")
+    return f"{INLINE}:{permission_set_arn}" if place == INLINE else place

@@ -50,19 +50,12 @@ REMOVALS = (
     "identitystore:DeleteGroupMembership",
 )
 SEVERING = (
-    "sso:ListInstances",
-    "organizations:CreatePolicy",
-    "organizations:UpdatePolicy",
-    "organizations:DeletePolicy",
-    "organizations:AttachPolicy",
-    "organizations:DetachPolicy",
     "organizations:DescribePolicy",
-    "organizations:ListPolicies",
-    "organizations:ListPoliciesForTarget",
+    "organizations:UpdatePolicy",
     "organizations:ListTargetsForPolicy",
+    "sso:ListInstances",
     "sso:GetInlinePolicyForPermissionSet",
     "sso:PutInlinePolicyToPermissionSet",
-    "sso:DeleteInlinePolicyFromPermissionSet",
     "sso:ProvisionPermissionSet",
     "sso:DescribePermissionSetProvisioningStatus",
 )

@@ -7,9 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from clients.aws.cutting import Boto3MembershipRemoval, build_removal, own_credentials
+from clients.aws.cutting import (
+    Boto3MembershipRemoval,
+    Boto3SessionDenials,
+    build_denials,
+    build_removal,
+    own_credentials,
+)
 from clients.errors import NotFound, NotPermitted, OutcomeUnknown, Throttled
 from clients.limits import LocalLimiter, Rate
+from clients.types import ProgressCode
 from simulator.aws.app import create_app
 from simulator.aws.roles import REMOVER, SEVERER
 from simulator.aws.throttles import NEVER
@@ -105,6 +112,51 @@ def test_with_somebody_elses_key_nothing_goes(small: Small, environ: dict[str, s
     borrowed = environ | {"REMOVER_AWS_ACCESS_KEY_ID": KEYS["SEVERER"]}
     with pytest.raises(NotPermitted):
         build_removal(borrowed, limiter=LocalLimiter(FAST)).membership(*ids(small))
+
+
+@pytest.fixture
+def denials(environ: dict[str, str]) -> Boto3SessionDenials:
+    return build_denials(environ, limiter=LocalLimiter(FAST))
+
+
+DOCUMENT = '{"Version":"2012-10-17","Statement":[{"Sid":"A","Effect":"Deny","Action":"*","Resource":"*"}]}'
+
+
+def test_a_service_control_policy_is_read_and_written(small: Small, denials: Boto3SessionDenials) -> None:
+    organization = small.world.state.organization
+    made = small.world.control_policies.create("sessions", "", DOCUMENT)
+    small.world.control_policies.attach(made.id, organization.root_id)
+    found = denials.service_control_policy(made.id).value
+    assert (found.content, found.owner_account_id) == (DOCUMENT, organization.management_account_id)
+    assert denials.policy_targets(made.id).value == {organization.root_id}
+    wanted = DOCUMENT.replace('"A"', '"B"')
+    answer = denials.put_service_control_policy(made.id, wanted, client_request_id="ours")
+    assert answer.receipt.vendor_request_id
+    assert denials.service_control_policy(made.id).value.content == wanted
+    with pytest.raises(NotFound):
+        denials.service_control_policy("p-00000000ff")
+
+
+def test_an_inline_policy_is_carried_to_the_accounts(small: Small, denials: Boto3SessionDenials) -> None:
+    arn = small.permission_set.arn
+    assert denials.inline_policy(arn).value == ""
+    denials.put_inline_policy(arn, DOCUMENT, client_request_id="ours")
+    assert denials.inline_policy(arn).value == DOCUMENT
+    begun = denials.provision_permission_set(arn, client_request_id="ours").value
+    assert begun.code is ProgressCode.RUNNING
+    small.step(seconds=10)
+    assert denials.provisioning_progress(begun.vendor_id).value.code is ProgressCode.DONE
+    assert small.permission_set.provisioned[small.account.id] == small.permission_set.revision
+
+
+@pytest.mark.parametrize(("kind", "written"), [("lose_request", False), ("lose_answer", True)])
+def test_an_unanswered_write_is_unknown(
+    small: Small, denials: Boto3SessionDenials, kind: str, written: bool
+) -> None:
+    small.world.faults.add("aws.sso-admin.PutInlinePolicyToPermissionSet", kind, count=1)
+    with pytest.raises(OutcomeUnknown):
+        denials.put_inline_policy(small.permission_set.arn, DOCUMENT, client_request_id="ours")
+    assert (denials.inline_policy(small.permission_set.arn).value == DOCUMENT) is written
 
 
 def test_half_a_key_is_none() -> None:

@@ -52,6 +52,17 @@ ELSEWHERE: dict[str, str] = {
         for gap in ("before_settle", "held", "before_continuing")
     },
     "watching.before_settle": "tests/faults/test_world_faults.py::test_what_arrives_late_is_reopened_and_removed",
+    # Settings of their own: provisioning on demand instead of the remover, and severing.
+    **dict.fromkeys(
+        (
+            "hastening.asked",
+            "severing.looked",
+            "severing.intent_recorded",
+            "severing.answered",
+            "severing.before_settle",
+        ),
+        "tests/requests_app/cutting/test_crashes.py::test_severing and ::test_fast_removal",
+    ),
 }
 
 

@@ -287,7 +287,7 @@ def test_denials_may_act_at_once_or_later(small: Small, denials: Boto3SessionDen
     small.world.control_policies.attach(policy.id, small.account.id)
     document = deny(small.user_id_in_store(small.ada))
     denials.put_service_control_policy(policy.id, document, client_request_id="w")
-    assert denials.service_control_policy(policy.id).value == document, (
+    assert denials.service_control_policy(policy.id).value.content == document, (
         "what is read back is what was written"
     )
     small.world.advance()
@@ -304,9 +304,11 @@ def test_a_denial_may_be_too_long(small: Small, denials: Boto3SessionDenials, mo
     assert 5120 < len(long) < 10_240
     if most > len(long):
         denials.put_service_control_policy(policy.id, long, client_request_id="w")
-        assert denials.service_control_policy(policy.id).value == long
+        assert denials.service_control_policy(policy.id).value.content == long
     else:
         with pytest.raises(Refused) as caught:
             denials.put_service_control_policy(policy.id, long, client_request_id="w")
         assert caught.value.code == "ConstraintViolationException"
-        assert denials.service_control_policy(policy.id).value == deny("nobody"), "nothing was cut off"
+        assert denials.service_control_policy(policy.id).value.content == deny("nobody"), (
+            "nothing was cut off"
+        )

@@ -68,6 +68,12 @@ ANSWERS = {
 }
 # What an operator who wants an optional process fills in besides.
 SWITCHED_ON = {
+    "severer": {
+        "SESSION_SEVERING": "on",
+        "SESSION_SEVERING_PLACES": "*=inline",
+        "SEVERER_AWS_ACCESS_KEY_ID": "k",
+        "SEVERER_AWS_SECRET_ACCESS_KEY": "s",
+    },
     "remover": {
         "FAST_REMOVAL": "direct",
         "REMOVER_AWS_ACCESS_KEY_ID": "k",

@@ -32,4 +32,4 @@ def test_the_products_own_checks_agree_on_who_holds_which_secret() -> None:
 
 
 def test_every_process_stands_in_the_table_once() -> None:
-    assert sorted(KINDS) == sorted({"web", "worker", "beat", "sealer", "remover", "migrate"})
+    assert sorted(KINDS) == sorted({"web", "worker", "beat", "sealer", "remover", "severer", "migrate"})

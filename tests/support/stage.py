@@ -31,8 +31,8 @@ from requests_app.actions.deciding import check_decision, submit_decision
 from requests_app.actions.ending import end_early
 from requests_app.actions.steps import pacing
 from requests_app.actions.sweeping import sweep
-from requests_app.cutting import removing
-from requests_app.cutting.models import FastRemoval
+from requests_app.cutting import planning, removing, severing
+from requests_app.cutting.models import FastRemoval, SeveringPlace
 from requests_app.lifecycle import DECISION, GRANT, ITEM, TERMINAL, DecisionStatus
 from requests_app.models import Decision, Grant, RequestItem
 from simulator.sample.builder import Builder, empty_world
@@ -41,7 +41,7 @@ from simulator.world.state import Group, User
 from simulator.world.world import World
 from tests.requests_app import factories as make
 from tests.support.world_clients import Calls, world_clients
-from tests.support.world_cutters import WorldRemoval
+from tests.support.world_cutters import WorldDenials, WorldRemoval
 
 type AsRole = Callable[[str], AbstractContextManager[None]]
 
@@ -123,12 +123,18 @@ class Stage:
         return len(owed.decisions) + len(owed.grants) + (self.cut() if self.cutters_run else 0)
 
     def cut(self) -> int:
-        """One pass of the remover, with its own rights: what it owes while fast removal is direct."""
+        """One pass of remover and severer, each with its own rights: what they owe where their settings are on."""
         with self.as_role("portal_remover"):
             removals = removing.owed()
             for removal_id in removals:
                 removing.remove_fast(removal_id=removal_id)
-        return len(removals)
+        if not planning.is_on() and not SeveringPlace.objects.exists():
+            return len(removals)
+        with self.as_role("portal_severer"):
+            places = severing.owed()
+            for place_id in places:
+                severing.sever(place_id=place_id)
+        return len(removals) + len(places)
 
     def step(self, by: timedelta) -> None:
         """Let time pass, on all clocks."""
@@ -164,7 +170,10 @@ class Stage:
         grants = Grant.objects.filter(next_action_at__isnull=False, person=self.asker)
         decisions = Decision.objects.filter(status=DecisionStatus.SUBMITTED, item__requester=self.asker)
         owed = self.cutters_run and removing.owed_at_all()
-        removals = FastRemoval.objects.filter(next_action_at__isnull=False) if owed else ()
+        removals = [
+            *(FastRemoval.objects.filter(next_action_at__isnull=False) if owed else ()),
+            *(SeveringPlace.objects.filter(next_action_at__isnull=False) if self.cutters_run else ()),
+        ]
         dues = [
             *(due.at for due in self.world.state.due[:1]),
             *(_latest(row.next_action_at, row.retry_at, row.lease_until) for row in grants),
@@ -275,7 +284,7 @@ def stage(
         rows = _rows(world, build, asker, boss, group)
         with (
             using(built),
-            cutters.using(removal=WorldRemoval(world, calls)),
+            cutters.using(removal=WorldRemoval(world, calls), denials=WorldDenials(world, calls)),
             _allow_list(group.id),
             _looking(polls),
         ):

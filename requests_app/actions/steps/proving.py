@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import QuerySet
+from django_subatomic.db import transaction_required
 
-from audit.ledger.recorder import Actor
+from audit.ledger.recorder import Actor, record
 from base.clock import business_now
 from base.crash import crash_point, register
 from clients.registry import clients
@@ -23,6 +24,7 @@ from requests_app.actions.moving import move
 from requests_app.actions.steps import hastening
 from requests_app.actions.steps.pacing import poll_delay
 from requests_app.actions.steps.seeing import AwsView, look_at_aws, look_at_entra, nothing_new
+from requests_app.cutting.last_use import severed_last_use
 from requests_app.estimates import last_possible_use
 from requests_app.lifecycle import HOLDING, EndReason, GrantStatus
 from requests_app.models import Attempt, Grant
@@ -94,6 +96,9 @@ def _out_of_aws(grant: Grant, view: AwsView, now: datetime) -> None:
     last_use = last_possible_use(
         window_ends_at=grant.ends_at, longest_session=grant.longest_session, read_back_at=now
     )
+    severed = severed_last_use(grant)
+    if severed is not None:
+        last_use = min(last_use, max(severed, now))
     move(
         grant,
         GrantStatus.DRAINING,
@@ -179,6 +184,8 @@ def drain(claim: Claim) -> None:
     crash_point("draining.before_settle")
     with settle(claim) as grant:
         now = business_now()
+        if grant.status == GrantStatus.DRAINING:
+            _bring_forward(grant)
         if grant.status != GrantStatus.DRAINING:
             rest(grant)
         elif grant.last_possible_use_at is not None and now < grant.last_possible_use_at:
@@ -197,6 +204,31 @@ def drain(claim: Claim) -> None:
             )
             rest(grant)
     crash_point("draining.settled")
+
+
+@transaction_required
+def _bring_forward(grant: Grant) -> None:
+    """The last possible use: earlier once all sessions are read back as denied, as before when a denial is lost."""
+    if grant.out_of_aws_at is None:
+        return
+    usual = last_possible_use(
+        window_ends_at=grant.ends_at, longest_session=grant.longest_session, read_back_at=grant.out_of_aws_at
+    )
+    severed = severed_last_use(grant)
+    last_use = usual if severed is None else min(usual, severed)
+    if last_use == grant.last_possible_use_at:
+        return
+    note(grant, last_possible_use_at=last_use)
+    record(
+        "grant.last_use_changed",
+        actor=Actor.worker(),
+        fields={"group_name": grant.group.display_name, "last_possible_use_at": last_use},
+        about_oid=grant.person.object_id,
+        about_name=grant.person.display_name,
+        group_oid=grant.group.object_id,
+        request_id=grant.first_request_id,
+        grant_id=grant.pk,
+    )
 
 
 def watch(claim: Claim) -> None:

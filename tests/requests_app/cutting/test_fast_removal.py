@@ -25,6 +25,7 @@ from tests.support.stage import Stage, stage
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 LOOKS = ((timedelta(minutes=2), timedelta(seconds=10)), (timedelta(days=1), timedelta(minutes=10)))
+RARER = ("lose_request", "throttle", "error", "error_after")
 DELETE = "aws.identitystore.DeleteGroupMembership"
 
 
@@ -153,7 +154,9 @@ def test_a_revocation_does_not_wait_for_entra_and_is_repeated(play: Stage) -> No
 # ---------------------------------------------------------------- the answer is lost, the cloud refuses
 
 
-@pytest.mark.parametrize("kind", ["lose_request", "lose_answer", "throttle", "error", "error_after"])
+@pytest.mark.parametrize(
+    "kind", ["lose_answer", *(pytest.param(each, marks=pytest.mark.proof) for each in RARER)]
+)
 def test_whatever_the_cloud_does_it_is_gone_in_the_end(play: Stage, kind: str) -> None:
     play.world.faults.add(DELETE, kind)
     granted(play)

@@ -123,13 +123,13 @@ def test_removing_a_membership_with_the_key_that_may(aws: Any, world: World) -> 
 def test_cutting_with_a_service_control_policy(aws: Any, world: World) -> None:
     content = '{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}'
     kind = ("--type", "SERVICE_CONTROL_POLICY", "--description", "cuts")
-    made = aws("organizations", "create-policy", "--name", "Cut", "--content", content, *kind, key=SEVERS)
+    made = aws("organizations", "create-policy", "--name", "Cut", "--content", content, *kind)
     policy_id = made["Policy"]["PolicySummary"]["Id"]
     target = ("--policy-id", policy_id, "--target-id", world.state.organization.root_id)
-    assert aws("organizations", "attach-policy", *target, key=SEVERS) is None
+    assert aws("organizations", "attach-policy", *target) is None
     assert "DuplicatePolicyAttachmentException" in aws("organizations", "attach-policy", *target)
-    assert aws("organizations", "detach-policy", *target, key=SEVERS) is None
-    assert aws("organizations", "delete-policy", "--policy-id", policy_id, key=SEVERS) is None
+    assert aws("organizations", "detach-policy", *target) is None
+    assert aws("organizations", "delete-policy", "--policy-id", policy_id) is None
 
 
 def test_looking_events_up(aws: Any, world: World) -> None:
