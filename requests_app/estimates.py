@@ -67,13 +67,13 @@ class Hop:
 _HOPS = (
     (
         "into_entra",
-        "Approval, or the start that was wished for, to assigned in Entra",
+        "From the approval (or a later start) to assigned in Entra",
         "starts_at",
         "seen_in_entra_at",
     ),
-    ("into_aws", "Assigned in Entra to read back in AWS", "seen_in_entra_at", "arrived_at"),
-    ("out_of_entra", "End to out of Entra", "removal_started_at", "out_of_entra_at"),
-    ("out_of_aws", "Out of Entra to out of AWS", "out_of_entra_at", "out_of_aws_at"),
+    ("into_aws", "From Entra to read back in AWS", "seen_in_entra_at", "arrived_at"),
+    ("out_of_entra", "From the end to out of Entra", "removal_started_at", "out_of_entra_at"),
+    ("out_of_aws", "From Entra to out of AWS", "out_of_entra_at", "out_of_aws_at"),
 )
 
 
@@ -121,6 +121,7 @@ class Preview:
     last_possible_use_at: datetime
     arrival: Arrival
     longest_session: timedelta
+    way_in: Sequence[Hop]  # each part of the way, as measured here
 
     @property
     def usable_for(self) -> timedelta:
@@ -183,4 +184,5 @@ def preview(
         ),
         arrival=expected,
         longest_session=longest_session,
+        way_in=(hop("into_entra"), hop("into_aws")),
     )

@@ -384,7 +384,7 @@ class PathTicket(models.Model):
     kind = models.CharField(max_length=8, choices=PathKind)
     application = models.CharField(max_length=64)
     rank = models.SmallIntegerField()  # 0: removals, 1: arrivals
-    starts_at = models.DateTimeField()  # the grant's own start, which is its turn (business time)
+    starts_at = models.DateTimeField()  # begin of what it waits for, by which it is ordered (business time)
     since = models.DateTimeField()  # waits since (business time)
     called_at = models.DateTimeField(null=True)  # real time; its turn came and it was rung for
     front_at = models.DateTimeField(null=True)  # business time; an operator moved it to the front

@@ -180,13 +180,26 @@ def _ahead_of(grant: Grant, kind: PathKind, now: datetime) -> int:
         return pks.index(own.pk) if own.pk in pks else len(pks)
     rank = _rank(kind)
     before = (
-        Q(rank__lt=rank) | Q(rank=rank, front_at__isnull=False) | Q(rank=rank, starts_at__lte=grant.starts_at)
+        Q(rank__lt=rank)
+        | Q(rank=rank, front_at__isnull=False)
+        | Q(rank=rank, starts_at__lte=_begin(grant, kind))
     )
     return valid_tickets().filter(_awake(now), before).count()
 
 
 def _rank(kind: PathKind) -> int:
     return 0 if kind == PathKind.REMOVE else 1
+
+
+def _begin(grant: Grant, kind: PathKind) -> datetime:
+    """By what it is ordered: provisioning by when Entra was seen to hold the membership, all else by the start.
+
+    If the provisioning of whoever began first went before the assignment of whoever began next, each would go
+    alone. Behind the assignments, members of a group meet and go as one call.
+    """
+    if kind == PathKind.CARRY and grant.seen_in_entra_at is not None:
+        return grant.seen_in_entra_at
+    return grant.starts_at
 
 
 def _queue(grant: Grant, kind: PathKind) -> None:
@@ -197,6 +210,6 @@ def _queue(grant: Grant, kind: PathKind) -> None:
             kind=kind,
             application=application(),
             rank=_rank(kind),
-            starts_at=grant.starts_at,
+            starts_at=_begin(grant, kind),
             since=business_now(),
         )

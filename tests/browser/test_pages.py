@@ -43,7 +43,11 @@ def test_pages_of_an_auditor(enter: Enter, width: int, scheme: str) -> None:
 def test_pages_of_an_operator(enter: Enter, width: int, scheme: str) -> None:
     pedro = enter("Pedro Almeida", width=width, scheme=scheme)
     pages_of(
-        pedro, *(f"/operations/{page}" for page in ("", "drift/", "drift/?kind=late", "alerts/", "settings/"))
+        pedro,
+        *(
+            f"/operations/{page}"
+            for page in ("", "queue/", "drift/", "drift/?kind=late", "alerts/", "settings/")
+        ),
     )
     pedro.open("/operations/")
     pedro.sees("Sweeper")

@@ -20,7 +20,8 @@ from catalog.models import PimGroup
 from clients.registry import clients, using
 from clients.types import AssignmentOrder, OnDemandResult, PimRequest, Reading
 from identity.models import Person
-from requests_app.actions.deciding import submit_decision
+from requests_app.actions.deciding import check_decision, submit_decision
+from requests_app.actions.sweeping import sweep
 from requests_app.models import Grant
 from simulator.sample.builder import Builder
 from simulator.world.state import Group
@@ -30,6 +31,8 @@ from tests.support.stage import AsRole, Stage, stage
 SECOND = timedelta(seconds=1)
 # Often enough that a look costs no more than a few seconds of the time to usable.
 POLLS = ((timedelta(minutes=3), timedelta(seconds=5)), (timedelta(days=1), timedelta(seconds=30)))
+# One approval is counted this long after the other, so that each start is an instant of its own.
+APART = timedelta(milliseconds=20)
 NO_PACING = 100_000
 
 
@@ -206,6 +209,9 @@ def _until_next(play: Stage) -> timedelta:
 def _play_out(play: Stage, everybody: Crowd) -> list[timedelta]:
     began = play.time.now
     approve_all(play, everybody, duration=timedelta(hours=3))
+    for decision_id in sweep().decisions:
+        check_decision(decision_id=decision_id)
+        play.step(APART)
     there = {here.pk: here.store_group_id for here, _ in everybody.groups}
     missing, usable = list(everybody.members), []
     while missing and play.time.now < began + timedelta(hours=2):

@@ -14,7 +14,7 @@ from identity.models import Person
 from requests_app.actions import attempts
 from requests_app.actions.steps.pacing import poll_delay
 from requests_app.lifecycle import GrantStatus
-from requests_app.models import SAME_END, Attempt, Grant, Sighting
+from requests_app.models import SAME_END, Attempt, Grant, PathTicket, Sighting
 
 # Statuses in which AWS is looked at.
 TRACKED = frozenset(
@@ -164,8 +164,11 @@ def nothing_new(grant: Grant, *, member: bool, since: datetime | None) -> bool:
     """Whether another grant's look at this person says, freshly enough, that nothing has changed.
 
     It only ever saves a look that would have changed nothing: what moves a grant is a look of its own, under
-    its own lease. `since` is the beginning of the phase, which says how often one looks.
+    its own lease. `since` is the beginning of the phase, which says how often one looks. Who waits for a turn on the
+    narrow path has more to do than to look.
     """
+    if PathTicket.objects.filter(grant=grant).exists():
+        return False
     fresh = real_now() - poll_delay(since or business_now()) / 2
     return Sighting.objects.filter(
         person_id=grant.person_id, group_id=grant.group_id, member=member, read_at__gt=fresh
