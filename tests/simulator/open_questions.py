@@ -23,21 +23,24 @@ class Question:
 
 
 _HERE = "tests/simulator/test_open_questions_entra.py"
+_PLAYED = "tests/faults/test_open_questions_entra.py"
+_EXTENDING = "tests/requests_app/test_extending.py"
 _FAULTS = "tests/faults/test_world_faults.py"
 
 ENTRA = (
     Question(
         "echo_ticket_info",
-        (f"{_HERE}::test_our_tag_comes_back", f"{_HERE}::test_our_tag_settles_a_lost_answer"),
+        (f"{_HERE}::test_our_tag_comes_back", f"{_PLAYED}::test_our_tag_settles_a_lost_answer"),
     ),
-    Question("admin_mfa_rule_blocks_app", (f"{_HERE}::test_a_rule_of_second_factors_for_administrators",)),
-    Question("app_may_assign_role_assignable", (f"{_HERE}::test_groups_that_can_hold_roles_are_left_alone",)),
+    Question("admin_mfa_rule_blocks_app", (f"{_PLAYED}::test_a_rule_of_second_factors_for_administrators",)),
+    Question(
+        "app_may_assign_role_assignable", (f"{_PLAYED}::test_groups_that_can_hold_roles_are_left_alone",)
+    ),
     Question("admin_remove_reaches_future", (f"{_HERE}::test_removing_what_has_not_begun",)),
+    Question("update_reaches_running", (f"{_EXTENDING}::test_approved_on_the_way_in",)),
     Question(
-        "update_reaches_running", unmet="no end of a running assignment is moved", unless=("AdminUpdate",)
-    ),
-    Question(
-        "update_keeps_schedule", unmet="no end of a running assignment is moved", unless=("AdminUpdate",)
+        "update_keeps_schedule",
+        (f"{_EXTENDING}::test_an_extension_is_brought_to_pim_and_the_first_end_cuts_nothing",),
     ),
     Question(
         "update_counts_from_start",
@@ -47,8 +50,8 @@ ENTRA = (
     Question("missing_principal_code", (f"{_HERE}::test_somebody_whom_pim_does_not_know",)),
     Question("missing_group_code", (f"{_HERE}::test_a_group_that_pim_does_not_know",)),
     Question("pim_calls_per_ten_seconds", (f"{_HERE}::test_pim_may_have_limits_of_its_own",)),
-    Question("pending_request_code", (f"{_HERE}::test_the_person_has_asked_pim_themselves",)),
-    Question("eligibility_lists_inherited", (f"{_HERE}::test_eligible_through_a_group",)),
+    Question("pending_request_code", (f"{_PLAYED}::test_the_person_has_asked_pim_themselves",)),
+    Question("eligibility_lists_inherited", (f"{_PLAYED}::test_eligible_through_a_group",)),
     Question("read_requests_needs_read_write", (f"{_HERE}::test_the_documented_permissions_read_requests",)),
     Question("approval_segment", unmet="approvals are the portal's own", unless=("assignment_approvals",)),
     Question(
@@ -56,11 +59,15 @@ ENTRA = (
     ),
     Question("expand_group_works", (f"{_HERE}::test_names_do_not_come_from_expanding",)),
     Question("replication_seconds", (f"{_FAULTS}::test_reads_show_the_past",)),
-    Question("admin_assign_fast_path", (f"{_HERE}::test_provisioning_may_carry_assignments_at_once",)),
-    Question("removal_fast_path", (f"{_HERE}::test_provisioning_may_carry_removals_at_once",)),
-    Question("on_demand_removes", (f"{_HERE}::test_provisioning_on_demand_may_remove",)),
-    Question("on_demand_shares_bucket", (f"{_HERE}::test_provisioning_on_demand_may_be_used_up_by_others",)),
-    Question("skip_readd_before_cycle", (f"{_HERE}::test_given_back_and_asked_for_again_before_the_cycle",)),
+    Question("admin_assign_fast_path", (f"{_PLAYED}::test_provisioning_may_carry_assignments_at_once",)),
+    Question("removal_fast_path", (f"{_PLAYED}::test_provisioning_may_carry_removals_at_once",)),
+    Question("on_demand_removes", (f"{_PLAYED}::test_provisioning_on_demand_may_remove",)),
+    Question(
+        "on_demand_shares_bucket", (f"{_PLAYED}::test_provisioning_on_demand_may_be_used_up_by_others",)
+    ),
+    Question(
+        "skip_readd_before_cycle", (f"{_PLAYED}::test_given_back_and_asked_for_again_before_the_cycle",)
+    ),
     Question(
         "start_triggers_cycle",
         unmet="the job is never started",
@@ -70,8 +77,8 @@ ENTRA = (
     Question("provisioning_log_days", unmet="the log isn't read", unless=("audit_logs",)),
     Question("provisioning_log_by_source", unmet="the log isn't read", unless=("audit_logs",)),
     Question("one_rule_for_users_and_groups", (f"{_HERE}::test_the_rule_that_carries_groups_is_found",)),
-    Question("user_external_id", (f"{_HERE}::test_people_are_found_in_the_identity_store",)),
-    Question("job_interval", (f"{_HERE}::test_cycles_may_come_more_or_less_often",)),
+    Question("user_external_id", (f"{_PLAYED}::test_people_are_found_in_the_identity_store",)),
+    Question("job_interval", (f"{_PLAYED}::test_cycles_may_come_more_or_less_often",)),
 )
 _THERE = "tests/simulator/test_open_questions_aws.py"
 _SCIM = ("/scim/", "scim2")
