@@ -60,6 +60,7 @@ class AwsCaller:
             user_agent_extra="access-portal",
         )
         self._clients: dict[str, Any] = {}
+        self._session: Any = None
         self._pid = 0
         self._lock = threading.Lock()
 
@@ -112,11 +113,11 @@ class AwsCaller:
     def _client(self, service: str) -> Any:
         with self._lock:
             if self._pid != os.getpid():
+                # One session reads the service models and the credentials once for all of its clients.
                 self._pid, self._clients = os.getpid(), {}
+                self._session = boto3.session.Session(**self._credentials)
             if service not in self._clients:
-                client = boto3.session.Session(**self._credentials).client(
-                    service, region_name=self.config.region, config=self._botocore
-                )
+                client = self._session.client(service, region_name=self.config.region, config=self._botocore)
                 client.meta.events.register(f"before-send.{service}", self._pace(service))
                 self._clients[service] = client
             return self._clients[service]

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import boto3
@@ -15,6 +16,12 @@ from simulator.listener import Listener
 from simulator.world.world import World
 
 ACCESS_KEY = "AKIA0000000000000000"
+
+
+@cache
+def _session() -> Any:
+    """One for all tests: it reads the services' models once. Keys are given with each client."""
+    return boto3.session.Session()
 
 
 class Aws:
@@ -34,7 +41,7 @@ class Aws:
         return self._clients[key]
 
     def _make(self, service: str, region: str, access_key: str, attempts: int) -> Any:
-        return boto3.session.Session().client(
+        return _session().client(
             service,
             endpoint_url=self.endpoint,
             region_name=region or self.region,

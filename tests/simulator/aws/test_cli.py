@@ -65,13 +65,15 @@ def environment(sample: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def aws(environment: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs `aws …` in this process, which saves its start-up; gives what it printed."""
+    """Runs `aws …` in this process, which saves its start-up; gives what it printed. One driver for each key."""
+    drivers: dict[str, Any] = {}
 
     def run(*arguments: str, key: str = ADMIN) -> Any:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
         printed, complained = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complained):
-            status = create_clidriver().main([*arguments, "--output", "json"])
+            driver = drivers[key] if key in drivers else drivers.setdefault(key, create_clidriver())
+            status = driver.main([*arguments, "--output", "json"])
         if status:
             return complained.getvalue()
         return json.loads(printed.getvalue() or "null")
