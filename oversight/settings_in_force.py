@@ -41,6 +41,8 @@ SHOWN: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
             ("PIM_MINIMUM", "PIM refuses shorter assignments, and removals of younger ones"),
             ("PROVISIONING_CYCLE", "how long one provisioning cycle is taken to be"),
             ("AWS_SESSION_CACHE", "until when AWS may open sessions after a membership is gone"),
+            ("OVERDUE_ENTRA", "how long after its end a membership may be in Entra before it is overdue"),
+            ("OVERDUE_AWS", "how long it may be in AWS after that before it is overdue"),
             ("LATEST_START", "how far ahead a request may ask to start"),
             ("NARROW_PATH_PLACES", "calls that leave at most for the enterprise application's narrow path"),
             ("NARROW_PATH_SPAN", "in any span of this length"),

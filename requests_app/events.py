@@ -52,6 +52,12 @@ REQUEST_EVENTS = (
     _item("item.denied", "The request of {about} for {group_name} was denied", group_name=_TEXT),
     _item("item.withdrawn", "{actor} withdrew the request for {group_name}", group_name=_TEXT),
     _item(
+        "item.closed",
+        "The request of {about} for {group_name} was closed without a decision: {reason}",
+        group_name=_TEXT,
+        reason=_TEXT,
+    ),
+    _item(
         "item.lapsed",
         "The request of {about} for {group_name} lapsed: nobody decided in time",
         group_name=_TEXT,
@@ -161,6 +167,11 @@ GRANT_EVENTS = (
             "vendor_request_id": _TEXT,
             "ends_at": _TIME,
         },
+    ),
+    EventType(
+        name="grant.overdue",
+        sentence="The removal of {about} from {group_name} is overdue in {hop} since {since}; it is tried on",
+        fields={"group_name": _TEXT, "hop": _TEXT, "since": _TIME},
     ),
     EventType(
         name="grant.revoked",

@@ -23,6 +23,7 @@ class ItemStatus(models.TextChoices):
     DENIED = "denied", "Denied"
     WITHDRAWN = "withdrawn", "Withdrawn"
     LAPSED = "lapsed", "Lapsed without an answer"
+    CLOSED = "closed", "Closed without a decision"
 
 
 class DecisionStatus(models.TextChoices):
@@ -102,6 +103,7 @@ ITEM = Machine(
             (R.PENDING, R.DENIED, "item.denied", WORKER),
             (R.PENDING, R.WITHDRAWN, "item.withdrawn", WEB),
             (R.PENDING, R.LAPSED, "item.lapsed", WORKER),
+            (R.PENDING, R.CLOSED, "item.closed", WORKER),
         ]
     ),
 )

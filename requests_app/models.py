@@ -54,6 +54,7 @@ class RequestItem(models.Model):
     created_at = models.DateTimeField()  # business time
     lapses_at = models.DateTimeField()  # business time
     decided_at = models.DateTimeField(null=True)  # business time
+    close_reason = models.TextField(blank=True)  # why nobody has to decide any more; a sentence for people
 
     class Meta:
         constraints: ClassVar = [
@@ -186,6 +187,13 @@ class Grant(models.Model):
     # Why it was not granted, or what it waits for: a sentence for people and its code.
     problem_code = models.CharField(max_length=64, blank=True)
     problem = models.TextField(blank=True)
+
+    # Whether its holder may still have it: when that was last read afresh, and what a first look found (business time).
+    holder_checked_at = models.DateTimeField(null=True)
+    holder_doubt = models.CharField(max_length=16, blank=True)
+    # When it was found to be past its target of a hop; told once for each (business time).
+    overdue_entra_at = models.DateTimeField(null=True)
+    overdue_aws_at = models.DateTimeField(null=True)
 
     # Owed work.
     next_action_at = models.DateTimeField(null=True)  # business time; None: nothing is owed

@@ -17,6 +17,7 @@ from requests_app import selectors
 from requests_app.estimates import last_possible_use
 from requests_app.lifecycle import ENDABLE, TERMINAL, DecisionStatus, EndReason, GrantStatus, ItemStatus
 from requests_app.models import Decision, Grant, GrantInterval, RequestItem, RequestScope, Revocation
+from requests_app.overdue import overdue
 from requests_app.presentation import Phase, Standing, phases, standing
 from requests_app.ways_in import WayIn, aws_config, ways_in
 
@@ -41,7 +42,15 @@ def fingerprint(*parts: object) -> str:
 
 def fingerprint_of(grant: Grant) -> tuple[object, ...]:
     """What a page shows of a grant that can change by itself."""
-    return grant.version, grant.revision, grant.sure_until, grant.problem, grant.extension_problem
+    late = overdue(grant)
+    return (
+        late and late.hop,
+        grant.version,
+        grant.revision,
+        grant.sure_until,
+        grant.problem,
+        grant.extension_problem,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +291,11 @@ class Page:
             ("decision_live", self.item.pk) if self.deciding else ("request_live", self.item.request_id)
         )
         return f"{reverse(name, args=[key])}?seen={self.seen}"
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it is on its way out, or has gone that way: its ends are worth showing apart."""
+        return self.last_possible_use is not None and bool(self.grant and self.grant.removal_started_at)
 
     @property
     def extension_owed(self) -> bool:

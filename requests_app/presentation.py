@@ -13,6 +13,7 @@ from requests_app.estimates import Hop
 from requests_app.lifecycle import ENDABLE, EndReason, GrantStatus, ItemStatus
 from requests_app.models import Grant, RequestItem
 from requests_app.narrow_path import Waiting
+from requests_app.overdue import overdue
 
 STATE_WORDS = {
     "done": "done",
@@ -75,6 +76,7 @@ _ITEM_STANDING = {
     ItemStatus.APPROVED: Standing("moving", "Approved", "Approved. Access is being prepared."),
     ItemStatus.DENIED: Standing("problem", "Denied", "Denied. Nothing was granted."),
     ItemStatus.WITHDRAWN: Standing("ended", "Withdrawn", "Withdrawn. Nothing was granted."),
+    ItemStatus.CLOSED: Standing("ended", "Closed", "Closed without a decision. Nothing was granted."),
     ItemStatus.LAPSED: Standing("ended", "Lapsed", "Nobody answered in time. Nothing was granted."),
 }
 _GRANT_STANDING = {
@@ -100,6 +102,8 @@ def standing(item_status: str, grant: Grant | None) -> Standing:
     """Where an item stands: its decision until there is a grant, then the grant."""
     if grant is None:
         return _ITEM_STANDING[ItemStatus(item_status)]
+    if late := overdue(grant):
+        return Standing("problem", "Overdue", late.words, late.since)
     status = GrantStatus(grant.status)
     tone, words, sentence = _GRANT_STANDING[status]
     until = {GrantStatus.ACTIVE: grant.sure_until, GrantStatus.DRAINING: grant.last_possible_use_at}.get(
@@ -166,6 +170,8 @@ def _decided(item: RequestItem, being_checked: bool) -> Step:
             return Step("Denied", "problem", item.decided_at)
         case ItemStatus.WITHDRAWN:
             return Step("Withdrawn", "skipped", item.decided_at)
+        case ItemStatus.CLOSED:
+            return Step("Closed without a decision", "skipped", item.decided_at, item.close_reason)
         case _:
             return Step("Lapsed without an answer", "skipped", item.decided_at)
 

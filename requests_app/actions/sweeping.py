@@ -14,8 +14,10 @@ from audit.ledger.recorder import Actor
 from base.clock import business_now, real_now
 from base.errors import Conflict, DomainError
 from requests_app.actions.fetching import lock_item
+from requests_app.actions.leaving import close_requests_of_leavers, suspect_leavers
 from requests_app.actions.moving import move
 from requests_app.actions.pathing import call_up, drop_old_uses
+from requests_app.actions.telling import tell_overdue
 from requests_app.lifecycle import DecisionStatus, ItemStatus
 from requests_app.models import Attempt, Decision, Grant, RequestItem
 
@@ -37,6 +39,9 @@ class Owed:
 def sweep() -> Owed:
     """Lapse what nobody answered, drop expired attempt rows, and list the decisions and grants that owe work."""
     lapse_unanswered()
+    close_requests_of_leavers()
+    suspect_leavers()
+    tell_overdue()
     drop_expired_attempts()
     drop_old_uses()
     call_up()

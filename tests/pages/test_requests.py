@@ -326,3 +326,32 @@ def test_the_form_says_until_when_one_has_it_and_what_is_asked_for(world: World,
     again = main_of(ada.get(form))
     assert "You have asked for this already" in again
     assert ada.post(form, justification="One more hour, please", length="60").status_code == 409
+
+
+# --- Ends
+
+
+def test_the_two_read_ends_and_the_computed_one_are_shown_apart(world: World, ada: Visitor) -> None:
+    item, grant = granted(world, GrantStatus.DRAINING)
+    assert grant.out_of_entra_at is not None
+    auditor = world.sign_in(make.person("Dee Auditor"), "Auditor")
+    for page in (
+        main_of(ada.get(page_of(item))),
+        main_of(auditor.get(f"/audit/requests/{item.request_id}/")),
+    ):
+        ends = page.partition('id="ends"')[2].partition("</dl>")[0]
+        assert grant.out_of_entra_at.isoformat(timespec="seconds") in ends
+        assert "read back: membership removed" in ends
+        assert "Last session possible until" in ends
+        assert "computed" in ends
+
+
+def test_an_overdue_removal_is_called_so_everywhere(world: World, ada: Visitor) -> None:
+    item, grant = granted(world, GrantStatus.DEPROVISIONING)
+    live = main_of(ada.get(page_of(item))).partition('hx-get="')[2].partition('"')[0]
+    assert ada.get(live).status_code == 204
+    Grant.objects.filter(pk=grant.pk).update(out_of_entra_at=business_now() - timedelta(minutes=61))
+    assert ada.get(live).status_code == 200
+    assert "Overdue: still in AWS, and should have been out by" in main_of(ada.get(page_of(item)))
+    for page in ("/", "/requests/"):
+        assert "Overdue" in main_of(ada.get(page)), page

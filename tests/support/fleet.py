@@ -32,7 +32,7 @@ from policy.models import Rule, RuleVersion
 from requests_app import tasks
 from requests_app.actions.advancing import advance_grant
 from requests_app.actions.deciding import check_decision
-from requests_app.actions.steps import pacing, proving, provisioning, removing
+from requests_app.actions.steps import extending, pacing, proving, provisioning
 from requests_app.actions.sweeping import sweep
 from requests_app.cutting import removing as removing_fast
 from requests_app.cutting.models import FastRemoval
@@ -303,7 +303,7 @@ def _running(time: Time, build: Builder, as_role: AsRole, made: _Made, looks: ti
         _allow_list(*(group.id for _, group in found.groups)),
         _looking(()),
         patch.object(pacing, "SLOWEST_POLL", POLL_SELDOM),
-        patch.object(removing, "LOOK_EVERY", looks),
+        patch.object(extending, "LOOK_EVERY", looks),
         patch.object(provisioning, "LOOK_EVERY", looks),
         patch.object(proving, "WATCH_EVERY", LOOK_SELDOM),
         patch.object(Celery, "send_task", lambda _app, *args, **options: broker.send(*args, **options)),

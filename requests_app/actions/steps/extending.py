@@ -20,6 +20,7 @@ from clients.registry import clients
 from clients.types import AssignmentOrder, PimAssignment, PimRequestStatus
 from requests_app.actions import attempts
 from requests_app.actions.claiming import Claim, note, rest, settle
+from requests_app.actions.leaving import CONFIRM_AFTER
 from requests_app.actions.moving import move
 from requests_app.actions.steps.guarding import refuse_unmanaged_group
 from requests_app.actions.steps.pacing import back_off, poll_delay
@@ -114,7 +115,7 @@ def rest_until_the_next_look(grant: Grant, wait: timedelta | None) -> None:
     now = business_now()
     refused = grant.extension_refused == grant.revision
     if not grant.extension_owed:
-        rest(grant, until=min(grant.ends_at, now + LOOK_EVERY))
+        rest(grant, until=min(grant.ends_at, now + (CONFIRM_AFTER if grant.holder_doubt else LOOK_EVERY)))
     elif not refused:
         rest(grant, until=now, retry_in=wait, failed=bool(grant.extension_problem))
     elif now < grant.sure_until:

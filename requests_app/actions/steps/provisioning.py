@@ -18,6 +18,7 @@ from clients.registry import clients
 from clients.types import OnDemandOutcome, OnDemandResult
 from requests_app.actions import attempts
 from requests_app.actions.claiming import Claim, LeaseLost, Superseded, claim_grant, note, rest, settle
+from requests_app.actions.leaving import end_for_a_leaver
 from requests_app.actions.moving import move
 from requests_app.actions.pathing import WAITS, Wait, hold_if_asked, leave_queue, take_place
 from requests_app.actions.steps import hastening
@@ -45,7 +46,7 @@ def provision(claim: Claim) -> None:
     One call carries up to five members of a group: those of the same group that owe it too are taken along,
     each under its own lease, and each is settled by its own look.
     """
-    if keep_up(claim):
+    if end_for_a_leaver(claim) or keep_up(claim):
         return
     asked = _Asked()
     if _ask_is_owed(claim.grant):

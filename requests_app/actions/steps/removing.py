@@ -18,6 +18,7 @@ from clients.registry import clients
 from clients.types import RemovalOrder
 from requests_app.actions import attempts
 from requests_app.actions.claiming import Claim, note, rest, settle
+from requests_app.actions.leaving import end_for_a_leaver
 from requests_app.actions.moving import move
 from requests_app.actions.steps import hastening
 from requests_app.actions.steps.extending import (
@@ -52,6 +53,8 @@ def end_window(claim: Claim) -> None:
     wait: timedelta | None = None
     removed_elsewhere = False
     if business_now() < claim.grant.ends_at:
+        if end_for_a_leaver(claim):
+            return
         view = look_at_entra(claim.grant)
         removed_elsewhere = view.ours is None
         wait = bring_to_end(claim, view)

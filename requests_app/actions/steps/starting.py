@@ -88,6 +88,7 @@ def start(claim: Claim) -> None:
                 fields=name,
                 problem="",
                 problem_code="",
+                holder_checked_at=business_now(),
             )
             note(grant, next_action_at=business_now())
         rest(grant)

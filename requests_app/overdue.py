@@ -1,0 +1,73 @@
+"""Removals past their target. One judgement for every page, alert and event: late is never called ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db.models import Q
+
+from base.clock import business_now
+from requests_app.lifecycle import EndReason, GrantStatus
+from requests_app.models import Grant
+
+ENTRA, AWS = "Entra", "AWS"
+MOST = 200
+
+_STILL_IN_ENTRA = (GrantStatus.ACTIVATING, GrantStatus.PROVISIONING, GrantStatus.ACTIVE)
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """One grant that should have been out of a hop by `since` (business time)."""
+
+    grant: Grant
+    hop: str
+    since: datetime
+
+    @property
+    def words(self) -> str:
+        """What is late, as the beginning of a sentence that an instant completes."""
+        return f"Overdue: still in {self.hop}, and should have been out by"
+
+
+def overdue(grant: Grant, now: datetime | None = None) -> Overdue | None:
+    """What of this grant's removal is past its target, or None."""
+    target = _target(grant)
+    if target is None or (now or business_now()) <= target[1]:
+        return None
+    return Overdue(grant, *target)
+
+
+def _target(grant: Grant) -> tuple[str, datetime] | None:
+    """By when it has to be out of which hop, as far as that can be said."""
+    match grant.status:
+        case GrantStatus.ACTIVATING | GrantStatus.PROVISIONING | GrantStatus.ACTIVE:
+            return ENTRA, grant.ends_at + settings.OVERDUE_ENTRA
+        case GrantStatus.REMOVING:
+            begun = grant.removal_started_at or grant.ends_at
+            if grant.end_reason == EndReason.WINDOW_OVER:
+                begun = grant.ends_at
+            if grant.assigned_at is not None:  # PIM lets nothing go sooner
+                begun = max(begun, grant.assigned_at + settings.PIM_MINIMUM)
+            return ENTRA, begun + settings.OVERDUE_ENTRA
+        case GrantStatus.DEPROVISIONING if grant.out_of_entra_at is not None:
+            return AWS, grant.out_of_entra_at + settings.OVERDUE_AWS
+        case _:
+            return None
+
+
+def overdue_grants(now: datetime | None = None) -> Sequence[Overdue]:
+    """Every overdue removal, the longest first; one bounded query."""
+    now = now or business_now()
+    entra, aws = now - settings.OVERDUE_ENTRA, now - settings.OVERDUE_AWS
+    candidates = Grant.objects.filter(
+        Q(status__in=_STILL_IN_ENTRA, ends_at__lt=entra)
+        | Q(status=GrantStatus.REMOVING, ends_at__lt=entra)
+        | Q(status=GrantStatus.REMOVING, removal_started_at__lt=entra)
+        | Q(status=GrantStatus.DEPROVISIONING, out_of_entra_at__lt=aws)
+    ).select_related("person", "group", "first_request")
+    found = [late for grant in candidates.order_by("ends_at", "pk")[:MOST] if (late := overdue(grant, now))]
+    return sorted(found, key=lambda late: late.since)
