@@ -165,7 +165,7 @@ BUGS = {
     ),
     "a foreign assignment is adopted": Mutation(
         "requests_app/actions/steps/seeing.py",
-        "return assignment.schedule_id in ours_ids or (unnamed and _same_end(assignment, grant))",
+        "return assignment.schedule_id in ours_ids or any(_same_end(assignment, end) for end in ends)",
         "return True",
         sweep("others have assigned it"),
     ),

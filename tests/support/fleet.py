@@ -47,7 +47,7 @@ from tests.requests_app import factories as make
 from tests.support.invariants import Pair, Scene
 from tests.support.stage import BEGINNING, AsRole, Died, Time, _allow_list, _latest, _looking
 from tests.support.world_clients import Calls, world_clients
-from tests.support.world_cutters import WorldRemoval
+from tests.support.world_cutters import WorldDenials, WorldRemoval
 
 _seeds = itertools.count(1)
 LEAST_STEP, LONGEST_STEP = timedelta(seconds=1), timedelta(hours=6)
@@ -299,7 +299,7 @@ def _running(time: Time, build: Builder, as_role: AsRole, made: _Made, looks: ti
     calls.pause = lambda seconds: found.step(timedelta(seconds=seconds))
     with (
         using(built),
-        cutters.using(removal=WorldRemoval(build.world, calls)),
+        cutters.using(removal=WorldRemoval(build.world, calls), denials=WorldDenials(build.world, calls)),
         _allow_list(*(group.id for _, group in found.groups)),
         _looking(()),
         patch.object(pacing, "SLOWEST_POLL", POLL_SELDOM),

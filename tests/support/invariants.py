@@ -42,6 +42,7 @@ from tests.support.world_clients import WORKER, Calls
 # The events of each kind of write: of its sending, and of its answer.
 EVENTS: dict[str, tuple[str, str]] = {
     Attempt.Kind.ASSIGN: ("outside.assignment_sent", "outside.assignment_answered"),
+    Attempt.Kind.EXTEND: ("outside.extension_sent", "outside.extension_answered"),
     Attempt.Kind.REMOVE: ("outside.removal_sent", "outside.removal_answered"),
     Attempt.Kind.ON_DEMAND: ("outside.provisioning_sent", "outside.provisioning_answered"),
     Attempt.Kind.TAKE_OUT: ("fast_removal.sent", "fast_removal.answered"),
@@ -75,6 +76,7 @@ class Scene:
     # What was called earlier was another release's, which may have had other limits.
     since: datetime | None = None
     grants: list[Grant] = field(init=False)
+    # Our assignments by the grant's id, which their marks begin with; what follows counts its extensions.
     ours: dict[str, list[tuple[ScheduleRequest, Schedule]]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -85,15 +87,14 @@ class Scene:
             if _by_us(request) and request.action == "adminAssign":
                 schedule = schedules.get(request.target_schedule_id or "")
                 if schedule is not None:
-                    tag = _tag(request)
-                    self.ours.setdefault(tag, []).append((request, schedule))
+                    self.ours.setdefault(_tag(request), []).append((request, schedule))
 
     def pair(self, grant: Grant) -> Pair:
         return grant.person.object_id, grant.group.object_id
 
     def held_in_entra(self, grant: Grant) -> bool:
         """Whether an assignment of this very grant runs in PIM."""
-        return any(schedule.ended_at is None for _, schedule in self.ours.get(grant.tag, []))
+        return any(schedule.ended_at is None for _, schedule in self.ours.get(str(grant.pk), []))
 
     def held_in_aws(self, grant: Grant) -> bool:
         store = self.world.identity_store
@@ -106,8 +107,8 @@ def _by_us(request: ScheduleRequest) -> bool:
 
 
 def _tag(request: ScheduleRequest) -> str:
-    """The grant's mark, from the justification: a tenant may forget ticket information."""
-    return (request.justification or "").rpartition("[access-portal:")[2].rstrip("]")
+    """The grant's id out of its mark in the justification: a tenant may forget ticket information."""
+    return (request.justification or "").rpartition("[access-portal:")[2].rstrip("]").partition(".")[0]
 
 
 def broken(scene: Scene) -> list[str]:
@@ -159,21 +160,21 @@ def seal_is_sound() -> list[str]:
 
 def _nothing_without_approval(scene: Scene) -> Iterator[str]:
     """I1."""
-    by_tag = {grant.tag: grant for grant in scene.grants}
-    sent = {}
+    by_id = {str(grant.pk): grant for grant in scene.grants}
+    sent: dict[object, int] = {}
     for event in Event.objects.filter(type=ASSIGNMENT_SENT).order_by("-id"):
-        sent[event.data["fields"]["tag"]] = event.id
+        sent[event.grant_id] = event.id
     approved: dict[object, list[int]] = {}
     for event in Event.objects.filter(type="item.approved"):
         approved.setdefault(event.request_id, []).append(event.id)
     behind = _approvers_behind()
     for tag, made in scene.ours.items():
-        grant = by_tag.get(tag)
+        grant = by_id.get(tag)
         if grant is None:
             yield f"I1 PIM holds an assignment ({made[0][0].id}) with the mark {tag!r} that no grant has"
             continue
         events = approved.get(grant.first_request_id, [])
-        if tag not in sent or not any(event_id < sent[tag] for event_id in events):
+        if not any(event_id < sent.get(grant.pk, 0) for event_id in events):
             yield f"I1 grant {grant.pk} was sent to PIM before it was approved"
         approvers = behind.get(grant.pk, [])
         if not approvers:
@@ -206,7 +207,7 @@ def _nothing_past_what_was_approved(scene: Scene) -> Iterator[str]:
             continue
         if (grant.starts_at, grant.ends_at) != span:
             yield f"I2 grant {grant.pk} ends at {grant.ends_at}, approved until {span[1]}"
-        for _, schedule in scene.ours.get(grant.tag, []):
+        for _, schedule in scene.ours.get(str(grant.pk), []):
             if schedule.end is None or schedule.end > span[1]:
                 yield f"I2 PIM holds grant {grant.pk} until {schedule.end}, approved until {span[1]}"
             if schedule.start < span[0]:
@@ -217,10 +218,13 @@ def _nothing_past_what_was_approved(scene: Scene) -> Iterator[str]:
 
 
 def _one_assignment_each(scene: Scene) -> Iterator[str]:
-    """I5."""
+    """I5. Access that was extended may have to be assigned once more."""
+    revisions = {str(grant.pk): grant.revision for grant in scene.grants}
     for tag, made in scene.ours.items():
-        if len(made) > 1:
-            yield f"I5 PIM was given {len(made)} assignments with the mark {tag}"
+        if len(made) > revisions.get(tag, 1):
+            yield f"I5 PIM was given {len(made)} assignments for grant {tag}"
+        if sum(1 for _, schedule in made if schedule.ended_at is None) > 1:
+            yield f"I5 PIM holds more than one assignment for grant {tag}"
 
 
 def _what_is_said_is_so(scene: Scene) -> Iterator[str]:

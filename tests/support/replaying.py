@@ -50,6 +50,8 @@ def _fold(found: list[str]) -> dict[str, dict[UUID, Replayed]]:
     versions = list(Version.objects.order_by("subject_kind", "subject_id", "version"))
     events = {event.id: event.data for event in Event.objects.filter(id__in=[v.event_id for v in versions])}
     told: dict[str, dict[UUID, Replayed]] = defaultdict(dict)
+    # Extensions count by themselves and move no status: the last one's end is that of the grant.
+    longer = {row.subject_id: row.event_id for row in versions if row.subject_kind == "extension"}
     machines = {machine.subject: machine for machine in MACHINES}
     for row in versions:
         machine = machines.get(row.subject_kind)
@@ -62,6 +64,9 @@ def _fold(found: list[str]) -> dict[str, dict[UUID, Replayed]]:
             found.append(f"{what}: its event is missing")
             continue
         found += [f"{what}: {problem}" for problem in _apply(machine, state, row.version, data)]
+    for grant_id, event_id in longer.items():
+        state = told["grant"].setdefault(grant_id, Replayed())
+        state.ends_at = datetime.fromisoformat(events[event_id]["fields"]["ends_at"])
     return told
 
 
