@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.support.servers import PROCESS_ROLES, PostgresServer, pointed_at
+from tests.support.servers import DEFAULT_ROLE, PROCESS_ROLES, PostgresServer, pointed_at
 
 
 @contextmanager
@@ -24,4 +24,11 @@ def database(server: PostgresServer) -> Iterator[str]:
 def acting_as(server: PostgresServer, name: str, process: str) -> Iterator[None]:
     """Queries of the body go to the database `name` with the login role of this process of the product."""
     with pointed_at(server, name, role=PROCESS_ROLES[process]):
+        yield
+
+
+@contextmanager
+def on_a_stage(server: PostgresServer) -> Iterator[None]:
+    """A database of its own for plays on `tests.support.stage`, whose people step into the roles of processes."""
+    with database(server) as name, pointed_at(server, name, step_into=DEFAULT_ROLE):
         yield

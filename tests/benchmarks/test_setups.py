@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from pytest_django import DjangoDbBlocker
 
-from benchmarks import calls, history, ledger, measuring, pages, worlds
+from benchmarks import calls, history, leaving, ledger, measuring, pages, worlds
 from benchmarks.__main__ import NAMES, README, main, stated
 from benchmarks.bulk import Size
 from benchmarks.measuring import Figure
@@ -60,6 +61,11 @@ def test_worlds(server: PostgresServer) -> None:
     assert set(found) == {name for name in stated() if name.startswith("worlds: ")}
 
 
+def test_leaving(server: PostgresServer) -> None:
+    found = names(list(leaving.run(server, offsets=(timedelta(minutes=20),))))
+    assert set(found) == {name for name in stated() if name.startswith("leaving: ")}
+
+
 def test_every_stated_figure_belongs_to_a_benchmark() -> None:
     areas = {name.partition(":")[0] for name in stated()}
     assert areas == set(NAMES)
@@ -69,4 +75,4 @@ def test_every_stated_figure_belongs_to_a_benchmark() -> None:
 
 def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["speed"]) == 2
-    assert "ledger, history, pages, calls, worlds" in capsys.readouterr().out
+    assert "ledger, history, pages, calls, worlds, leaving" in capsys.readouterr().out
