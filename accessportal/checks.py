@@ -18,6 +18,7 @@ from django.core import checks
 from django.db import DatabaseError, connection, connections
 
 from catalog.allow_list import AllowListError, managed_groups
+from identity.personal.sealing import Keyring, SealError, SealingKey
 from requests_app.cutting.places import PlacesError, parse_places
 
 WEB, WORKER, BEAT, SEALER, MIGRATE = "web", "worker", "beat", "sealer", "migrate"
@@ -42,6 +43,8 @@ SECRETS: Mapping[str, frozenset[str]] = {
             "AZURE_FEDERATED_TOKEN_FILE",
             "ALERT_WEBHOOK_URL",
             "MAIL_PASSWORD",
+            "ENTRA_SIGNIN_WORKER_SECRET",
+            "PERSONAL_TOKEN_KEYS_PATH",
             "AWS_ACCESS_KEY_ID",
             "AWS_SECRET_ACCESS_KEY",
             "AWS_SESSION_TOKEN",
@@ -118,7 +121,10 @@ FILES = (
     "ENTRA_WORKER_FEDERATED_TOKEN_FILE",
     "ENTRA_CA_BUNDLE",
     "SEALING_KEY_PATH",
+    "PERSONAL_TOKEN_KEYS_PATH",
 )
+# What a worker needs, all together, to act with people's own tokens.
+PERSONAL = ("PERSONAL_TOKEN_KEYS_PATH", "ENTRA_SIGNIN_CLIENT_ID", "ENTRA_SIGNIN_WORKER_SECRET")
 # Where tokens and credentials are sent, and whether a stand-in on this machine may do without TLS.
 ADDRESSES: Mapping[str, bool] = {
     "ENTRA_AUTHORITY": False,
@@ -175,6 +181,7 @@ def environment_problems(
     yield from _addresses(given, mode)
     yield from _files(given, process)
     yield from _cutting(given, process)
+    yield from _personal(given, process)
     if process == WEB:
         yield from _web(given, mode)
 
@@ -287,6 +294,29 @@ def _cutting(given: Mapping[str, str], process: str) -> Iterator[checks.CheckMes
                 f"Give it {owner.upper()}_AWS_ACCESS_KEY_ID and {owner.upper()}_AWS_SECRET_ACCESS_KEY, or a role of "
                 "its own from the platform (web identity or container credentials).",
             )
+
+
+def _personal(given: Mapping[str, str], process: str) -> Iterator[checks.CheckMessage]:
+    """Activation as the person: a public key that is none for the web process; half a credential for the worker."""
+    if process == WEB and (text := given.get("PERSONAL_TOKEN_PUBLIC_KEY")):
+        try:
+            SealingKey.parse(text)
+        except SealError as error:
+            yield _error(18, f"PERSONAL_TOKEN_PUBLIC_KEY: {error}", "`manage.py make_token_key` prints it.")
+    if process == WORKER and (path := given.get("PERSONAL_TOKEN_KEYS_PATH")) and Path(path).is_file():
+        try:
+            Keyring.load(Path(path))
+        except SealError as error:
+            yield _error(18, f"PERSONAL_TOKEN_KEYS_PATH: {error}", "`manage.py make_token_key` makes one.")
+    # The client id alone is no sign of wanting it: everybody of one deployment may be told that.
+    if process == WORKER and any(name in given for name in (PERSONAL[0], PERSONAL[2])):
+        for name in PERSONAL:
+            if name not in given:
+                yield _error(
+                    19,
+                    f"{name} is missing, which activation as the person needs besides.",
+                    f"Give the worker all of {', '.join(PERSONAL)}, or only the client id.",
+                )
 
 
 def _has_own_credential(given: Mapping[str, str], prefix: str) -> bool:

@@ -171,6 +171,11 @@ ENTRA_BROWSER_ORIGIN = env.str("ENTRA_BROWSER_ORIGIN", ENTRA_AUTHORITY).rstrip("
 ENTRA_CA_BUNDLE = env.str("ENTRA_CA_BUNDLE", "")
 ENTRA_SIGNIN_CLIENT_ID = env.str("ENTRA_SIGNIN_CLIENT_ID", "")
 ENTRA_SIGNIN_CLIENT_SECRET = env.str("ENTRA_SIGNIN_CLIENT_SECRET", "")
+# People's own tokens (identity.personal): the web process seals with the public key, workers open with their keys.
+PERSONAL_TOKEN_PUBLIC_KEY = env.str("PERSONAL_TOKEN_PUBLIC_KEY", "").strip()
+PERSONAL_TOKEN_KEYS_PATH = env.str("PERSONAL_TOKEN_KEYS_PATH", "")
+# How long one is kept at most after its sign-in (real time). Entra's own limit is 90 days without use.
+PERSONAL_TOKEN_LIFETIME = timedelta(hours=24)
 
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_USER_MODEL_EMAIL_FIELD = None

@@ -60,6 +60,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
                 "login_hint": social.claims.login_hint,
             },
             first_time=social.first_time,
+            refresh_token=social.refresh_token,
         )
         return HttpResponseRedirect(redirect_url or settings.LOGIN_REDIRECT_URL)
 

@@ -22,9 +22,19 @@ REFUSED = EventType(
     },
     outcome=Outcome.REFUSED,
 )
+TOKEN_KEPT = EventType(
+    "signin.token_kept",
+    "{actor}'s permission to activate in their name was sealed for the worker",
+    {"key": Field(), "until": Field(Kind.INSTANT)},
+)
+TOKEN_FORGOTTEN = EventType(
+    "signin.token_forgotten",
+    "{about}'s permission to activate in their name was deleted: {reason}",
+    {"reason": Field()},
+)
 ENDED = EventType("signin.ended", "{about}'s session ended: {reason}", {"reason": Field()})
 
 
 def register_all() -> None:
     """Declare this room's event types; called once when Django starts."""
-    register(SUCCEEDED, REFUSED, ENDED)
+    register(SUCCEEDED, REFUSED, ENDED, TOKEN_KEPT, TOKEN_FORGOTTEN)

@@ -134,3 +134,30 @@ class SignIn(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} since {self.started_at:%Y-%m-%d %H:%M}"
+
+
+class ActivationMode(models.Model):
+    """How one PIM group is activated; without a row, in application mode. Read at sign-in, so it lives here."""
+
+    group_object_id = models.CharField(max_length=36, unique=True)
+    as_person = models.BooleanField()  # with the requester's own token
+    changed_at = models.DateTimeField()  # real time
+
+    def __str__(self) -> str:
+        return f"{self.group_object_id}: {'as the person' if self.as_person else 'application'}"
+
+
+class PersonalToken(models.Model):
+    """The refresh token of a person's last sign-in, sealed for the worker. One a person; all instants real time.
+
+    The web process has no right to read `sealed`: it never loads a whole row.
+    """
+
+    person = models.OneToOneField(Person, on_delete=models.CASCADE, related_name="personal_token")
+    sealed = models.BinaryField()  # identity.personal.sealing, bound to the person's object id
+    key_id = models.CharField(max_length=16)
+    stored_at = models.DateTimeField()
+    expires_at = models.DateTimeField()  # when the portal deletes it, whatever Entra says
+
+    def __str__(self) -> str:
+        return f"sealed for {self.key_id} at {self.stored_at:%Y-%m-%d %H:%M}"

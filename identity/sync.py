@@ -10,6 +10,7 @@ from django_subatomic.db import transaction_if_not_already
 
 from clients.types import DirectoryUser
 from identity.models import DirectoryGroup, DirectoryMembership, Person
+from identity.personal.keeping import Forgotten, forget
 
 BATCH = 500
 # Everything that Entra knows better than we do. `store_user_id` is joined from IAM Identity Center.
@@ -44,7 +45,9 @@ def upsert_people(users: Iterable[DirectoryUser], *, tenant_id: str, now: dateti
         unique_fields=["tenant_id", "object_id"],
         update_fields=list(DIRECTORY_FIELDS),
     )
-    stored = Person.objects.filter(tenant_id=tenant_id.lower(), object_id__in=wanted)
+    stored = list(Person.objects.filter(tenant_id=tenant_id.lower(), object_id__in=wanted))
+    if disabled := [person for person in stored if not person.enabled]:
+        forget(disabled, Forgotten.DISABLED)
     return {person.object_id: person for person in stored}
 
 
@@ -85,6 +88,7 @@ def mark_people_gone(object_ids: Iterable[str], *, tenant_id: str, now: datetime
     """The directory no longer has these people: they can't sign in, ask or decide. Gives how many changed."""
     gone = [object_id.lower() for object_id in object_ids]
     people = Person.objects.filter(tenant_id=tenant_id.lower(), object_id__in=gone, enabled=True)
+    forget(people, Forgotten.DISABLED)
     return people.update(enabled=False, synced_at=now)
 
 

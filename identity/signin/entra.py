@@ -10,7 +10,7 @@ import re
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hmac import compare_digest
 from typing import Any
@@ -45,6 +45,14 @@ class Metadata:
     token_endpoint: str
     jwks_uri: str
     end_session_endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """What a code was traded for. The tokens are secrets: their text shows none of them."""
+
+    id_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)  # "" unless `offline_access` was asked for and given
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +100,7 @@ class Tenant:
         self._metadata = (now, fresh)
         return fresh
 
-    def redeem(self, *, code: str, verifier: str, redirect_uri: str, secret: str) -> str:
+    def redeem(self, *, code: str, verifier: str, redirect_uri: str, secret: str) -> Redeemed:
         """Trade a code for its ID token, which is still unverified. Raises SignInError."""
         form = {
             "grant_type": "authorization_code",
@@ -106,7 +114,7 @@ class Tenant:
         id_token = answer.get("id_token")
         if not isinstance(id_token, str):
             raise SignInError(TOKEN_INVALID)
-        return id_token
+        return Redeemed(id_token, _text(answer, "refresh_token"))
 
     def verify(self, id_token: str, *, nonce: str) -> Claims:
         """The claims of an ID token that is ours, fresh, for this tenant and for this very sign-in.

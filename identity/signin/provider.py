@@ -17,6 +17,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
+from identity.personal.keeping import scopes_wanted
 from identity.signin.entra import Claims, tenant
 from identity.signin.problems import CALLBACK_BROKEN, SignInError
 
@@ -55,14 +56,14 @@ class EntraOAuth2Adapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]  # a
     def get_access_token_data(
         self, request: HttpRequest, app: Any, client: OAuth2Client, pkce_code_verifier: str | None = None
     ) -> dict[str, str]:
-        """Trade the code. Only the ID token is kept: the portal calls no API as the person."""
-        id_token = tenant().redeem(
+        """Trade the code. The access token is let go: the web process calls no API as the person."""
+        redeemed = tenant().redeem(
             code=request.GET.get("code", ""),
             verifier=pkce_code_verifier or "",
             redirect_uri=client.callback_url,
             secret=app.secret,
         )
-        return {"id_token": id_token}
+        return {"id_token": redeemed.id_token, "refresh_token": redeemed.refresh_token}
 
     @override
     def parse_token(self, data: dict[str, str]) -> SocialToken:
@@ -75,7 +76,9 @@ class EntraOAuth2Adapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]  # a
     ) -> SocialLogin:
         """Verify the ID token and hand its claims on."""
         claims = tenant().verify(response["id_token"], nonce=self.nonce)
-        return self.get_provider().sociallogin_from_response(request, Answer(claims))
+        login = self.get_provider().sociallogin_from_response(request, Answer(claims))
+        login.refresh_token = response["refresh_token"]  # on its way to being sealed; never part of a session
+        return login
 
 
 class EntraProvider(OpenIDConnectProvider):  # type: ignore[misc]  # allauth has no types
@@ -92,7 +95,7 @@ class EntraProvider(OpenIDConnectProvider):  # type: ignore[misc]  # allauth has
     @override
     def get_default_scope(self) -> list[str]:
         """No `email`: addresses come from the directory, and say nothing about who somebody is."""
-        return ["openid", "profile"]
+        return ["openid", "profile", *scopes_wanted()]
 
     @override
     def extract_uid(self, data: Answer) -> str:

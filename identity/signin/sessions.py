@@ -16,6 +16,7 @@ from audit.ledger.recorder import Actor, record
 from base.clock import real_now
 from identity.actors import actor_for, client_ip
 from identity.models import SignIn, User
+from identity.personal.keeping import Forgotten, forget, keep
 
 SESSION_KEY = "entra"
 
@@ -38,8 +39,23 @@ class Ended(StrEnum):
     UNKNOWN = "no longer known"
 
 
-def begin(request: HttpRequest, user: User, *, sid: str, at_entra: AtEntra, first_time: bool) -> None:
-    """Note the session that Django has just started for `user`, and record the sign-in."""
+# With these the person's token goes too. A session that merely ran out leaves it: what was approved may still begin.
+_FORGETS = {Ended.SIGNED_OUT: Forgotten.SIGNED_OUT, Ended.DISABLED: Forgotten.DISABLED}
+
+
+def begin(
+    request: HttpRequest,
+    user: User,
+    *,
+    sid: str,
+    at_entra: AtEntra,
+    first_time: bool,
+    refresh_token: str = "",
+) -> None:
+    """Note the session that Django has just started for `user`, and record the sign-in.
+
+    `refresh_token` is sealed for the worker, "" when sign-in asked for none.
+    """
     now = real_now()
     request.session[SESSION_KEY] = at_entra
     request.session.save()
@@ -48,13 +64,15 @@ def begin(request: HttpRequest, user: User, *, sid: str, at_entra: AtEntra, firs
         # What nobody closed, and is past its age, is of no use any more.
         SignIn.objects.filter(user=user, started_at__lt=now - absolute_limit()).delete()
         SignIn.objects.create(session_key=key, user=user, sid=sid[:64], started_at=now, seen_at=now)
+        actor = actor_for(user, ip=client_ip(request), session=key)
         record(
             "signin.succeeded",
-            actor=actor_for(user, ip=client_ip(request), session=key),
+            actor=actor,
             fields={"app_roles": list(user.app_roles), "first_time": first_time},
             about_oid=user.person.object_id,
             about_name=user.person.display_name,
         )
+        keep(user.person, refresh_token, actor=actor)
 
 
 def end(request: HttpRequest, user: User, reason: Ended) -> None:
@@ -65,6 +83,8 @@ def end(request: HttpRequest, user: User, reason: Ended) -> None:
     with transaction():
         SignIn.objects.filter(session_key=key).delete()
         _record_end(user, reason, actor)
+        if reason in _FORGETS:
+            forget([user.person], _FORGETS[reason])
     logout(request)
 
 
@@ -74,6 +94,7 @@ def end_at_entra(sid: str, *, ip: str) -> int:
         rows = list(SignIn.objects.filter(sid=sid).select_related("user__person").order_by("pk"))
         for row in rows:
             Session.objects.filter(session_key=row.session_key).delete()
+            forget([row.user.person], Forgotten.SIGNED_OUT)
             _record_end(row.user, Ended.AT_ENTRA, Actor.anonymous(ip=ip, session=row.session_key))
         SignIn.objects.filter(pk__in=[row.pk for row in rows]).delete()
     return len(rows)

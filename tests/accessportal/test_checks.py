@@ -21,6 +21,7 @@ from accessportal.checks import (
     check_database_role,
     environment_problems,
 )
+from identity.personal.sealing import add_key
 from stack import processes
 from tests.support.servers import PostgresServer, pointed_at
 
@@ -327,3 +328,26 @@ def test_a_worker_does_not_start_with_a_wrong_configuration() -> None:
     done = start("worker", code, SECRET_KEY="k" * 50)
     assert done.returncode == 1
     assert "portal.E003" in done.stderr
+
+
+def test_activation_as_the_person_is_configured_as_a_whole(tmp_path: Path) -> None:
+    keys = tmp_path / "token-keys.pem"
+    public = add_key(keys).text
+    assert found("web", PERSONAL_TOKEN_PUBLIC_KEY=public) == []
+    assert ids(found("web", PERSONAL_TOKEN_PUBLIC_KEY="nonsense")) == ["portal.E018"]
+    whole = {
+        "PERSONAL_TOKEN_KEYS_PATH": str(keys),
+        "ENTRA_SIGNIN_CLIENT_ID": TENANT_ID,
+        "ENTRA_SIGNIN_WORKER_SECRET": "s",
+    }
+    assert found("worker", **whole) == []
+    assert found("worker", ENTRA_SIGNIN_CLIENT_ID=TENANT_ID) == []
+    for name in whole:
+        left = {other: value for other, value in whole.items() if other != name}
+        assert ids(found("worker", **left)) == ["portal.E019"]
+    for name in ("PERSONAL_TOKEN_KEYS_PATH", "ENTRA_SIGNIN_WORKER_SECRET"):
+        assert "portal.E003" in ids(found("web", **{name: whole[name]}))
+    broken = tmp_path / "broken.pem"
+    broken.write_text("nonsense")
+    assert ids(found("worker", **whole | {"PERSONAL_TOKEN_KEYS_PATH": str(broken)})) == ["portal.E018"]
+    assert ids(found("worker", **whole | {"PERSONAL_TOKEN_KEYS_PATH": "/nowhere"})) == ["portal.E010"]
