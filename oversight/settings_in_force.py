@@ -32,7 +32,6 @@ SHOWN: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
             ("ENTRA_AWS_SERVICE_PRINCIPAL_ID", "the enterprise application that carries memberships to AWS"),
             ("AWS_ACCESS_PORTAL_URL", "where people open their access"),
             ("AWS_SSO_REGION", "the region of IAM Identity Center"),
-            ("PORTAL_MANAGED_GROUPS_FILE", "the list of groups that the portal may touch"),
         ),
     ),
     (
@@ -48,6 +47,12 @@ SHOWN: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
             ("NARROW_PATH_SPAN", "in any span of this length"),
             ("NARROW_PATH_SHARED_WITH_PIM", "whether PIM's assignments draw on the narrow path too"),
             ("LATE_ARRIVAL_WATCH", "how long a grant that never arrived is watched"),
+            (
+                "FAST_REMOVAL",
+                "off, or how a membership that is over leaves AWS before the provisioning cycle",
+            ),
+            ("SESSION_SEVERING", "whether open AWS sessions of access that is over are denied"),
+            ("SESSION_SEVERING_PLACES", "where those denials may be written"),
         ),
     ),
     (
