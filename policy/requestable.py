@@ -56,6 +56,7 @@ class Circumstances:
     somebody_can_decide: bool
     provisioning: str  # ProvisioningCode's value, "" when never read
     now: datetime
+    frozen: str = ""  # why an incident forbids it, for people
 
 
 def requestability(
@@ -90,6 +91,7 @@ def judge(
     ends = [e.ends_at for e in current if e.ends_at is not None]
     ends_by = max(ends) if current and len(ends) == len(current) else None
     refusals = [
+        *([Refusal("frozen", around.frozen)] if around.frozen else []),
         *_person_refusals(person, current, eligibilities, around.now),
         *_group_refusals(group, around),
         *_policy_refusals(group, around.now),

@@ -27,6 +27,11 @@ def queue() -> None:
     _ring("requests_app.tasks.call_up")
 
 
+def freezes() -> None:
+    """Something was frozen: what is open there has to end."""
+    _ring("requests_app.tasks.carry_freezes")
+
+
 def _ring(task: str, *row_ids: str) -> None:
     try:
         current_app.send_task(task, args=row_ids)

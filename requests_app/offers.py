@@ -19,6 +19,7 @@ from policy.approvers import somebody_can_decide
 from policy.matching import current_versions, match
 from policy.models import RuleVersion
 from policy.requestable import Circumstances, Requestability, judge
+from requests_app.freezes.holding import freezes_by_group
 from requests_app.lifecycle import ENDABLE, OPEN, ItemStatus
 from requests_app.models import Grant, RequestItem
 from requests_app.pages import scope_words
@@ -211,6 +212,7 @@ def _judge_all(person: Person, rows: Sequence[tuple[PimGroup, Sequence[Eligibili
     state = ProvisioningState.objects.order_by("-observed_at").first()
     names = names_in(version.parsed for version in versions)
     running = _running(person, [group for group, _ in rows])
+    frozen = freezes_by_group(person, [group for group, _ in rows])
     can_decide: dict[int, bool] = {}
     found = []
     for group, eligibilities in rows:
@@ -223,6 +225,7 @@ def _judge_all(person: Person, rows: Sequence[tuple[PimGroup, Sequence[Eligibili
             somebody_can_decide=version is None or can_decide[version.pk],
             provisioning=state.code if state else "",
             now=now,
+            frozen=frozen[group.pk].sentence if group.pk in frozen else "",
         )
         judged = judge(person, group, eligibilities, around)
         found.append(Offer(group, eligibilities, judged, names, *running.get(group.pk, (None, None, None))))

@@ -9,6 +9,7 @@ from celery import shared_task
 from requests_app.actions import pathing
 from requests_app.actions.advancing import advance_grant
 from requests_app.actions.deciding import check_decision as check_decision_action
+from requests_app.actions.freezing import carry_freezes as carry_freezes_action
 from requests_app.actions.sweeping import sweep as sweep_action
 
 
@@ -40,3 +41,9 @@ def call_up() -> None:
     """Ring for whoever's turn it is on the narrow path; the sweeper would find them seconds later."""
     for grant_id in pathing.call_up():
         advance.delay(str(grant_id))
+
+
+@shared_task(name="requests_app.tasks.carry_freezes")
+def carry_freezes() -> None:
+    """End what is open under the freezes that hold; the sweeper would come to it seconds later."""
+    carry_freezes_action()

@@ -14,6 +14,7 @@ from base.errors import Conflict
 from clients import errors
 from clients.breaker import removals_first
 from requests_app.actions.claiming import Claim, LeaseLost, Superseded, claim_grant, rest, settle
+from requests_app.actions.freezing import end_if_frozen
 from requests_app.actions.steps.activating import activate
 from requests_app.actions.steps.pacing import back_off, postpone
 from requests_app.actions.steps.proving import deprovision, drain, watch
@@ -55,7 +56,8 @@ def advance_grant(*, grant_id: UUID) -> int:
         try:
             # After an outage, what takes access away goes first.
             with removals_first() if claim.grant.status in TAKING_AWAY else nullcontext():
-                STEPS.get(claim.grant.status, _nothing_owed)(claim)
+                if not end_if_frozen(claim):
+                    STEPS.get(claim.grant.status, _nothing_owed)(claim)
         except LeaseLost:
             log.warning("lease_lost", grant=str(grant_id))
             return taken

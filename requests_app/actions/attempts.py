@@ -20,6 +20,7 @@ from base.crash import crash_point, register
 from clients import errors
 from clients.types import Reading, Receipt
 from requests_app.actions.claiming import Claim, LeaseLost, Superseded, note, settle
+from requests_app.actions.freezing import stop_if_frozen
 from requests_app.models import Attempt, Grant
 
 log = structlog.get_logger(__name__)
@@ -37,6 +38,8 @@ _EVENTS = {
     Attempt.Kind.REMOVE: "outside.removal",
     Attempt.Kind.ON_DEMAND: "outside.provisioning",
 }
+# What gives access: not sent while an incident has frozen it.
+_GIVING = frozenset({Attempt.Kind.ASSIGN, Attempt.Kind.EXTEND})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,8 @@ def write[T](
     Raises:
         LeaseLost: the lease is over, so nothing was sent. A worker that slept (its machine stood still) would
             otherwise assign anew what has been given back meanwhile.
-        Superseded: somebody moved the grant on, or extended it, since it was claimed, so nothing was sent either.
+        Superseded: somebody moved the grant on, or extended it, since it was claimed, or an incident has frozen what
+            this call would give, so nothing was sent either.
     """
     attempt = _begin_write(claim, kind, sent, facts)
     crash_point("write.intent_recorded")
@@ -151,6 +155,8 @@ def _begin_write(
     with settle(claim) as grant:
         if (grant.status, grant.revision) != (claim.grant.status, claim.grant.revision):
             raise Superseded(str(grant.pk))
+        if kind in _GIVING:
+            stop_if_frozen(grant)
         attempt = _begin(grant, kind, KEEP_WRITES)
         if facts:
             note(grant, **facts)

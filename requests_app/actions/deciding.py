@@ -35,6 +35,7 @@ from requests_app.actions.extending import extend, lock_open_windows
 from requests_app.actions.fetching import lock_decision, lock_item
 from requests_app.actions.moving import create, move
 from requests_app.actions.steps.pacing import back_off
+from requests_app.freezes.holding import freeze_for_item, keep_freezes_out
 from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus
 from requests_app.models import Decision, Grant, GrantInterval, RequestItem, Verdict
 from requests_app.permissions import check_may_decide
@@ -74,6 +75,8 @@ def submit_decision(*, item_id: UUID, approver_id: int, verdict: str, comment: s
         now = business_now()
         if verdict == Verdict.APPROVE:
             _refuse_while_stopped(now)
+            if frozen := freeze_for_item(item):
+                raise Conflict("decision.frozen", f"{frozen.sentence} Your approval was not taken.")
         if now >= item.lapses_at:
             raise Conflict("item.lapsed", "This request lapsed unanswered. The requester can ask again.")
         decision = Decision(
@@ -261,6 +264,10 @@ def _settle(decision_id: UUID, refusal: str, bounds: Bounds) -> tuple[UUID, ...]
 def _refused_by_state(decision: Decision, item: RequestItem) -> str:
     if item.status != ItemStatus.PENDING:
         return f"The request was {ItemStatus(item.status).label.lower()} before this decision was counted."
+    if decision.verdict == Verdict.APPROVE:
+        keep_freezes_out()
+        if frozen := freeze_for_item(item):
+            return frozen.sentence
     if decision.submitted_at >= item.lapses_at:
         return "This decision was made after the request had lapsed. The requester can ask again."
     if decision.stage != item.stage:

@@ -7,6 +7,7 @@ and a half-read page look the same. What catalogue sync saw only makes the look 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
@@ -121,8 +122,8 @@ def close_requests_of_leavers() -> int:
     )
 
 
-def close_item(item: RequestItem, reason: str) -> int:
-    """Close a pending item with a sentence; 0 when somebody was faster. One transaction."""
+def close_item(item: RequestItem, reason: str, *, alongside: Callable[[], None] | None = None) -> int:
+    """Close a pending item with a sentence; 0 when somebody was faster. One transaction, with `alongside` in it."""
     try:
         with transaction():
             locked = lock_item(item.pk)
@@ -134,6 +135,8 @@ def close_item(item: RequestItem, reason: str) -> int:
                 close_reason=reason,
                 decided_at=business_now(),
             )
+            if alongside is not None:
+                alongside()
     except Conflict:
         return 0  # decided, withdrawn or lapsed meanwhile
     except (DomainError, IntegrityError) as error:

@@ -17,6 +17,7 @@ from identity.models import Person
 from policy.models import RuleVersion
 from policy.requestable import Requestability, requestability
 from requests_app.actions.moving import create
+from requests_app.freezes.holding import freeze_for, keep_freezes_out
 from requests_app.lifecycle import ItemStatus
 from requests_app.models import AccessRequest, Grant, RequestItem, RequestScope
 from requests_app.selectors import extendable_grant
@@ -46,7 +47,7 @@ def submit_request(
     Raises:
         Missing: no such group, or no eligibility for it; deliberately the same.
         Invalid: a refusal that belongs to a field, or a group that can't be asked for now.
-        Conflict: the same is pending already, or too much is pending.
+        Conflict: the same is pending already, too much is pending, or an incident has frozen it.
     """
     now = business_now()
     requester = Person.objects.get(pk=requester_id)
@@ -63,6 +64,9 @@ def submit_request(
     reference = _check_reference(reference, version)
     with transaction():
         _check_room(requester)
+        keep_freezes_out()
+        if frozen := freeze_for(requester, group):
+            raise Conflict("request.frozen", frozen.sentence)
         scope = _read_scope(group)
         request = _make_request(requester, words, reference, actor)
         _make_item(request, group, version, duration, scope, actor, wanted_start)

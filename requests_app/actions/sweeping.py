@@ -14,6 +14,7 @@ from audit.ledger.recorder import Actor
 from base.clock import business_now, real_now
 from base.errors import Conflict, DomainError
 from requests_app.actions.fetching import lock_item
+from requests_app.actions.freezing import carry_freezes
 from requests_app.actions.leaving import close_requests_of_leavers, suspect_leavers
 from requests_app.actions.moving import move
 from requests_app.actions.pathing import call_up, drop_old_uses
@@ -37,7 +38,8 @@ class Owed:
 
 
 def sweep() -> Owed:
-    """Lapse what nobody answered, drop expired attempt rows, and list the decisions and grants that owe work."""
+    """End what is frozen, lapse what nobody answered, drop what has expired, and list decisions and grants that owe work."""
+    carry_freezes()
     lapse_unanswered()
     close_requests_of_leavers()
     suspect_leavers()

@@ -51,6 +51,10 @@ ELSEWHERE: dict[str, str] = {
         f"extending.{gap}": "tests/faults/test_extension_sweep.py::test_an_extension_survives_a_death"
         for gap in ("before_settle", "held", "before_continuing")
     },
+    **dict.fromkeys(
+        ("freezing.ended", "freezing.closed", "freezing.before_carried"),
+        "tests/requests_app/test_freezing.py::test_a_worker_that_dies_is_followed_by_one_that_finishes",
+    ),
     "leaving.before_settle": "tests/requests_app/test_leaving.py::test_a_worker_that_dies_over_its_finding_looks_again",
     "watching.before_settle": "tests/faults/test_world_faults.py::test_what_arrives_late_is_reopened_and_removed",
     # Settings of their own: provisioning on demand instead of the remover, and severing.

@@ -20,6 +20,7 @@ from clients.registry import clients
 from clients.types import AssignmentOrder, PimAssignment, PimRequestStatus
 from requests_app.actions import attempts
 from requests_app.actions.claiming import Claim, note, rest, settle
+from requests_app.actions.freezing import stop_if_frozen
 from requests_app.actions.leaving import CONFIRM_AFTER
 from requests_app.actions.moving import move
 from requests_app.actions.steps.guarding import refuse_unmanaged_group
@@ -92,6 +93,7 @@ def ended_at_the_earlier_end(grant: Grant) -> bool:
 
 def go_on(grant: Grant) -> None:
     """Have the rest of a locked grant's window assigned anew; PIM was just read to hold nothing for the pair."""
+    stop_if_frozen(grant)
     crash_point("extending.before_continuing")
     move(
         grant,

@@ -11,6 +11,7 @@ from base.clock import business_now
 from base.crash import crash_point, register
 from requests_app.actions.checking import fresh_eligibility, fresh_person
 from requests_app.actions.claiming import Claim, note, rest, settle
+from requests_app.actions.freezing import stop_if_frozen
 from requests_app.actions.moving import move
 from requests_app.actions.steps.pacing import poll_delay
 from requests_app.cutting.wanting import make_way
@@ -65,6 +66,8 @@ def start(claim: Claim) -> None:
             rest(grant, retry_in=poll_delay(grant.starts_at))
             return
         name = {"group_name": grant.group.display_name}
+        if not problem:
+            stop_if_frozen(grant)
         if not problem and not make_way(grant):
             # A deletion of the predecessor's membership may be on its way: it must not meet this one.
             rest(grant, retry_in=WAIT_FOR_REMOVAL)
