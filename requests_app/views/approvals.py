@@ -40,10 +40,10 @@ def inbox(request: PortalRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def decision(request: PortalRequest, item_id: UUID) -> HttpResponse:
     """What an approver needs to know, the decision, and what came of it."""
+    page = _read(request, item_id)  # first: whoever may not read it is told nothing of its state
     form = DecisionForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid() and _decided(request, item_id, form):
         return redirect("decision", item_id)
-    page = _read(request, item_id)
     context = {"page": page, "form": form if page.decidable or form.is_bound else None}
     return render(request, "approvals/decision.html", context, status=422 if form.is_bound else 200)
 

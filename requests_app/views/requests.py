@@ -21,6 +21,7 @@ from requests_app.actions.withdrawing import withdraw_item
 from requests_app.forms import ReasonForm
 from requests_app.lifecycle import ItemStatus
 from requests_app.pages import Page, rows
+from requests_app.permissions import check_may_revoke
 from requests_app.rule_words import names_in, waits_for
 from requests_app.views.paging import read_instant
 
@@ -78,6 +79,8 @@ def revoke(request: PortalRequest, request_id: UUID) -> HttpResponse:
     shown = _read(request, request_id)
     if shown.grant is None or (request.method != "POST" and not shown.revocable):
         raise Http404
+    if request.method == "POST":  # before the form says what it lacks
+        check_may_revoke(request.user.person, shown.grant)
     form = ReasonForm(
         request.POST if request.method == "POST" else None,
         read_by="Whoever holds the access reads it, and it stays in the history.",

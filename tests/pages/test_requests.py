@@ -254,6 +254,7 @@ def test_an_operator_revokes_and_others_find_no_such_page(world: World, ada: Vis
         assert "revoke/" not in main_of(visitor.get(page_of(item)))
         assert visitor.get(revoke).status_code == 404
         assert visitor.post(revoke, reason="Because").status_code == 404
+        assert visitor.post(revoke).status_code == 404, "the form says nothing to whoever may not send it"
     eve = world.sign_in(make.person("Eve Operator"), "Operator")
     assert eve.post(revoke, reason="Because").status_code == 302
     grant.refresh_from_db()
