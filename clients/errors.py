@@ -52,6 +52,26 @@ class PolicyRefused(Refused):
         self.rules = rules
 
 
+class StepUpRequired(PolicyRefused):
+    """The person has to sign in with these `claims` (JSON, as sign-in's parameter takes them); then it would go on."""
+
+    def __init__(
+        self,
+        sentence: str,
+        *,
+        claims: str,
+        rules: tuple[str, ...] = (),
+        code: str = "",
+        receipt: Receipt | None = None,
+    ) -> None:
+        super().__init__(sentence, rules=rules, code=code, receipt=receipt)
+        self.claims = claims
+
+
+class SignInNeeded(Refused):
+    """The person's token is over, or was withdrawn: only they can give another, by signing in."""
+
+
 class AlreadyAssigned(ClientError):
     """`RoleAssignmentExists`: a question, not an answer. Read the assignment back and compare the tag."""
 

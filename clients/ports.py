@@ -24,6 +24,7 @@ from clients.types import (
     OrganizationAccount,
     OrganizationUnit,
     PermissionSetDetails,
+    PersonTokens,
     PimAssignment,
     PimEligibility,
     PimPolicy,
@@ -95,6 +96,32 @@ class EntraPim(Protocol):
 
     def remove(self, order: RemovalOrder, *, client_request_id: str) -> Reading[PimRequest]:
         """Take the membership away (adminRemove). Never retried inside."""
+        ...
+
+
+class PersonalPim(Protocol):
+    """PIM for Groups as the person, with a token of theirs. The worker's own permissions play no part in it.
+
+    Besides the usual errors: `StepUpRequired` with the claims to sign in with, `SignInNeeded` when the token is over.
+    """
+
+    def sign_in(self, refresh_token: str, *, context: str = "") -> Reading[PersonTokens]:
+        """Tokens for a refresh token; `context` is the authentication context that the access token has to prove."""
+        ...
+
+    def activate(
+        self, order: AssignmentOrder, tokens: PersonTokens, *, client_request_id: str
+    ) -> Reading[PimRequest]:
+        """Activate for the person (selfActivate), for the time from `starts_at`, which is now, to `ends_at`.
+
+        Never retried inside. The answer may be pending: PIM may want an approval of its own.
+        """
+        ...
+
+    def deactivate(
+        self, order: RemovalOrder, tokens: PersonTokens, *, client_request_id: str
+    ) -> Reading[PimRequest]:
+        """End the person's activation (selfDeactivate). Never retried inside."""
         ...
 
 

@@ -19,6 +19,7 @@ from clients.ports import (
     IdentityCenter,
     Notifier,
     Organization,
+    PersonalPim,
 )
 
 
@@ -33,6 +34,7 @@ class Clients:
     organization: Organization
     entra_standing: EntraStanding
     aws_standing: AwsStanding
+    personal: PersonalPim
 
 
 _current: Clients | None = None
@@ -56,6 +58,7 @@ def clients() -> Clients:
             organization=aws.organization,
             entra_standing=entra.standing,
             aws_standing=aws.standing,
+            personal=entra.personal,
         )
     return _current
 

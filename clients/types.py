@@ -162,6 +162,19 @@ class PimRequest:
     created_at: datetime | None
     starts_at: datetime | None
     ends_at: datetime | None
+    # The tag on what the person asked for with their own token. They could write one, too: it says nothing where the
+    # portal acts for itself.
+    personal_tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonTokens:
+    """A person's tokens for the moment. Secrets: their text shows none of them, and only a call takes them."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(
+        default="", repr=False
+    )  # to be kept instead of the one that was traded; "" for none
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +191,7 @@ class AssignmentOrder:
     ends_at: datetime
     tag: str
     justification: str
+    ticket: str = ""  # the person's own reference, where PIM demands a ticket of an activation
 
 
 @dataclass(frozen=True, slots=True)

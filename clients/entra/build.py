@@ -10,6 +10,7 @@ from clients.breaker import build_breaker
 from clients.entra.caller import GraphCaller
 from clients.entra.config import EntraConfig
 from clients.entra.directory import GraphDirectory
+from clients.entra.personal import GraphPersonalPim
 from clients.entra.pim import GraphPim
 from clients.entra.provisioning import GraphProvisioning
 from clients.entra.standing import GraphStanding
@@ -26,6 +27,7 @@ class EntraAdapters:
     pim: GraphPim
     provisioning: GraphProvisioning
     standing: GraphStanding
+    personal: GraphPersonalPim
     caller: GraphCaller
 
     def close(self) -> None:
@@ -55,6 +57,7 @@ def build_entra(
         pim=GraphPim(caller),
         provisioning=GraphProvisioning(caller, aws_service_principal_id=principal),
         standing=GraphStanding(caller, config),
+        personal=GraphPersonalPim(caller, config),
         caller=caller,
     )
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +22,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
+from azure.core.credentials import AccessToken
 from azure.core.exceptions import AzureError, ClientAuthenticationError
 from kiota_abstractions.api_error import APIError
 from kiota_abstractions.base_request_configuration import RequestConfiguration
@@ -35,7 +38,7 @@ from clients.entra import failures
 from clients.entra.config import EntraConfig
 from clients.entra.credential import build_credential
 from clients.entra.loop import LoopThread
-from clients.errors import ClientError, Throttled, Unreachable
+from clients.errors import ClientError, StepUpRequired, Throttled, Unreachable
 from clients.limits import Limiter
 from clients.observing import watching
 from clients.types import Reading, Receipt
@@ -63,6 +66,28 @@ class _Call:
 
 
 _current: ContextVar[_Call] = ContextVar("graph_call")
+# The access token of the person in whose name calls go out; "": the worker's own.
+_person: ContextVar[str] = ContextVar("graph_person", default="")
+
+
+class _WhoActs:
+    """The credential that kiota asks: the person's token inside `as_person`, and never the worker's there."""
+
+    def __init__(self, worker: Any) -> None:
+        self._worker = worker
+
+    async def get_token(self, *scopes: str, claims: str | None = None, **options: Any) -> Any:
+        token = _person.get()
+        if not token:
+            return await self._worker.get_token(*scopes, claims=claims, **options)
+        if claims:
+            raise StepUpRequired(
+                "Entra has withdrawn this person's sign-in, or wants a stronger one.",
+                claims=claims,
+                code="insufficient_claims",
+                receipt=_current.get().receipt,
+            )
+        return AccessToken(token, int(time.time()) + 60)
 
 
 class GraphCaller:
@@ -152,6 +177,23 @@ class GraphCaller:
         )
         return Reading(str(reading.value.token), reading.receipt)
 
+    @contextmanager
+    def as_person(self, access_token: str) -> Iterator[None]:
+        """Calls in this block travel with a person's token. Raises ValueError without one."""
+        if not access_token:
+            raise ValueError("nobody's token")
+        before = _person.set(access_token)
+        try:
+            yield
+        finally:
+            _person.reset(before)
+
+    def elsewhere[T](self, operation: str, work: Callable[[], Awaitable[T]], *, port: str) -> Reading[T]:
+        """Run what speaks to another service than Graph under the same rules as a read; `work` raises port errors."""
+        return self._run(
+            operation, work, port=port, bucket="graph", write=False, client_request_id=str(uuid.uuid4())
+        )
+
     @property
     def clock_skew(self) -> timedelta | None:
         """Graph's clock minus ours, by the Date of its last answer; None before the first."""
@@ -238,7 +280,7 @@ class GraphCaller:
         hostname = self._config.graph_origin[1]
         hostname = hostname.rpartition(":")[0] if ":" in hostname else hostname
         provider = AzureIdentityAuthenticationProvider(
-            credential, scopes=[self._config.graph_scope], allowed_hosts=[hostname]
+            _WhoActs(credential), scopes=[self._config.graph_scope], allowed_hosts=[hostname]
         )
         off = [RetryHandlerOption(should_retry=False), RedirectHandlerOption(should_redirect=False)]
         # Kiota's factory, not msgraph_core's: the latter's transport doesn't close its connections.
@@ -288,6 +330,8 @@ class GraphCaller:
             if answer is None:
                 raise ValueError("an empty answer")
             return answer
+        except ClientError:
+            raise
         except APIError as error:
             raise self._from_api(error, call, write=write) from error
         except ClientAuthenticationError as error:

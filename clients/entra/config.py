@@ -31,6 +31,9 @@ class EntraConfig:
     ca_bundle: str = ""
     graph_base_url: str = "https://graph.microsoft.com/v1.0"
     graph_scope: str = "https://graph.microsoft.com/.default"
+    # The sign-in app registration, by which people's own tokens are used; both "" where no group is activated so.
+    signin_client_id: str = ""
+    signin_secret: str = field(default="", repr=False)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> EntraConfig:
@@ -73,7 +76,15 @@ class EntraConfig:
             ca_bundle=setting(environ, "ENTRA_CA_BUNDLE"),
             graph_base_url=base_url,
             graph_scope=f"https://{scope_host}/.default",
+            signin_client_id=setting(environ, "ENTRA_SIGNIN_CLIENT_ID"),
+            signin_secret=setting(environ, "ENTRA_SIGNIN_WORKER_SECRET"),
         )
+
+    @property
+    def personal_scopes(self) -> tuple[str, ...]:
+        """What a person's token is for."""
+        host = self.graph_scope.removesuffix("/.default")
+        return (f"{host}/PrivilegedAssignmentSchedule.ReadWrite.AzureADGroup",)
 
     @property
     def graph_origin(self) -> tuple[str, str]:

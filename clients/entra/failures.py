@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from urllib.parse import unquote
 
 from clients.errors import (
     AlreadyAssigned,
@@ -21,6 +22,7 @@ from clients.errors import (
     OutcomeUnknown,
     PolicyRefused,
     Refused,
+    StepUpRequired,
     Throttled,
     TooYoungToRemove,
     Unreachable,
@@ -29,6 +31,7 @@ from clients.types import Receipt
 
 DEFAULT_RETRY_AFTER = timedelta(seconds=10)
 LONGEST_RETRY_AFTER = timedelta(minutes=15)
+_CLAIMS = re.compile(r"claims=(.+)", re.DOTALL)
 _RULE_LIST = re.compile(r"\[[^\]]*\]")
 _RULE_NAME = re.compile(r"\b[A-Z][A-Za-z]*Rule\b")
 
@@ -131,14 +134,27 @@ def _by_code(answer: Answer, receipt: Receipt) -> ClientError | None:
     if code == "RoleAssignmentRequestAcrsValidationFailed" or (
         answer.status == 400 and "claims=" in answer.message
     ):
-        return PolicyRefused(
-            "The group's PIM settings demand a stronger sign-in (authentication context) that the portal "
-            "can't give for a person. An administrator must change the group's settings.",
+        return StepUpRequired(
+            "The group's PIM settings demand a stronger sign-in (authentication context) of the person.",
+            claims=claims_in(answer.message),
             rules=("AuthenticationContextRule",),
             code=code,
             receipt=receipt,
         )
     return None
+
+
+def claims_in(message: str) -> str:
+    """The claims, as JSON, that PIM puts into its message, percent-encoded or not; "" when there are none to read."""
+    found = _CLAIMS.search(message)
+    if found is None:
+        return ""
+    text = unquote(found.group(1))
+    try:
+        claims, _ = json.JSONDecoder().raw_decode(text)
+    except ValueError:
+        return ""
+    return json.dumps(claims) if isinstance(claims, dict) else ""
 
 
 def from_answer(answer: Answer, *, write: bool, receipt: Receipt) -> ClientError:

@@ -63,6 +63,17 @@ def tag_of(*, action: str, ticket_system: str, ticket_number: str, justification
     """
     if not action.lower().startswith("admin"):
         return ""
+    return _tag_in(ticket_system, ticket_number, justification)
+
+
+def personal_tag_of(*, action: str, ticket_system: str, ticket_number: str, justification: str) -> str:
+    """The tag on what was asked for with a person's own token, or "". The person could have written it, too."""
+    if not action.lower().startswith("self"):
+        return ""
+    return _tag_in(ticket_system, ticket_number, justification)
+
+
+def _tag_in(ticket_system: str, ticket_number: str, justification: str) -> str:
     if ticket_system.lower() == TICKET_SYSTEM and _TAG.fullmatch(ticket_number):
         return ticket_number
     found = _TAG_AT_END.search(justification)

@@ -20,6 +20,7 @@ from clients.entra.parsing import (
     TICKET_SYSTEM,
     instant,
     is_word,
+    personal_tag_of,
     quoted,
     request_status,
     span,
@@ -97,6 +98,12 @@ def request_from(model: Any) -> PimRequest:
     starts_at, ends_at = _window(model.schedule_info)
     action = model.action.value if model.action else ""
     ticket = model.ticket_info
+    said = {
+        "action": action,
+        "ticket_system": (ticket and ticket.ticket_system) or "",
+        "ticket_number": (ticket and ticket.ticket_number) or "",
+        "justification": model.justification or "",
+    }
     return PimRequest(
         request_id=model.id or "",
         group_id=model.group_id or "",
@@ -104,12 +111,8 @@ def request_from(model: Any) -> PimRequest:
         action=action,
         status=request_status(model.status or ""),
         vendor_status=model.status or "",
-        tag=tag_of(
-            action=action,
-            ticket_system=(ticket and ticket.ticket_system) or "",
-            ticket_number=(ticket and ticket.ticket_number) or "",
-            justification=model.justification or "",
-        ),
+        tag=tag_of(**said),
+        personal_tag=personal_tag_of(**said),
         schedule_id=model.target_schedule_id or "",
         created_at=instant(model.created_date_time),
         starts_at=starts_at,

@@ -40,6 +40,7 @@ PIM_POST = "graph.POST assignmentScheduleRequests"
 # Ports that a process of its own uses, and where they are tested instead.
 ELSEWHERE = {
     "SessionDenials": "writes policies, and has one adapter: tests/clients/test_simulated_cutting.py",
+    "PersonalPim": "needs people who sign in: tests/clients/test_simulated_personal.py",
     "CallObserver": "is called by adapters, not asked",
 }
 

@@ -29,6 +29,7 @@ from clients.types import (
     OrganizationAccount,
     OrganizationUnit,
     PermissionSetDetails,
+    PersonTokens,
     PimAssignment,
     PimEligibility,
     PimPolicy,
@@ -93,7 +94,8 @@ class FakeClouds:
         organization: ports.Organization = _Organization(self)
         entra: ports.EntraStanding = _EntraStanding(self)
         aws: ports.AwsStanding = _AwsStanding(self)
-        return Clients(directory, pim, provisioning, identity_center, organization, entra, aws)
+        personal: ports.PersonalPim = _PersonalPim(self)
+        return Clients(directory, pim, provisioning, identity_center, organization, entra, aws, personal)
 
     def say[T](self, operation: str, value: T, about: str = "") -> Reading[T]:
         """Count the call and answer it, or raise what the test wants."""
@@ -156,6 +158,21 @@ class _Pim(_Port):
         raise AssertionError("the catalogue writes nothing")
 
     def remove(self, order: RemovalOrder, *, client_request_id: str) -> Reading[PimRequest]:
+        raise AssertionError("the catalogue writes nothing")
+
+
+class _PersonalPim(_Port):
+    def sign_in(self, refresh_token: str, *, context: str = "") -> Reading[PersonTokens]:
+        raise AssertionError("the catalogue acts for nobody")
+
+    def activate(
+        self, order: AssignmentOrder, tokens: PersonTokens, *, client_request_id: str
+    ) -> Reading[PimRequest]:
+        raise AssertionError("the catalogue writes nothing")
+
+    def deactivate(
+        self, order: RemovalOrder, tokens: PersonTokens, *, client_request_id: str
+    ) -> Reading[PimRequest]:
         raise AssertionError("the catalogue writes nothing")
 
 

@@ -21,6 +21,7 @@ from clients.aws.standing import Boto3Standing
 from clients.entra.caller import GraphCaller
 from clients.entra.config import EntraConfig
 from clients.entra.directory import GraphDirectory
+from clients.entra.personal import GraphPersonalPim
 from clients.entra.pim import GraphPim
 from clients.entra.provisioning import GraphProvisioning
 from clients.entra.standing import GraphStanding
@@ -113,6 +114,7 @@ def http_clients(world: World, folder: Path) -> Iterator[tuple[Clients, Provider
                     organization=Boto3Organization(caller),
                     entra_standing=GraphStanding(graph, config),
                     aws_standing=Boto3Standing(caller),
+                    personal=GraphPersonalPim(graph, config),
                 ),
                 provider,
             )

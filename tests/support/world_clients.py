@@ -6,7 +6,6 @@ that a schedule of faults means the same here and there.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -27,7 +26,6 @@ from clients.types import (
     PimEligibility,
     PimPolicy,
     PimRequest,
-    PimRequestStatus,
     ProvisioningCode,
     ProvisioningJob,
     Reading,
@@ -40,13 +38,13 @@ from simulator.world.aws_state import StoreUser as WorldStoreUser
 from simulator.world.durations import parse_duration
 from simulator.world.pim import Ask, Caller
 from simulator.world.provisioning import Subject
-from simulator.world.state import Expiration, Group, Identity, ScheduleRequest, User
+from simulator.world.state import Expiration, Group, Identity, User
 from simulator.world.world import World
+from tests.support.world_personal import WorldPersonalPim
 from tests.support.world_port import Calls, WorldPort
+from tests.support.world_requests import request_from
 from tests.support.world_standing import WorldAwsStanding, WorldEntraStanding
 
-# As the adapter for Graph writes it behind the person's words, for tenants that forget ticket information.
-TAG_AT_END = re.compile(r"\[access-portal:([^\[\]\s]+)\]\s*\Z")
 WORKER = Caller(identity=Identity(application_id="worker", application_name="Access Portal"))
 PIM_REQUESTS = "assignmentScheduleRequests"
 
@@ -188,7 +186,7 @@ class WorldPim(WorldPort):
         return self._read(
             f"graph.GET {PIM_REQUESTS}",
             lambda: tuple(
-                _request(row)
+                request_from(row)
                 for row in self._world.pim.assignment_requests(group_id=group_id, principal_id=principal_id)
             ),
         )
@@ -212,7 +210,7 @@ class WorldPim(WorldPort):
         )
         return self._write(
             f"graph.POST {PIM_REQUESTS}",
-            lambda: _request(self._world.pim.request_assignment(ask, WORKER)),
+            lambda: request_from(self._world.pim.request_assignment(ask, WORKER)),
             client_request_id,
         )
 
@@ -227,38 +225,9 @@ class WorldPim(WorldPort):
         )
         return self._write(
             f"graph.POST {PIM_REQUESTS}",
-            lambda: _request(self._world.pim.request_assignment(ask, WORKER)),
+            lambda: request_from(self._world.pim.request_assignment(ask, WORKER)),
             client_request_id,
         )
-
-
-def _request(row: ScheduleRequest) -> PimRequest:
-    status = next((s for s in PimRequestStatus if s.value == row.status), PimRequestStatus.UNKNOWN)
-    if row.status.startswith("Pending"):
-        status = PimRequestStatus.PENDING
-    return PimRequest(
-        request_id=row.id,
-        group_id=row.group_id,
-        principal_id=row.principal_id,
-        action=row.action,
-        status=status,
-        vendor_status=row.status,
-        tag=_tag(row),
-        schedule_id=row.target_schedule_id or "",
-        created_at=row.created_at,
-        starts_at=row.start,
-        ends_at=row.expiration.end if row.expiration else None,
-    )
-
-
-def _tag(row: ScheduleRequest) -> str:
-    """Our tag, from the ticket information or the end of the justification; only we act as an administrator."""
-    if not row.action.lower().startswith("admin"):
-        return ""
-    if row.ticket_system == "access-portal" and row.ticket_number:
-        return row.ticket_number
-    found = TAG_AT_END.search(row.justification or "")
-    return found.group(1) if found else ""
 
 
 class WorldProvisioning(WorldPort):
@@ -438,6 +407,7 @@ def world_clients(world: World) -> tuple[Clients, Calls]:
             organization=WorldOrganization(world, calls),
             entra_standing=WorldEntraStanding(world, calls),
             aws_standing=WorldAwsStanding(world, calls),
+            personal=WorldPersonalPim(world, calls),
         ),
         calls,
     )

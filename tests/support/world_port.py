@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from urllib.parse import unquote
 
 from clients import errors
 from clients.types import Reading, Receipt
@@ -101,6 +102,10 @@ def _translated(error: WorldError, receipt: Receipt) -> errors.ClientError:
         "ActiveDurationTooShort": errors.TooYoungToRemove,
         "SubjectNotFound": errors.Unreachable,  # somebody who was just made may be known a moment later
     }
+    if error.code == "RoleAssignmentRequestAcrsValidationFailed":
+        claims = unquote(error.message.partition("claims=")[2])
+        rules = ("AuthenticationContextRule",)
+        return errors.StepUpRequired(sentence, claims=claims, rules=rules, code=error.code, receipt=receipt)
     if error.code == "RoleAssignmentRequestPolicyValidationFailed":
         rules = tuple(json.loads(error.message[error.message.index("[") :]))
         return errors.PolicyRefused(sentence, rules=rules, code=error.code, receipt=receipt)

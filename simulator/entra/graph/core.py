@@ -193,6 +193,8 @@ class GraphFront:
                 raise _fault_problem(fault)
             extra: Mapping[str, str] = {}
         except GraphError as problem:
+            if body is None:  # refused before it was read; whoever looks on sees what was sent
+                body = request.get_json(force=True, silent=True)
             answer = Answer(
                 problem.status, problem.body(request_id=request_id, client_request_id=client_request_id)
             )

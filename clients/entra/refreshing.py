@@ -1,0 +1,101 @@
+"""A person's access token for their refresh token, at the tenant's token endpoint.
+
+By the sign-in app registration, to which the refresh token belongs, with a secret of the worker's own. Each use
+declares cp1: PIM takes an authentication context only of clients that can answer a claims challenge. Sources: the
+identity platform's pages on refresh tokens and on claims challenges, and the error codes of its token endpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from clients import errors
+from clients.entra.config import EntraConfig
+from clients.types import PersonTokens
+
+_SECONDS = 10.0
+# The person has to do something at Entra: multifactor authentication, a condition of the organisation's.
+_INTERACTION = frozenset({50072, 50074, 50076, 50079, 50097, 50129, 50158, 53000, 53001, 53003, 53004})
+_OPERATORS = frozenset({"invalid_client", "unauthorized_client", "invalid_scope", "invalid_resource"})
+
+
+def claims_for(context: str) -> dict[str, Any]:
+    """What is asked of the access token: that it tells what our client can, and proves the context, if any."""
+    wanted: dict[str, Any] = {"xms_cc": {"values": ["cp1"]}}
+    if context:
+        wanted["acrs"] = {"essential": True, "value": context}
+    return {"access_token": wanted}
+
+
+async def refresh(config: EntraConfig, refresh_token: str, *, context: str) -> PersonTokens:
+    """Trade a refresh token.
+
+    Raises:
+        errors.StepUpRequired: the person must sign in with the claims that it carries.
+        errors.SignInNeeded: the token is over, or the consent was withdrawn.
+        errors.NotPermitted: Entra refuses the worker itself.
+        errors.Unreachable: no answer that says anything; nothing was changed.
+    """
+    if not (config.signin_client_id and config.signin_secret):
+        raise errors.NotPermitted(
+            "This worker can't act with people's own tokens: ENTRA_SIGNIN_CLIENT_ID and ENTRA_SIGNIN_WORKER_SECRET "
+            "are not set. An operator must act.",
+            code="ENTRA_SIGNIN_WORKER_SECRET",
+        )
+    claims = claims_for(context)
+    form = {
+        "grant_type": "refresh_token",
+        "client_id": config.signin_client_id,
+        "client_secret": config.signin_secret,
+        "refresh_token": refresh_token,
+        "scope": " ".join(("offline_access", *config.personal_scopes)),
+        "claims": json.dumps(claims),
+    }
+    trusted = ssl.create_default_context(cafile=config.ca_bundle or None)
+    async with httpx.AsyncClient(verify=trusted, timeout=_SECONDS, follow_redirects=False) as client:
+        response = await client.post(f"{config.authority}/{config.tenant_id}/oauth2/v2.0/token", data=form)
+    try:
+        answer = response.json()
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict) or response.status_code >= 500 or response.status_code == 429:
+        raise errors.Unreachable(
+            "Entra's sign-in service gave no clear answer. The call is tried again.",
+            code=str(response.status_code),
+        )
+    if response.status_code != 200:
+        raise refusal(answer, claims)
+    access, next_refresh = answer.get("access_token"), answer.get("refresh_token", "")
+    if not isinstance(access, str) or not isinstance(next_refresh, str):
+        raise errors.Unreachable("Entra's sign-in service answered without a token.", code="NoToken")
+    return PersonTokens(access_token=access, refresh_token=next_refresh)
+
+
+def refusal(answer: Mapping[str, Any], asked: Mapping[str, Any]) -> errors.ClientError:
+    """The port's error for what the token endpoint refused. Of its words only the code is kept."""
+    error = str(answer.get("error", ""))
+    numbers = [each for each in answer.get("error_codes", ()) if isinstance(each, int)]
+    code = f"AADSTS{numbers[0]}" if numbers else error[:40]
+    if error == "interaction_required" or set(numbers) & _INTERACTION:
+        said = answer.get("claims")
+        return errors.StepUpRequired(
+            "Entra asks this person to sign in more strongly before it activates.",
+            claims=said if isinstance(said, str) and said else json.dumps(asked),
+            code=code,
+        )
+    if error in _OPERATORS:
+        return errors.NotPermitted(
+            f"Entra refuses the worker as the sign-in application ({code}). An operator must check "
+            "ENTRA_SIGNIN_CLIENT_ID, ENTRA_SIGNIN_WORKER_SECRET and the scopes of docs/permissions.md.",
+            code=code,
+        )
+    return errors.SignInNeeded(
+        "Entra doesn't accept this person's earlier sign-in any more. Signing in again mends that, unless the consent "
+        "for it was withdrawn.",
+        code=code,
+    )

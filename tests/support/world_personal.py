@@ -1,0 +1,89 @@
+"""Activation as the person over a simulated world in the same process. Here a token is what it proves, in JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from clients import errors
+from clients.types import AssignmentOrder, PersonTokens, PimRequest, Reading, Receipt, RemovalOrder
+from simulator.world.pim import Ask, Caller
+from simulator.world.state import Expiration, Identity
+from tests.support.world_port import WorldPort
+from tests.support.world_requests import request_from
+
+SIGN_IN = "entra.POST token"
+PIM_POST = "graph.POST assignmentScheduleRequests"
+
+
+def token_for(object_id: str, *, contexts: Iterable[str] = (), mfa: bool = True) -> str:
+    """What signing in, with these authentication contexts, leaves with the portal."""
+    return json.dumps({"person": object_id, "contexts": sorted(contexts), "mfa": mfa})
+
+
+class WorldPersonalPim(WorldPort):
+    def sign_in(self, refresh_token: str, *, context: str = "") -> Reading[PersonTokens]:
+        def answer() -> PersonTokens:
+            said = json.loads(refresh_token)
+            user = self._world.directory.find_user(said["person"])
+            if user is None or not user.account_enabled:
+                raise errors.SignInNeeded(
+                    "Entra doesn't accept the sign-in any more.", code="AADSTS50057", receipt=Receipt("")
+                )
+            if context and context not in said["contexts"]:
+                claims = {"access_token": {"acrs": {"essential": True, "value": context}}}
+                raise errors.StepUpRequired(
+                    "Entra asks for more.", claims=json.dumps(claims), code="AADSTS50076", receipt=Receipt("")
+                )
+            proven = {**said, "contexts": [context] if context else []}
+            return PersonTokens(json.dumps(proven), refresh_token)
+
+        return self._read(SIGN_IN, answer)
+
+    def activate(
+        self, order: AssignmentOrder, tokens: PersonTokens, *, client_request_id: str
+    ) -> Reading[PimRequest]:
+        seconds = int((order.ends_at - order.starts_at).total_seconds())
+        return self._ask(
+            "selfActivate",
+            order,
+            tokens,
+            client_request_id,
+            start=order.starts_at,
+            expiration=Expiration("afterDuration", duration=f"PT{seconds}S"),
+            ticket=order.ticket,
+        )
+
+    def deactivate(
+        self, order: RemovalOrder, tokens: PersonTokens, *, client_request_id: str
+    ) -> Reading[PimRequest]:
+        return self._ask("selfDeactivate", order, tokens, client_request_id)
+
+    def _ask(
+        self,
+        action: str,
+        order: AssignmentOrder | RemovalOrder,
+        tokens: PersonTokens,
+        client_request_id: str,
+        *,
+        ticket: str = "",
+        **schedule: Any,
+    ) -> Reading[PimRequest]:
+        said = json.loads(tokens.access_token)
+        who = Identity("signin", "Access Portal", said["person"], None)
+        caller = Caller(who, said["person"], mfa=said["mfa"], acrs=frozenset(said["contexts"]))
+        ask = Ask(
+            action,
+            order.group_id,
+            order.principal_id,
+            justification=f"{order.justification} [access-portal:{order.tag}]",
+            ticket_number=ticket or order.tag,
+            ticket_system="reference" if ticket else "access-portal",
+            **schedule,
+        )
+        return self._write(
+            PIM_POST,
+            lambda: request_from(self._world.pim.request_assignment(ask, caller)),
+            client_request_id,
+        )
