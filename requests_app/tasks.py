@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from uuid import UUID
 
 from celery import shared_task
+from django.conf import settings
 
 from requests_app.actions import pathing
 from requests_app.actions.advancing import advance_grant
@@ -28,12 +30,18 @@ def advance(grant_id: str) -> None:
 
 @shared_task(name="requests_app.tasks.sweep")
 def sweep() -> None:
-    """Find everything that is owed and ring for each."""
+    """Find everything that is owed and ring for each, grants and decisions in turns.
+
+    What isn't heard within two passes is dropped unrun: later passes ring for the same rows, and workers that
+    are behind would otherwise gather more rings than there is work (ADR 0032).
+    """
     owed = sweep_action()
-    for decision_id in owed.decisions:
-        check_decision.delay(str(decision_id))
-    for grant_id in owed.grants:
-        advance.delay(str(grant_id))
+    expires = 2 * settings.SWEEP_EVERY.total_seconds()
+    for grant_id, decision_id in zip_longest(owed.grants, owed.decisions):
+        if grant_id is not None:
+            advance.apply_async((str(grant_id),), expires=expires)
+        if decision_id is not None:
+            check_decision.apply_async((str(decision_id),), expires=expires)
 
 
 @shared_task(name="requests_app.tasks.call_up")

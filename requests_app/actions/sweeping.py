@@ -7,7 +7,7 @@ from uuid import UUID
 
 import structlog
 from django.db import IntegrityError
-from django.db.models import Q
+from django.db.models import Case, Q, When
 from django_subatomic.db import transaction
 
 from audit.ledger.recorder import Actor
@@ -19,7 +19,7 @@ from requests_app.actions.leaving import close_requests_of_leavers, suspect_leav
 from requests_app.actions.moving import move
 from requests_app.actions.pathing import call_up, drop_old_uses
 from requests_app.actions.telling import tell_overdue
-from requests_app.lifecycle import DecisionStatus, ItemStatus
+from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus
 from requests_app.models import Attempt, Decision, Grant, RequestItem
 
 log = structlog.get_logger(__name__)
@@ -27,11 +27,15 @@ log = structlog.get_logger(__name__)
 # Bounds of one pass; the next one follows in seconds.
 MOST_OWED = 200
 MOST_EXPIRED = 1000
+# What is due for an active grant is its end, or the look whether its holder is still there.
+TAKING_AWAY_FIRST = Case(
+    When(status__in=[GrantStatus.ACTIVE, GrantStatus.REMOVING, GrantStatus.DEPROVISIONING], then=0), default=1
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """What a pass found, oldest first."""
+    """What a pass found, oldest first; grants that take access away before all others."""
 
     decisions: tuple[UUID, ...]
     grants: tuple[UUID, ...]
@@ -51,7 +55,8 @@ def sweep() -> Owed:
     free = Q(lease_until=None) | Q(lease_until__lt=now)
     due = Q(retry_at=None) | Q(retry_at__lte=now)
     decisions = Decision.objects.filter(free, due, status=DecisionStatus.SUBMITTED).order_by("submitted_at")
-    grants = Grant.objects.filter(free, due, next_action_at__lte=business_now()).order_by("next_action_at")
+    grants = Grant.objects.filter(free, due, next_action_at__lte=business_now())
+    grants = grants.order_by(TAKING_AWAY_FIRST, "next_action_at")
     return Owed(
         decisions=tuple(decisions.values_list("pk", flat=True)[:MOST_OWED]),
         grants=tuple(grants.values_list("pk", flat=True)[:MOST_OWED]),

@@ -113,3 +113,15 @@ def test_one_request_that_can_not_lapse_keeps_no_other_from_it(
         assert lapse_unanswered() == 1
     assert RequestItem.objects.get(pk=good.pk).status == "lapsed"
     assert [(entry["event"], entry["item"]) for entry in logs] == [("lapse_failed", str(bad.pk))]
+
+
+def test_what_takes_access_away_goes_before_what_gives_it_however_long_that_waits(play: Stage) -> None:
+    play.decide(play.ask())
+    ending = play.play_to("active")
+    play.step(ending.ends_at - play.time.now - timedelta(minutes=2))
+    item = another_item(play)
+    with play.as_role("portal_worker"):
+        waiting = make.scheduled_grant(item)
+        Grant.objects.filter(pk=waiting.pk).update(next_action_at=ending.starts_at)
+    play.step(timedelta(minutes=2))
+    assert sweeping.sweep().grants == (ending.pk, waiting.pk)
