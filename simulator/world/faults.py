@@ -1,6 +1,7 @@
 """Faults that somebody asked for. Fronts take them by the name of the operation and act on them."""
 
 import fnmatch
+import random
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, get_args
@@ -14,7 +15,10 @@ KINDS: tuple[str, ...] = get_args(Kind.__value__)
 
 @dataclass
 class Fault:
-    """One fault: `count` times (None: until removed) for operations that match `operation` (fnmatch)."""
+    """One fault: `count` times (None: until removed) for operations that match `operation` (fnmatch).
+
+    With a `rate` below one it meets that share of the calls that it fits, drawn from `seed`.
+    """
 
     id: int
     operation: str
@@ -26,7 +30,17 @@ class Fault:
     message: str = ""
     retry_after: int | None = None
     retry_after_date: bool = False
+    rate: float = 1.0
+    seed: int = 0
+    fitted: int = 0  # calls that it fits, met by it or not
     taken: int = 0
+
+    def meets(self, operation: str) -> bool:
+        """Whether this call is met by it: the operation fits, and the dice fall so."""
+        if self.kind == "stale" or not fnmatch.fnmatchcase(operation, self.operation):
+            return False
+        self.fitted += 1
+        return self.rate >= 1 or random.Random(f"{self.seed} {self.id} {self.fitted}").random() < self.rate
 
 
 class Faults:
@@ -49,8 +63,14 @@ class Faults:
         message: str = "",
         retry_after: int | None = None,
         retry_after_date: bool = False,
+        rate: float = 1.0,
+        seed: int = 0,
     ) -> Fault:
-        """Ask for a fault. Raises ValueError for an unknown kind or a count below one."""
+        """Ask for a fault.
+
+        Raises:
+            ValueError: an unknown kind, a count below one, or a rate that isn't above 0 and at most 1.
+        """
         known: dict[str, Kind] = {
             "lose_request": "lose_request",
             "lose_answer": "lose_answer",
@@ -64,6 +84,8 @@ class Faults:
             raise ValueError(f"unknown kind of fault '{kind}'; one of {', '.join(KINDS)}")
         if count is not None and count < 1:
             raise ValueError("a fault happens at least once")
+        if not 0 < rate <= 1:
+            raise ValueError("the rate of a fault is above 0 and at most 1")
         self._counter += 1
         fault = Fault(
             id=self._counter,
@@ -76,15 +98,17 @@ class Faults:
             message=message,
             retry_after=retry_after,
             retry_after_date=retry_after_date,
+            rate=rate,
+            seed=seed,
         )
         self._faults.append(fault)
         self._world.journal("fault asked for", f"{kind} on {operation}", count=str(count))
         return fault
 
     def take(self, operation: str) -> Fault | None:
-        """The oldest waiting fault for this operation, used up by one; None when there is none."""
+        """The oldest waiting fault for this operation, used up by one; None when none meets it."""
         for fault in self._faults:
-            if fault.kind != "stale" and fnmatch.fnmatchcase(operation, fault.operation):
+            if fault.meets(operation):
                 fault.taken += 1
                 if fault.count is not None:
                     fault.count -= 1

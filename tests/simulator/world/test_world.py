@@ -84,6 +84,20 @@ def test_faults_are_taken_in_order_and_used_up() -> None:
     assert faults.take("graph.GET groups") is None
 
 
+def test_a_fault_with_a_rate_meets_that_share_of_the_calls() -> None:
+    def met(seed: int) -> list[bool]:
+        faults = small_world().world.faults
+        faults.add("graph.*", "error", count=None, rate=0.1, seed=seed)
+        return [faults.take("graph.GET groups") is not None for _ in range(2000)]
+
+    assert 150 < sum(met(1)) < 250
+    assert met(1) == met(1) != met(2)
+    counted = small_world().world.faults
+    counted.add("graph.*", "error", count=2, rate=0.5)
+    assert sum(counted.take("graph.GET groups") is not None for _ in range(100)) == 2
+    assert counted.list() == []
+
+
 def test_stale_faults_are_not_taken_but_asked_for() -> None:
     world = small_world().world
     fault = world.faults.add("pim.read", "stale", seconds=30, count=None)
@@ -101,6 +115,9 @@ def test_unknown_faults_are_refused() -> None:
         faults.add("*", "explode")
     with pytest.raises(ValueError, match="at least once"):
         faults.add("*", "error", count=0)
+    for rate in (0.0, 1.5):
+        with pytest.raises(ValueError, match="at most 1"):
+            faults.add("*", "error", rate=rate)
 
 
 # ---------------------------------------------------------------- happenings
