@@ -26,16 +26,8 @@ from stack.supervisor import Service
 
 # How often each is killed, out of a hundred.
 SHARES = {"worker": 12, "pool child": 48, "web": 10, "web child": 14, "beat": 8, "redis": 8}
-FAULTY = 0.1
-OPERATIONS = (
-    "graph.GET assignmentScheduleInstances",
-    "graph.GET assignmentScheduleRequests",
-    "graph.POST assignmentScheduleRequests",
-    "graph.POST provisionOnDemand",
-    "graph.GET *",
-    "aws.identitystore.*",
-    "aws.*",
-)
+FAULTY = 0.1  # of all calls of the product
+OPERATIONS = ("graph.*", "aws.*")
 # In the proportions of what clouds do: lost before, worked and lost, errors, throttled, late.
 KINDS: tuple[tuple[dict[str, Any], int], ...] = (
     ({"kind": "lose_request"}, 20),
@@ -51,14 +43,16 @@ STALE_SECONDS = 300  # of the clouds' time: five seconds of a run
 
 @dataclass
 class Breaker:
-    """Kills, restarts what has ended, and keeps faults waiting in the simulated clouds."""
+    """Kills, restarts what has ended, and lets calls to the simulated clouds fail."""
 
     stack: Stack
     seed: int
     killed: Counter[str] = field(default_factory=Counter)
     restarts_of_postgres: int = 0
     faults: Counter[str] = field(default_factory=Counter)
-    calls: int = 0
+    stale_spells: int = 0
+    calls: int = 0  # of everybody, sign-ins too
+    fitted: int = 0  # to Graph and AWS while a tenth failed
     _dice: random.Random = field(init=False)
     _flush: bool = False
 
@@ -140,24 +134,33 @@ class Breaker:
         return int(self._control_call("GET", "/calls?count=1")["total"])
 
     def fail_calls(self) -> None:
-        """Ask for as many faults as a tenth of the calls that were made since the last time."""
-        before, self.calls = self.calls, self._count_calls()
-        owed = (self.calls - before) * FAULTY
-        number = int(owed) + (self._dice.random() < owed % 1)
-        waiting = len(self._control_call("GET", "/faults"))
-        for _ in range(max(0, min(number, 10 - waiting))):
-            (settings,) = self._dice.choices([k for k, _ in KINDS], weights=[w for _, w in KINDS])
-            fault = {"operation": self._dice.choice(OPERATIONS), **settings}
-            self._control_call("POST", "/faults", fault)
-            self.faults[str(settings["kind"])] += 1
+        """From now on a tenth of the calls fails, however many there are and whenever they come."""
+        for operation in OPERATIONS:
+            left = 1.0  # the share that comes past the faults before: the oldest that meets a call is used
+            for settings, share in KINDS:
+                part = FAULTY * share / sum(share for _, share in KINDS)
+                standing = {"count": None, "rate": part / left, "seed": self.seed}
+                self._control_call("POST", "/faults", {"operation": operation, **settings, **standing})
+                left -= part
+
+    def note_calls(self) -> None:
+        """Learn from the clouds how many calls there were, and how many met which fault."""
+        self.calls = self._count_calls()
+        taken, fitted = Counter[str](), 0
+        for fault in self._control_call("GET", "/faults"):
+            taken[fault["kind"]] += fault["taken"]
+            # Every call comes to the first kind.
+            fitted += fault["fitted"] if fault["kind"] == KINDS[0][0]["kind"] else 0
+        self.faults, self.fitted = taken, fitted
 
     def be_stale(self, *, stale: bool) -> None:
         """Graph's reads show the past, or don't."""
         self._control_call("PATCH", "/switches", {"replication_seconds": STALE_SECONDS if stale else 0})
-        self.faults["stale for a while"] += stale
+        self.stale_spells += stale
 
     def mend(self) -> None:
-        """No faults any more."""
+        """No faults any more; what there was is noted."""
+        self.note_calls()
         self._control_call("DELETE", "/faults")
         self._control_call("PATCH", "/switches", {"replication_seconds": 0})
 

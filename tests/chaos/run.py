@@ -133,7 +133,8 @@ def _break(plan: Plan, stack: Stack, breaker: Breaker, crowd: Crowd) -> None:
     postgres_at = [
         plan.duration * (n + 1) / (plan.postgres_restarts + 1) for n in range(plan.postgres_restarts)
     ]
-    told, fail_at, stale_until = 0.0, 0.0, 0.0
+    told, look_at, stale_until = 0.0, 0.0, 0.0
+    breaker.fail_calls()
     while (passed := time.monotonic() - began) < plan.duration:
         breaker.keep_alive()
         if sum(breaker.killed.values()) < plan.kills * passed / plan.duration:
@@ -141,9 +142,9 @@ def _break(plan: Plan, stack: Stack, breaker: Breaker, crowd: Crowd) -> None:
         if postgres_at and passed >= postgres_at[0]:
             postgres_at.pop(0)
             breaker.restart_postgres()
-        if passed >= fail_at:
-            fail_at = passed + 1.0
-            breaker.fail_calls()
+        if passed >= look_at:
+            look_at = passed + 1.0
+            breaker.note_calls()
             if stale_until and passed >= stale_until:
                 breaker.be_stale(stale=False)
                 stale_until = 0.0
@@ -154,7 +155,7 @@ def _break(plan: Plan, stack: Stack, breaker: Breaker, crowd: Crowd) -> None:
             told = passed
             print(
                 f"{passed:5.0f} s: {crowd.history.count('request', Outcome.OK)} requests, "
-                f"{sum(breaker.killed.values())} kills, {breaker.calls} calls",
+                f"{sum(breaker.killed.values())} kills, {breaker.fitted} calls",
                 flush=True,
             )
         time.sleep(LOOK_SECONDS)
@@ -215,8 +216,9 @@ def report(result: Result) -> str:
         f"broken for {result.seconds:.0f} s, settled {result.settled_after:.0f} s later",
         f"kills: {sum(breaker.killed.values())} ({_counts(breaker.killed)})",
         f"immediate restarts of PostgreSQL: {breaker.restarts_of_postgres}",
-        f"calls to the clouds: {breaker.calls}",
-        f"faults asked for: {sum(breaker.faults.values())} ({_counts(breaker.faults)})",
+        f"calls to Graph and AWS while broken: {breaker.fitted}",
+        f"of them failed: {sum(breaker.faults.values())} ({_counts(breaker.faults)})",
+        f"spells of stale reads: {breaker.stale_spells}",
         "",
         "what people did        ok  refused  unknown",
     ]
