@@ -17,7 +17,12 @@ from catalog.freshness import ProvisioningHealth, provisioning_health, read_at
 from identity.models import Person, User
 from oversight.selectors import alert_count
 from oversight.tabs import Entry, tabs_for
+from requests_app.freezes.holding import MOST_STANDING, own_freeze, standing
+from requests_app.freezes.models import Freeze
 from requests_app.selectors import waiting_count
+
+# Freezes that a banner names.
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,24 @@ class Portal:
     def provisioning(self) -> ProvisioningHealth:
         """Whether anything is carried to AWS now; pages that are concerned show its sentence."""
         return provisioning_health()
+
+    @cached_property
+    def own_freeze(self) -> Freeze | None:
+        """The incident in which this person is frozen."""
+        return own_freeze(self.person, self._standing) if self.person else None
+
+    @cached_property
+    def _standing(self) -> Sequence[Freeze]:
+        return list(standing().order_by("-frozen_at", "pk")[:MOST_STANDING])
+
+    @property
+    def freezes(self) -> Sequence[Freeze]:
+        """What operators are told on every page."""
+        return self._standing[:MOST_NAMED] if self.user is not None and self.user.is_operator else []
+
+    @property
+    def more_freezes(self) -> bool:
+        return len(self._standing) > MOST_NAMED
 
     @cached_property
     def sections(self) -> list[Section]:

@@ -65,3 +65,9 @@ class TokenEndForm(forms.Form):
         help_text="IAM Identity Center shows it under automatic provisioning.",
         widget=forms.DateInput(attrs={"type": "date"}),
     )
+
+
+class SubjectSearch(forms.Form):
+    """Who or what is to be frozen."""
+
+    q = forms.CharField(required=False, max_length=100)

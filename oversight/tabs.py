@@ -24,6 +24,7 @@ TABS = (
     Tab("operations", "Health", auditors=True),
     Tab("operations_drift", "Drift", auditors=True),
     Tab("operations_queue", "Queue"),
+    Tab("operations_incidents", "Incidents", auditors=True),
     Tab("operations_alerts", "Alerts"),
     Tab("operations_settings", "Settings in force"),
 )

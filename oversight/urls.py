@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from oversight.views import drift, health, metrics, settings_in_force
+from oversight.views import drift, health, incidents, metrics, settings_in_force
 
 urlpatterns = [
     path("operations/", health.page, name="operations"),
@@ -15,5 +15,10 @@ urlpatterns = [
     path("operations/drift/", drift.page, name="operations_drift"),
     path("operations/drift/<uuid:finding_id>/", drift.finding, name="operations_finding"),
     path("operations/drift/<uuid:finding_id>/resolve/", drift.resolve, name="operations_resolve"),
+    path("operations/incidents/", incidents.page, name="operations_incidents"),
+    path("operations/incidents/new/", incidents.new, name="operations_incident_new"),
+    path("operations/incidents/new/confirm/", incidents.confirm, name="operations_incident_confirm"),
+    path("operations/incidents/<uuid:freeze_id>/", incidents.incident, name="operations_incident"),
+    path("operations/incidents/<uuid:freeze_id>/lift/", incidents.lift_it, name="operations_lift"),
     path("operations/settings/", settings_in_force.page, name="operations_settings"),
 ]

@@ -405,6 +405,11 @@ class Page:
             return False
         return self.own_decision is None or self.own_decision.status == DecisionStatus.REFUSED
 
+    @property
+    def frozen(self) -> str:
+        """Why an incident lets nobody approve it, "" when none does."""
+        return self.read.freeze.sentence if self.read.freeze else ""
+
     # --- Ways in
 
     @property

@@ -16,6 +16,8 @@ from identity.models import DirectoryMembership, Person
 from policy.approvers import is_human
 from policy.models import RuleVersion
 from requests_app.estimates import Hop, hop
+from requests_app.freezes.holding import freeze_for_item
+from requests_app.freezes.models import Freeze
 from requests_app.lifecycle import ENDABLE, OPEN, DecisionStatus, GrantStatus, ItemStatus
 from requests_app.models import AccessRequest, Decision, Grant, RequestItem, RequestScope, Revocation
 from requests_app.narrow_path import WAITS_IN, Waiting, waiting_of
@@ -64,6 +66,7 @@ class RequestPage:
     turn: Waiting | None  # while it waits for a place on the narrow path
     hop: Hop | None  # how long the part of the way takes that it is on
     may_revoke: bool  # the viewer, whatever state the grant is in
+    freeze: Freeze | None  # that holds for it while it is pending
     may_decide: bool  # now: pending, not lapsed, at a stage of theirs, no word of theirs yet
 
 
@@ -217,5 +220,6 @@ def _page(person: Person, request: AccessRequest, item: RequestItem) -> RequestP
         is_requester=request.requester_id == person.pk,
         turn=waiting_of(grant) if grant and grant.status in WAITING else None,
         hop=hop(HOP_OF[grant.status]) if grant and grant.status in HOP_OF else None,
+        freeze=freeze_for_item(item) if item.status == ItemStatus.PENDING else None,
         may_decide=can_decide(person, item),
     )

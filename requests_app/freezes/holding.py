@@ -16,11 +16,13 @@ from catalog.models import AccountAssignment, PimGroup
 from identity.models import Person
 from policy.approvers import is_human
 from requests_app.freezes.models import Freeze
-from requests_app.lifecycle import ENDABLE, ItemStatus
+from requests_app.lifecycle import ENDABLE, MAY_HOLD_ACCESS, ItemStatus
 from requests_app.models import Grant, RequestItem, RequestScope
 
 # The advisory lock between a freeze and what it forbids.
 LOCK = 0x66726565
+# More at a time would no longer be an incident; a page reads no more. Actions look at all.
+MOST_STANDING = 500
 # Columns that name the subject, in the catalogue and in what was approved.
 _OPENED = {Freeze.Kind.ACCOUNT: "account__account_id", Freeze.Kind.PERMISSION_SET: "permission_set__arn"}
 _APPROVED = {Freeze.Kind.ACCOUNT: "account_id", Freeze.Kind.PERMISSION_SET: "permission_set_arn"}
@@ -93,10 +95,6 @@ def freezes_by_group(person: Person, groups: Sequence[PimGroup]) -> Mapping[int,
     return found
 
 
-# More at a time would no longer be an incident in this tenant; a page reads no more. Actions look at all.
-MOST_STANDING = 500
-
-
 def _accounts_of(person: Person) -> QuerySet[Person, str]:
     """The object ids of this human's accounts."""
     same = Q(pk=person.pk)
@@ -112,6 +110,21 @@ def grants_under(freeze: Freeze) -> QuerySet[Grant]:
     """The grants that a freeze ends, of a row that need not be stored yet."""
     approved = RequestScope.objects.filter(item__interval__grant=OuterRef("pk"))
     return Grant.objects.filter(_concerned(freeze, "person", approved), status__in=ENDABLE)
+
+
+def leaving_under(freeze: Freeze) -> QuerySet[Grant]:
+    """Grants that the freeze concerns and that are on their way out: memberships, or sessions that may be left."""
+    approved = RequestScope.objects.filter(item__interval__grant=OuterRef("pk"))
+    return Grant.objects.filter(_concerned(freeze, "person", approved), status__in=MAY_HOLD_ACCESS - ENDABLE)
+
+
+def own_freeze(person: Person, held: Sequence[Freeze]) -> Freeze | None:
+    """The one among these freezes that is of this human, or None. One query where any person is frozen, else none."""
+    people = {each.subject: each for each in held if each.kind == Freeze.Kind.PERSON}
+    if not people:
+        return None
+    own = _accounts_of(person).filter(object_id__in=people).first()
+    return people[own] if own else None
 
 
 def items_under(freeze: Freeze) -> QuerySet[RequestItem]:

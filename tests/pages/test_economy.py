@@ -16,11 +16,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from identity.models import DirectoryGroup, DirectoryMembership
+from requests_app.actions.freezing import freeze
 from requests_app.actions.pathing import take_place
+from requests_app.freezes.models import Freeze
 from requests_app.lifecycle import GrantStatus
 from requests_app.models import PathKind, RequestItem
 from tests.pages.conftest import Visitor, World
 from tests.pages.moving import bring, decide
+from tests.pages.test_incidents import confirm_address
 from tests.requests_app import factories as make
 
 ROOT = Path(settings.BASE_DIR)
@@ -59,6 +62,20 @@ def wait_in_queue(world: World) -> RequestItem:
     return item
 
 
+def an_incident(world: World) -> Freeze:
+    """A permission set that is frozen; nobody's access goes through it."""
+    elsewhere = make.pim_group(accounts=1).account_assignments.get().permission_set
+    with world.as_role("portal_web"):
+        freeze_id = freeze(
+            kind="permission_set",
+            subject=elsewhere.arn,
+            person_id=world.cy.pk,
+            reason="A policy allows too much",
+            actor=make.actor(world.cy),
+        )
+    return Freeze.objects.get(pk=freeze_id)
+
+
 @pytest.fixture
 def paths(world: World) -> Paths:
     """Every page, with somebody who may open it."""
@@ -94,34 +111,42 @@ def paths(world: World) -> Paths:
         "settings in force": (operator, "/operations/settings/"),
         "alerts": (operator, "/operations/alerts/"),
         "drift": (operator, "/operations/drift/"),
+        "incidents": (operator, "/operations/incidents/"),
+        "incident search": (operator, "/operations/incidents/new/?q=account"),
+        "incident to confirm": (operator, confirm_address(world)),
+        "incident": (operator, f"/operations/incidents/{an_incident(world).pk}/"),
         "finding": (operator, f"/operations/drift/{make.finding(world.ada, world.group).pk}/"),
     }
 
 
 # Session, user, sign-in and person come first (4), then the footer's age and the inbox's count (up to 5).
 MOST_QUERIES = {
-    "home": 17,
+    "home": 18,
     "home live": 14,
-    "catalogue": 20,
-    "group": 23,
-    "request form": 25,
-    "preview": 19,
-    "my requests": 13,
-    "request": 15,
-    "request that waits": 21,
-    "request live": 12,
-    "revoke": 18,
-    "inbox": 13,
-    "decision": 15,
-    "decision live": 11,
-    "queue": 14,
+    "catalogue": 22,
+    "group": 25,
+    "request form": 28,
+    "preview": 21,
+    "my requests": 14,
+    "request": 17,
+    "request that waits": 23,
+    "request live": 13,
+    "revoke": 20,
+    "inbox": 14,
+    "decision": 17,
+    "decision live": 12,
+    "queue": 15,
     "queue live": 8,
-    "components": 9,
-    "health": 32,
-    "alerts": 13,
-    "settings in force": 9,
-    "drift": 18,
-    "finding": 10,
+    "components": 10,
+    "health": 33,
+    "alerts": 14,
+    "settings in force": 10,
+    "drift": 19,
+    "incidents": 13,
+    "incident search": 14,
+    "incident to confirm": 19,
+    "incident": 14,
+    "finding": 11,
 }
 
 
