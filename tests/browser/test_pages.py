@@ -46,7 +46,16 @@ def test_pages_of_an_operator(enter: Enter, width: int, scheme: str) -> None:
         pedro,
         *(
             f"/operations/{page}"
-            for page in ("", "queue/", "drift/", "drift/?kind=late", "incidents/", "incidents/new/?q=prod", "alerts/", "settings/")
+            for page in (
+                "",
+                "queue/",
+                "drift/",
+                "drift/?kind=late",
+                "incidents/",
+                "incidents/new/?q=prod",
+                "alerts/",
+                "settings/",
+            )
         ),
     )
     pedro.open("/operations/")

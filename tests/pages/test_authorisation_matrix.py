@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from urllib.parse import urlencode
+from uuid import UUID
 
 import pytest
 from django.conf import settings as django_settings
@@ -23,6 +24,7 @@ from base.clock import business_now
 from catalog.models import PimGroup
 from identity.models import Person
 from policy.models import RuleVersion
+from requests_app.actions.freezing import carry_freezes, freeze
 from requests_app.actions.pathing import take_place
 from requests_app.lifecycle import GrantStatus
 from requests_app.models import Grant, PathKind, PathTicket, RequestItem
@@ -216,6 +218,7 @@ def what_to_send(world: World) -> dict[str, Sent]:
         take_place(each, PathKind.ASSIGN)
     ticket = PathTicket.objects.order_by("-pk")[0]
     finding = make.finding(world.ada, held)
+    incident, account = an_incident(world)
     request, item = {"request_id": pending.request_id}, {"item_id": pending.pk}
     running = {"request_id": active.first_request_id}
     group_id = {"group_id": fresh.object_id}
@@ -245,8 +248,30 @@ def what_to_send(world: World) -> dict[str, Sent]:
         "/operations/drift/<uuid:finding_id>/resolve/": Sent(
             {"finding_id": finding.pk}, {"how": "handled", **because}
         ),
+        "/operations/incidents/new/confirm/": Sent(form=because, query=f"?kind=account&subject={account}"),
+        "/operations/incidents/<uuid:freeze_id>/": Sent({"freeze_id": incident}),
+        "/operations/incidents/<uuid:freeze_id>/lift/": Sent({"freeze_id": incident}, because),
         "/operations/queue/<int:ticket_id>/front/": Sent({"ticket_id": ticket.pk}),
     }
+
+
+def an_incident(world: World) -> tuple[UUID, str]:
+    """Something that another operator has frozen, with all of it carried, and an AWS account that nobody has frozen."""
+    first, other = [
+        row.account.account_id for row in make.pim_group().account_assignments.select_related("account")
+    ]
+    pia = make.person("Pia Operator")
+    world.sign_in(pia, "Operator")
+    with world.as_role("portal_web"):
+        made = freeze(
+            kind="account",
+            subject=first,
+            person_id=pia.pk,
+            reason="A key was published",
+            actor=make.actor(pia),
+        )
+    carry_freezes()
+    return made, other
 
 
 def ask(world: World, group: PimGroup, rule: RuleVersion) -> RequestItem:
