@@ -201,7 +201,7 @@ class Grant(models.Model):
     lease_until = models.DateTimeField(null=True)  # real time; somebody is at it
     lease_token = models.UUIDField(null=True)
     failures = models.IntegerField(default=0)
-    unknown_writes = models.IntegerField(default=0)  # assignments sent whose outcome was never learnt
+    unknown_writes = models.IntegerField(default=0)  # assignments sent, and neither refused nor read back yet
     last_write_at = models.DateTimeField(null=True)  # business time of the last write to PIM
 
     class Meta:

@@ -178,7 +178,7 @@ def _assign(claim: Claim) -> None:
         problem="",
         problem_code="",
         last_write_at=business_now(),
-        # Until the answer is in, it is unknown; an answer that settles it takes this back.
+        # Until PIM is read to hold it, or has refused it, it may still land: an acceptance settles nothing.
         unknown_writes=grant.unknown_writes + 1,
     )
     if answer.value is not None:
@@ -214,7 +214,6 @@ def _accepted(claim: Claim, request: PimRequest) -> None:
     with settle(claim) as grant:
         note(
             grant,
-            unknown_writes=grant.unknown_writes - 1,
             pim_request_id=request.request_id,
             pim_schedule_id=request.schedule_id,
         )

@@ -37,8 +37,8 @@ register("ending.before_settle", "removing.looked", "removing.before_settle", "r
 
 # PIM is given this long after the end of the window before the portal asks for the removal itself.
 PIM_MAY_BE_LATE = timedelta(minutes=2)
-# An absent read proves nothing this soon after an assignment whose outcome was never learnt (real time: it may
-# still be on its way to the vendor).
+# An absent read proves nothing this soon after an assignment that was never read back (real time: it may still be
+# on its way to the vendor, or into the vendor's reads).
 LATE_LANDING = timedelta(minutes=1)
 # An accepted removal shows in PIM's reads within this (real time: it is the vendor's replication).
 SHOWS_WITHIN = timedelta(minutes=1)
