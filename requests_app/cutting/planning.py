@@ -135,7 +135,8 @@ def _limit(row: Severance, current: Sequence[tuple[Grant, Scopes]], now: datetim
     newer = [since(grant) for grant, scopes in current if scope in scopes and grant.pk != row.grant_id]
     if newer:
         return min(newer)
-    gone = row.grant.out_of_aws_at
+    # Proven never to have arrived, it is out since then.
+    gone = row.grant.out_of_aws_at or row.grant.ended_at
     if gone is None:
         return None
     limit: datetime = gone + settings.AWS_SESSION_CACHE

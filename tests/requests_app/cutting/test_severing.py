@@ -219,3 +219,16 @@ def test_the_severer_moves_no_grant_and_the_worker_writes_no_denial(as_role: AsR
             Grant.objects.filter(pk=grant.pk).update(problem="mine")
         with as_role("portal_worker"), denied, transaction():
             SeveringPlace.objects.create(key="scp:p-0123456789")
+
+
+def test_the_denial_of_what_never_arrived_is_lifted_too(as_role: AsRole) -> None:
+    with scene(as_role) as made:
+        made.play.world.faults.add("graph.POST provisionOnDemand", "error", count=None)
+        made.play.decide(made.play.ask(duration=timedelta(minutes=10)))
+        made.play.play_to(GrantStatus.PROVISIONING)
+        grant = made.play.play_to(GrantStatus.NEVER_ARRIVED)
+        assert grant.ended_at is not None
+        assert Severance.objects.get().lifted_at is None
+        made.wait(3 * 60)
+        assert Severance.objects.get().lifted_at is not None
+        assert statements(made) == []
