@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
 
+from audit.ledger.models import Event
 from requests_app.actions.deciding import check_decision
-from requests_app.models import Attempt, Decision, RequestItem
+from requests_app.models import Decision, RequestItem
 from tests.requests_app.conftest import AsRole
-from tests.requests_app.test_revoking import end_it
 from tests.support.stage import Stage, stage
 
 pytestmark = pytest.mark.django_db
@@ -49,3 +50,38 @@ def test_done_before_pims_reads_show_the_assignment_it_is_removed_all_the_same(
     )
     assert play.time.now < grant.ends_at - 4 * HOUR
     assert not play.in_aws()
+
+
+def test_who_is_disabled_while_earlier_access_goes_out_is_not_let_in_again(play: Stage) -> None:
+    approve(play)
+    first = play.play_to("active")
+    play.step(timedelta(minutes=10))
+    play.finish_early(first)
+    approve(play)
+    play.step(timedelta(minutes=5))
+    play.world.happen("person_disabled", person=play.world_asker.id)
+    second = play.play_out()
+    assert second.pk != first.pk
+    assert (second.status, play.assignments_made()) == ("not_granted", 1)
+    assert "disabled or gone" in second.problem
+
+
+def refused_extension(play: Stage, duration: timedelta = HOUR) -> None:
+    """Active, extended, and PIM keeps the earlier end."""
+    play.world.switches.update_reaches_running = False
+    approve(play)
+    play.play_to("active")
+    approve(play, duration)
+    play.play(lambda: play.grant().extension_refused == 2, at_most=timedelta(minutes=2))
+
+
+def test_the_rest_of_a_window_is_not_assigned_anew_to_who_is_disabled(play: Stage) -> None:
+    refused_extension(play)
+    held_until = play.grant().sure_until
+    play.play(lambda: play.time.now >= held_until - timedelta(minutes=2))
+    with patch("requests_app.actions.leaving.CHECK_EVERY", timedelta(days=1)):
+        play.world.happen("person_disabled", person=play.world_asker.id)
+        play.play(lambda: play.time.now > held_until + timedelta(minutes=1))
+    assert play.assignments_made() == 1
+    told = Event.objects.get(grant_id=play.grant().pk, type="grant.activation_abandoned")
+    assert "disabled or gone" in str(told.canon)

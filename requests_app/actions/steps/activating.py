@@ -19,7 +19,7 @@ from clients import errors
 from clients.registry import clients
 from clients.types import AssignmentOrder, PimRequest, PimRequestStatus
 from requests_app.actions import attempts
-from requests_app.actions.checking import fresh_eligibility
+from requests_app.actions.checking import fresh_eligibility, fresh_person
 from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.moving import move
 from requests_app.actions.pathing import WAITS, Wait, hold_if_asked, take_place
@@ -188,7 +188,10 @@ def _assign(claim: Claim) -> None:
 
 
 def _unfit_to_continue(grant: Grant) -> str:
-    """Why what PIM let end isn't assigned anew, "" when it may be: the start's check, once more."""
+    """Why what PIM let end isn't assigned anew, "" when it may be: the start's checks, once more."""
+    person = fresh_person(grant.person.object_id)
+    if person is None or not person.enabled:
+        return "The account is disabled or gone in Entra, so the rest of the time was not assigned anew."
     if not fresh_eligibility(grant.person.object_id, grant.group.object_id).held:
         return "The eligibility for this PIM group is gone, so the rest of the time was not assigned anew."
     return ""

@@ -20,6 +20,8 @@ from requests_app.models import Grant
 from requests_app.scope_growth import growth
 
 WAIT_FOR_REMOVAL = timedelta(seconds=2)  # real time
+# The approval has asked about the account; after this long (business time) it is asked again.
+ASKED_JUST_NOW = timedelta(minutes=1)
 WAITS_FOR_THE_EARLIER = (
     "Earlier access through this PIM group is still on its way out; this begins as soon as that is proven gone "
     "from AWS."
@@ -29,8 +31,8 @@ register("starting.before_check", "starting.before_settle", "starting.settled")
 
 
 def _account_enabled(grant: Grant) -> bool:
-    """Asked again only when the start was not at the approval, which has asked just now."""
-    if grant.starts_at <= grant.created_at:
+    """Asked again unless the approval has just asked: a later start, or one that had to wait for what came before."""
+    if business_now() - grant.created_at < ASKED_JUST_NOW:
         return True
     person = fresh_person(grant.person.object_id)
     return person is not None and person.enabled
