@@ -37,7 +37,7 @@ from requests_app.actions.moving import create, move
 from requests_app.actions.steps.pacing import back_off
 from requests_app.freezes.holding import freeze_for_item, keep_freezes_out
 from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus
-from requests_app.models import Decision, Grant, GrantInterval, RequestItem, Verdict
+from requests_app.models import Decision, Grant, GrantInterval, RequestItem, Revocation, Verdict
 from requests_app.permissions import check_may_decide
 from requests_app.texts import clean_words
 
@@ -274,9 +274,20 @@ def _refused_by_state(decision: Decision, item: RequestItem) -> str:
         return "The stage that this decision was made for is over."
     if same_human(decision.approver, item.requester):
         return "Nobody decides on their own request."
+    if decision.verdict == Verdict.APPROVE and _revoked_since(decision, item):
+        return (
+            "The requester's access through this PIM group was revoked after this approval was given. Decide again if "
+            "they should have it all the same."
+        )
     if _has_an_earlier_word(decision, item):
         return "The approver has already decided on this request, and one person decides once on it."
     return ""
+
+
+def _revoked_since(decision: Decision, item: RequestItem) -> bool:
+    """Whether access of the same person to the same group was revoked after this word was given."""
+    told = Revocation.objects.filter(grant__person=item.requester_id, grant__group=item.group_id)
+    return told.filter(revoked_at__gte=decision.submitted_at).exists()
 
 
 def _has_an_earlier_word(decision: Decision, item: RequestItem) -> bool:

@@ -12,6 +12,7 @@ from audit.ledger.models import Event
 from requests_app.actions.deciding import check_decision
 from requests_app.models import Decision, RequestItem
 from tests.requests_app.conftest import AsRole
+from tests.requests_app.test_revoking import end_it
 from tests.support.stage import Stage, stage
 
 pytestmark = pytest.mark.django_db
@@ -50,6 +51,25 @@ def test_done_before_pims_reads_show_the_assignment_it_is_removed_all_the_same(
     )
     assert play.time.now < grant.ends_at - 4 * HOUR
     assert not play.in_aws()
+
+
+def test_an_approval_from_before_a_revocation_grants_nothing_after_it(play: Stage) -> None:
+    approve(play)
+    play.play_to("active")
+    play.step(timedelta(minutes=10))
+    further = play.ask()
+    stale = play.decide(further)
+    play.step(timedelta(seconds=1))
+    end_it(play, play.boss)
+    check_decision(decision_id=stale)
+    word, further = Decision.objects.get(pk=stale), RequestItem.objects.get(pk=further.pk)
+    assert (word.status, further.status) == ("refused", "pending")
+    assert "was revoked after this approval" in word.reason
+    play.step(timedelta(seconds=1))
+    check_decision(decision_id=play.decide(further))
+    assert RequestItem.objects.get(pk=further.pk).status == "approved", (
+        "who knows of the revocation may approve"
+    )
 
 
 def test_who_is_disabled_while_earlier_access_goes_out_is_not_let_in_again(play: Stage) -> None:
