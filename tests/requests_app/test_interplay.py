@@ -9,6 +9,7 @@ from unittest.mock import patch
 import pytest
 
 from audit.ledger.models import Event
+from base import crash
 from requests_app.actions.deciding import check_decision
 from requests_app.models import Decision, RequestItem
 from tests.requests_app.conftest import AsRole
@@ -105,3 +106,23 @@ def test_the_rest_of_a_window_is_not_assigned_anew_to_who_is_disabled(play: Stag
     assert play.assignments_made() == 1
     told = Event.objects.get(grant_id=play.grant().pk, type="grant.activation_abandoned")
     assert "disabled or gone" in str(told.canon)
+
+
+def test_what_was_used_once_is_never_called_never_arrived(play: Stage) -> None:
+    refused_extension(play, timedelta(minutes=15))
+    first_arrival = play.grant().arrived_at
+
+    def gone_in_between(reached: str) -> None:
+        if reached == "extending.before_continuing":
+            play.world.faults.add("graph.POST provisionOnDemand", "error", count=None)
+            play.world.happen("job_paused")
+            play.world.happen("store_member_removed", group=play.world_group.id, person=play.world_asker.id)
+
+    crash.install(gone_in_between)
+    play.play(lambda: play.grant().status in {"removing", "deprovisioning", "draining"})
+    assert play.assignments_made() == 2
+    assert play.grant().arrived_at == first_arrival
+    play.world.happen("job_started")
+    assert play.play_to("draining", "never_arrived").status == "draining", (
+        "sessions of its first hour may run"
+    )

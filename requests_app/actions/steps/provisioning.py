@@ -111,7 +111,8 @@ def _settle(grant: Grant, view: AwsView, waiting: str, wait: timedelta | None) -
             fields={"group_name": name, "reason": EndReason.WINDOW_OVER.label},
             end_reason=EndReason.WINDOW_OVER,
             removal_started_at=now,
-            arrived_at=now if view.member else None,
+            # What PIM ended once and assigned anew had arrived before: sessions of that time may run.
+            arrived_at=grant.arrived_at or (now if view.member else None),
             next_action_at=now,
         )
         rest(grant)
