@@ -19,6 +19,7 @@ from base.clock import business_now, real_now
 from base.crash import crash_point, register
 from base.errors import Conflict, Missing
 from clients import errors
+from clients.breaker import CircuitOpen
 from requests_app import nudges
 from requests_app.actions.attempts import NOT_SENT
 from requests_app.models import Grant, NarrowPath, PathKind, PathTicket, PathUse
@@ -91,6 +92,8 @@ def hold_path(span: timedelta) -> None:
 
 def hold_if_asked(error: errors.ClientError) -> None:
     """Hold the path when the vendor's answer says so; a call that never left says nothing about the vendor."""
+    if isinstance(error, CircuitOpen):
+        return
     if isinstance(error, errors.Throttled) and error.code not in (NOT_SENT, "LocalRateLimit"):
         hold_path(error.retry_after)
 

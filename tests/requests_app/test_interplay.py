@@ -10,8 +10,11 @@ import pytest
 
 from audit.ledger.models import Event
 from base import crash
+from clients.breaker import CircuitOpen
+from clients.errors import Throttled
 from requests_app.actions.deciding import check_decision
-from requests_app.models import Decision, RequestItem
+from requests_app.actions.pathing import hold_if_asked
+from requests_app.models import Decision, NarrowPath, RequestItem
 from tests.requests_app.conftest import AsRole
 from tests.requests_app.test_revoking import end_it
 from tests.support.stage import Stage, stage
@@ -126,3 +129,10 @@ def test_what_was_used_once_is_never_called_never_arrived(play: Stage) -> None:
     assert play.play_to("draining", "never_arrived").status == "draining", (
         "sessions of its first hour may run"
     )
+
+
+def test_calls_that_were_not_made_hold_nobody_back_on_the_narrow_path() -> None:
+    hold_if_asked(CircuitOpen("It has not answered.", retry_after=timedelta(minutes=1), code="CircuitOpen"))
+    assert not NarrowPath.objects.filter(held_until__isnull=False).exists()
+    hold_if_asked(Throttled("Wait.", retry_after=timedelta(minutes=1), code="429"))
+    assert NarrowPath.objects.filter(held_until__isnull=False).exists()
