@@ -74,7 +74,7 @@ def settle(claim: Claim) -> Iterator[Grant]:
     """
     with transaction():
         grant = (
-            Grant.objects.select_for_update(of=("self",))
+            Grant.objects.select_for_update(of=("self",), no_key=True)
             .select_related("person", "group")
             .get(pk=claim.grant.pk)
         )

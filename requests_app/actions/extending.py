@@ -28,7 +28,11 @@ def lock_open_windows(
     then gets a grant of its own. The item must have been locked before.
     """
     same = Grant.objects.filter(person_id=item.requester_id, group_id=item.group_id, status__in=OPEN)
-    rows = same.select_for_update(of=("self",)).select_related("person", "group").order_by("starts_at", "pk")
+    rows = (
+        same.select_for_update(of=("self",), no_key=True)
+        .select_related("person", "group")
+        .order_by("starts_at", "pk")
+    )
     alive = [grant for grant in rows if grant.status in ENDABLE]
     earlier = next((grant for grant in reversed(alive) if _goes_on_from(grant, starts_at, now)), None)
     return earlier, [grant for grant in alive if grant is not earlier]

@@ -1,4 +1,8 @@
-"""Fresh, locked rows by id. Locks are FOR UPDATE on the row alone, taken before anything is judged."""
+"""Fresh, locked rows by id. Locks are on the row alone, taken before anything is judged.
+
+A grant's lock leaves its key free, as no lock but a deletion needs it: rows that refer to a locked grant can be
+inserted, and the remover, which does so under the lock of its own row, meets no worker the other way round.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,7 @@ def lock_item(item_id: UUID) -> RequestItem:
 def lock_grant(grant_id: UUID) -> Grant:
     """The grant, locked. Raises Missing."""
     grant = (
-        Grant.objects.select_for_update(of=("self",))
+        Grant.objects.select_for_update(of=("self",), no_key=True)
         .select_related("person", "group")
         .filter(pk=grant_id)
         .first()
