@@ -38,6 +38,9 @@ LOOK_AGAIN = timedelta(minutes=1)
 # A membership may be stamped this much before PIM's own start of the assignment that it comes from.
 STAMPS_DIFFER = timedelta(minutes=5)
 
+# What a worker read in Entra longer ago than this (business time) says too little to remove a membership by it.
+READ_LATELY = timedelta(minutes=15)
+
 Outcome = FastRemoval.Outcome
 
 
@@ -72,6 +75,9 @@ def _look_and_remove(claim: Claim[FastRemoval]) -> None:
     verdict = _judge(claim.row, grant)
     if verdict is not None:
         _close(claim, *verdict)
+        return
+    if _read_long_ago(claim.row):
+        _rest(claim, "Entra was last read a while ago; a worker reads it again before anything is removed.")
         return
     user_id, group_id = grant.person.store_user_id, grant.group.store_group_id
     if not user_id or not group_id:
@@ -110,6 +116,13 @@ def _judge(row: FastRemoval, grant: Grant) -> tuple[FastRemoval.Outcome, str] | 
     if not is_managed(grant.group.object_id):
         return Outcome.REFUSED, "The PIM group is not in the list of groups that the portal may change."
     return None
+
+
+def _read_long_ago(row: FastRemoval) -> bool:
+    """Somebody may have let the person in anew since. A revocation doesn't wait for a cloud that can't be read."""
+    if row.reason == FastRemoval.Reason.REVOKED or row.entra_read_at is None:
+        return False
+    return business_now() - row.entra_read_at > READ_LATELY
 
 
 def _explained(found: StoreMembership, grant: Grant) -> bool:

@@ -51,6 +51,17 @@ def want(grant: Grant, reason: FastRemoval.Reason) -> None:
     FastRemoval.objects.filter(pk=row.pk).update(**changes)
 
 
+@transaction_required
+def leave_to_others(grant: Grant) -> None:
+    """Entra was read to hold a membership that the portal didn't make: what AWS shows is that one's by now."""
+    FastRemoval.objects.filter(grant=grant, closed_at=None).update(
+        outcome=FastRemoval.Outcome.YIELDED,
+        closed_at=business_now(),
+        next_action_at=None,
+        problem="It was left in AWS, because Entra holds another membership that the portal didn't make.",
+    )
+
+
 def wanted(grant: Grant) -> FastRemoval | None:
     """The row of this grant that isn't closed, or None."""
     return FastRemoval.objects.filter(grant=grant, closed_at=None).first()

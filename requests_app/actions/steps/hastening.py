@@ -30,6 +30,8 @@ register("hastening.asked")
 
 ASK_AGAIN_AFTER = timedelta(minutes=5)  # business time
 MOST_ASKS = 3
+# Entra is read again so often (business time) while a removal is open: somebody may have let the person in anew.
+READ_AGAIN = timedelta(minutes=5)
 
 
 def before_entra(claim: Claim, view: EntraView) -> None:
@@ -55,15 +57,22 @@ def still_in_aws(claim: Claim) -> None:
     if not wanting.is_on():
         return
     row = FastRemoval.objects.filter(grant=claim.grant).first()
-    if row is None or (row.closed_at is None and row.entra_read_at is None):
+    if row is None or (row.closed_at is None and _to_read_again(row)):
         view = look_at_entra(claim.grant)
         if view.ours is not None or view.foreign is not None:
+            if row is not None and view.foreign is not None:
+                with settle(claim) as grant:
+                    wanting.leave_to_others(grant)
             return
         with settle(claim) as grant:
             wanting.want(grant, FastRemoval.Reason(row.reason) if row else FastRemoval.Reason.ENDED)
         row = wanting.wanted(claim.grant)
     if row is not None and row.closed_at is None and settings.FAST_REMOVAL == wanting.ON_DEMAND:
         _ask_on_demand(claim, row)
+
+
+def _to_read_again(row: FastRemoval) -> bool:
+    return row.entra_read_at is None or business_now() - row.entra_read_at >= READ_AGAIN
 
 
 def _ask_on_demand(claim: Claim, row: FastRemoval) -> None:

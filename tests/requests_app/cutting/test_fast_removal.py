@@ -108,6 +108,25 @@ def test_a_membership_of_somebody_else_stays(play: Stage) -> None:
     assert play.in_aws()
 
 
+def test_who_was_let_in_by_somebody_else_while_the_remover_was_away_is_not_cut(play: Stage) -> None:
+    granted(play)
+    play.cutters_run = False
+    play.world.happen("job_paused")
+    play.play_to(GrantStatus.DEPROVISIONING)
+    assert FastRemoval.objects.get().closed_at is None
+    play.world.happen("foreign_member", group=play.world_group.id, person=play.world_asker.id)
+    play.step(timedelta(minutes=16))
+    play.cut()
+    assert play.calls.count(DELETE) == 0, "Entra was last read before somebody let the person in"
+    play.cutters_run = True
+    for _ in range(6):
+        play.work()
+        play.step(timedelta(minutes=5))
+    assert play.calls.count(DELETE) == 0
+    assert play.in_aws()
+    assert FastRemoval.objects.get().outcome == FastRemoval.Outcome.YIELDED
+
+
 def test_a_membership_older_than_every_grant_is_not_ours(play: Stage) -> None:
     store = play.world.identity_store
     membership = store.add_member(play.group.store_group_id, play.asker.store_user_id, by="an administrator")
