@@ -44,12 +44,12 @@ class Wanted:
 
 def wanted(facts: Facts) -> Iterator[Wanted]:
     """Everything that operators should know of now. No sentence names a person."""
-    for grant in facts.overdue:
-        late = duration_words(facts.now - grant.ends_at)
+    for late in facts.overdue:
+        span = duration_words(facts.now - late.since)
         yield Wanted(
             AlertKind.OVERDUE,
-            str(grant.pk),
-            f"Access through {grant.group.display_name} is past its end by {late} ({grant.get_status_display().lower()}).",
+            str(late.grant.pk),
+            f"Access through {late.grant.group.display_name} is still in {late.hop}, overdue for {span}.",
         )
     for status, count in sorted(facts.stuck.items()):
         yield Wanted(

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from statistics import median, quantiles
 from typing import Any
 
 import redis
@@ -21,30 +20,17 @@ from catalog.freshness import PartAge, ProvisioningHealth, ages, provisioning_he
 from clients.breaker import CircuitState, circuit_states
 from clients.limits import RATES
 from oversight.models import Alert, DriftRun, Expiry, Finding, FindingStatus, Heartbeat
-from requests_app.lifecycle import GrantStatus
+from requests_app.estimates import Hop, hops
 from requests_app.models import Decision, Grant
+from requests_app.overdue import Overdue, overdue_grants
 
 # Owed work that nobody has taken for this long (real time) is stuck.
 STUCK_AFTER = timedelta(minutes=2)
-# Past its end by this much (business time) and still in Entra, or past a cycle and still in AWS: overdue.
-OVERDUE_AFTER = timedelta(minutes=10)
 # Heartbeats older than this (real time) tell of nobody.
 WORKER_GONE_AFTER = timedelta(hours=1)
-MOST_HISTORY = 200
+MOST_OVERDUE = 20
 MOST_UNSEALED = 1000
 _REDIS_TIMEOUT_SECONDS = 0.5
-_HELD = (GrantStatus.ACTIVATING, GrantStatus.PROVISIONING, GrantStatus.ACTIVE, GrantStatus.REMOVING)
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """How long one hop takes here, as business time passes; None below a handful of grants."""
-
-    name: str
-    label: str
-    p50: timedelta | None
-    p95: timedelta | None
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +49,7 @@ class Facts:
     stuck: Mapping[str, int]  # owed and taken by nobody, by status; "decision" for decisions
     waiting: int  # grants whose next look is postponed after a failure
     oldest_owed_at: datetime | None  # business time
-    overdue: Sequence[Grant]
+    overdue: Sequence[Overdue]  # the longest first
     overdue_count: int
     findings: Mapping[str, int]  # open, by kind
     last_drift: DriftRun | None
@@ -71,7 +57,7 @@ class Facts:
     unsealed: int
     expiries: Sequence[Expiry]
     alerts: int
-    hops: Sequence[Measured]
+    hops: Sequence[Hop]  # with this installation's own times
     last_arrival_at: datetime | None
     last_removal_at: datetime | None
     redis_problem: str = field(default="")
@@ -107,30 +93,21 @@ def facts() -> Facts:
         stuck=stuck,
         waiting=Grant.objects.filter(retry_at__gt=real, failures__gt=0).count(),
         oldest_owed_at=oldest,
-        overdue=list(overdue.order_by("ends_at")[:20]),
-        overdue_count=overdue.count(),
+        overdue=overdue[:MOST_OVERDUE],
+        overdue_count=len(overdue),
         findings=_by(Finding.objects.filter(status=FindingStatus.OPEN), "kind"),
         last_drift=DriftRun.objects.exclude(status=DriftRun.Status.RUNNING).order_by("-started_at").first(),
         seal_lag=lag,
         unsealed=unsealed,
         expiries=list(Expiry.objects.order_by("ends_at")),
         alerts=Alert.objects.filter(cleared_at=None).count(),
-        hops=_hops(),
+        hops=hops(),
         last_arrival_at=last.filter(arrived_at__isnull=False).values_list("arrived_at", flat=True).first(),
         last_removal_at=last.filter(out_of_aws_at__isnull=False)
         .values_list("out_of_aws_at", flat=True)
         .first(),
         redis_problem=problem,
     )
-
-
-def overdue_grants(now: datetime) -> QuerySet[Grant]:
-    """Grants whose access is past its target: in Entra after the end, or in AWS after a provisioning cycle."""
-    cycle = settings.PROVISIONING_CYCLE + OVERDUE_AFTER
-    return Grant.objects.filter(
-        Q(status__in=_HELD, ends_at__lt=now - OVERDUE_AFTER)
-        | Q(status=GrantStatus.DEPROVISIONING, out_of_entra_at__lt=now - cycle)
-    ).select_related("person", "group")
 
 
 def redis_connection() -> redis.Redis:
@@ -200,42 +177,3 @@ def _unsealed(real: datetime) -> tuple[int, timedelta]:
     rows = list(newest.annotate(sealed=Exists(sealed)).values_list("at", "sealed")[:MOST_UNSEALED])
     waiting = [at for at, is_sealed in rows if not is_sealed]
     return len(waiting), max(real - min(waiting), timedelta(0)) if waiting else timedelta(0)
-
-
-# Name, label, from, to.
-HOPS = (
-    ("assigned", "Approved to assigned in Entra", "starts_at", "assigned_at"),
-    ("arrived", "Assigned to usable in AWS", "assigned_at", "arrived_at"),
-    ("usable", "Approved to usable", "starts_at", "arrived_at"),
-    ("out_of_entra", "End to removed from Entra", "removal_started_at", "out_of_entra_at"),
-    ("out_of_aws", "Removed from Entra to removed from AWS", "out_of_entra_at", "out_of_aws_at"),
-    ("removed", "End to removed from AWS", "removal_started_at", "out_of_aws_at"),
-)
-ENOUGH = 5
-
-
-def _hops() -> Sequence[Measured]:
-    instants = {name for _, _, *pair in HOPS for name in pair}
-    rows = list(
-        Grant.objects.filter(assigned_at__isnull=False)
-        .order_by("-created_at")
-        .values(*instants)[:MOST_HISTORY]
-    )
-    found = []
-    for name, label, begin, end in HOPS:
-        spans = [
-            (row[end] - row[begin]).total_seconds()
-            for row in rows
-            if row[begin] is not None and row[end] is not None and row[end] >= row[begin]
-        ]
-        enough = len(spans) >= ENOUGH
-        found.append(
-            Measured(
-                name,
-                label,
-                timedelta(seconds=median(spans)) if enough else None,
-                timedelta(seconds=quantiles(spans, n=20, method="inclusive")[-1]) if enough else None,
-                len(spans),
-            )
-        )
-    return found

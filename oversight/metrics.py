@@ -41,9 +41,9 @@ class FactsCollector(Collector):
             f"{PREFIX}hop_seconds", "Measured duration of a hop.", labels=["hop", "quantile"]
         )
         for hop in found.hops:
-            for name, span in (("0.5", hop.p50), ("0.95", hop.p95)):
+            for name, span in (("0.5", hop.typical), ("0.95", hop.slow)):
                 if span is not None:
-                    quantile.add_metric([hop.name, name], span.total_seconds())
+                    quantile.add_metric([hop.key, name], span.total_seconds())
         yield quantile
 
     def _machines(self) -> Iterator[Metric]:

@@ -67,7 +67,8 @@ def overdue_grants(now: datetime | None = None) -> Sequence[Overdue]:
         Q(status__in=_STILL_IN_ENTRA, ends_at__lt=entra)
         | Q(status=GrantStatus.REMOVING, ends_at__lt=entra)
         | Q(status=GrantStatus.REMOVING, removal_started_at__lt=entra)
-        | Q(status=GrantStatus.DEPROVISIONING, out_of_entra_at__lt=aws)
+        | Q(status=GrantStatus.DEPROVISIONING, out_of_entra_at__lt=aws),
+        next_action_at__isnull=False,  # as of all that isn't over: few rows, and they have an index
     ).select_related("person", "group", "first_request")
     found = [late for grant in candidates.order_by("ends_at", "pk")[:MOST] if (late := overdue(grant, now))]
     return sorted(found, key=lambda late: late.since)

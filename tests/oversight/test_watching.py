@@ -30,10 +30,10 @@ from clients.types import Notice
 from oversight import alerts, heartbeats
 from oversight.alerts import deliver, raise_and_clear
 from oversight.expiries import certificate_end, note_certificate
-from oversight.facts import facts, overdue_grants
+from oversight.facts import facts
 from oversight.health import health
-from oversight.models import Alert, AlertDelivery, Expiry, Heartbeat
-from requests_app.lifecycle import GrantStatus
+from oversight.models import Alert, AlertDelivery, AlertKind, Expiry, Heartbeat
+from requests_app.lifecycle import EndReason, GrantStatus
 from requests_app.models import Grant
 from tests.pages.conftest import World
 from tests.pages.moving import bring
@@ -52,12 +52,22 @@ def a_grant(world: World, status: GrantStatus = GrantStatus.ACTIVE, **changes: o
 # ------------------------------------------------------------ facts and health
 
 
-def test_overdue_is_what_is_past_its_target_and_nothing_else(world: World) -> None:
-    now = business_now()
-    grant = a_grant(world)
-    assert list(overdue_grants(now)) == []
-    assert list(overdue_grants(grant.ends_at + timedelta(minutes=9))) == []
-    assert list(overdue_grants(grant.ends_at + timedelta(minutes=11))) == [grant]
+def test_a_removal_that_began_early_is_overdue_by_its_own_target(world: World) -> None:
+    begun = business_now() - timedelta(minutes=40)
+    grant = a_grant(
+        world,
+        GrantStatus.REMOVING,
+        assigned_at=begun - timedelta(minutes=30),
+        removal_started_at=begun,
+        end_reason=EndReason.ENDED_EARLY,
+    )
+    assert grant.ends_at > business_now()
+    found = facts()
+    assert [late.grant for late in found.overdue] == [grant]
+    assert found.overdue_count == 1
+    raise_and_clear(found)
+    alert = Alert.objects.get(kind=AlertKind.OVERDUE)
+    assert alert.sentence.endswith("is still in Entra, overdue for 35 min.")
 
 
 def test_work_that_nobody_takes_is_stuck_and_work_that_waits_is_not(world: World) -> None:
