@@ -46,9 +46,9 @@ _ASK = (
     (
         "INSERT INTO requests_app_requestitem "
         "(id, request_id, requester_id, group_id, duration, status, version, stage, rule_version_id, "
-        "scope_hash, longest_session, created_at, lapses_at) "
+        "scope_hash, longest_session, created_at, lapses_at, close_reason) "
         "SELECT item, request, requester, pim, interval '1 hour', 'pending', 1, 0, %(rule)s, "
-        "'scope', interval '1 hour', at, now() + interval '1 day' FROM asked"
+        "'scope', interval '1 hour', at, now() + interval '1 day', '' FROM asked"
     ),
     # Of each group's accounts the first only: rows enough to filter by.
     (

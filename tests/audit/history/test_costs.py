@@ -65,9 +65,10 @@ def _fill_scopes(server: PostgresServer, name: str, person: int, group: int, ver
         )
         direct.execute(
             "INSERT INTO requests_app_requestitem (id, request_id, requester_id, group_id, duration, status, version,"
-            " stage, rule_version_id, scope_hash, longest_session, created_at, lapses_at, decided_at)"
+            " stage, rule_version_id, scope_hash, longest_session, created_at, lapses_at, decided_at,"
+            " close_reason)"
             " SELECT md5('item' || n)::uuid, md5('request' || n)::uuid, %(person)s, %(group)s, interval '1 hour',"
-            " 'denied', 2, 0, %(version)s, '', interval '1 hour', now(), now(), now()"
+            " 'denied', 2, 0, %(version)s, '', interval '1 hour', now(), now(), now(), ''"
             " FROM generate_series(0, 1999) AS n",
             keys,
         )

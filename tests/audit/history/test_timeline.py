@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from audit.ledger.reading import MOST_VALUES
 from audit.ledger.recorder import Actor, record_alone
 from identity.models import AppRole
 from requests_app.models import RequestItem
@@ -146,10 +147,10 @@ def test_what_cannot_be_searched_is_said_beside_its_field(auditor: Client, query
 
 def test_too_many_people_of_one_name(auditor: Client, as_role: AsRole) -> None:
     with as_role("portal_worker"):
-        for number in range(21):
+        for number in range(MOST_VALUES + 1):
             make.person(f"Many {number}")
     with as_role("portal_web"):
-        assert "More than 20 people" in text_of(auditor, "/audit/?person=many", status=422)
+        assert f"More than {MOST_VALUES} people" in text_of(auditor, "/audit/?person=many", status=422)
 
 
 @pytest.mark.parametrize(

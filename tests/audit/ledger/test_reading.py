@@ -18,7 +18,7 @@ from pytest_django import DjangoAssertNumQueries, DjangoDbBlocker
 
 from audit.ledger import reading
 from audit.ledger.models import Event
-from audit.ledger.reading import EventFilter, Position, count, events, events_of_request
+from audit.ledger.reading import MOST_VALUES, EventFilter, Position, count, events, events_of_request
 from audit.ledger.recorder import Actor
 from audit.ledger.sentences import sentence
 from base.clock import real_now
@@ -154,7 +154,7 @@ def test_erased_words_and_false_words_are_not_shown_as_somebodys(
 FILTERS: dict[str, Any] = {
     "everything": EventFilter,
     "a person": lambda: EventFilter(people=("person-7",)),
-    "some people": lambda: EventFilter(people=tuple(f"person-{number}" for number in range(20))),
+    "some people": lambda: EventFilter(people=tuple(f"person-{number}" for number in range(MOST_VALUES))),
     "nobody": lambda: EventFilter(people=("absent",)),
     "a group": lambda: EventFilter(groups=("group-3",)),
     "an absent group": lambda: EventFilter(groups=("absent",)),
@@ -234,7 +234,7 @@ def test_a_search_that_takes_too_long_is_stopped_and_says_what_to_do(monkeypatch
 
 def test_a_filter_takes_so_many_values_and_no_others() -> None:
     with pytest.raises(Invalid):
-        EventFilter(people=tuple(str(number) for number in range(21)))
+        EventFilter(people=tuple(str(number) for number in range(MOST_VALUES + 1)))
     with pytest.raises(Invalid):
         EventFilter(outcome="done' OR 1=1")
 
