@@ -13,16 +13,20 @@ from datetime import timedelta
 from uuid import UUID
 
 import hypothesis.strategies as st
+from django.db.models import Q
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from base import crash
 from base.errors import DomainError
+from identity.models import Person, User
+from requests_app.actions import freezing
 from requests_app.actions.deciding import submit_decision
 from requests_app.actions.ending import end_early, revoke
 from requests_app.actions.submitting import submit_request
 from requests_app.actions.withdrawing import withdraw_item
+from requests_app.freezes.models import Freeze
 from requests_app.lifecycle import TERMINAL, DecisionStatus, GrantStatus, ItemStatus
-from requests_app.models import Decision, Grant, RequestItem, Verdict
+from requests_app.models import Attempt, Decision, Grant, RequestItem, Verdict
 from simulator.world.errors import WorldError
 from tests.requests_app import factories as make
 from tests.support import invariants
@@ -38,6 +42,7 @@ OTHERS = ("foreign_member", "member_removed", "foreign_store_member", "store_mem
 FAULTS = ("lose_request", "lose_answer", "throttle", "error", "error_after")
 OPERATIONS = ("graph.POST *", "graph.GET *", "aws.*")
 NOT_YET_READY = (GrantStatus.SCHEDULED, GrantStatus.ACTIVATING, GrantStatus.PROVISIONING)
+GIVING = (Attempt.Kind.ASSIGN, Attempt.Kind.EXTEND)
 # More time than this at once, and a window may be over before a worker came to it.
 SHORT = timedelta(minutes=10)
 
@@ -58,6 +63,7 @@ class Anything(RuleBasedStateMachine):
             )
         )
         self.play.died = lambda _kind, _row: crash.install(None)
+        self.operators = [self._operator("Olga Operator", "E9001"), self._operator("Otto Operator", "E9002")]
         self.may_decide = set(range(APPROVERS))
         self.judged: set[UUID] = set()
         self.settled = False
@@ -68,6 +74,12 @@ class Anything(RuleBasedStateMachine):
             self._to_the_end()
         finally:
             self.stack.close()
+
+    def _operator(self, name: str, employee_id: str) -> Person:
+        person = make.person(name, employee_id=employee_id)
+        with self.play.as_role("portal_web"):
+            User.objects.create_user(person=person, app_roles=["Operator"])
+        return person
 
     # ------------------------------------------------------------ people
 
@@ -80,9 +92,15 @@ class Anything(RuleBasedStateMachine):
                 if not refusal.sentence:
                     raise
 
-    @rule(person=people, group=groups, minutes=st.sampled_from([5, 30, 90, 240]))
-    def submit(self, person: int, group: int, minutes: int) -> None:
+    @rule(
+        person=people,
+        group=groups,
+        minutes=st.sampled_from([5, 30, 90, 240]),
+        starts_in=st.sampled_from([None, None, 30, 300]),
+    )
+    def submit(self, person: int, group: int, minutes: int, starts_in: int | None) -> None:
         asker = self.play.people[person][0]
+        start = None if starts_in is None else self.play.time.now + timedelta(minutes=starts_in)
         self._person(
             lambda: submit_request(
                 requester_id=asker.pk,
@@ -90,6 +108,7 @@ class Anything(RuleBasedStateMachine):
                 duration=timedelta(minutes=minutes),
                 justification="Something is stuck there",
                 reference="",
+                wanted_start=start,
                 actor=make.actor(asker),
             )
         )
@@ -147,6 +166,34 @@ class Anything(RuleBasedStateMachine):
             self._person(
                 lambda: revoke(
                     grant_id=grant.pk, person_id=boss.pk, reason="Not any more", actor=make.actor(boss)
+                )
+            )
+
+    @rule(person=people)
+    def freeze(self, person: int) -> None:
+        frozen, operator = self.play.people[person][0], self.operators[0]
+        for group in range(GROUPS):
+            self.play.excused.add(self.play.pair(person, group))
+        self._person(
+            lambda: freezing.freeze(
+                kind=Freeze.Kind.PERSON,
+                subject=frozen.object_id,
+                person_id=operator.pk,
+                reason="The laptop was stolen",
+                actor=make.actor(operator),
+            )
+        )
+
+    @rule(who=st.integers(0, 1))
+    def lift(self, who: int) -> None:
+        operator, standing = self.operators[who], Freeze.objects.filter(lifted_at=None).first()
+        if standing is not None:
+            self._person(
+                lambda: freezing.lift(
+                    freeze_id=standing.pk,
+                    person_id=operator.pk,
+                    reason="The keys were changed",
+                    actor=make.actor(operator),
                 )
             )
 
@@ -234,6 +281,8 @@ class Anything(RuleBasedStateMachine):
         crash.install(handler)
         try:
             self.play.work()
+        except Died:
+            pass  # in the sweep itself, which no row's worker stands around
         finally:
             crash.install(None)
 
@@ -250,6 +299,16 @@ class Anything(RuleBasedStateMachine):
         for decision in Decision.objects.filter(status=DecisionStatus.COUNTED).exclude(pk__in=self.judged):
             assert decision.approver_id in allowed, "I1 counted the word of somebody who isn't an approver"
             self.judged.add(decision.pk)
+
+    @invariant()
+    def nothing_was_approved_or_sent_under_a_freeze(self) -> None:
+        for row in Freeze.objects.all():
+            held = Q(person__object_id=row.subject, created_at__gt=row.frozen_at)
+            sent = Q(grant__person__object_id=row.subject, started_at__gt=row.frozen_at)
+            if row.lifted_at is not None:
+                held, sent = held & Q(created_at__lt=row.lifted_at), sent & Q(started_at__lt=row.lifted_at)
+            assert not Grant.objects.filter(held).exists(), "a frozen person was given a grant"
+            assert not Attempt.objects.filter(sent, kind__in=GIVING).exists(), "a frozen person was assigned"
 
     def _mend(self) -> None:
         world = self.play.world

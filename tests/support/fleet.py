@@ -70,9 +70,9 @@ class Broker:
     sent: int = 0
 
     def send(self, name: str, args: Iterable[str] | None = None, *_: object, **__: object) -> None:
-        """In place of Celery.send_task, through which `delay` goes too."""
+        """In place of Celery.send_task, through which `delay` goes too. What names no row is lost: a sweep does it."""
         (row_id,) = args or ("",)
-        if not self.keeps(row_id):
+        if not row_id or not self.keeps(row_id):
             raise OperationalError("there is no broker")
         self.sent += 1
         self.messages.extend([(name, row_id)] * (1 + self.sent % 2))
