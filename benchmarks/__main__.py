@@ -13,7 +13,7 @@ import psycopg
 
 from tests.support.servers import PostgresServer, Session
 
-NAMES = ("ledger", "history", "pages", "calls", "worlds", "leaving")
+NAMES = ("ledger", "history", "pages", "calls", "worlds", "arriving", "leaving", "processes")
 README = Path(__file__).with_name("README.md")
 
 

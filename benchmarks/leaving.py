@@ -11,6 +11,7 @@ from django.test import override_settings
 from benchmarks.measuring import Figure
 from benchmarks.setting import on_a_stage
 from requests_app.lifecycle import GrantStatus
+from tests.support.ends import last_use_after_approval
 from tests.support.servers import PostgresServer, as_role
 from tests.support.stage import stage
 
@@ -46,6 +47,17 @@ def run(server: PostgresServer, *, offsets: tuple[timedelta, ...] = OFFSETS) -> 
             f"leaving: last possible use of an hour with sessions of an hour, {way}, in hours after its end",
             f"{hours:.2f}",
             detail="at worst, as computed from the read-back; sessions aren't severed",
+        )
+    # The window, an hour, is taken off: both are counted from its end.
+    for severing, how in ((False, "not severed"), (True, "severed")):
+        with on_a_stage(server):
+            use = last_use_after_approval(as_role, severing=severing, fast_removal="direct") - timedelta(
+                hours=1
+            )
+        yield Figure(
+            f"leaving: last possible use with fast removal, sessions {how}, in minutes after its end",
+            f"{use / timedelta(minutes=1):.0f}",
+            detail="an hour's window, sessions of an hour",
         )
 
 

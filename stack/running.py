@@ -116,6 +116,10 @@ class Stack:
             self._child(name, Process(process, command), log=f"manage-{arguments[0]}"), seconds=seconds
         )
 
+    def start_beside(self, name: str, process: Process) -> None:
+        """Start one more process of the portal, which is watched and stopped with the others."""
+        self._keep(name, self._child(name, process))
+
     # --- life
 
     def __enter__(self) -> Self:

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from pytest_django import DjangoDbBlocker
 
-from benchmarks import calls, history, leaving, ledger, measuring, pages, worlds
+from benchmarks import arriving, calls, history, leaving, ledger, measuring, pages, processes, worlds
 from benchmarks.__main__ import NAMES, README, main, stated
 from benchmarks.bulk import Size
 from benchmarks.measuring import Figure
@@ -66,6 +66,17 @@ def test_leaving(server: PostgresServer) -> None:
     assert set(found) == {name for name in stated() if name.startswith("leaving: ")}
 
 
+def test_arriving(server: PostgresServer) -> None:
+    found = names(list(arriving.run(server, people=2)))
+    assert set(found) == {name for name in stated() if name.startswith("arriving: ")}
+
+
+@pytest.mark.proof
+def test_processes(server: PostgresServer) -> None:
+    found = names(list(processes.run(server, approvals=2)))
+    assert set(found) == {name for name in stated() if name.startswith("processes: ")}
+
+
 def test_every_stated_figure_belongs_to_a_benchmark() -> None:
     areas = {name.partition(":")[0] for name in stated()}
     assert areas == set(NAMES)
@@ -75,4 +86,4 @@ def test_every_stated_figure_belongs_to_a_benchmark() -> None:
 
 def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["speed"]) == 2
-    assert "ledger, history, pages, calls, worlds, leaving" in capsys.readouterr().out
+    assert ", ".join(NAMES) in capsys.readouterr().out
