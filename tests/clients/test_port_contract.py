@@ -41,6 +41,7 @@ PIM_POST = "graph.POST assignmentScheduleRequests"
 ELSEWHERE = {
     "SessionDenials": "writes policies, and has one adapter: tests/clients/test_simulated_cutting.py",
     "PersonalPim": "needs people who sign in: tests/clients/test_simulated_personal.py",
+    "Notifier": "tells operators, not the clouds: tests/oversight/test_watching.py",
     "CallObserver": "is called by adapters, not asked",
 }
 
@@ -238,6 +239,21 @@ def an_assignment_comes_is_read_back_and_goes(cloud: Cloud) -> None:
         ("adminRemove", "grant:1"),
         ("adminAssign", "grant:1"),
     ]
+
+
+@case("EntraPim.extend")
+def the_end_of_an_assignment_moves_under_a_new_mark(cloud: Cloud) -> None:
+    small, pim = cloud.small, cloud.clients.pim
+    cloud.assign()
+    moved = pim.extend(cloud.order(tag="grant:2", hours=3), client_request_id="two")
+    assert moved.receipt.client_request_id == "two"
+    assert moved.value.tag == "grant:2"
+    (held,) = pim.assignments(small.group.id, principal_id=small.ada.id).value
+    assert held.ends_at == START + timedelta(hours=3)
+    small.world.switches.update_reaches_running = False
+    with pytest.raises(errors.Refused):
+        pim.extend(cloud.order(tag="grant:3", hours=4), client_request_id="three")
+    assert pim.assignments(small.group.id, principal_id=small.ada.id).value == (held,)
 
 
 @case("EntraPim.assign")

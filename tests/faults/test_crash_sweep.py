@@ -272,6 +272,8 @@ class Batch:
         while not self._all_over():
             assert self.play.time.now < last, self.play.describe()
             done = self.play.work()
+            # Too much said is soon true by itself, so that this isn't left to the look now and then.
+            invariants.check_what_is_said(self.play.scene(), context=f"at {self.play.time.now}")
             self._let_happen()
             wait = self.play.until_next()
             # What is due and not found by the sweeper won't be found by waiting for a second.

@@ -133,6 +133,12 @@ def check(scene: Scene, *, context: str = "") -> None:
     assert not found, "\n".join([context, *found])
 
 
+def check_what_is_said(scene: Scene, *, context: str = "") -> None:
+    """I6 alone, which costs little: for after every pass. Raises AssertionError."""
+    found = list(_what_is_said_is_so(scene))
+    assert not found, "\n".join([context, *found])
+
+
 def nothing_is_owed() -> list[str]:
     """I4: what hasn't come to its end."""
     return [
