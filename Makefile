@@ -5,7 +5,7 @@ VENV := .venv/bin/python
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check proof chaos bench fix lock install-demo install-dev
+.PHONY: help demo test check proof marathon chaos bench fix lock install-demo install-dev
 
 help: ## Say what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,10 @@ check: install-dev ## Format, lint, types, import directions, templates, migrati
 proof: install-dev ## Run the long tests: property runs, fuzz, sweeps (within 40 minutes)
 	@$(VENV) -m stack.chromium
 	@$(VENV) -m stack.tiers proof
+
+marathon: install-dev ## Run the proofs that are too long for make proof (an hour or more)
+	@$(VENV) -m stack.chromium
+	@$(VENV) -m pytest -m marathon --quiet --numprocesses=2 tests
 
 chaos: install-dev ## Break everything for 15 minutes, then check what people were told (DURATION, REQUESTS, KILLS)
 	@$(VENV) -m tests.chaos

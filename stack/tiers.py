@@ -50,7 +50,12 @@ class Outcome:
 
 def pytest_arguments(tier: Tier, *, proof: bool) -> list[str]:
     """How pytest is called for `tier`."""
-    arguments = ["-m", "proof" if proof else "not proof", "--quiet", f"--numprocesses={tier.workers}"]
+    arguments = [
+        "-m",
+        "proof and not marathon" if proof else "not proof",
+        "--quiet",
+        f"--numprocesses={tier.workers}",
+    ]
     if tier.folders:
         return [*arguments, *tier.folders]
     if not proof:

@@ -79,6 +79,7 @@ def test_a_few_examples(
 
 
 @pytest.mark.proof
+@pytest.mark.marathon
 @pytest.mark.parametrize("part", range(PARTS))
 def test_many_examples(
     postgres_server: servers.PostgresServer,

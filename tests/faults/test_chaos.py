@@ -65,6 +65,7 @@ def test_a_plan_is_read_from_the_environment() -> None:
 
 
 @pytest.mark.proof
+@pytest.mark.marathon
 def test_a_short_run_is_sound() -> None:
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("PORTAL_", "DATABASE_"))

@@ -390,10 +390,17 @@ def test_a_worker_dies_whatever_people_do(as_role: AsRole, doing: str) -> None:
 
 
 @pytest.mark.proof
+@pytest.mark.parametrize("fault", ["none", "answer lost"])
+def test_a_worker_dies_at_the_second_passing(as_role: AsRole, fault: str) -> None:
+    run_batch(as_role, fault, Brokers(0), passing=2)
+
+
+@pytest.mark.proof
+@pytest.mark.marathon
 @BROKERS
 @pytest.mark.parametrize("doing", PLAYS)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_worker_dies_at_the_second_passing(
+def test_a_worker_dies_at_the_second_passing_of_anything(
     as_role: AsRole, fault: str, doing: str, brokers: Brokers
 ) -> None:
     run_batch(as_role, fault, brokers, passing=2, doing=doing)

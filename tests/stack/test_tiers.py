@@ -49,7 +49,7 @@ def test_a_tier_without_tests_fails_but_proof_may_have_none(
 
 
 def test_proof_and_the_rest_exclude_each_other() -> None:
-    assert pytest_arguments(PROOF, proof=True)[:2] == ["-m", "proof"]
+    assert pytest_arguments(PROOF, proof=True)[:2] == ["-m", "proof and not marathon"]
     assert all(pytest_arguments(tier, proof=False)[:2] == ["-m", "not proof"] for tier in TIERS)
 
 
