@@ -14,7 +14,7 @@ from django.core.management import call_command
 from psycopg import sql
 from pytest_django import DjangoDbBlocker
 
-from requests_app.lifecycle import DecisionStatus, ItemStatus
+from requests_app.lifecycle import DecisionStatus
 from requests_app.models import Decision, Grant, RequestItem
 from stack.postgres import SUPERUSER
 from tests.support import invariants, servers
@@ -28,6 +28,7 @@ FIRST = {
     *("scheduled", "activating", "provisioning", "active", "removing", "deprovisioning", "draining"),
     *("ended", "never_arrived", "not_granted", "cancelled"),
 }
+FIRST_ITEMS = {"pending", "approved", "denied", "withdrawn", "lapsed"}
 
 
 @contextmanager
@@ -75,7 +76,7 @@ def test_each_grant_in_flight_ends_right(
     kept = snapshot.read(release)
     with upgraded(postgres_server, django_db_blocker, f"upgraded_{worker_id}", kept):
         assert set(Grant.objects.values_list("status", flat=True)) >= FIRST, "the snapshot lacks a status"
-        assert set(ItemStatus.values) <= set(RequestItem.objects.values_list("status", flat=True))
+        assert set(RequestItem.objects.values_list("status", flat=True)) >= FIRST_ITEMS
         begun = set(Grant.objects.values_list("pk", flat=True))
         with taken_up(as_role, kept) as play:
             _play_out(play)
