@@ -87,7 +87,7 @@ def test_hold_stops_the_whole_bucket() -> None:
 
 
 def shared(url: str, rates: dict[str, Rate], prefix: str, clock: Time) -> SharedLimiter:
-    connection = redis.Redis.from_url(url, socket_timeout=1)
+    connection = redis.Redis.from_url(url, socket_timeout=30)
     return SharedLimiter(rates, connection, prefix=prefix, now=clock.now, sleep=clock.sleep)
 
 
@@ -117,7 +117,7 @@ def test_a_hold_reaches_the_other_processes(redis_url: str) -> None:
 
 
 def test_many_threads_get_what_the_rate_allows_and_no_more(redis_url: str) -> None:
-    connection = redis.Redis.from_url(redis_url, socket_timeout=5)
+    connection = redis.Redis.from_url(redis_url, socket_timeout=30)
     limiter = SharedLimiter({"test": Rate(50, burst=1)}, connection, prefix=f"test:{uuid.uuid4()}:")
     passed: list[float] = []
 

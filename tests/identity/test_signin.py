@@ -484,7 +484,7 @@ def test_first_sign_ins_at_once_make_one_user(committed_db: str, monkeypatch: py
     def sign_in() -> None:
         try:
             with as_role("portal_web"):
-                together.wait(timeout=10)
+                together.wait(timeout=60)
                 users.append(welcome(claims)[0].pk)
         finally:
             connection.close()

@@ -49,8 +49,8 @@ class Aws:
             aws_secret_access_key="not-a-secret",
             config=Config(
                 retries={"total_max_attempts": attempts, "mode": "standard"},
-                connect_timeout=5,
-                read_timeout=10,
+                connect_timeout=30,
+                read_timeout=30,
                 proxies={},
             ),
         )

@@ -86,11 +86,11 @@ class RunningEntra:
     def back_channel(self) -> httpx.Client:
         """A client of the TLS endpoints that trusts the simulator's CA alone."""
         context = ssl.create_default_context(cafile=self.ca_bundle)
-        return httpx.Client(base_url=self.provider.authority, verify=context, timeout=10)
+        return httpx.Client(base_url=self.provider.authority, verify=context, timeout=30)
 
     def browser(self) -> httpx.Client:
         """A browser-like client: it keeps cookies and follows nothing by itself."""
-        return httpx.Client(base_url=self.provider.browser_origin, timeout=10, verify=NO_TLS)
+        return httpx.Client(base_url=self.provider.browser_origin, timeout=30, verify=NO_TLS)
 
 
 @contextmanager

@@ -139,9 +139,9 @@ def test_userinfo_says_who_it_is(tmp_path_factory: pytest.TempPathFactory) -> No
     with running_graph(tmp_path_factory.getbasetemp() / "graph-keys") as graph:
         address = f"{graph.front.provider.browser_origin}/oidc/userinfo"
         with OAuth2Session(token=bearer(graph.user_token(SMALL_ADA, ["User.Read", "openid"]))) as session:
-            found = session.get(address, timeout=10).json()
+            found = session.get(address, timeout=30).json()
         with OAuth2Session(token=bearer("nonsense")) as session:
-            assert session.get(address, timeout=10).status_code == 401
+            assert session.get(address, timeout=30).status_code == 401
     assert found["name"] == "Ada Example"
     assert set(found) == {"sub", "name", "family_name", "given_name", "email"}, "as documented; no oid"
 

@@ -70,7 +70,7 @@ class RunningGraph:
         """A client with a token (the worker's unless given; "" for none)."""
         chosen = self.app_token() if token is None else token
         headers = {"Authorization": f"Bearer {chosen}"} if chosen else {}
-        return httpx.Client(base_url=self.front.base_url, headers=headers, timeout=10, verify=NO_TLS)
+        return httpx.Client(base_url=self.front.base_url, headers=headers, timeout=30, verify=NO_TLS)
 
     def get(self, path: str, /, token: str | None = None, **query: str) -> httpx.Response:
         """One GET; query options are given without their dollar sign."""
