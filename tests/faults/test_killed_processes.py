@@ -195,6 +195,7 @@ def _somebody_asks(portal: Portal) -> None:
     )
     boss = make.person("Ben Boss", object_id=stranger)
     group = make.pim_group("AWS - Under test", object_id=group_id, store_group_id=store_group.group_id)
+    make.eligibility(asker, group)
     rule = make.rule(boss)
     with portal.as_role("portal_web"):
         portal.item = make.pending_item(asker, group, rule)
