@@ -154,7 +154,9 @@ def test_a_person_activates_and_ends_it_with_their_own_token(cloud: Cloud) -> No
         cloud.deactivate(tokens)
 
 
-def test_a_context_is_asked_for_and_taken_when_the_sign_in_proves_it(cloud: Cloud) -> None:
+@pytest.mark.parametrize("needed", [True, False])
+def test_a_context_is_asked_for_and_taken_when_the_sign_in_proves_it(cloud: Cloud, needed: bool) -> None:
+    cloud.world.switches.acrs_needs_capability = needed
     cloud.world.policies.change(ADMINS, authentication_context="c2")
     weak = cloud.sign_in()
     with pytest.raises(errors.StepUpRequired) as at_entra:

@@ -24,6 +24,7 @@ class Question:
 
 _HERE = "tests/simulator/test_open_questions_entra.py"
 _PLAYED = "tests/faults/test_open_questions_entra.py"
+_PERSONAL = "tests/clients/test_simulated_personal.py"
 _EXTENDING = "tests/requests_app/test_extending.py"
 _FAULTS = "tests/faults/test_world_faults.py"
 
@@ -45,7 +46,7 @@ ENTRA = (
     Question(
         "update_counts_from_start",
         unmet="ends are sent as instants, never as durations",
-        unless=("AfterDuration",),
+        unless=("pim.py: AfterDuration",),
     ),
     Question("missing_principal_code", (f"{_HERE}::test_somebody_whom_pim_does_not_know",)),
     Question("missing_group_code", (f"{_HERE}::test_a_group_that_pim_does_not_know",)),
@@ -55,7 +56,8 @@ ENTRA = (
     Question("read_requests_needs_read_write", (f"{_HERE}::test_the_documented_permissions_read_requests",)),
     Question("approval_segment", unmet="approvals are the portal's own", unless=("assignment_approvals",)),
     Question(
-        "acrs_needs_capability", unmet="no call is made with a person's token", unless=("SelfActivate",)
+        "acrs_needs_capability",
+        (f"{_PERSONAL}::test_a_context_is_asked_for_and_taken_when_the_sign_in_proves_it",),
     ),
     Question("expand_group_works", (f"{_HERE}::test_names_do_not_come_from_expanding",)),
     Question("replication_seconds", (f"{_FAULTS}::test_reads_show_the_past",)),

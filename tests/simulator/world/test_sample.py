@@ -78,7 +78,7 @@ def test_eligibilities_of_every_kind(sample: World) -> None:
 def test_people_to_try(sample: World) -> None:
     featured = sorted((u for u in sample.directory.users() if u.featured), key=lambda u: u.featured_order)
     assert len(featured) == 6
-    assert [role for user in featured for role in user.app_roles] == ["Auditor", "Operator"]
+    assert [role for user in featured for role in user.app_roles] == ["Operator", "Auditor", "Operator"]
     employee = featured[0]
     assert len(sample.pim.instances_of(employee.id, "eligibility")) >= 5
     assert any(user.user_type == "Guest" for user in sample.directory.users())
