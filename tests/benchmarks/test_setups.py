@@ -72,6 +72,7 @@ def test_arriving(server: PostgresServer) -> None:
 
 
 @pytest.mark.proof
+@pytest.mark.marathon
 def test_processes(server: PostgresServer) -> None:
     found = names(list(processes.run(server, approvals=2)))
     assert set(found) == {name for name in stated() if name.startswith("processes: ")}

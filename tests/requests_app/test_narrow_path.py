@@ -225,7 +225,7 @@ def test_never_more_than_four_in_any_ten_seconds_arrive_at_the_vendor(play: Stag
     by_id = {grant.pk: grant for grant in waiting_grants(play, 6)}
     arrived = []
     underway: list[datetime] = []
-    for _ in range(160):
+    for _ in range(240):
         now = play.time.now
         arrived += [at for at in underway if at <= now]
         underway = [at for at in underway if at > now]
@@ -383,6 +383,7 @@ def test_no_answer_is_believed_and_the_cycle_is_waited_for(play: Stage, name: st
 
 
 @pytest.mark.proof
+@pytest.mark.marathon
 def test_without_pacing_most_of_thirty_fall_into_the_cycle(as_role: AsRole) -> None:
     """What the pacing is for, where the portal has nothing but Entra's own fast path."""
     paced, unpaced = burst(as_role, on_demand=False), burst(as_role, on_demand=False, paced=False)
