@@ -6,7 +6,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/venv
 COPY requirements/base.txt /tmp/requirements.txt
 # Byte code of everything would add a quarter; the slow starters (Django, Celery) get theirs below.
-RUN /opt/venv/bin/pip install --require-hashes --no-compile -r /tmp/requirements.txt \
+RUN /opt/venv/bin/pip install --require-hashes --no-compile -r /tmp/requirements.txt -c /tmp/requirements.txt \
  && /opt/venv/bin/pip uninstall --yes pip \
  && find /opt/venv -depth -type d \( -name __pycache__ -o -name tests -o -name test_data \) \
       -path '*site-packages*' -not -path '*/django/*' -exec rm -rf {} + \
@@ -47,7 +47,7 @@ RUN useradd --uid 10001 --create-home portal
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 COPY requirements/demo.txt /tmp/requirements.txt
 RUN python -m venv /opt/venv \
- && /opt/venv/bin/pip install --require-hashes --no-compile -r /tmp/requirements.txt
+ && /opt/venv/bin/pip install --require-hashes --no-compile -r /tmp/requirements.txt -c /tmp/requirements.txt
 WORKDIR /app
 COPY --from=portal --chown=10001:10001 /app /app
 COPY simulator simulator

@@ -97,6 +97,9 @@ def install(name: str) -> None:
         *(str(VENV_PYTHON), "-m", "pip", "install", "--require-hashes", "--disable-pip-version-check"),
         # Byte code for the 17,000 files of msgraph-sdk would double the time; Python makes what it imports.
         *("--no-compile", "--requirement", str(lock_file(name))),
+        # pip applies a pin to "package[extra]>=1", as another package asks for it, only from a constraint; without
+        # this, the day on which a newer release appears is the day on which the installation fails.
+        *("--constraint", str(lock_file(name))),
     ]
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
     if subprocess.call(command, env=environment) != 0:

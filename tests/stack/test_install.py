@@ -15,7 +15,8 @@ from packaging.requirements import Requirement
 
 from stack import install
 
-PROJECT: dict[str, Any] = tomllib.loads((install.ROOT / "pyproject.toml").read_text())
+ROOT = install.ROOT
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def normal(name: str) -> str:
@@ -71,6 +72,23 @@ def pretend_installed(project: Path, name: str) -> None:
     install.VENV_PYTHON.parent.mkdir(parents=True, exist_ok=True)
     install.VENV_PYTHON.touch()
     install.stamp_file(name).write_text(install.fingerprint(name))
+
+
+def test_the_lock_file_is_also_the_constraint(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A package that asks for another with an extra ("pydantic[email]>=2.12") gets the pinned release only so.
+    calls: list[list[str]] = []
+
+    def note(command: list[str], **_options: object) -> int:
+        calls.append(command)
+        return 0
+
+    monkeypatch.setattr(subprocess, "call", note)
+    monkeypatch.setattr(install, "make_venv", install.VENV.mkdir)
+    install.install("dev")
+    [command] = calls
+    lock = str(project / "requirements" / "dev.txt")
+    assert command[command.index("--requirement") + 1] == command[command.index("--constraint") + 1] == lock
+    assert "-r /tmp/requirements.txt -c /tmp/requirements.txt" in (ROOT / "Dockerfile").read_text()
 
 
 def test_a_second_run_starts_no_program(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
