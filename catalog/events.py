@@ -41,6 +41,11 @@ POLICY_CHANGED = EventType(
     "The PIM policy of {group_name} changed",
     {**_GROUP, "before": Field(Kind.JSON), "after": Field(Kind.JSON)},
 )
+ACTIVATION_MODE_CHANGED = EventType(
+    "catalog.activation_mode_changed",
+    "{group_name} is now activated {mode}",
+    {**_GROUP, "mode": Field(), "reason": Field()},
+)
 PERMISSION_SET_CHANGED = EventType(
     "catalog.permission_set_changed",
     "What the permission set {name} allows changed: {changed}",
@@ -69,6 +74,7 @@ def register_all() -> None:
         MANAGEMENT_CHANGED,
         SCOPE_CHANGED,
         POLICY_CHANGED,
+        ACTIVATION_MODE_CHANGED,
         PERMISSION_SET_CHANGED,
         PERMISSION_SET_VANISHED,
     )

@@ -102,6 +102,8 @@ class PimGroup(models.Model):
     requires_approval = models.BooleanField(default=False)
     authentication_context = models.CharField(max_length=8, blank=True)
     assignment_maximum = models.DurationField(null=True)
+    # Activated with the requester's own token instead of the portal's (identity.models.ActivationMode, as of now).
+    as_person = models.BooleanField(default=False)
 
     # What the group opens, denormalised by sync so that lists need no aggregation.
     account_count = models.IntegerField(default=0)

@@ -255,7 +255,8 @@ def _policy_refusals(group: PimGroup, now: datetime) -> list[Refusal]:
             "activate this group in Entra.",
         )
         for demanded, code, words in demands
-        if demanded
+        # Activated as the person, PIM holds the person to these by itself; its own approval nobody passes on yet.
+        if demanded and (not group.as_person or code == "pim.approval")
     ]
 
 

@@ -14,6 +14,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from catalog.models import PimGroup
+from clients.types import PimRequest
 from identity.models import Person
 from policy.models import RuleVersion
 from requests_app.lifecycle import HOLDING, REVOKING, DecisionStatus, EndReason, GrantStatus, ItemStatus
@@ -165,6 +166,9 @@ class Grant(models.Model):
     ends_at = models.DateTimeField()
     longest_session = models.DurationField()
     created_at = models.DateTimeField()
+    as_person = models.BooleanField(
+        default=False
+    )  # activated with the holder's own token; fixed at the approval
 
     # The end that PIM was last read to hold, and what stands between it and `ends_at` after an extension.
     entra_ends_at = models.DateTimeField(null=True)
@@ -249,6 +253,11 @@ class Grant(models.Model):
     def is_own_tag(self, tag: str) -> bool:
         """Whether PIM's tag names this grant, at whichever revision."""
         return tag.partition(".")[0] == str(self.id)
+
+    def asked_for(self, request: PimRequest) -> bool:
+        """Whether this grant made that request of PIM's. A mark that its person could have written counts only for
+        a grant that is activated as the person, which PIM holds to its own policy in any case."""
+        return self.is_own_tag(request.tag) or (self.as_person and self.is_own_tag(request.personal_tag))
 
     @property
     def extension_owed(self) -> bool:

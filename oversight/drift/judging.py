@@ -98,7 +98,15 @@ def owner_of(
         if grant.pim_schedule_id and grant.pim_schedule_id == assignment.schedule_id:
             return grant
     tagged = {_grant_id(request.tag) for request in _requests_of(assignment, history)}
-    return next((grant for grant in mine if str(grant.pk) in tagged), None)
+    personal = {_grant_id(r.personal_tag) for r in history if _made(r, assignment) and r.personal_tag}
+    return next(
+        (
+            grant
+            for grant in mine
+            if str(grant.pk) in tagged or (grant.as_person and str(grant.pk) in personal)
+        ),
+        None,
+    )
 
 
 def unknown_tag(assignment: PimAssignment, grants: Iterable[Grant], history: Sequence[PimRequest]) -> str:
@@ -111,10 +119,13 @@ def unknown_tag(assignment: PimAssignment, grants: Iterable[Grant], history: Seq
 def _requests_of(assignment: PimAssignment, history: Sequence[PimRequest]) -> Iterator[PimRequest]:
     """PIM's requests with a tag of ours that made (or extended) this assignment."""
     for request in history:
-        named = request.schedule_id == assignment.schedule_id
-        unnamed = not request.schedule_id and _same(request.ends_at, assignment.ends_at)
-        if request.tag and request.action.lower() != "adminremove" and (named or unnamed):
+        if request.tag and request.action.lower() != "adminremove" and _made(request, assignment):
             yield request
+
+
+def _made(request: PimRequest, assignment: PimAssignment) -> bool:
+    unnamed = not request.schedule_id and _same(request.ends_at, assignment.ends_at)
+    return request.schedule_id == assignment.schedule_id or unnamed
 
 
 def _grant_id(tag: str) -> str:

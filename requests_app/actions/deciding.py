@@ -211,7 +211,7 @@ def _check_approval(item: RequestItem) -> tuple[str, Bounds]:
     if not eligibility.held:
         return "The requester is no longer eligible for this PIM group.", UNBOUNDED
     policy = clients().pim.group_policy(item.group.object_id).value
-    if demand := checking.unenforced_demands(policy):
+    if demand := checking.unenforced_demands(policy, as_person=item.group.as_person):
         return demand, UNBOUNDED
     if unfit := _rule_no_longer_fits(item):
         return unfit, UNBOUNDED
@@ -422,6 +422,7 @@ def _schedule(item: RequestItem, now: datetime, starts_at: datetime, ends_at: da
         ends_at=ends_at,
         longest_session=item.longest_session,
         created_at=now,
+        as_person=item.group.as_person,
         next_action_at=starts_at,
     )
     create(

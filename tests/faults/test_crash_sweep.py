@@ -56,6 +56,10 @@ ELSEWHERE: dict[str, str] = {
         "tests/requests_app/test_freezing.py::test_a_worker_that_dies_is_followed_by_one_that_finishes",
     ),
     "leaving.before_settle": "tests/requests_app/test_leaving.py::test_a_worker_that_dies_over_its_finding_looks_again",
+    **{
+        f"personal.{gap}": "tests/requests_app/test_as_person.py::test_a_death_makes_no_second_activation and the next"
+        for gap in ("before_sign_in", "before_wait")
+    },
     "watching.before_settle": "tests/faults/test_world_faults.py::test_what_arrives_late_is_reopened_and_removed",
     # Settings of their own: provisioning on demand instead of the remover, and severing.
     **dict.fromkeys(

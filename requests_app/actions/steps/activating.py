@@ -17,13 +17,14 @@ from base.clock import business_now
 from base.crash import crash_point, register
 from clients import errors
 from clients.registry import clients
-from clients.types import AssignmentOrder, PimRequest, PimRequestStatus
+from clients.types import AssignmentOrder, PersonTokens, PimRequest, PimRequestStatus, Reading
 from requests_app.actions import attempts
 from requests_app.actions.checking import fresh_eligibility, fresh_person
 from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.moving import move
 from requests_app.actions.pathing import WAITS, Wait, hold_if_asked, take_place
 from requests_app.actions.rebuilding import FORGOTTEN, was_assigned
+from requests_app.actions.steps import personal
 from requests_app.actions.steps.guarding import refuse_unmanaged_group
 from requests_app.actions.steps.pacing import back_off, poll_delay
 from requests_app.actions.steps.seeing import EntraView, look_at_entra
@@ -84,7 +85,10 @@ def _granted_before(grant: Grant) -> bool:
         Attempt.Kind.READ_ENTRA,
         lambda: clients().pim.requests(grant.group.object_id, grant.person.object_id),
     )
-    return any(request.tag == grant.tag and was_assigned(request) for request in asked.value)
+    return any(
+        grant.tag in (request.tag, request.personal_tag if grant.as_person else "") and was_assigned(request)
+        for request in asked.value
+    )
 
 
 def _found_ours(claim: Claim, view: EntraView) -> None:
@@ -155,6 +159,19 @@ def _assign(claim: Claim) -> None:
             problem=f"{grown} The approval doesn't cover that, so it is void: ask again.",
         )
         return
+    mine: tuple[PersonTokens, str] | None = None
+    if grant.as_person:
+        try:
+            mine = personal.tokens_to_activate(grant)
+        except personal.RefusedError as refused:
+            _stop(claim, code="pim_demands", problem=str(refused))
+            return
+        except personal.MustWaitError as waits:
+            if waits.failure is None:
+                personal.wait_for_person(claim, waits.sentence)
+            else:
+                _postpone(claim, waits.failure)
+            return
     place = take_place(grant, PathKind.ASSIGN)
     if isinstance(place, Wait):
         with settle(claim) as grant:
@@ -172,7 +189,7 @@ def _assign(claim: Claim) -> None:
     answer = attempts.write(
         claim,
         Attempt.Kind.ASSIGN,
-        lambda call_id: clients().pim.assign(order, client_request_id=call_id),
+        lambda call_id: _send(order, mine, call_id),
         sent={"tag": order.tag, "starts_at": order.starts_at, "ends_at": order.ends_at},
         leaves_by=place.leaves_by,
         problem="",
@@ -185,6 +202,13 @@ def _assign(claim: Claim) -> None:
         _accepted(claim, answer.value)
     elif answer.error is not None:
         _failed(claim, answer.error)
+
+
+def _send(order: AssignmentOrder, mine: tuple[PersonTokens, str] | None, call_id: str) -> Reading[PimRequest]:
+    if mine is None:
+        return clients().pim.assign(order, client_request_id=call_id)
+    tokens, ticket = mine
+    return personal.activate(order, tokens, call_id, ticket=ticket)
 
 
 def _unfit_to_continue(grant: Grant) -> str:
@@ -224,6 +248,10 @@ def _accepted(claim: Claim, request: PimRequest) -> None:
 
 
 def _failed(claim: Claim, error: errors.ClientError) -> None:
+    if claim.grant.as_person and (sentence := personal.wants_the_person(error)):
+        _settled_write(claim)
+        personal.wait_for_person(claim, sentence)
+        return
     match error:
         case errors.NotPermitted():
             # An operator can mend this while the window lasts: keep trying, and say so.

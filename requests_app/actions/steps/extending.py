@@ -33,6 +33,7 @@ register("extending.before_settle", "extending.held", "extending.before_continui
 
 # How often (business time) an active grant's membership is looked at in Entra.
 LOOK_EVERY = timedelta(minutes=10)
+AS_PERSON = "PIM doesn't lengthen an activation that runs."
 # An accepted update shows in PIM's reads within this (real time: it is the vendor's replication).
 SHOWS_WITHIN = timedelta(minutes=1)
 _NEVER = frozenset({PimRequestStatus.DENIED, PimRequestStatus.FAILED, PimRequestStatus.CANCELED})
@@ -164,6 +165,8 @@ def _accepted_lately(grant: Grant) -> bool:
 
 def _ask(claim: Claim, held: PimAssignment) -> timedelta:
     grant = claim.grant
+    if grant.as_person:
+        return _refused(claim, AS_PERSON)
     try:
         refuse_unmanaged_group(grant)
     except errors.Refused as error:

@@ -15,12 +15,12 @@ from base.clock import business_now, real_now
 from base.crash import crash_point, register
 from clients import errors
 from clients.registry import clients
-from clients.types import RemovalOrder
+from clients.types import PimRequest, Reading, RemovalOrder
 from requests_app.actions import attempts
 from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.leaving import end_for_a_leaver
 from requests_app.actions.moving import move
-from requests_app.actions.steps import hastening
+from requests_app.actions.steps import hastening, personal
 from requests_app.actions.steps.extending import (
     bring_to_end,
     ended_at_the_earlier_end,
@@ -186,7 +186,7 @@ def _ask(claim: Claim) -> None:
     answer = attempts.write(
         claim,
         Attempt.Kind.REMOVE,
-        lambda call_id: clients().pim.remove(order, client_request_id=call_id),
+        lambda call_id: _send(order, grant, call_id),
         sent={"tag": order.tag},
     )
     match answer.error:
@@ -204,6 +204,12 @@ def _ask(claim: Claim) -> None:
             _postpone(claim, throttled.sentence, throttled.retry_after)
         case errors.ClientError() as failure:
             _postpone(claim, failure.sentence, back_off(grant.failures))
+
+
+def _send(order: RemovalOrder, grant: Grant, call_id: str) -> Reading[PimRequest]:
+    if grant.as_person:
+        return personal.deactivate(order, grant, call_id)
+    return clients().pim.remove(order, client_request_id=call_id)
 
 
 def _postpone(claim: Claim, sentence: str, wait: timedelta) -> None:

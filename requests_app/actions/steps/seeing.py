@@ -48,7 +48,7 @@ def look_at_entra(grant: Grant) -> EntraView:
     if not held:
         return EntraView(None, None, reading.receipt)
     asked = attempts.read(grant, Attempt.Kind.READ_ENTRA, lambda: pim.requests(group_id, person_id))
-    tagged = [r for r in asked.value if grant.is_own_tag(r.tag)]
+    tagged = [r for r in asked.value if grant.asked_for(r)]
     ours_ids = {r.schedule_id for r in tagged if r.schedule_id} | ({grant.pim_schedule_id} - {""})
     # A request that was pending may carry our tag and not name its schedule yet; then the fixed end tells.
     unnamed = any(not r.schedule_id for r in tagged)

@@ -1,0 +1,286 @@
+"""Groups that are activated as the person: with the holder's own token, waiting for them, never wider than PIM allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from pytest_django import Settings
+
+from audit.ledger.models import Event
+from base import crash
+from catalog.models import PimGroup
+from identity.models import PersonalToken
+from identity.personal import keeping
+from identity.personal.sealing import add_key
+from requests_app.models import Grant
+from simulator.world.pim import Ask, Caller
+from simulator.world.state import Expiration, Identity
+from tests.requests_app import factories as make
+from tests.requests_app.conftest import AsRole
+from tests.support.stage import Died, Stage, check_invariants, stage
+from tests.support.world_personal import PIM_POST, SIGN_IN, token_for
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def play(as_role: AsRole, settings: Settings, tmp_path: Path) -> Iterator[Stage]:
+    """The stage's group is activated as the person, and the portal has keys."""
+    path = tmp_path / "keys.pem"
+    settings.PERSONAL_TOKEN_PUBLIC_KEY = add_key(path).text
+    settings.PERSONAL_TOKEN_KEYS_PATH = str(path)
+    with stage(as_role) as made:
+        call_command("activation_mode", made.group.object_id, "person", reason="PIM's own policy shall hold")
+        made.group.refresh_from_db()
+        yield made
+
+
+def sign_in(play: Stage, *contexts: str, mfa: bool = True) -> None:
+    """The asker signs in, with what these prove."""
+    token = token_for(play.asker.object_id, contexts=contexts, mfa=mfa)
+    with play.as_role("portal_web"):
+        keeping.keep(play.asker, token, actor=make.actor(play.asker))
+
+
+def requests(play: Stage) -> list[tuple[str, str | None]]:
+    rows = play.world.pim.assignment_requests(group_id=play.world_group.id)
+    return [(row.action, row.created_by.user_id) for row in reversed(rows)]
+
+
+def waiting(play: Stage) -> Grant:
+    """Play until the grant waits for its person."""
+    play.play(lambda: Grant.objects.filter(problem_code="person").exists())
+    return play.grant()
+
+
+def test_pim_is_asked_in_the_persons_own_name_from_click_to_end(play: Stage) -> None:
+    sign_in(play)
+    item = play.ask()
+    play.decide(item)
+    grant = play.play_to("active")
+    assert grant.as_person
+    assert requests(play) == [("selfActivate", play.asker.object_id)]
+    assert grant.entra_ends_at is not None
+    assert timedelta(0) <= grant.ends_at - grant.entra_ends_at < timedelta(seconds=5)
+    play.play_out()
+    check_invariants(play, item)
+
+
+def test_ending_early_is_the_persons_own_too(play: Stage) -> None:
+    sign_in(play)
+    play.decide(play.ask())
+    play.finish_early(play.play_to("active"))
+    play.play_to("deprovisioning")
+    assert requests(play)[1:] == [("selfDeactivate", play.asker.object_id)]
+
+
+def test_ending_early_without_a_token_is_the_portals(play: Stage) -> None:
+    sign_in(play)
+    play.decide(play.ask())
+    grant = play.play_to("active")
+    PersonalToken.objects.all().delete()
+    play.finish_early(grant)
+    play.play_to("deprovisioning")
+    assert requests(play)[1:] == [("adminRemove", None)]
+
+
+def test_without_a_token_it_waits_for_its_person_and_the_window_does_not_move(play: Stage) -> None:
+    play.decide(play.ask())
+    grant = waiting(play)
+    assert "sign out and in again" in grant.problem
+    assert requests(play) == []
+    window = (grant.starts_at, grant.ends_at)
+    play.step(timedelta(minutes=20))
+    play.work()
+    sign_in(play)
+    grant = play.play_to("active")
+    assert (grant.starts_at, grant.ends_at) == window
+    assert grant.problem == ""
+    (row,) = [row for row in play.world.state.schedules.values() if row.kind == "assignment"]
+    assert row.end is not None
+    assert row.end <= grant.ends_at
+
+
+def test_it_lapses_when_nothing_usable_remains(play: Stage) -> None:
+    play.decide(play.ask())
+    waiting(play)
+    grant = play.play_out()
+    assert (grant.status, grant.problem_code) == ("not_granted", "window_over")
+    assert requests(play) == []
+    assert not play.in_entra()
+
+
+def test_a_stronger_sign_in_is_waited_for(play: Stage) -> None:
+    play.world.policies.change(play.world_group.id, authentication_context="c2")
+    sign_in(play)
+    play.decide(play.ask())
+    assert "stronger sign-in" in waiting(play).problem
+    assert requests(play) == []
+    sign_in(play, "c2")
+    play.play_to("active")
+    assert requests(play) == [("selfActivate", play.asker.object_id)]
+
+
+def test_multifactor_authentication_is_waited_for(play: Stage) -> None:
+    play.world.policies.change(
+        play.world_group.id, activation_rules=["MultiFactorAuthentication", "Justification"]
+    )
+    sign_in(play, mfa=False)
+    play.decide(play.ask())
+    grant = waiting(play)
+    assert "stronger sign-in" in grant.problem
+    assert grant.unknown_writes == 0
+    sign_in(play)
+    play.play_to("active")
+
+
+def test_a_withdrawn_token_is_deleted_and_waited_for(play: Stage) -> None:
+    sign_in(play)
+    play.decide(play.ask())
+
+    def switch_off(reached: str) -> None:
+        """Between the portal's own look at the person and the use of their token."""
+        if reached == "personal.before_sign_in":
+            play.world.happen("person_disabled", person=play.world_asker.id)
+
+    crash.install(switch_off)
+    assert "sign out and in again" in waiting(play).problem
+    assert not PersonalToken.objects.exists()
+    reasons = [e.data["fields"]["reason"] for e in Event.objects.filter(type="signin.token_forgotten")]
+    assert reasons == ["Entra doesn't accept it any more"]
+
+
+def test_an_approval_of_pims_own_is_still_refused(play: Stage) -> None:
+    sign_in(play)
+    item = play.ask()
+    play.world.policies.change(play.world_group.id, approval_required=True)
+    play.decide(item)
+    play.play(lambda: item.decisions.filter(status="refused").exists())
+    assert "an approval inside PIM" in item.decisions.get().reason
+    assert requests(play) == []
+
+
+def test_an_approval_of_pims_own_that_comes_later_stops_it_before_anything_is_asked(play: Stage) -> None:
+    play.decide(play.ask())
+    waiting(play)
+    play.world.policies.change(play.world_group.id, approval_required=True)
+    sign_in(play)
+    grant = play.play_out()
+    assert (grant.status, grant.problem_code) == ("not_granted", "pim_demands")
+    assert requests(play) == []
+
+
+@pytest.mark.parametrize("fault", ["lose_answer", "lose_request", "error_after"])
+def test_a_lost_answer_makes_no_second_activation(play: Stage, fault: str) -> None:
+    sign_in(play)
+    item = play.ask()
+    play.decide(item)
+    play.world.faults.add(PIM_POST, fault, count=1)
+    play.play_out()
+    check_invariants(play, item)
+
+
+@pytest.mark.parametrize("point", ["personal.before_sign_in", "write.intent_recorded", "write.answered"])
+def test_a_death_makes_no_second_activation(play: Stage, point: str) -> None:
+    sign_in(play)
+    item = play.ask()
+    play.decide(item)
+    died: list[str] = []
+
+    def die(reached: str) -> None:
+        if reached == point and not died:
+            died.append(reached)
+            raise Died(reached)
+
+    crash.install(die)
+    for _ in range(60):
+        try:
+            play.work()
+        except Died:
+            break
+        play.step(timedelta(seconds=1))
+    crash.install(None)
+    assert died
+    play.play_out()
+    check_invariants(play, item)
+
+
+def test_a_death_while_giving_back_looks_again(play: Stage) -> None:
+    play.decide(play.ask())
+    died: list[str] = []
+
+    def die(reached: str) -> None:
+        if reached == "personal.before_wait" and not died:
+            died.append(reached)
+            raise Died(reached)
+
+    crash.install(die)
+    for _ in range(60):
+        try:
+            play.work()
+        except Died:
+            break
+        play.step(timedelta(seconds=5))
+    crash.install(None)
+    assert died
+    waiting(play)
+
+
+def test_entra_out_of_reach_is_no_matter_of_the_persons(play: Stage) -> None:
+    sign_in(play)
+    play.decide(play.ask())
+    play.world.faults.add(SIGN_IN, "error", count=1)
+    play.play(lambda: Grant.objects.filter(problem_code="waiting").exists())
+    assert PersonalToken.objects.exists()
+    play.play_to("active")
+
+
+def test_the_mode_of_the_approval_stays(play: Stage) -> None:
+    play.decide(play.ask())
+    waiting(play)
+    call_command("activation_mode", play.group.object_id, "application", reason="back")
+    sign_in(play)
+    play.play_to("active")
+    assert requests(play) == [("selfActivate", play.asker.object_id)]
+
+
+def test_a_forged_mark_in_application_mode_is_nobodys(play: Stage) -> None:
+    call_command("activation_mode", play.group.object_id, "application", reason="back")
+    play.group.refresh_from_db()
+    play.world.faults.add(PIM_POST, "throttle", retry_after=10, count=1)
+    play.decide(play.ask())
+    grant = play.play_to("activating")
+    assert not grant.as_person
+    forged = Ask(
+        "selfActivate",
+        play.world_group.id,
+        play.world_asker.id,
+        expiration=Expiration("afterDateTime", end=grant.ends_at),
+        justification=f"x [access-portal:{grant.tag}]",
+    )
+    elsewhere = Identity("another-application", "Not the portal")
+    play.world.pim.request_assignment(forged, Caller(elsewhere, play.world_asker.id, mfa=True))
+    grant = play.play_to("not_granted")
+    assert grant.problem_code == "foreign_assignment"
+
+
+def test_the_command_says_what_it_did(play: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    group = play.group.object_id
+    call_command("activation_mode", group.upper(), "person", reason="again")
+    assert "so already" in capsys.readouterr().out
+    call_command("activation_mode", group, "application", reason="back")
+    assert "in application mode from now on" in capsys.readouterr().out
+    assert not PimGroup.objects.get(object_id=group).as_person
+    assert not keeping.anything_as_person()
+    for wrong in ({"group": "nobody", "reason": "x"}, {"group": group, "reason": " "}):
+        with pytest.raises(CommandError):
+            call_command("activation_mode", wrong["group"], "person", reason=wrong["reason"])
+    modes = [
+        e.data["fields"]["mode"]
+        for e in Event.objects.filter(type="catalog.activation_mode_changed").order_by("id")
+    ]
+    assert modes == ["as the person", "in application mode"]
