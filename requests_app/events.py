@@ -68,7 +68,14 @@ DECISION_EVENTS = (
     EventType(
         name="decision.submitted",
         sentence="{actor} decided “{verdict}” on the request of {about} for {group_name}",
-        fields={**_STEP, "item_id": _ID, "verdict": _TEXT, "stage": _COUNT, "group_name": _TEXT},
+        fields={
+            **_STEP,
+            "item_id": _ID,
+            "verdict": _TEXT,
+            "stage": _COUNT,
+            "group_name": _TEXT,
+            "shown": Field(Kind.TEXT, optional=True),
+        },
         words=("comment",),
     ),
     EventType(

@@ -145,9 +145,10 @@ class RequestForm(LengthForm):
 class DecisionForm(RefusableForm):
     """One approver's word."""
 
-    unseen = ("verdict",)  # two buttons
+    unseen = ("verdict", "shown")  # two buttons, and what the page carries
 
     verdict = forms.CharField(required=False)
+    shown = forms.CharField(required=False, max_length=64)
     comment = forms.CharField(
         label="Comment",
         required=False,

@@ -94,6 +94,9 @@ class RequestScope(models.Model):
     permission_set_arn = models.CharField(max_length=128)
     permission_set_name = models.CharField(max_length=32)
     session_duration = models.DurationField()
+    content_hash = models.CharField(
+        max_length=64, blank=True, default="", db_default=""
+    )  # of the permission set; "" before it was kept
 
     class Meta:
         constraints: ClassVar = [
@@ -119,6 +122,9 @@ class Decision(models.Model):
     verdict = models.CharField(max_length=8, choices=Verdict)
     comment = models.TextField(blank=True)
     stage = models.IntegerField()
+    shown = models.CharField(
+        max_length=64, blank=True, default="", db_default=""
+    )  # what stood on the page: `shown.Facts.token`
     status = models.CharField(max_length=10, choices=DecisionStatus)
     version = models.IntegerField(default=1)
     reason = models.TextField(blank=True)  # why it was not counted, for people

@@ -39,6 +39,7 @@ from requests_app.freezes.holding import freeze_for_item, keep_freezes_out
 from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus
 from requests_app.models import Decision, Grant, GrantInterval, RequestItem, Revocation, Verdict
 from requests_app.permissions import check_may_decide
+from requests_app.shown import AGAIN, read_facts
 from requests_app.texts import clean_words
 
 log = structlog.get_logger(__name__)
@@ -48,13 +49,22 @@ LONGEST_COMMENT = 2000
 register("deciding.claimed", "deciding.checked", "deciding.before_commit", "deciding.counted")
 
 
-def submit_decision(*, item_id: UUID, approver_id: int, verdict: str, comment: str, actor: Actor) -> UUID:
+class Changed(Conflict):
+    """What the approver was shown is not so any more; the sentence says what changed."""
+
+
+def submit_decision(
+    *, item_id: UUID, approver_id: int, verdict: str, comment: str, shown: str, actor: Actor
+) -> UUID:
     """Store an approver's word; gives the decision's id. It counts only after a worker's check.
+
+    `shown` is the token of the facts that the approver had before them (`requests_app.shown`).
 
     Raises:
         Missing: no such item, or not this person's to decide.
         Denied: one's own request, or another stage's.
         Conflict: the item is not pending any more, has lapsed, or this person has decided already.
+        Changed: what was shown is not so any more.
         Invalid: an unknown verdict, a denial without a reason, an overlong comment.
     """
     if verdict not in Verdict.values:
@@ -79,12 +89,15 @@ def submit_decision(*, item_id: UUID, approver_id: int, verdict: str, comment: s
                 raise Conflict("decision.frozen", f"{frozen.sentence} Your approval was not taken.")
         if now >= item.lapses_at:
             raise Conflict("item.lapsed", "This request lapsed unanswered. The requester can ask again.")
+        if changed := read_facts(item).changed(shown):
+            raise Changed("decision.changed", f"{changed} Your decision was not taken. {AGAIN}")
         decision = Decision(
             item=item,
             approver=approver,
             verdict=verdict,
             comment=words,
             stage=item.stage,
+            shown=shown,
             status=DecisionStatus.SUBMITTED,
             submitted_at=now,
         )
@@ -96,6 +109,7 @@ def submit_decision(*, item_id: UUID, approver_id: int, verdict: str, comment: s
                 "verdict": verdict,
                 "stage": item.stage,
                 "group_name": item.group.display_name,
+                "shown": shown,
             },
             words={"comment": words} if words else None,
         )
@@ -279,9 +293,23 @@ def _refused_by_state(decision: Decision, item: RequestItem) -> str:
             "The requester's access through this PIM group was revoked after this approval was given. Decide again if "
             "they should have it all the same."
         )
+    if changed := _changed_since_shown(decision, item):
+        return changed
     if _has_an_earlier_word(decision, item):
         return "The approver has already decided on this request, and one person decides once on it."
     return ""
+
+
+def _changed_since_shown(decision: Decision, item: RequestItem) -> str:
+    """A sentence when an approval was given to something else than what stands now.
+
+    A denial stands: it lets nobody in, and who was denied can ask again. Decisions from before pages carried what
+    they showed name nothing; they are held to the other checks.
+    """
+    if decision.verdict == Verdict.DENY or not decision.shown:
+        return ""
+    changed = read_facts(item).changed(decision.shown)
+    return f"{changed} That was after this decision was made. {AGAIN}" if changed else ""
 
 
 def _revoked_since(decision: Decision, item: RequestItem) -> bool:

@@ -255,6 +255,7 @@ def _make_item(
             permission_set_arn=row.permission_set.arn,
             permission_set_name=row.permission_set.name,
             session_duration=row.permission_set.session_duration,
+            content_hash=row.permission_set.content_hash,
         )
         for row in scope
     )

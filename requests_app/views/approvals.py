@@ -14,10 +14,12 @@ from base.errors import Invalid
 from identity.actors import actor_of
 from identity.http import PortalRequest, not_activity
 from requests_app import selectors
-from requests_app.actions.deciding import submit_decision
+from requests_app.actions.deciding import Changed, submit_decision
 from requests_app.forms import DecisionForm
+from requests_app.lifecycle import ItemStatus
 from requests_app.pages import Page, Row
 from requests_app.rule_words import names_in, rule_sentences, waits_for
+from requests_app.shown import read_facts, since_asked
 from requests_app.views.paging import read_place, write_place
 
 
@@ -42,10 +44,19 @@ def decision(request: PortalRequest, item_id: UUID) -> HttpResponse:
     """What an approver needs to know, the decision, and what came of it."""
     page = _read(request, item_id)  # first: whoever may not read it is told nothing of its state
     form = DecisionForm(request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid() and _decided(request, item_id, form):
-        return redirect("decision", item_id)
-    context = {"page": page, "form": form if page.decidable or form.is_bound else None}
-    return render(request, "approvals/decision.html", context, status=422 if form.is_bound else 200)
+    status = 200
+    if request.method == "POST":
+        status = _decided(request, item_id, form) if form.is_valid() else 422
+        if status == 302:
+            return redirect("decision", item_id)
+        page = _read(request, item_id)  # as it is now, not as it was before the refusal
+    facts = read_facts(page.item)
+    context: dict[str, object] = {"page": page}
+    context["form"] = form if page.decidable or form.is_bound else None
+    context["since_asked"] = since_asked(facts) if page.item.status == ItemStatus.PENDING else ()
+    # What was sent and refused for another reason goes on naming what was shown first.
+    context["shown"] = request.POST.get("shown") if status == 422 else facts.token
+    return render(request, "approvals/decision.html", context, status=status)
 
 
 @not_activity
@@ -58,21 +69,22 @@ def live(request: PortalRequest, item_id: UUID) -> HttpResponse:
     return render(request, "approvals/_live.html", {"page": page, "fragment": True})
 
 
-def _decided(request: PortalRequest, item_id: UUID, form: DecisionForm) -> bool:
-    """Submit the decision; False when it was refused, with the reason in the form."""
+def _decided(request: PortalRequest, item_id: UUID, form: DecisionForm) -> int:
+    """Submit the decision; gives the answer's status, with the reason in the form when it was refused."""
     try:
         submit_decision(
             item_id=item_id,
             approver_id=request.user.person.pk,
             verdict=form.cleaned_data["verdict"],
             comment=form.cleaned_data["comment"],
+            shown=form.cleaned_data["shown"],
             actor=actor_of(request),
         )
-    except Invalid as error:
+    except (Invalid, Changed) as error:
         form.refuse(error)
-        return False
+        return error.status
     messages.success(request, "Your decision is being checked. It counts in a few seconds.")
-    return True
+    return 302
 
 
 def _read(request: PortalRequest, item_id: UUID) -> Page:

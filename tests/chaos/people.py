@@ -15,6 +15,7 @@ import requests
 from tests.chaos.history import Action, History, Outcome
 
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
+SHOWN = re.compile(r'name="shown" value="([^"]*)"')
 ITEM = re.compile(r'href="/approvals/([0-9a-f-]{36})/"')
 PATIENCE = 60.0  # seconds for an answer
 _numbers = itertools.count(1)
@@ -52,6 +53,12 @@ class Browser:
     def post(self, path: str, **fields: str) -> requests.Response:
         """A form's answer, not followed. Raises Lost."""
         return self._signed_in("POST", path, fields)
+
+    def decide(self, item: str, verdict: str) -> requests.Response:
+        """The answer to a decision on what the item's page shows now. Raises Lost."""
+        shown = SHOWN.search(self.get(f"/approvals/{item}/"))
+        fields = {"verdict": verdict, "comment": "Because", "shown": shown.group(1) if shown else ""}
+        return self.post(f"/approvals/{item}/", **fields)
 
     def _signed_in(self, method: str, path: str, fields: dict[str, str] | None = None) -> requests.Response:
         for _ in range(2):
@@ -220,6 +227,6 @@ class Approver:
         action = self.crowd.history.begin("decision", f"{item} {self.who}", self.who)
         self.crowd.note(
             action,
-            lambda: self.browser.post(f"/approvals/{item}/", verdict=verdict, comment="Because"),
+            lambda: self.browser.decide(item, verdict),
             f"/approvals/{item}",
         )

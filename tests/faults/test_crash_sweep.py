@@ -275,6 +275,7 @@ class Batch:
                     approver_id=boss.pk,
                     verdict="approve",
                     comment="",
+                    shown=make.shown(lane.item),
                     actor=make.actor(boss),
                 )
         last, passes = self.play.time.now + timedelta(days=2), 0

@@ -204,6 +204,7 @@ def _somebody_asks(portal: Portal) -> None:
             approver_id=boss.pk,
             verdict="approve",
             comment="",
+            shown=make.shown(portal.item),
             actor=make.actor(boss),
         )
 

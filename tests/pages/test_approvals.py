@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from catalog.models import PimGroup
 from identity.models import DirectoryGroup, DirectoryMembership, Person
 from policy.approvers import may_decide
 from policy.models import RuleVersion
@@ -89,7 +90,9 @@ def test_nobody_approves_their_own_request(world: World) -> None:
 
 def test_approving_is_checked_and_followed(world: World, ben: Visitor) -> None:
     item = world.ask()
-    assert ben.post(page_of(item), verdict="approve", comment="Fine").status_code == 302
+    assert (
+        ben.post(page_of(item), verdict="approve", comment="Fine", shown=make.shown(item)).status_code == 302
+    )
     decision = Decision.objects.get()
     assert (decision.verdict, decision.comment, decision.status) == ("approve", "Fine", "submitted")
     page = main_of(ben.get(page_of(item)))
@@ -104,7 +107,7 @@ def test_approving_is_checked_and_followed(world: World, ben: Visitor) -> None:
 
 def test_a_refused_decision_says_why_and_can_be_made_again(world: World, ben: Visitor) -> None:
     item = world.ask()
-    ben.post(page_of(item), verdict="approve")
+    ben.post(page_of(item), verdict="approve", shown=make.shown(item))
     decision = Decision.objects.get()
     step(
         decision,
@@ -141,6 +144,34 @@ def test_deciding_after_somebody_else_is_a_clear_conflict(world: World, ben: Vis
     answer = ben.post(page_of(item), verdict="approve")
     assert answer.status_code == 409
     assert "your decision was not taken" in main_of(answer)
+
+
+def test_a_page_that_is_not_so_any_more_is_refused_with_the_change(world: World, ben: Visitor) -> None:
+    item = world.ask()
+    seen = main_of(ben.get(page_of(item))).partition('name="shown" value="')[2].partition('"')[0]
+    assert seen == make.shown(item)
+    added = make.pim_group(accounts=1).account_assignments.get()
+    added.pk, added.group = None, world.group
+    added.save()
+    PimGroup.objects.filter(pk=world.group.pk).update(scope_hash="other")
+    answer = ben.post(page_of(item), verdict="approve", comment="Fine", shown=seen)
+    page = main_of(answer)
+    assert answer.status_code == 409
+    assert "What this PIM group opens has changed. Your decision was not taken." in page
+    assert f"opens what was not asked for: {added.permission_set.name} on {added.account.name}." in page
+    assert "Fine" in page, "what was written is kept"
+    assert not Decision.objects.exists()
+    again = page.partition('name="shown" value="')[2].partition('"')[0]
+    assert ben.post(page_of(item), verdict="deny", comment="Too much", shown=again).status_code == 302
+
+
+def test_a_page_refused_for_another_reason_goes_on_naming_what_it_showed(world: World, ben: Visitor) -> None:
+    item = world.ask()
+    seen = make.shown(item)
+    PimGroup.objects.filter(pk=world.group.pk).update(scope_hash="other")
+    answer = ben.post(page_of(item), verdict="deny", comment="", shown=seen)
+    assert answer.status_code == 422
+    assert f'name="shown" value="{seen}"' in main_of(answer)
 
 
 # --- What waits for whom, against the rule that says who may decide

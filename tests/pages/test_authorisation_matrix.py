@@ -239,7 +239,9 @@ def what_to_send(world: World) -> dict[str, Sent]:
         "/requests/<uuid:request_id>/withdraw/": Sent(request),
         "/requests/<uuid:request_id>/end/": Sent(running),
         "/requests/<uuid:request_id>/revoke/": Sent(running, because),
-        "/approvals/<uuid:item_id>/": Sent(item, {"verdict": "approve", "comment": ""}),
+        "/approvals/<uuid:item_id>/": Sent(
+            item, {"verdict": "approve", "comment": "", "shown": make.shown(pending)}
+        ),
         "/approvals/<uuid:item_id>/live/": Sent(item),
         "/audit/requests/<uuid:request_id>/": Sent(request),
         "/operations/ends/": Sent(form=end),

@@ -133,7 +133,7 @@ MOST_QUERIES = {
     "request live": 13,
     "revoke": 20,
     "inbox": 14,
-    "decision": 17,
+    "decision": 18,
     "decision live": 12,
     "queue": 15,
     "queue live": 8,

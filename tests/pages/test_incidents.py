@@ -166,10 +166,11 @@ def test_an_approver_sees_why_and_can_only_deny(world: World) -> None:
     assert "frozen in an incident" in page
     assert 'value="approve"' not in page
     assert 'value="deny"' in page
-    answer = ben.post(address, verdict="approve", comment="")
+    answer = ben.post(address, verdict="approve", comment="", shown=make.shown(item))
     assert answer.status_code == 409
     assert "Your approval was not taken" in answer.content.decode()
-    assert ben.post(address, verdict="deny", comment="Not while this lasts").status_code == 302
+    denial = {"verdict": "deny", "comment": "Not while this lasts", "shown": make.shown(item)}
+    assert ben.post(address, **denial).status_code == 302
 
 
 def test_whoever_is_frozen_is_told_on_every_page(world: World) -> None:

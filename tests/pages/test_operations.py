@@ -173,13 +173,12 @@ def test_nothing_new_is_asked_or_approved_meanwhile_but_denied(world: World, cod
     )
     assert answer.status_code in (409, 422)
     assert RequestItem.objects.count() == 1
-    answer = ben.post(f"/approvals/{item.pk}/", verdict="approve", comment="")
+    answer = ben.post(f"/approvals/{item.pk}/", verdict="approve", comment="", shown=make.shown(item))
     assert answer.status_code == 409
     assert "Your approval was not taken" in answer.content.decode()
     assert not item.decisions.exists()
-    assert (
-        ben.post(f"/approvals/{item.pk}/", verdict="deny", comment="Not while it stands").status_code == 302
-    )
+    denial = {"verdict": "deny", "comment": "Not while it stands", "shown": make.shown(item)}
+    assert ben.post(f"/approvals/{item.pk}/", **denial).status_code == 302
 
 
 # ------------------------------------------------------------ ends and alerts

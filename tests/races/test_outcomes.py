@@ -58,6 +58,7 @@ def decide_and_check(play: Stage, item: RequestItem, approver: Person, verdict: 
             approver_id=approver.pk,
             verdict=verdict,
             comment="Because",
+            shown=make.shown(item),
             actor=make.actor(approver),
         )
     check_decision(decision_id=decision_id)

@@ -19,6 +19,7 @@ from policy.models import Rule, RuleVersion
 from requests_app.actions.moving import create
 from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus
 from requests_app.models import AccessRequest, Decision, Grant, GrantInterval, RequestItem, RequestScope
+from requests_app.shown import read_facts
 
 TENANT = "6f1d2a34-0000-4000-8000-00000000aaaa"
 _numbers = itertools.count(1)
@@ -170,6 +171,7 @@ def pending_item(
                 permission_set_arn=assignment.permission_set.arn,
                 permission_set_name=assignment.permission_set.name,
                 session_duration=assignment.permission_set.session_duration,
+                content_hash=assignment.permission_set.content_hash,
             )
     return item
 
@@ -196,6 +198,12 @@ def scheduled_grant(item: RequestItem) -> Grant:
         )
         GrantInterval.objects.create(grant=grant, item=item, starts_at=now, ends_at=grant.ends_at)
     return grant
+
+
+def shown(item: RequestItem) -> str:
+    """What stands about an item now, as the page that it is decided on carries it."""
+    rows = RequestItem.objects.select_related("request", "group", "rule_version__rule")
+    return read_facts(rows.get(pk=item.pk)).token
 
 
 def submitted_decision(item: RequestItem, approver: Person, verdict: str = "approve") -> UUID:

@@ -14,17 +14,18 @@ import pytest
 from audit.ledger.models import Event
 from base.clock import real_now
 from base.errors import Conflict, Denied, DomainError, Invalid, Missing
-from catalog.models import PimGroup
+from catalog.models import AccountAssignment, PermissionSet, PimGroup
 from clients.registry import clients
 from identity.models import DirectoryGroup, DirectoryMembership, Person
 from policy.document import document_hash
 from policy.models import Rule, RuleVersion
 from requests_app.actions.checking import EligibilityCheck, fresh_eligibility
-from requests_app.actions.deciding import check_decision, submit_decision
+from requests_app.actions.deciding import Changed, check_decision, submit_decision
 from requests_app.actions.sweeping import lapse_unanswered
 from requests_app.actions.withdrawing import withdraw_item
 from requests_app.models import Decision, Grant, RequestItem
 from requests_app.selectors import decision_page, waiting_count
+from requests_app.shown import Facts, read_facts, since_asked
 from simulator.sample.builder import Builder
 from tests.requests_app import factories as make
 from tests.requests_app.conftest import AsRole
@@ -76,14 +77,23 @@ def ask_under(play: Stage, rule: RuleVersion, *, duration: timedelta = timedelta
 
 
 def submit(
-    play: Stage, item_id: UUID, approver: Person, verdict: str = "approve", comment: str = "Because"
+    play: Stage,
+    item_id: UUID,
+    approver: Person,
+    verdict: str = "approve",
+    comment: str = "Because",
+    shown: str | None = None,
 ) -> UUID:
+    if shown is None:
+        item = RequestItem.objects.filter(pk=item_id).first()
+        shown = make.shown(item) if item else ""
     with play.as_role("portal_web"):
         return submit_decision(
             item_id=item_id,
             approver_id=approver.pk,
             verdict=verdict,
             comment=comment,
+            shown=shown,
             actor=make.actor(approver),
         )
 
@@ -372,6 +382,113 @@ def test_an_approver_through_a_group(play: Stage, still_a_member: bool) -> None:
     assert decision.status == ("counted" if still_a_member else "refused")
     if not still_a_member:
         assert "no longer among those who may decide" in decision.reason
+
+
+# ------------------------------------------------------------ bound to what was shown
+
+
+def next_version(play: Stage) -> None:
+    """The rule says something else from now on."""
+    document = {**play.rule.document, "shortest_justification": 12}
+    version = RuleVersion.objects.create(
+        rule=play.rule.rule,
+        number=2,
+        document=document,
+        document_hash=document_hash(document),
+        created_at=real_now(),
+        created_by="tests",
+    )
+    Rule.objects.filter(pk=play.rule.rule_id).update(current=version)
+
+
+CHANGES: dict[str, tuple[Callable[[Stage], object], str]] = {
+    "a new version of the rule": (next_version, "is at version 2 now"),
+    "another rule": (lambda play: rule_of(play, people(play.boss)), "Another rule judges this PIM group now"),
+    "no rule": (lambda _: Rule.objects.update(retired=True), "No rule says who decides"),
+    "what the group opens": (
+        lambda play: PimGroup.objects.filter(pk=play.group.pk).update(scope_hash="other"),
+        "What this PIM group opens has changed",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CHANGES)
+def test_a_word_on_what_is_not_so_any_more_is_not_taken(play: Stage, case: str) -> None:
+    change, sentence = CHANGES[case]
+    item = play.ask()
+    shown = make.shown(item)
+    change(play)
+    for verdict in ("approve", "deny"):
+        error = refused(Changed, lambda: submit(play, item.pk, play.boss, verdict, shown=shown))  # noqa: B023 - called at once
+        assert sentence in error.sentence
+    submit(play, item.pk, play.boss)
+
+
+def test_a_word_for_one_stage_is_not_taken_at_the_next(play: Stage) -> None:
+    other = colleague(play, "Olga Other")
+    item = ask_under(play, rule_of(play, people(play.boss, other), people(play.boss, other)))
+    shown = make.shown(item)
+    check_decision(decision_id=play.decide(item))
+    error = refused(Changed, lambda: submit(play, item.pk, other, shown=shown))
+    assert "moved to another stage" in error.sentence
+
+
+def test_a_word_says_what_it_is_about(play: Stage) -> None:
+    item = play.ask()
+    for shown in ("", "x", "a.b", "a.b.c.d"):
+        refused(Changed, lambda: submit(play, item.pk, play.boss, shown=shown))  # noqa: B023 - called at once
+
+
+def test_an_approval_does_not_count_once_its_rule_has_changed_and_a_denial_does(play: Stage) -> None:
+    item = play.ask()
+    approval = play.decide(item)
+    next_version(play)
+    assert check_decision(decision_id=approval) == ()
+    decision = Decision.objects.get(pk=approval)
+    assert decision.status == "refused"
+    assert "is at version 2 now" in decision.reason
+    assert Event.objects.get(type="decision.submitted").data["fields"]["shown"] == decision.shown != ""
+    denial = play.decide(item, "deny")
+    Rule.objects.update(retired=True)
+    check_decision(decision_id=denial)
+    assert RequestItem.objects.get(pk=item.pk).status == "denied"
+
+
+def test_what_differs_from_what_was_asked_for_is_said(play: Stage) -> None:
+    item = play.ask()
+    rows = list(play.group.account_assignments.select_related("account", "permission_set").order_by("pk"))
+    first, more = rows[0], make.pim_group(accounts=1).account_assignments.get()
+    assert since_asked(facts_of(item)) == []
+    AccountAssignment.objects.create(
+        group=play.group, account=more.account, permission_set=first.permission_set
+    )
+    PimGroup.objects.filter(pk=play.group.pk).update(scope_hash="other")
+    told = " ".join(since_asked(facts_of(item)))
+    assert f"opens what was not asked for: {first.permission_set.name} on {more.account.name}." in told
+    assert "the requester has to ask again" in told
+    AccountAssignment.objects.filter(pk=first.pk).delete()
+    assert f"doesn't open any more: {first.permission_set.name} on {first.account.name}." in " ".join(
+        since_asked(facts_of(item))
+    )
+
+
+def test_other_contents_are_said_by_the_name_of_their_permission_set(play: Stage) -> None:
+    opened = play.group.account_assignments.select_related("permission_set").order_by("pk")[0]
+    PermissionSet.objects.update(content_hash="before")
+    item = play.ask()
+    PermissionSet.objects.filter(pk=opened.permission_set_id).update(content_hash="after")
+    PimGroup.objects.filter(pk=play.group.pk).update(scope_hash="other")
+    next_version(play)
+    rule, contents, last = since_asked(facts_of(item))
+    assert "This request is judged by version 1. It says now: The justification has at least 12" in rule
+    assert contents == f"The contents are others in: {opened.permission_set.name}."
+    assert "has to ask again" in last
+
+
+def facts_of(item: RequestItem) -> Facts:
+    return read_facts(
+        RequestItem.objects.select_related("request", "group", "rule_version__rule").get(pk=item.pk)
+    )
 
 
 # ------------------------------------------------------------ a quorum and stages

@@ -32,7 +32,12 @@ def approved(play: Fleet, people: int) -> None:
         item = play.ask(person, 0)
         with play.as_role("portal_web"):
             submit_decision(
-                item_id=item.pk, approver_id=boss.pk, verdict="approve", comment="", actor=make.actor(boss)
+                item_id=item.pk,
+                approver_id=boss.pk,
+                verdict="approve",
+                comment="",
+                shown=make.shown(item),
+                actor=make.actor(boss),
             )
 
 

@@ -123,6 +123,7 @@ class Anything(RuleBasedStateMachine):
                     approver_id=approver.pk,
                     verdict=verdict,
                     comment="Because",
+                    shown=make.shown(item),
                     actor=make.actor(approver),
                 )
             )

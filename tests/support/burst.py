@@ -156,6 +156,7 @@ def approve_all(play: Stage, everybody: Crowd, *, duration: timedelta) -> None:
                 approver_id=play.boss.pk,
                 verdict="approve",
                 comment="",
+                shown=make.shown(item),
                 actor=make.actor(play.boss),
             )
 

@@ -93,6 +93,7 @@ class Stage:
                 approver_id=approver.pk,
                 verdict=verdict,
                 comment=comment,
+                shown=make.shown(item),
                 actor=make.actor(approver),
             )
 

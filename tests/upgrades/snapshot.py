@@ -109,7 +109,12 @@ def _decide(play: Fleet, item: RequestItem, verdict: str = Verdict.APPROVE) -> U
     boss = play.approvers[0][0]
     with play.as_role("portal_web"):
         return submit_decision(
-            item_id=item.pk, approver_id=boss.pk, verdict=verdict, comment="Because", actor=make.actor(boss)
+            item_id=item.pk,
+            approver_id=boss.pk,
+            verdict=verdict,
+            comment="Because",
+            shown=make.shown(item),
+            actor=make.actor(boss),
         )
 
 

@@ -1,0 +1,152 @@
+"""What somebody decides on, as marks: a decision names those of the page it was made on, and holds only while they stand.
+
+Three of them: the request itself with its stage, the rule that judges its PIM group now, and what the group opens now,
+contents of permission sets included. A page carries them, the action compares them, and so does the worker (ADR 0033).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db.models import Exists, F, OuterRef, Q
+
+from catalog.models import AccountAssignment
+from policy.matching import Match, current_versions, match
+from requests_app.models import RequestItem, RequestScope
+from requests_app.rule_words import names_in, rule_sentences
+
+# Differences named one by one; more are only said to be there.
+MOST_NAMED = 5
+AGAIN = "Look at it as it is now, then decide again."
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What stands now. `marks` are in a fixed order; `token` is how a form and a decision carry them."""
+
+    item: RequestItem
+    judging: Match
+
+    @property
+    def marks(self) -> tuple[str, str, str]:
+        item, version = self.item, self.judging.version
+        ask = (
+            item.pk,
+            item.requester_id,
+            item.duration,
+            item.wanted_start,
+            item.request.justification,
+            item.request.reference,
+            item.rule_version_id,
+            item.scope_hash,
+            item.stage,
+        )
+        rule = version.pk if version else self.judging.words
+        return _mark(ask), _mark(rule), _mark(item.group.scope_hash)
+
+    @property
+    def token(self) -> str:
+        return ".".join(self.marks)
+
+    def changed(self, token: str) -> str:
+        """What of it is another than when `token` was made, in sentences; "" when nothing is."""
+        before = token.split(".")
+        if len(before) != len(self.marks):
+            return "This page didn't say what it had shown."
+        ask, rule, opens = (old != new for old, new in zip(before, self.marks, strict=True))
+        sentences = (
+            (ask, "The request has moved to another stage."),
+            (rule, self.rule_words),
+            (opens, "What this PIM group opens has changed."),
+        )
+        return " ".join(sentence for changed, sentence in sentences if changed)
+
+    @property
+    def rule_words(self) -> str:
+        """Which rule judges now, against the one by which the request is judged."""
+        version, asked = self.judging.version, self.item.rule_version
+        if version is None:
+            return self.judging.words
+        if version.rule_id != asked.rule_id:
+            return f"Another rule judges this PIM group now: “{version.rule.name}”."
+        return f"The rule “{version.rule.name}” is at version {version.number} now."
+
+
+def _mark(fact: object) -> str:
+    return hashlib.sha256(repr(fact).encode()).hexdigest()[:16]
+
+
+def read_facts(item: RequestItem) -> Facts:
+    """What stands now, of an item read with request, group and rule version. One query."""
+    return Facts(item, match(item.group.object_id, current_versions()))
+
+
+def since_asked(facts: Facts) -> Sequence[str]:
+    """What differs from what was asked for, in sentences for whoever decides. Five queries; none when nothing differs."""
+    return [*_rule_since(facts), *_opens_since(facts.item)]
+
+
+def _rule_since(facts: Facts) -> list[str]:
+    version, asked = facts.judging.version, facts.item.rule_version
+    if version is not None and version.pk == asked.pk:
+        return []
+    if version is None or version.rule_id != asked.rule_id:
+        return [f"{facts.rule_words} An approval doesn't count any more: the requester has to ask again."]
+    names = names_in([version.parsed, asked.parsed])
+    before = rule_sentences(asked.parsed, names)
+    new = [sentence for sentence in rule_sentences(version.parsed, names) if sentence not in before]
+    says = f" It says now: {' '.join(new)}" if new else ""
+    return [f"{facts.rule_words} This request is judged by version {asked.number}.{says}"]
+
+
+def _opens_since(item: RequestItem) -> list[str]:
+    group = item.group
+    if group.scope_hash == item.scope_hash:
+        return []
+    asked, opened = RequestScope.objects.filter(item=item), AccountAssignment.objects.filter(group=group)
+    same = asked.filter(
+        account_id=OuterRef("account__account_id"), permission_set_arn=OuterRef("permission_set__arn")
+    )
+    rows = opened.select_related("account", "permission_set").order_by(
+        "permission_set__name", "account__name"
+    )
+    added = [
+        f"{row.permission_set.name} on {row.account.name}"
+        for row in rows.exclude(Exists(same))[: MOST_NAMED + 1]
+    ]
+    still = opened.filter(
+        account__account_id=OuterRef("account_id"), permission_set__arn=OuterRef("permission_set_arn")
+    )
+    gone = [
+        f"{row.permission_set_name} on {row.account_name}"
+        for row in asked.exclude(Exists(still)).order_by("permission_set_name", "account_name")[
+            : MOST_NAMED + 1
+        ]
+    ]
+    other = same.exclude(content_hash="").filter(
+        ~Q(content_hash=OuterRef("permission_set__content_hash"))
+        | ~Q(session_duration=OuterRef("permission_set__session_duration"))
+    )
+    altered = list(
+        opened.filter(Exists(other))
+        .order_by("permission_set__name")
+        .values_list(F("permission_set__name"), flat=True)
+        .distinct()[: MOST_NAMED + 1]
+    )
+    told = [
+        f"{words}: {_named(found)}."
+        for words, found in (
+            ("The PIM group opens what was not asked for", added),
+            ("It doesn't open any more", gone),
+            ("The contents are others in", altered),
+        )
+        if found
+    ]
+    told = told or ["What a permission set of this PIM group allows has changed since it was asked for."]
+    return [*told, "An approval doesn't count any more: the requester has to ask again."]
+
+
+def _named(found: Sequence[str]) -> str:
+    return ", ".join(found[:MOST_NAMED]) + (" and more" if len(found) > MOST_NAMED else "")
