@@ -12,7 +12,7 @@ from django.contrib.auth import login
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from identity.actors import client_ip
-from identity.models import User
+from identity.models import SignIn, User
 from identity.signin import sessions
 from identity.signin.entra import tenant
 from identity.signin.problems import CALLBACK_BROKEN, UNREACHABLE, SignInError, from_entra
@@ -39,6 +39,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
     @override
     def login(self, request: HttpRequest, user: User) -> None:
         login(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])
+
+    @override
+    def logout(self, request: HttpRequest) -> None:
+        """Before somebody who is signed in signs in once more: the old session goes, and its row with it."""
+        SignIn.objects.filter(session_key=request.session.session_key or "").delete()
+        super().logout(request)
 
     @override
     def post_login(

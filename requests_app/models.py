@@ -148,6 +148,8 @@ class Decision(models.Model):
         ]
 
 
+# The problem code of a grant that waits for its person to sign in.
+WAITS_FOR_PERSON = "person"
 # PIM rounds: an end that it holds is the approved one when it is this close.
 SAME_END = timedelta(minutes=2)
 
@@ -197,6 +199,12 @@ class Grant(models.Model):
     # Why it was not granted, or what it waits for: a sentence for people and its code.
     problem_code = models.CharField(max_length=64, blank=True)
     problem = models.TextField(blank=True)
+
+    # Activated as the person: what Entra wants of the next sign-in (JSON, as its `claims` parameter takes it), the row
+    # of identity's token that didn't do (0: there was none), and when that was found (real time).
+    wanted_claims = models.TextField(blank=True, default="")
+    found_token = models.BigIntegerField(default=0)
+    found_at = models.DateTimeField(null=True)
 
     # Whether its holder may still have it: when that was last read afresh, and what a first look found (business time).
     holder_checked_at = models.DateTimeField(null=True)
@@ -264,6 +272,11 @@ class Grant(models.Model):
         """Whether this grant made that request of PIM's. A mark that its person could have written counts only for
         a grant that is activated as the person, which PIM holds to its own policy in any case."""
         return self.is_own_tag(request.tag) or (self.as_person and self.is_own_tag(request.personal_tag))
+
+    @property
+    def waits_for_person(self) -> bool:
+        """Whether it goes on only once its person has signed in (again)."""
+        return self.status == GrantStatus.ACTIVATING and self.problem_code == WAITS_FOR_PERSON
 
     @property
     def extension_owed(self) -> bool:

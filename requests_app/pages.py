@@ -339,6 +339,11 @@ class Page:
         return self.mine and self.grant is not None and self.grant.status in ENDABLE
 
     @property
+    def sign_in_wanted(self) -> bool:
+        """Whether it goes on only once the viewer has signed in once more."""
+        return self.mine and self.grant is not None and self.grant.waits_for_person
+
+    @property
     def revocable(self) -> bool:
         """Whether the viewer may end somebody else's access now."""
         return self.read.may_revoke and self.grant is not None and self.grant.status in ENDABLE
@@ -443,6 +448,10 @@ class Page:
     @property
     def done_address(self) -> str:
         return reverse("end_early", args=[self.item.request_id])
+
+    @property
+    def sign_in_address(self) -> str:
+        return reverse("request_sign_in", args=[self.item.request_id])
 
     @property
     def revoke_address(self) -> str:

@@ -19,6 +19,7 @@ urlpatterns = [
     path("requests/<uuid:request_id>/repeat/", requests.repeat, name="repeat"),
     path("requests/<uuid:request_id>/withdraw/", requests.withdraw, name="withdraw"),
     path("requests/<uuid:request_id>/end/", requests.end, name="end_early"),
+    path("requests/<uuid:request_id>/sign-in/", requests.sign_in, name="request_sign_in"),
     path("requests/<uuid:request_id>/revoke/", requests.revoke, name="revoke"),
     path("operations/queue/", queue.page, name="operations_queue"),
     path("operations/queue/live/", queue.live, name="operations_queue_live"),

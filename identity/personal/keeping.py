@@ -124,6 +124,12 @@ def token_of(person: Person) -> tuple[int, str] | None:
         return None
 
 
+def newest(person: Person) -> int:
+    """The row of the person's token; 0 without one. Another sign-in makes another row."""
+    found = PersonalToken.objects.filter(person=person).values_list("pk", flat=True).first()
+    return found or 0
+
+
 def replace(person: Person, row_id: int, refresh_token: str) -> None:
     """Entra gave a new token for that of the row: keep it instead, unless a newer sign-in has come meanwhile.
 

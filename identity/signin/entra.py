@@ -66,6 +66,7 @@ class Claims:
     app_roles: tuple[str, ...]
     sid: str  # Entra's session, "" unless the optional claim is configured
     login_hint: str  # names the session at sign-out, "" likewise
+    contexts: frozenset[str]  # the authentication contexts (acrs) that it proves; an optional claim, too
 
 
 class Tenant:
@@ -147,6 +148,7 @@ class Tenant:
             app_roles=tuple(role for role in _list(claims, "roles") if isinstance(role, str)),
             sid=_text(claims, "sid"),
             login_hint=_text(claims, "login_hint"),
+            contexts=frozenset(each for each in _list(claims, "acrs") if isinstance(each, str)),
         )
 
     def _check_tenant(self, claims: Mapping[str, Any]) -> None:

@@ -109,6 +109,21 @@ NO_OBJECT_ID = Problem(
     "The answer named no object id, which is how the portal recognises people.",
     _OPERATORS,
 )
+NOT_PROVEN = Problem(
+    "not_proven",
+    403,
+    "The stronger sign-in didn't happen",
+    "Microsoft Entra was asked for it, but its answer doesn't prove it. Nothing was changed: you are signed in as before.",
+    "Go back to your request and sign in again from there. If it happens again, tell the people who run the portal, with "
+    "the reference below.",
+)
+OTHER_PERSON = Problem(
+    "other_person",
+    403,
+    "That was another account",
+    "The stronger sign-in has to be by whoever began it. Nothing was changed: you are signed in as before.",
+    "Go back to your request and sign in again from there, with the account that asked.",
+)
 UNREACHABLE = Problem(
     "unreachable",
     502,

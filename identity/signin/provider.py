@@ -20,6 +20,7 @@ from django.urls import reverse
 from identity.personal.keeping import scopes_wanted
 from identity.signin.entra import Claims, tenant
 from identity.signin.problems import CALLBACK_BROKEN, SignInError
+from identity.signin.stepping_up import Wanted
 
 PROVIDER_ID = "entra"
 
@@ -34,7 +35,9 @@ class Answer:
 class EntraOAuth2Adapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]  # allauth has no types
     """Talks to Entra's back channel through `identity.signin.entra`."""
 
-    nonce = ""  # of the sign-in that came back, set by the callback view
+    # Of the sign-in that came back, set by the callback view.
+    nonce = ""
+    wanted = Wanted()
 
     @property
     @override
@@ -76,6 +79,7 @@ class EntraOAuth2Adapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]  # a
     ) -> SocialLogin:
         """Verify the ID token and hand its claims on."""
         claims = tenant().verify(response["id_token"], nonce=self.nonce)
+        self.wanted.check(claims)
         login = self.get_provider().sociallogin_from_response(request, Answer(claims))
         login.refresh_token = response["refresh_token"]  # on its way to being sealed; never part of a session
         return login
@@ -124,6 +128,7 @@ class EntraCallbackView(OAuth2CallbackView):  # type: ignore[misc]  # allauth ha
         state, response = super()._get_state(request, provider)
         if state is not None:
             self.adapter.nonce = state.get("nonce", "")
+            self.adapter.wanted = Wanted.of_state(state)
             if not self.adapter.nonce:
                 raise SignInError(CALLBACK_BROKEN)
         return state, response

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from functools import wraps
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from allauth.core.internal import ratelimit
@@ -24,11 +25,12 @@ from django.views.decorators.http import require_GET, require_POST
 
 from audit.ledger.recorder import Actor, record_alone
 from identity.actors import client_ip
-from identity.models import User
+from identity.models import Person, User
 from identity.signin import sessions
 from identity.signin.entra import tenant
 from identity.signin.problems import TOO_MANY, Problem, SignInError
 from identity.signin.provider import PROVIDER_ID, EntraCallbackView, EntraOAuth2Adapter
+from identity.signin.stepping_up import Wanted, parameters
 
 # A whole office may share one address; each web process counts for itself.
 RATE_LIMITS = {"start": "60/m/ip", "callback": "60/m/ip", "front-channel": "120/m/ip"}
@@ -49,7 +51,7 @@ OWN_DOORS = ("/signin", "/signout", "/signed-out", "/accounts/")
 def _limited(action: str) -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:
     def decorate(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         @wraps(view)
-        def limited(request: HttpRequest, **kwargs: str) -> HttpResponse:
+        def limited(request: HttpRequest, **kwargs: Any) -> HttpResponse:
             if not ratelimit.consume(
                 request, app="identity", action=action, config=RATE_LIMITS, limit_get=True
             ):
@@ -97,18 +99,37 @@ def signin(request: HttpRequest) -> HttpResponse:
 @_limited("start")
 def start(request: HttpRequest) -> HttpResponse:
     """Send the browser to Entra, with state, nonce and a PKCE challenge of this session."""
+    extra = {"prompt": "select_account"} if "other_account" in request.POST else {}
+    return _to_entra(request, extra, following=own_path(request.POST.get("next", "")))
+
+
+@_limited("start")
+def start_again(request: HttpRequest, *, person: Person, claims: str, following: str) -> HttpResponse:
+    """Send somebody who is signed in to Entra once more, with the claims that it wants of them ("": afresh).
+
+    Not a page: for the view of a POST. Coming back as somebody else, or without a context that was asked for, changes
+    nothing and says so.
+    """
+    extra, contexts = parameters(claims)
+    known: sessions.AtEntra | None = request.session.get(sessions.SESSION_KEY)
+    if known and known["login_hint"]:
+        extra["login_hint"] = known["login_hint"]
+    return _to_entra(request, extra, following=following, wanted=Wanted(person.object_id, contexts))
+
+
+def _to_entra(
+    request: HttpRequest, extra: dict[str, str], *, following: str, wanted: Wanted | None = None
+) -> HttpResponse:
     nonce = secrets.token_urlsafe(32)
-    parameters = {"nonce": nonce}
-    if "other_account" in request.POST:
-        parameters["prompt"] = "select_account"
     provider = get_adapter(request).get_provider(request, PROVIDER_ID)
     try:
         response: HttpResponse = provider.redirect(
             request,
             AuthProcess.LOGIN,
-            next_url=own_path(request.POST.get("next", "")),
-            auth_params=parameters,
+            next_url=following,
+            auth_params={"nonce": nonce, **extra},
             nonce=nonce,
+            **(wanted.state if wanted else {}),
         )
     except SignInError as error:
         return refuse(request, error)

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods
 from base.errors import Invalid
 from identity.actors import actor_of
 from identity.http import PortalRequest, not_activity
+from identity.signin.views import start_again
 from requests_app import selectors
 from requests_app.actions.ending import end_early
 from requests_app.actions.ending import revoke as revoke_grant
@@ -71,6 +72,23 @@ def end(request: PortalRequest, request_id: UUID) -> HttpResponse:
     end_early(grant_id=shown.grant.pk, person_id=request.user.person.pk, actor=actor_of(request))
     messages.success(request, "Your access is on its way out. This page follows it.")
     return redirect("request", request_id)
+
+
+@require_http_methods(["POST"])
+def sign_in(request: PortalRequest, request_id: UUID) -> HttpResponse:
+    """Sign in once more, in the way that Entra wants before it activates this for its person."""
+    shown = _read(request, request_id)
+    if not shown.mine or shown.grant is None:
+        raise Http404
+    if not shown.sign_in_wanted:
+        messages.info(request, "Another sign-in isn't needed for this any more.")
+        return redirect("request", request_id)
+    return start_again(
+        request,
+        person=request.user.person,
+        claims=shown.grant.wanted_claims,
+        following=shown.address,
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

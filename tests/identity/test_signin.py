@@ -466,6 +466,7 @@ def test_first_sign_ins_at_once_make_one_user(committed_db: str, monkeypatch: py
         app_roles=(),
         sid="",
         login_hint="",
+        contexts=frozenset(),
     )
     # The sync was first and says the same, so that nothing else makes one wait for the other.
     said = {"display_name": claims.name, "user_principal_name": claims.user_principal_name}

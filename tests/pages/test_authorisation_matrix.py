@@ -238,6 +238,7 @@ def what_to_send(world: World) -> dict[str, Sent]:
         "/requests/<uuid:request_id>/repeat/": Sent({"request_id": refused.request_id}),
         "/requests/<uuid:request_id>/withdraw/": Sent(request),
         "/requests/<uuid:request_id>/end/": Sent(running),
+        "/requests/<uuid:request_id>/sign-in/": Sent(running, yes=(302,)),
         "/requests/<uuid:request_id>/revoke/": Sent(running, because),
         "/approvals/<uuid:item_id>/": Sent(
             item, {"verdict": "approve", "comment": "", "shown": make.shown(pending)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from catalog.models import PimGroup
 from identity.models import PersonalToken
 from identity.personal import keeping
 from identity.personal.sealing import add_key
+from requests_app.actions.steps import personal
 from requests_app.models import Grant
 from simulator.world.pim import Ask, Caller
 from simulator.world.state import Expiration, Identity
@@ -91,7 +93,7 @@ def test_ending_early_without_a_token_is_the_portals(play: Stage) -> None:
 def test_without_a_token_it_waits_for_its_person_and_the_window_does_not_move(play: Stage) -> None:
     play.decide(play.ask())
     grant = waiting(play)
-    assert "sign out and in again" in grant.problem
+    assert "signed in again" in grant.problem
     assert requests(play) == []
     window = (grant.starts_at, grant.ends_at)
     play.step(timedelta(minutes=20))
@@ -118,11 +120,31 @@ def test_a_stronger_sign_in_is_waited_for(play: Stage) -> None:
     play.world.policies.change(play.world_group.id, authentication_context="c2")
     sign_in(play)
     play.decide(play.ask())
-    assert "stronger sign-in" in waiting(play).problem
+    grant = waiting(play)
+    assert "stronger sign-in" in grant.problem
+    assert json.loads(grant.wanted_claims)["access_token"]["acrs"] == {"essential": True, "value": "c2"}
     assert requests(play) == []
     sign_in(play, "c2")
     play.play_to("active")
     assert requests(play) == [("selfActivate", play.asker.object_id)]
+
+
+def test_no_cloud_is_asked_while_nothing_has_come_but_what_is_wanted_is_read_again_in_time(
+    play: Stage,
+) -> None:
+    play.decide(play.ask())
+    grant = waiting(play)
+    assert grant.wanted_claims == ""
+    before = dict(play.calls.made)
+    for _ in range(20):
+        play.step(personal.LOOK_EVERY)
+        play.work()
+    assert play.calls.made == before
+    play.world.policies.change(play.world_group.id, authentication_context="c2")
+    play.step(personal.ASK_AGAIN_AFTER)
+    play.work()
+    assert '"c2"' in play.grant().wanted_claims
+    assert play.grant().problem_code == "person"
 
 
 def test_multifactor_authentication_is_waited_for(play: Stage) -> None:
@@ -148,7 +170,7 @@ def test_a_withdrawn_token_is_deleted_and_waited_for(play: Stage) -> None:
             play.world.happen("person_disabled", person=play.world_asker.id)
 
     crash.install(switch_off)
-    assert "sign out and in again" in waiting(play).problem
+    assert "signed in again" in waiting(play).problem
     assert not PersonalToken.objects.exists()
     reasons = [e.data["fields"]["reason"] for e in Event.objects.filter(type="signin.token_forgotten")]
     assert reasons == ["Entra doesn't accept it any more"]

@@ -18,6 +18,7 @@ from base.crash import crash_point, register
 from clients import errors
 from clients.registry import clients
 from clients.types import AssignmentOrder, PersonTokens, PimRequest, PimRequestStatus, Reading
+from identity.personal import keeping
 from requests_app.actions import attempts
 from requests_app.actions.checking import fresh_eligibility, fresh_person
 from requests_app.actions.claiming import Claim, note, rest, settle
@@ -44,6 +45,9 @@ _NEVER = frozenset({PimRequestStatus.DENIED, PimRequestStatus.FAILED, PimRequest
 
 def activate(claim: Claim) -> None:
     """One look and, when owed, one write."""
+    if personal.still_waits(claim.grant):
+        personal.keep_waiting(claim)
+        return
     view = look_at_entra(claim.grant)
     crash_point("activating.looked")
     grant = claim.grant
@@ -160,7 +164,9 @@ def _assign(claim: Claim) -> None:
         )
         return
     mine: tuple[PersonTokens, str] | None = None
+    token = 0
     if grant.as_person:
+        token = keeping.newest(grant.person)
         try:
             mine = personal.tokens_to_activate(grant)
         except personal.RefusedError as refused:
@@ -168,7 +174,7 @@ def _assign(claim: Claim) -> None:
             return
         except personal.MustWaitError as waits:
             if waits.failure is None:
-                personal.wait_for_person(claim, waits.sentence)
+                personal.wait_for_person(claim, waits, token=token)
             else:
                 _postpone(claim, waits.failure)
             return
@@ -201,7 +207,7 @@ def _assign(claim: Claim) -> None:
     if answer.value is not None:
         _accepted(claim, answer.value)
     elif answer.error is not None:
-        _failed(claim, answer.error)
+        _failed(claim, answer.error, token)
 
 
 def _send(order: AssignmentOrder, mine: tuple[PersonTokens, str] | None, call_id: str) -> Reading[PimRequest]:
@@ -247,10 +253,11 @@ def _accepted(claim: Claim, request: PimRequest) -> None:
         rest(grant, until=business_now())
 
 
-def _failed(claim: Claim, error: errors.ClientError) -> None:
-    if claim.grant.as_person and (sentence := personal.wants_the_person(error)):
+def _failed(claim: Claim, error: errors.ClientError, token: int) -> None:
+    """`token` is the row of the person's token that was used; 0 in application mode."""
+    if claim.grant.as_person and (waits := personal.wants_the_person(error)):
         _settled_write(claim)
-        personal.wait_for_person(claim, sentence)
+        personal.wait_for_person(claim, waits, token=token)
         return
     match error:
         case errors.NotPermitted():

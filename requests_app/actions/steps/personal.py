@@ -6,10 +6,13 @@ PIM's minimum remains, it is not granted (`activating.activate`).
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
-from base.clock import business_now
+from django.conf import settings
+
+from base.clock import business_now, real_now
 from base.crash import crash_point, register
 from clients import errors
 from clients.registry import clients
@@ -17,21 +20,22 @@ from clients.types import AssignmentOrder, PersonTokens, PimRequest, Reading, Re
 from identity.personal import keeping
 from identity.personal.sealing import SealError
 from requests_app.actions.claiming import Claim, note, rest, settle
-from requests_app.models import Grant
+from requests_app.models import WAITS_FOR_PERSON, Grant
 
 register("personal.before_sign_in", "personal.before_wait")
 
-# How often (real time) a grant that waits for its person is looked at; signing in is not announced to it.
-LOOK_EVERY = timedelta(seconds=15)
-# The problem code of a grant that waits for its person.
-WAITS_FOR_PERSON = "person"
-_UNTIL = "The time that was approved goes on running; what is left of it when you are back is yours."
+# How often (real time) a grant that waits for its person is looked at: for another sign-in, in our own database only.
+LOOK_EVERY = timedelta(seconds=5)
+# After this long (real time) Entra is asked again with the sign-in that didn't do: what it wants may have changed.
+ASK_AGAIN_AFTER = timedelta(minutes=10)
+MOST_CLAIMS = 2000
 NO_SIGN_IN = (
-    f"Entra wants this activated in your own name: sign out and in again, and it goes on by itself. {_UNTIL}"
+    "Entra activates this group only in the requester's own name, and the portal holds no sign-in of theirs that it can "
+    "use. It goes on by itself once they have signed in again."
 )
 STRONGER = (
-    "Entra wants a stronger sign-in for this group before it activates it for you: sign out and in again, and follow "
-    f"what Entra asks. {_UNTIL}"
+    "Entra wants a stronger sign-in of the requester before it activates this group. It goes on by itself once they have "
+    "signed in again in the way that Entra asks for."
 )
 APPROVAL = (
     "PIM now demands an approval of its own for this group, which the portal doesn't carry through. Nothing was asked "
@@ -40,12 +44,16 @@ APPROVAL = (
 
 
 class MustWaitError(Exception):
-    """It can't be done now: for the person (`failure` None), or for what an operator or time mends."""
+    """It can't be done now: for the person (`failure` None), or for what an operator or time mends.
 
-    def __init__(self, sentence: str, failure: errors.ClientError | None = None) -> None:
+    `claims` is what Entra wants of the person's next sign-in, "" for nothing in particular.
+    """
+
+    def __init__(self, sentence: str, failure: errors.ClientError | None = None, *, claims: str = "") -> None:
         super().__init__(sentence)
         self.sentence = sentence
         self.failure = failure
+        self.claims = claims
 
 
 class RefusedError(Exception):
@@ -57,7 +65,7 @@ def tokens_for(grant: Grant, *, context: str = "") -> PersonTokens:
     try:
         kept = keeping.token_of(grant.person)
         if kept is None:
-            raise MustWaitError(NO_SIGN_IN)
+            raise MustWaitError(NO_SIGN_IN, claims=context_claims(context))
         row, refresh_token = kept
         crash_point("personal.before_sign_in")
         tokens = clients().personal.sign_in(refresh_token, context=context).value
@@ -67,10 +75,10 @@ def tokens_for(grant: Grant, *, context: str = "") -> PersonTokens:
         sentence = f"People's own tokens can't be opened: {error} An operator must act."
         raise MustWaitError(sentence, errors.NotPermitted(sentence, code="token_key")) from error
     except errors.StepUpRequired as error:
-        raise MustWaitError(STRONGER) from error
+        raise MustWaitError(STRONGER, claims=error.claims) from error
     except errors.SignInNeeded as error:
         keeping.forget([grant.person], keeping.Forgotten.WITHDRAWN)
-        raise MustWaitError(NO_SIGN_IN) from error
+        raise MustWaitError(NO_SIGN_IN, claims=context_claims(context)) from error
     except errors.ClientError as error:
         raise MustWaitError(error.sentence, error) from error
     return tokens
@@ -118,22 +126,51 @@ def deactivate(order: RemovalOrder, grant: Grant, call_id: str) -> Reading[PimRe
         return clients().pim.remove(order, client_request_id=call_id)
 
 
-def wants_the_person(error: errors.ClientError) -> str:
-    """The sentence for the person when only they can mend this refusal, else ""."""
+def context_claims(context: str) -> str:
+    """What to sign in with so that the sign-in proves an authentication context; "" for none."""
+    if not context:
+        return ""
+    return json.dumps({"access_token": {"acrs": {"essential": True, "value": context}}})
+
+
+def wants_the_person(error: errors.ClientError) -> MustWaitError | None:
+    """What to wait for when only the person can mend this refusal."""
     match error:
         case errors.StepUpRequired():
-            return STRONGER
+            return MustWaitError(STRONGER, claims=error.claims)
         case errors.SignInNeeded():
-            return NO_SIGN_IN
+            return MustWaitError(NO_SIGN_IN)
         case errors.PolicyRefused() if [rule.lower() for rule in error.rules] == ["mfarule"]:
-            return STRONGER
+            return MustWaitError(STRONGER)
         case _:
-            return ""
+            return None
 
 
-def wait_for_person(claim: Claim, sentence: str) -> None:
-    """Give the lease back until the person may have signed in."""
+def still_waits(grant: Grant) -> bool:
+    """Whether nothing has come that it waits for, so that no cloud needs to be asked: no other sign-in since."""
+    if not (grant.waits_for_person and grant.found_at) or grant.unknown_writes:
+        return False
+    if grant.ends_at - business_now() < settings.PIM_MINIMUM:
+        return False
+    return real_now() - grant.found_at < ASK_AGAIN_AFTER and keeping.newest(grant.person) == grant.found_token
+
+
+def keep_waiting(claim: Claim) -> None:
+    """Give the lease back: it waits as it did."""
+    with settle(claim) as grant:
+        rest(grant, retry_in=LOOK_EVERY)
+
+
+def wait_for_person(claim: Claim, waits: MustWaitError, *, token: int) -> None:
+    """Give the lease back until the person may have signed in. `token` is the row that didn't do."""
     crash_point("personal.before_wait")
     with settle(claim) as grant:
-        note(grant, problem=sentence, problem_code=WAITS_FOR_PERSON)
+        note(
+            grant,
+            problem=waits.sentence,
+            problem_code=WAITS_FOR_PERSON,
+            wanted_claims=waits.claims if len(waits.claims) <= MOST_CLAIMS else "",
+            found_token=token,
+            found_at=real_now(),
+        )
         rest(grant, retry_in=LOOK_EVERY)
