@@ -25,6 +25,8 @@ LEAVES_WITHIN = timedelta(seconds=1)
 TRAVELS_WITHIN = timedelta(milliseconds=500)
 # Who was rung for and hasn't come for this long (real time) is passed over until it asks again.
 PATIENCE = timedelta(seconds=10)
+# The code of a call that was not made, because its place was not used in time.
+NOT_SENT = "portal.not_sent"
 # No more of the queue is looked at; a queue of this length is an hour and a half.
 MOST_TICKETS = 2000
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -21,12 +21,12 @@ from clients import errors
 from clients.types import Reading, Receipt
 from requests_app.actions.claiming import Claim, LeaseLost, Superseded, note, settle
 from requests_app.actions.freezing import stop_if_frozen
+from requests_app.actions.pathing import Place, keep_if_slow
 from requests_app.models import Attempt, Grant
+from requests_app.narrow_path import NOT_SENT
 
 log = structlog.get_logger(__name__)
 
-# The code of a call that was not made because its turn was over.
-NOT_SENT = "portal.not_sent"
 KEEP_READS = timedelta(days=7)
 KEEP_WRITES = timedelta(days=400)
 
@@ -69,13 +69,13 @@ def write[T](
     call: Callable[[str], Reading[T]],
     *,
     sent: dict[str, Any],
-    leaves_by: datetime | None = None,
+    place: Place | None = None,
     **facts: Any,
 ) -> Answer[T]:
     """Make a state-changing call: intent committed before, outcome committed after. Never raises a port error.
 
-    `sent` are the fields of the intent's event; `facts` are columns of the grant to set with the intent. After
-    `leaves_by` (real time) the call isn't made: the answer is then a `Throttled` with the code NOT_SENT.
+    `sent` are the fields of the intent's event; `facts` are columns of the grant to set with the intent. When its
+    `place` on the narrow path is over the call isn't made: the answer is then a `Throttled` with the code NOT_SENT.
 
     Raises:
         LeaseLost: the lease is over, so nothing was sent. A worker that slept (its machine stood still) would
@@ -87,7 +87,7 @@ def write[T](
     crash_point("write.intent_recorded")
     if real_now() >= claim.until:
         raise LeaseLost(str(claim.grant.pk))
-    answer = _send(str(attempt.pk), call, leaves_by)
+    answer = _send(str(attempt.pk), call, place)
     crash_point("write.answered")
     _finish_write(claim.grant, attempt, answer)
     return answer
@@ -98,7 +98,7 @@ def write_for_all[T](
     kind: Attempt.Kind,
     call: Callable[[str, Sequence[Grant]], Reading[T]],
     *,
-    leaves_by: datetime | None,
+    place: Place,
     **facts: Any,
 ) -> tuple[Answer[T], Sequence[Claim]]:
     """One state-changing call for several grants, each with its own intent and outcome under its own lease.
@@ -122,15 +122,15 @@ def write_for_all[T](
     if real_now() >= first.until:
         raise LeaseLost(str(first.grant.pk))
     grants = [claim.grant for claim, _ in taking]
-    answer = _send(str(leading.pk), lambda call_id: call(call_id, grants), leaves_by)
+    answer = _send(str(leading.pk), lambda call_id: call(call_id, grants), place)
     crash_point("write.answered")
     for claim, attempt in taking:
         _finish_write(claim.grant, attempt, answer, call_id=str(leading.pk))
     return answer, [claim for claim, _ in taking]
 
 
-def _send[T](call_id: str, call: Callable[[str], Reading[T]], leaves_by: datetime | None) -> Answer[T]:
-    if leaves_by is not None and real_now() >= leaves_by:
+def _send[T](call_id: str, call: Callable[[str], Reading[T]], place: Place | None) -> Answer[T]:
+    if place is not None and place.is_over():
         error = errors.Throttled(
             "The call could not leave in its turn; it waits for the next one.",
             retry_after=timedelta(0),
@@ -142,6 +142,9 @@ def _send[T](call_id: str, call: Callable[[str], Reading[T]], leaves_by: datetim
         return Answer(reading.value, None, reading.receipt)
     except errors.ClientError as error:
         return Answer(None, error, error.receipt or Receipt(client_request_id=call_id))
+    finally:
+        if place is not None:
+            keep_if_slow(place)
 
 
 def _begin(grant: Grant, kind: Attempt.Kind, keep: timedelta) -> Attempt:

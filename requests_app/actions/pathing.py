@@ -21,13 +21,14 @@ from base.errors import Conflict, Missing
 from clients import errors
 from clients.breaker import CircuitOpen
 from requests_app import nudges
-from requests_app.actions.attempts import NOT_SENT
 from requests_app.models import Grant, NarrowPath, PathKind, PathTicket, PathUse
 from requests_app.narrow_path import (
     LEAVES_WITHIN,
     MOST_TICKETS,
+    NOT_SENT,
     ORDER,
     PATIENCE,
+    TRAVELS_WITHIN,
     application,
     read_turns,
     valid_tickets,
@@ -45,6 +46,11 @@ class Place:
     """Leave to make one call, which has to leave before `leaves_by` (real time). None: it draws on no narrow path."""
 
     leaves_by: datetime | None
+    use_id: int = 0  # of the row; 0 when there is none
+
+    def is_over(self) -> bool:
+        """Whether it is too late for the call to leave."""
+        return self.leaves_by is not None and real_now() >= self.leaves_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ def take_place(grant: Grant, kind: PathKind) -> Place | Wait:
             _queue(grant, kind)
             return Wait(max(turns.turns(ahead + 1)[-1] - turns.now, timedelta(milliseconds=100)))
         leaves_by = turns.now + LEAVES_WITHIN
-        PathUse.objects.create(
+        use = PathUse.objects.create(
             application=application(),
             kind=kind,
             grant=grant,
@@ -78,7 +84,29 @@ def take_place(grant: Grant, kind: PathKind) -> Place | Wait:
         )
         PathTicket.objects.filter(grant=grant, kind=kind).delete()
     crash_point("pathing.taken")
-    return Place(leaves_by)
+    return Place(leaves_by, use.pk)
+
+
+def keep_if_slow(place: Place) -> None:
+    """To be called when the answer is there: one that was long in coming may have counted at the vendor only now.
+
+    Its place then stays taken for a whole span from now. While such a call is on its way nobody can know when it
+    will count; more than this can't be held without stopping the path for as long as the vendor is slow.
+    """
+    if place.leaves_by is None or real_now() < place.leaves_by + TRAVELS_WITHIN:
+        return
+    with transaction():
+        _lock()
+        for use in PathUse.objects.filter(pk=place.use_id):
+            use.delete()
+            PathUse.objects.create(
+                application=use.application,
+                kind=use.kind,
+                grant_id=use.grant_id,
+                used_at=use.used_at,
+                leaves_by=use.leaves_by,
+                frees_at=real_now() + window(),
+            )
 
 
 def hold_path(span: timedelta) -> None:

@@ -122,6 +122,8 @@ class Fault:
     disturbs: bool = False
     looks: timedelta = LOOK_SELDOM
     together: bool = False  # it concerns everybody, so it comes when everybody's access is ready
+    # The beginnings of the points at which a death can matter to it; all, when none is named.
+    near: tuple[str, ...] = ("",)
 
 
 def _calls(kind: str, *operations: str, **settings: float | None) -> Happens:
@@ -172,7 +174,10 @@ FAULTS: dict[str, Fault] = {
     "errors 500 and 504 after it worked": Fault(
         before=_all(_calls("error_after", POST), _calls("error_after", WRITES[1], status=504))
     ),
-    "answers later than the lease": Fault(before=_calls("delay", POST, seconds=70)),
+    "answers later than the lease": Fault(
+        before=_calls("delay", POST, seconds=70),
+        near=("advancing.", "activating.", "pathing.", "provisioning.", "write."),
+    ),
     "reads show the past": Fault(before=_calls("stale", "pim.read", seconds=20, count=None)),
     "others have assigned it": Fault(
         # Unseen at first, so that PIM says that it exists already.
@@ -336,7 +341,8 @@ def points_of(fault: str, doing: str = TO_ITS_END) -> tuple[str, ...]:
     """
     if fault in ALL_POINTS or doing != TO_ITS_END:
         return POINTS
-    return tuple(point for point in POINTS if not point.startswith(NOT_HERE))
+    near = FAULTS[fault].near
+    return tuple(point for point in POINTS if point.startswith(near) and not point.startswith(NOT_HERE))
 
 
 def run_batch(
@@ -373,14 +379,7 @@ def run_batch(
         return {lane.point for lane in lanes if lane.reached}
 
 
-# Under these an invariant is known to break, so that they are played apart until it doesn't: I10, where the answer
-# to a call on the narrow path comes after its lease.
-UNSETTLED = frozenset({"answers later than the lease"})
-
-
 def _marks(fault: str, first: int, number: int) -> tuple[pytest.MarkDecorator, ...]:
-    if fault in UNSETTLED:
-        return (pytest.mark.proof, pytest.mark.marathon)
     return () if fault in ALL_POINTS or first == number % 2 else (pytest.mark.proof,)
 
 

@@ -39,6 +39,7 @@ from tests.pages.moving import bring, step
 from tests.requests_app import factories as make
 from tests.requests_app.conftest import AsRole
 from tests.support.burst import approve_all, burst, crowd, logged, most_in
+from tests.support.invariants import ON_DEMAND
 from tests.support.stage import Died, Stage, stage
 
 TEN_SECONDS = timedelta(seconds=10)
@@ -216,6 +217,22 @@ def test_a_call_that_is_late_for_its_turn_does_not_leave(play: Stage) -> None:
     assert len(log.assigned) == 1
     assert grant.unknown_writes == 0
     assert PathUse.objects.filter(kind=PathKind.ASSIGN).count() == 2
+
+
+def test_a_call_that_counts_late_keeps_its_place_from_then_on(play: Stage) -> None:
+    """Its answer came after a minute: PIM may have taken it up only then, together with whoever goes next."""
+    grants, began = waiting_grants(play, 6), play.time.now
+    play.calls.pause = lambda seconds: play.step(timedelta(seconds=seconds))
+    play.world.faults.add("graph.POST assignmentScheduleRequests", "delay", seconds=70)
+    for _ in range(30):
+        for grant in grants:
+            advance_grant(grant_id=grant.pk)
+        play.step(timedelta(seconds=1))
+    assigned = [r.created_at for r in play.world.state.requests.values() if r.created_at >= began]
+    carried = [at for operation, _, at in play.calls.writes if operation == ON_DEMAND]
+    assert len(assigned) == len(grants)
+    assert carried
+    assert most_in(assigned + carried, TEN_SECONDS) == 4
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.proof) for seed in range(1, 12))])

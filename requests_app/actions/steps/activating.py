@@ -197,7 +197,7 @@ def _assign(claim: Claim) -> None:
         Attempt.Kind.ASSIGN,
         lambda call_id: _send(order, mine, call_id),
         sent={"tag": order.tag, "starts_at": order.starts_at, "ends_at": order.ends_at},
-        leaves_by=place.leaves_by,
+        place=place,
         problem="",
         problem_code="",
         last_write_at=business_now(),

@@ -91,7 +91,7 @@ def _ask_on_demand(claim: Claim, row: FastRemoval) -> None:
             grant.group.object_id, [grant.person.object_id], client_request_id=call_id
         ),
         sent={"tag": grant.tag},
-        leaves_by=place.leaves_by,
+        place=place,
     )
     crash_point("hastening.asked")
     problem, counted = "", 1

@@ -163,7 +163,7 @@ def _ask(claim: Claim) -> _Asked:
             lambda call_id, grants: clients().provisioning.provision_on_demand(
                 grant.group.object_id, [each.person.object_id for each in grants], client_request_id=call_id
             ),
-            leaves_by=place.leaves_by,
+            place=place,
             last_write_at=business_now(),
         )
     except (LeaseLost, Superseded):
