@@ -8,7 +8,7 @@ from django.views.decorators.http import require_http_methods
 
 from identity.http import PortalRequest, not_activity
 from requests_app import selectors
-from requests_app.pages import HomePage, home_page
+from requests_app.start_page import HomePage, home_page
 
 
 @require_http_methods(["GET", "HEAD"])

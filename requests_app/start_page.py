@@ -1,0 +1,102 @@
+"""The start page, put together from rows: what one has, what waits for one, what one waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+from requests_app import selectors
+from requests_app.lifecycle import ENDABLE, GrantStatus, ItemStatus
+from requests_app.models import Grant
+from requests_app.pages import Row, fingerprint, fingerprint_of, rows, scope_words
+from requests_app.presentation import Standing, standing
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Access on Home."""
+
+    grant: Grant
+
+    @property
+    def standing(self) -> Standing:
+        return standing(ItemStatus.APPROVED, self.grant)
+
+    @property
+    def address(self) -> str:
+        return reverse("request", args=[self.grant.first_request_id])
+
+    @property
+    def done_address(self) -> str:
+        return reverse("end_early", args=[self.grant.first_request_id])
+
+    @property
+    def action_name(self) -> str:
+        return f"done-{self.grant.pk}"
+
+    @property
+    def counting(self) -> bool:
+        return self.grant.status == GrantStatus.ACTIVE
+
+    @property
+    def endable(self) -> bool:
+        return self.grant.status in ENDABLE
+
+    @property
+    def extendable(self) -> bool:
+        return self.grant.status == GrantStatus.ACTIVE
+
+    @property
+    def extend_address(self) -> str:
+        return reverse("request_access", args=[self.grant.group.object_id])
+
+    @property
+    def scope_words(self) -> str:
+        return scope_words(self.grant.group)
+
+
+@dataclass(frozen=True, slots=True)
+class HomePage:
+    """The start page."""
+
+    held: Sequence[Held]
+    deciding: Sequence[Row]
+    deciding_count: int
+    waiting: Sequence[Row]
+    recent: Sequence[Row]
+
+    @property
+    def live_address(self) -> str:
+        return f"{reverse('home_live')}?seen={self.seen}"
+
+    @property
+    def summary(self) -> str:
+        """Everything that moves here in one sentence, for those who hear the page."""
+        held = [f"{each.grant.group.display_name}: {each.standing.words}." for each in self.held]
+        waiting = [f"{row.item.group.display_name}: {row.standing.words}." for row in self.waiting]
+        deciding = [f"{self.deciding_count} waiting for your decision."] if self.deciding_count else []
+        return " ".join([*held, *waiting, *deciding]) or "Nothing is running."
+
+    @property
+    def seen(self) -> str:
+        return fingerprint(
+            [(held.grant.pk, fingerprint_of(held.grant)) for held in self.held],
+            [row.item.pk for row in self.deciding],
+            self.deciding_count,
+            [(row.item.pk, row.grant and row.grant.version) for row in (*self.waiting, *self.recent)],
+        )
+
+
+def home_page(home: selectors.Home, *, deciding_count: int) -> HomePage:
+    """The start page from what was read."""
+    held = {grant.first_request_id for grant in home.grants}
+    recent = [row for row in rows(home.recent) if row.item.request_id not in held]
+    return HomePage(
+        held=[Held(grant) for grant in home.grants],
+        deciding=[Row(item) for item in home.to_decide],
+        deciding_count=deciding_count,
+        waiting=[Row(item) for item in home.pending],
+        recent=recent,
+    )
