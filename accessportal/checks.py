@@ -19,6 +19,7 @@ from django.db import DatabaseError, connection, connections
 
 from catalog.allow_list import AllowListError, managed_groups
 from identity.personal.sealing import Keyring, SealError, SealingKey
+from notifications import demo_mail
 from requests_app.cutting.places import PlacesError, parse_places
 
 WEB, WORKER, BEAT, SEALER, MIGRATE = "web", "worker", "beat", "sealer", "migrate"
@@ -182,6 +183,7 @@ def environment_problems(
     yield from _files(given, process)
     yield from _cutting(given, process)
     yield from _personal(given, process)
+    yield from _mail(given, mode)
     if process == WEB:
         yield from _web(given, mode)
 
@@ -317,6 +319,16 @@ def _personal(given: Mapping[str, str], process: str) -> Iterator[checks.CheckMe
                     f"{name} is missing, which activation as the person needs besides.",
                     f"Give the worker all of {', '.join(PERSONAL)}, or only the client id.",
                 )
+
+
+def _mail(given: Mapping[str, str], mode: str) -> Iterator[checks.CheckMessage]:
+    """The demo's mail is open to anybody, so that nothing else may keep its mail there."""
+    if mode == "production" and given.get("MAIL_BACKEND") == demo_mail.BACKEND:
+        yield _error(
+            20,
+            "MAIL_BACKEND is the demo's, which sends no mail but keeps it on a page.",
+            "Leave it out for SMTP, and set MAIL_HOST; or name another backend of Django.",
+        )
 
 
 def _has_own_credential(given: Mapping[str, str], prefix: str) -> bool:

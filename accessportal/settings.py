@@ -79,6 +79,7 @@ INSTALLED_APPS = [
     "policy.apps.PolicyConfig",
     "requests_app.apps.RequestsAppConfig",
     "audit.history.apps.HistoryConfig",
+    "notifications.apps.NotificationsConfig",
     "oversight.apps.OversightConfig",
     "accessportal.apps.AccessPortalConfig",
 ]
@@ -304,7 +305,9 @@ CELERY_TIMEZONE = "UTC"
 # Reading the catalogue may take minutes; somebody's approval must not wait behind it.
 CELERY_TASK_DEFAULT_QUEUE = "access"
 CELERY_TASK_QUEUES = [Queue("access"), Queue("catalogue")]
-CELERY_TASK_ROUTES = {"catalog.tasks.*": {"queue": "catalogue"}, "oversight.tasks.*": {"queue": "catalogue"}}
+CELERY_TASK_ROUTES = {
+    f"{room}.tasks.*": {"queue": "catalogue"} for room in ("catalog", "notifications", "oversight")
+}
 
 
 def _every(task: str, period: timedelta) -> dict[str, Any]:
@@ -317,6 +320,7 @@ CELERY_BEAT_SCHEDULE = {
     "queue": _every("requests_app.tasks.call_up", timedelta(seconds=1)),
     "sync": _every("catalog.tasks.sync_due", timedelta(seconds=15)),
     "watch": _every("oversight.tasks.watch", timedelta(seconds=15)),
+    "tell": _every("notifications.tasks.tell", timedelta(seconds=5)),
     "sessions": _every("identity.tasks.clear_expired_sessions", timedelta(hours=1)),
 }
 

@@ -19,6 +19,7 @@ from clients.types import (
     GroupAssignment,
     GroupMembers,
     IdentityCenterInstance,
+    Mail,
     Notice,
     OnDemandResult,
     OrganizationAccount,
@@ -255,6 +256,19 @@ class Notifier(Protocol):
 
     def send(self, notice: Notice) -> None:
         """Tell it once. Raises clients.errors.Unreachable; trying again may tell it twice, with the same id."""
+        ...
+
+
+class Postman(Protocol):
+    """Mail to people."""
+
+    def send(self, mail: Mail) -> None:
+        """Hand it over once. Trying again may send it twice, with the same id.
+
+        Raises:
+            clients.errors.Refused: it would be refused again: no such mailbox, an address that is none.
+            clients.errors.Unreachable: the mail server didn't take it now.
+        """
         ...
 
 

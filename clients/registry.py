@@ -20,6 +20,7 @@ from clients.ports import (
     Notifier,
     Organization,
     PersonalPim,
+    Postman,
 )
 
 
@@ -69,6 +70,12 @@ def notifiers() -> Mapping[str, Notifier]:
     return built
 
 
+def postman() -> Postman | None:
+    """Whoever carries mail to people; None where MAIL_FROM isn't set, so that none is sent. Workers only."""
+    built: Postman | None = import_module("clients.notify.build").build_postman()
+    return built
+
+
 @contextmanager
 def using(replacement: Clients) -> Iterator[None]:
     """Run a block with other adapters; for tests."""
@@ -86,4 +93,4 @@ def forget() -> None:
     _current = None
 
 
-__all__ = ["Clients", "clients", "forget", "notifiers", "using"]
+__all__ = ["Clients", "clients", "forget", "notifiers", "postman", "using"]

@@ -359,3 +359,17 @@ class Notice:
     kind: str
     over: bool  # it is no longer so
     at: datetime  # real time
+
+
+# --- Letters to people
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One mail. `id` is the same in every try, so that mail programs drop a second copy; `to` are plain addresses."""
+
+    id: str
+    to: tuple[str, ...]
+    subject: str
+    text: str
+    html: str = ""

@@ -51,14 +51,20 @@ def somebody_can_decide(document: RuleDocument, requester: Person) -> bool:
     return _all_seated(seats)
 
 
-def _humans(approvers: Approvers, requester: Person, *, at_most: int) -> list[str]:
-    """Those who could decide, each human once: by employee id, or by object id where there is none."""
+def deciders(approvers: Approvers, requester: Person) -> QuerySet[Person]:
+    """Whoever could decide on this requester's item at a stage of these approvers, by snapshots; never the requester."""
     members = DirectoryMembership.objects.filter(group__object_id__in=approvers.groups).values("person")
     found: QuerySet[Person] = Person.objects.filter(
         Q(object_id__in=approvers.people) | Q(pk__in=members), enabled=True, guest=False
     ).exclude(pk=requester.pk)
     if requester.employee_id:
         found = found.exclude(employee_id=requester.employee_id)
+    return found
+
+
+def _humans(approvers: Approvers, requester: Person, *, at_most: int) -> list[str]:
+    """Those who could decide, each human once: by employee id, or by object id where there is none."""
+    found = deciders(approvers, requester)
     human = Coalesce(NullIf(F("employee_id"), Value("")), F("object_id"))
     return list(found.annotate(human=human).values_list("human", flat=True).distinct()[:at_most])
 

@@ -70,6 +70,7 @@ def describe(stack: Stack, seconds: float) -> str:
         "",
         f"Business time runs {stack.speed:g} times as fast: an hour of access takes {hour:.1f} minutes.",
         f"In the portal it is {stack.business_now():%Y-%m-%d %H:%M} UTC. DEMO_SPEED=N changes the speed.",
+        f"Mail to people:     {stack.origin}/demo/mail/",
         f"Each process's log: {stack.logs}",
         f"Simulated clouds:   {stack.control_url}",
         "Ctrl-C stops everything and keeps the data; make demo RESET=1 starts over.",

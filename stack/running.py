@@ -299,6 +299,10 @@ class Stack:
             "DATABASE_PASSWORD": self.postgres.passwords[DATABASE_ROLES[kind]],
             "REDIS_URL": self.redis.url,
             "STATIC_ROOT": str(self.state_dir / "static"),
+            # There is no mail server: what is sent stands at /demo/mail/.
+            "MAIL_BACKEND": "notifications.demo_mail.EmailBackend",
+            "MAIL_FROM": "access-portal@demo.example",
+            "ALERT_MAIL_TO": "operators@demo.example",
             "CELERY_BEAT_SCHEDULE": str(self.state_dir / "beat-schedule"),
         }
         return environment_for(kind, everything)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from clients.environment import setting
 from clients.errors import NotPermitted
-from clients.notify.mail import MailNotifier
+from clients.notify.mail import MailNotifier, MailPostman
 from clients.notify.webhook import WebhookNotifier
 from clients.ports import Notifier
 
@@ -36,4 +36,10 @@ def build_notifiers(environ: Mapping[str, str] | None = None) -> Mapping[str, No
     return found
 
 
-__all__ = ["build_notifiers"]
+def build_postman(environ: Mapping[str, str] | None = None) -> MailPostman | None:
+    """Whoever carries mail to people, from the address in MAIL_FROM; None where it isn't set."""
+    sender = setting(os.environ if environ is None else environ, "MAIL_FROM")
+    return MailPostman(sender=sender) if sender else None
+
+
+__all__ = ["build_notifiers", "build_postman"]

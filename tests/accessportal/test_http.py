@@ -255,6 +255,7 @@ OPEN = {
     "/signout/",
     "/signed-out/",
     "/metrics",  # a token of its own, see tests/oversight
+    *(f"/demo/mail/{rest}" for rest in ("", "1/", "1/html/")),  # in the demo only, see tests/notifications
 }
 
 

@@ -29,6 +29,7 @@ PRODUCT = (
     "catalog",
     "clients",
     "identity",
+    "notifications",
     "oversight",
     "policy",
     "requests_app",

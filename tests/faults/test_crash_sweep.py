@@ -55,6 +55,10 @@ ELSEWHERE: dict[str, str] = {
         ("freezing.ended", "freezing.closed", "freezing.before_carried"),
         "tests/requests_app/test_freezing.py::test_a_worker_that_dies_is_followed_by_one_that_finishes",
     ),
+    **{
+        f"telling.{gap}": "tests/notifications/test_telling.py::test_who_dies_… and the next ones"
+        for gap in ("before_planned", "before_sent", "before_noted")
+    },
     "leaving.before_settle": "tests/requests_app/test_leaving.py::test_a_worker_that_dies_over_its_finding_looks_again",
     **{
         f"personal.{gap}": "tests/requests_app/test_as_person.py::test_a_death_makes_no_second_activation and the next"

@@ -23,6 +23,7 @@ from audit.ledger.models import Event
 from base.clock import business_now
 from catalog.models import PimGroup
 from identity.models import Person
+from notifications.models import DemoMail
 from policy.models import RuleVersion
 from requests_app.actions.freezing import carry_freezes, freeze
 from requests_app.actions.pathing import take_place
@@ -219,6 +220,7 @@ def what_to_send(world: World) -> dict[str, Sent]:
     ticket = PathTicket.objects.order_by("-pk")[0]
     finding = make.finding(world.ada, held)
     incident, account = an_incident(world)
+    kept = DemoMail.objects.create(sent_at=business_now(), recipient="a@example.com", subject="x", text="x")
     request, item = {"request_id": pending.request_id}, {"item_id": pending.pk}
     running = {"request_id": active.first_request_id}
     group_id = {"group_id": fresh.object_id}
@@ -245,6 +247,8 @@ def what_to_send(world: World) -> dict[str, Sent]:
         ),
         "/approvals/<uuid:item_id>/live/": Sent(item),
         "/audit/requests/<uuid:request_id>/": Sent(request),
+        "/demo/mail/<int:mail_id>/": Sent({"mail_id": kept.pk}),
+        "/demo/mail/<int:mail_id>/html/": Sent({"mail_id": kept.pk}),
         "/operations/ends/": Sent(form=end),
         "/operations/remove/<uuid:grant_id>/": Sent({"grant_id": leaves.pk}),
         "/operations/drift/<uuid:finding_id>/": Sent({"finding_id": finding.pk}),

@@ -1,0 +1,51 @@
+"""Who is told, resolved by a worker from snapshots of people and directory groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db.models import Case, Q, Value, When
+
+from identity.models import Person
+from notifications.kinds import Kind
+from policy.approvers import deciders
+from requests_app.lifecycle import DecisionStatus
+from requests_app.models import RequestItem, Verdict
+
+# A group of approvers may hold a whole department; the letter says how many there are.
+MOST_ASKED = 50
+
+
+def to_ask(item: RequestItem) -> tuple[Sequence[Person], int]:
+    """Who is asked to decide at the item's stage, each human once, and how many may. Two queries, three where many may."""
+    stages = item.rule_version.parsed.stages
+    if item.stage >= len(stages):
+        return (), 0
+    approvers = stages[item.stage].approvers
+    may = deciders(approvers, item.requester)
+    for decision in item.decisions.exclude(status=DecisionStatus.REFUSED).select_related("approver"):
+        may = may.exclude(is_human_account(decision.approver))
+    named_first = Case(When(object_id__in=approvers.people, then=Value(0)), default=Value(1))
+    rows = list(may.order_by(named_first, "display_name", "pk")[: MOST_ASKED + 1])
+    total = len(rows) if len(rows) <= MOST_ASKED else may.count()
+    humans = {each.employee_id or each.object_id: each for each in reversed(rows[:MOST_ASKED])}
+    return list(reversed(humans.values())), total
+
+
+def is_human_account(person: Person) -> Q:
+    """As `policy.approvers.is_human`, of the rows of people themselves."""
+    same = Q(pk=person.pk)
+    return same | Q(employee_id=person.employee_id) if person.employee_id else same
+
+
+def asked_about(item: RequestItem) -> Sequence[Person]:
+    """Whoever was asked to decide on the item and didn't, at whichever stage."""
+    decided = item.decisions.filter(status=DecisionStatus.COUNTED).values("approver")
+    asked = Person.objects.filter(messages__item=item, messages__kind=Kind.DECIDE).exclude(pk__in=decided)
+    return list(asked.distinct().order_by("pk"))
+
+
+def approvers_of(item: RequestItem) -> Sequence[Person]:
+    """Whoever approved the item, with a decision that was counted."""
+    rows = item.decisions.filter(status=DecisionStatus.COUNTED, verdict=Verdict.APPROVE)
+    return [each.approver for each in rows.select_related("approver").order_by("pk")]

@@ -1,0 +1,154 @@
+"""What a message says: the facts of its occasion, read when it is sent, in the recipient's language and time zone.
+
+Every value is inert text. Words of people are read from the rows that keep them, so that what was erased isn't told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from django.urls import reverse
+
+from base.clock import business_now
+from notifications import inert
+from notifications.composing import quoted
+from notifications.kinds import Kind
+from notifications.languages import Language
+from notifications.models import Message
+from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus
+from requests_app.models import Decision, Grant, RequestItem, Revocation
+
+type Facts = dict[str, str]
+
+
+def facts_of(message: Message, language: Language, zone: ZoneInfo) -> Facts:
+    """Values for the texts of the message's kind; missing ones are ""."""
+    facts: Facts = {}
+    if message.item is not None:
+        facts |= _of_item(message.item, language, zone)
+    if message.grant is not None:
+        facts |= _of_grant(message, message.grant, language, zone)
+    more = _MORE.get(Kind(message.kind))
+    return facts | (more(message, language, zone) if more else {})
+
+
+def path_of(message: Message) -> str:
+    """The page that the message's link leads to, after sign-in."""
+    if message.kind in (Kind.DECIDE, Kind.NOT_COUNTED) and message.item is not None:
+        return reverse("decision", args=[message.item.pk])
+    if message.item is not None:
+        return reverse("request", args=[message.item.request_id])
+    if message.grant is not None:
+        return reverse("request", args=[message.grant.first_request_id])
+    return reverse("home")
+
+
+def no_longer_needed(message: Message) -> str:
+    """A sentence when the occasion is over and telling would mislead, else ""."""
+    item, grant = message.item, message.grant
+    match message.kind:
+        case Kind.DECIDE if item is not None:
+            if item.status != ItemStatus.PENDING or str(item.stage) != message.facts.get("stage"):
+                return "There was nothing to decide any more."
+            if item.lapses_at <= business_now():
+                return "The time to decide was over."
+        case Kind.HANDLED:
+            told = Message.objects.filter(
+                item=item, recipient=message.recipient, kind=Kind.DECIDE, state=Message.State.SENT
+            )
+            return "" if told.exists() else "Nobody had been told that there was something to decide."
+        case Kind.ASKED if item is not None and item.status != ItemStatus.PENDING:
+            return "The request was handled before."
+        case Kind.USABLE | Kind.ENDING if grant is not None and grant.status != GrantStatus.ACTIVE:
+            return "The access wasn't there any more."
+        case Kind.ENDING if grant is not None and grant.ends_at.isoformat() != message.facts.get("ends_at"):
+            return "The access was extended."
+    return ""
+
+
+def _of_item(item: RequestItem, language: Language, zone: ZoneInfo) -> Facts:
+    return {
+        "who": inert.line(item.requester.display_name),
+        "group": inert.line(item.group.display_name),
+        "duration": language.span(item.duration),
+        "start": language.moment(item.wanted_start, zone) if item.wanted_start else "",
+        "lapses": language.moment(item.lapses_at, zone),
+        "justification": quoted(item.request.justification),
+        "reference": inert.line(item.request.reference),
+        "outcome": item.status,
+    }
+
+
+def _of_grant(message: Message, grant: Grant, language: Language, zone: ZoneInfo) -> Facts:
+    told = message.facts.get("ends_at")
+    ends_at = datetime.fromisoformat(told) if told else grant.ends_at
+    return {
+        "who": inert.line(grant.person.display_name),
+        "group": inert.line(grant.group.display_name),
+        "starts": language.moment(grant.starts_at, zone),
+        "ends": language.moment(ends_at, zone),
+    }
+
+
+def _decided(message: Message, _language: Language, _zone: ZoneInfo) -> Facts:
+    """Who decided, and what they said to it."""
+    if message.item is None:
+        return {}
+    counted = message.item.decisions.filter(status=DecisionStatus.COUNTED).select_related("approver")
+    rows = list(counted.order_by("settled_at", "pk"))
+    comments = "\n".join(f"{row.approver.display_name}: {row.comment}" for row in rows if row.comment)
+    return {
+        "by": inert.line(", ".join(row.approver.display_name for row in rows)),
+        "comments": quoted(comments) if message.kind != Kind.HANDLED else "",
+        "reason": quoted(message.item.close_reason),
+    }
+
+
+def _asked(message: Message, _language: Language, _zone: ZoneInfo) -> Facts:
+    told, total = message.facts.get("told", ""), message.facts.get("total", "")
+    return {"told": told, "total": total} if told != total else {}
+
+
+def _not_counted(message: Message, _language: Language, _zone: ZoneInfo) -> Facts:
+    decision = Decision.objects.filter(pk=message.facts["decision"]).first()
+    return {
+        "reason": quoted(decision.reason if decision else ""),
+        "verdict": decision.verdict if decision else "",
+    }
+
+
+def _revoked(message: Message, _language: Language, _zone: ZoneInfo) -> Facts:
+    found = Revocation.objects.filter(grant=message.grant).select_related("by").first()
+    if found is None:
+        return {"elsewhere": "yes"}
+    return {
+        "by": inert.line(found.by.display_name if found.by else ""),
+        "reason": quoted(found.reason),
+        "how": found.kind,
+    }
+
+
+def _failed(message: Message, _language: Language, _zone: ZoneInfo) -> Facts:
+    problem = message.grant.problem if message.grant else ""
+    return {"reason": quoted(problem), "what": message.facts.get("what", "")}
+
+
+def _ended(message: Message, language: Language, zone: ZoneInfo) -> Facts:
+    last = message.facts.get("last_possible_use_at")
+    return {"last_use": language.moment(datetime.fromisoformat(last), zone) if last else ""}
+
+
+_MORE: dict[Kind, Callable[[Message, Language, ZoneInfo], Facts]] = {
+    Kind.DECIDE: _asked,
+    Kind.HANDLED: _decided,
+    Kind.APPROVED: _decided,
+    Kind.DENIED: _decided,
+    Kind.CLOSED: _decided,
+    Kind.NOT_COUNTED: _not_counted,
+    Kind.REVOKED: _revoked,
+    Kind.FAILED: _failed,
+    Kind.UNDONE: _failed,
+    Kind.ENDED: _ended,
+}

@@ -1,0 +1,50 @@
+"""Text of others made inert: in mail, in HTML and in a header it says what it says, and does nothing.
+
+Names come from a directory and words from people; neither may hide, reorder or break what stands around them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+LONGEST_LINE = 160
+LONGEST_WORDS = 1000
+# Kept of the invisible ones: the two joiners belong to emoji and to the scripts of Persian and Hindi.
+_JOINERS = {"\u200c", "\u200d"}
+_BREAKS = re.compile(r"\r\n|[\r\n\x0b\x0c\x85\u2028\u2029]")
+# What a mail program makes a link of.
+_ADDRESS = re.compile(r"\b([a-z][a-z0-9+.-]*):(?=//)|\b(www)\.", re.IGNORECASE)
+
+
+def line(text: str, *, longest: int = LONGEST_LINE) -> str:
+    """One line without control, format and bidi characters, at most `longest` characters; fit for a header.
+
+    Addresses are broken, so that no mail program links them. It begins with none of the marks that a letter's template
+    knows (`composing`), and holds nothing that a header's reader would decode (RFC 2047).
+    """
+    shown = " ".join(_visible(_BREAKS.sub(" ", text)).split()).replace("=?", "= ?")
+    return _shortened(_ADDRESS.sub(_broken, shown).lstrip("-> "), longest)
+
+
+def words(text: str, *, longest: int = LONGEST_WORDS) -> str:
+    """Lines of what somebody wrote, without blank ones. Addresses are broken, as in `line`."""
+    lines = (" ".join(_visible(each).split()) for each in _BREAKS.split(text))
+    return _shortened(_ADDRESS.sub(_broken, "\n".join(each for each in lines if each)), longest)
+
+
+def _broken(found: re.Match[str]) -> str:
+    return f"{found[1]}[:]" if found[1] else f"{found[2]}[.]"
+
+
+def _visible(text: str) -> str:
+    return "".join(each for each in text.replace("\t", " ") if not _hidden(each))
+
+
+def _hidden(character: str) -> bool:
+    # Cc and Cf hide or reorder text, Cs are half characters, Co and Cn mean nothing that both sides know.
+    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn"} and character not in _JOINERS
+
+
+def _shortened(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 2].rstrip()} …"

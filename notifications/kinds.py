@@ -1,0 +1,55 @@
+"""What people are told, kind by kind, and what each person may change about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """One kind of message; its texts are templates/notifications/LANGUAGE/KIND.txt."""
+
+    DECIDE = "decide"
+    HANDLED = "handled"
+    NOT_COUNTED = "not_counted"
+    ASKED = "asked"
+    APPROVED = "approved"
+    DENIED = "denied"
+    CLOSED = "closed"
+    LAPSED = "lapsed"
+    USABLE = "usable"
+    EXTENDED = "extended"
+    ENDING = "ending"
+    ENDED = "ended"
+    REVOKED = "revoked"
+    FAILED = "failed"
+    UNDONE = "undone"
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a kind may be told. `name` is for the pages; `may_wait`: it may come in a digest."""
+
+    name: str
+    may_be_off: bool = False
+    may_wait: bool = False
+
+
+# What takes access away or failed can't be switched off, nor can being asked to decide: somebody waits for it.
+MANNERS: dict[Kind, Manner] = {
+    Kind.DECIDE: Manner("Somebody asks for access, and you may decide", may_wait=True),
+    Kind.HANDLED: Manner("A request that you were told of is handled", may_be_off=True, may_wait=True),
+    Kind.NOT_COUNTED: Manner("Your decision was not counted"),
+    Kind.UNDONE: Manner("Access that you approved could not be given"),
+    Kind.ASKED: Manner("Your request has been sent", may_be_off=True, may_wait=True),
+    Kind.APPROVED: Manner("Your request was approved", may_be_off=True, may_wait=True),
+    Kind.DENIED: Manner("Your request was denied", may_be_off=True, may_wait=True),
+    Kind.CLOSED: Manner("Your request was closed without a decision", may_be_off=True, may_wait=True),
+    Kind.LAPSED: Manner("Nobody answered your request", may_be_off=True, may_wait=True),
+    Kind.USABLE: Manner("Your access is ready", may_be_off=True),
+    Kind.EXTENDED: Manner("Your access lasts longer", may_be_off=True),
+    Kind.ENDING: Manner("Your access ends soon", may_be_off=True),
+    Kind.ENDED: Manner("Your access has ended", may_be_off=True, may_wait=True),
+    Kind.REVOKED: Manner("Your access was revoked"),
+    Kind.FAILED: Manner("Your access could not be given"),
+}

@@ -1,0 +1,277 @@
+"""Who is to be told what, from audit events: each event is turned into messages once, in one transaction.
+
+Events of one request are planned in the order in which they happened, by one worker at a time. Whoever dies in the
+middle leaves the event owed and no message; the constraint of `Message` refuses a second one about the same occasion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import connection
+from django.db.models import CharField, Exists, F, OuterRef, Value
+from django.db.models.functions import Cast, Concat
+from django_subatomic.db import durable, savepoint, transaction
+
+from audit.ledger.models import Event
+from base.clock import business_now, real_now
+from base.crash import crash_point, register
+from identity.models import Person
+from notifications.audiences import approvers_of, asked_about, to_ask
+from notifications.kinds import Kind
+from notifications.models import EventOwed, Message
+from requests_app.lifecycle import EndReason, GrantStatus, ItemStatus
+from requests_app.models import Decision, Grant, RequestItem
+
+log = structlog.get_logger(__name__)
+
+register("telling.before_planned")
+
+# Bounds of one pass; the next one follows in seconds.
+MOST_EVENTS = 200
+MOST_ENDINGS = 200
+MOST_FAILURES = 5
+# Told so long before an end (business time), where the window is at least twice as long.
+ENDING_SOON = timedelta(minutes=15)
+
+
+@durable
+def plan() -> int:
+    """Plan for what has happened since the last pass, and for what ends soon; gives how many messages were made."""
+    made = 0
+    for _ in range(MOST_EVENTS):
+        with transaction():
+            count = _plan_next() if _alone() else None
+        if count is None:
+            break
+        made += count
+    with transaction():
+        return made + (_plan_endings() if _alone() else 0)
+
+
+def _alone() -> bool:
+    """Whether this transaction is the only one that plans."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended('notifications.plan', 0))")
+        ((alone,),) = cursor.fetchall()
+    return bool(alone)
+
+
+def _plan_next() -> int | None:
+    """Plan for the oldest event that is owed; None when none is."""
+    owed = EventOwed.objects.filter(failures__lt=MOST_FAILURES).order_by("failures", "event_id").first()
+    if owed is None:
+        return None
+    try:
+        with savepoint():
+            event = Event.objects.get(id=owed.event_id, at=owed.at)
+            count = _store(_messages(event))
+    except Exception as error:
+        # One event that can't be planned for holds up no other; operators see it.
+        log.exception("notification_not_planned", event_id=owed.event_id, error=type(error).__name__)
+        EventOwed.objects.filter(pk=owed.pk).update(failures=F("failures") + 1)
+        return 0
+    crash_point("telling.before_planned")
+    owed.delete()
+    return count
+
+
+def _store(messages: Iterable[Message]) -> int:
+    rows = list(messages)
+    Message.objects.bulk_create(rows, ignore_conflicts=True)
+    return len(rows)
+
+
+def message(
+    kind: Kind,
+    person: Person,
+    *,
+    occasion: str,
+    item: RequestItem | None = None,
+    grant: Grant | None = None,
+    **facts: str,
+) -> Message:
+    """An owed message to a person, unsaved."""
+    now = real_now()
+    return Message(
+        occasion=occasion,
+        recipient=person.object_id,
+        kind=kind,
+        person=person,
+        item=item,
+        grant=grant,
+        facts=facts,
+        planned_at=now,
+        retry_at=now,
+    )
+
+
+# --- What each event means to whom
+
+
+def _messages(event: Event) -> Iterable[Message]:
+    planned = _PLANS.get(event.type)
+    return planned(event) if planned else ()
+
+
+def _fields(event: Event) -> dict[str, Any]:
+    found: dict[str, Any] = event.data.get("fields", {})
+    return found
+
+
+def _subject(event: Event) -> str:
+    return str(event.data["subject"]["id"])
+
+
+def _item(key: UUID | str) -> RequestItem:
+    rows = RequestItem.objects.select_related("request", "requester", "group", "rule_version")
+    return rows.get(pk=key)
+
+
+def _decision(event: Event) -> Decision:
+    return Decision.objects.select_related("approver").get(pk=_subject(event))
+
+
+def _requested(event: Event) -> Iterator[Message]:
+    item = _item(_subject(event))
+    if item.status == ItemStatus.PENDING:
+        yield message(Kind.ASKED, item.requester, occasion=f"event:{event.id}", item=item)
+        yield from _ask(item)
+
+
+def _ask(item: RequestItem) -> Iterator[Message]:
+    """To those who may decide at the item's stage, unless they were told of this stage."""
+    people, total = to_ask(item)
+    for person in people:
+        yield message(
+            Kind.DECIDE,
+            person,
+            occasion=f"decide:{item.pk}:{item.stage}",
+            item=item,
+            stage=str(item.stage),
+            told=str(len(people)),
+            total=str(total),
+        )
+
+
+def _counted(event: Event) -> Iterable[Message]:
+    decision = _decision(event)
+    item = _item(decision.item_id)
+    if item.status == ItemStatus.PENDING and item.stage > decision.stage:
+        return _ask(item)
+    return ()
+
+
+def _not_counted(event: Event) -> Iterator[Message]:
+    decision = _decision(event)
+    yield message(
+        Kind.NOT_COUNTED,
+        decision.approver,
+        occasion=f"event:{event.id}",
+        item=_item(decision.item_id),
+        decision=str(decision.pk),
+    )
+
+
+def _settled(kind: Kind | None, event: Event) -> Iterator[Message]:
+    """An item came to its end: its requester is told, unless by their own hand, and whoever was asked to decide."""
+    item, occasion = _item(_subject(event)), f"event:{event.id}"
+    if kind is not None:
+        yield message(kind, item.requester, occasion=occasion, item=item)
+    for person in asked_about(item):
+        yield message(Kind.HANDLED, person, occasion=occasion, item=item)
+
+
+def _grant(event: Event) -> tuple[Grant, RequestItem | None]:
+    grant = Grant.objects.select_related("person", "group").get(pk=str(event.grant_id))
+    items = RequestItem.objects.filter(interval__grant=grant).select_related("requester", "rule_version")
+    return grant, items.order_by("-interval__starts_at").first()
+
+
+def _to_holder(kind: Kind, event: Event, *, once: bool = False) -> Iterator[Message]:
+    """`once`: a grant may come to this several times, and its holder is told of the first."""
+    grant, item = _grant(event)
+    occasion = f"{kind}:{grant.pk}" if once else f"event:{event.id}"
+    fields = _fields(event)
+    facts = {name: str(fields[name]) for name in ("ends_at", "last_possible_use_at") if name in fields}
+    yield message(kind, grant.person, occasion=occasion, item=item, grant=grant, **facts)
+
+
+def _failed(event: Event) -> Iterator[Message]:
+    grant, item = _grant(event)
+    what = event.type.partition(".")[2]
+    occasion = f"failed:{grant.pk}"
+    yield message(Kind.FAILED, grant.person, occasion=occasion, item=item, grant=grant, what=what)
+    for person in approvers_of(item) if item else ():
+        yield message(Kind.UNDONE, person, occasion=occasion, item=item, grant=grant, what=what)
+
+
+def _abandoned(event: Event) -> Iterable[Message]:
+    """An activation is undone: told as a failure, unless somebody ended it."""
+    return _failed(event) if _fields(event)["reason"] == EndReason.OUTCOME_UNKNOWN.label else ()
+
+
+def _removal_started(event: Event) -> Iterable[Message]:
+    if _fields(event)["reason"] != EndReason.REMOVED_ELSEWHERE.label:
+        return ()  # the clock, the holder, or a revocation, which has an event of its own
+    return _to_holder(Kind.REVOKED, event)
+
+
+_PLANS: dict[str, Callable[[Event], Iterable[Message]]] = {
+    "item.requested": _requested,
+    "item.approved": partial(_settled, Kind.APPROVED),
+    "item.denied": partial(_settled, Kind.DENIED),
+    "item.closed": partial(_settled, Kind.CLOSED),
+    "item.lapsed": partial(_settled, Kind.LAPSED),
+    "item.withdrawn": partial(_settled, None),
+    "decision.counted": _counted,
+    "decision.refused": _not_counted,
+    "grant.arrived": partial(_to_holder, Kind.USABLE, once=True),
+    "grant.extended": partial(_to_holder, Kind.EXTENDED),
+    "grant.revoked": partial(_to_holder, Kind.REVOKED),
+    "grant.removal_started": _removal_started,
+    "grant.stopped_on_the_way": _removal_started,
+    "grant.out_of_aws": partial(_to_holder, Kind.ENDED, once=True),
+    "grant.not_started": _failed,
+    "grant.refused": _failed,
+    "grant.never_arrived": _failed,
+    "grant.activation_abandoned": _abandoned,
+}
+TELLING = frozenset(_PLANS)
+
+
+# --- What is due by the clock
+
+
+def _plan_endings() -> int:
+    """Access that ends soon, once for each end; no event says so."""
+    now = business_now()
+    occasion = Concat(
+        Value("ending:"),
+        Cast(OuterRef("pk"), CharField()),
+        Value(":"),
+        Cast(OuterRef("revision"), CharField()),
+    )
+    told = Message.objects.filter(grant=OuterRef("pk"), kind=Kind.ENDING, occasion=occasion)
+    rows = Grant.objects.filter(
+        status=GrantStatus.ACTIVE,
+        next_action_at__lte=now + ENDING_SOON,  # its end at the latest: what has an index
+        ends_at__gt=now,
+        ends_at__lte=now + ENDING_SOON,
+        ends_at__gte=F("starts_at") + 2 * ENDING_SOON,
+    ).exclude(Exists(told))
+    return _store(
+        message(
+            Kind.ENDING,
+            grant.person,
+            occasion=f"ending:{grant.pk}:{grant.revision}",
+            grant=grant,
+            ends_at=grant.ends_at.isoformat(),
+        )
+        for grant in rows.select_related("person", "group").order_by("ends_at")[:MOST_ENDINGS]
+    )

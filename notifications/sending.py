@@ -1,0 +1,167 @@
+"""Sending what is owed: claim the row, hand the letter over, note what came of it. A failure stops nobody.
+
+One worker sends at a time. A worker that dies between the mail server's yes and the note leaves the row claimed; the
+next one sends it again under the same Message-ID.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from functools import partial
+
+import structlog
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError
+from django.db.models import QuerySet
+from django_subatomic.db import durable, transaction
+
+from base.clock import real_now
+from base.crash import crash_point, register
+from clients.errors import ClientError, Refused
+from clients.ports import Postman
+from clients.registry import postman
+from clients.types import Mail
+from notifications.composing import compose
+from notifications.facts import facts_of, no_longer_needed, path_of
+from notifications.kinds import Kind
+from notifications.languages import ENGLISH, UTC_ZONE
+from notifications.models import Message, Round
+
+log = structlog.get_logger(__name__)
+
+register("telling.before_sent", "telling.before_noted")
+
+# Bounds of one pass; the next one follows in seconds.
+MOST_SENT = 200
+MOST_SECONDS = 20.0
+MOST_FAILED = 3  # then the mail server is left alone until the next pass
+MOST_ATTEMPTS = 24  # most of a day
+FIRST_RETRY = timedelta(seconds=30)
+LONGEST_RETRY = timedelta(hours=1)
+CLAIM = timedelta(minutes=2)
+ROUND = timedelta(minutes=1)
+KEEP = timedelta(days=90)
+MOST_DELETED = 500
+State = Message.State
+
+
+@durable
+def send_owed() -> int:
+    """Send what is owed, a bounded number at a time; gives how many were sent."""
+    if not _begin_round():
+        return 0
+    try:
+        return _send_all()
+    finally:
+        Round.objects.filter(name="sending").update(lease_until=real_now())
+
+
+def _begin_round() -> bool:
+    """Whether it is this worker's turn to send."""
+    now = real_now()
+    until = now + ROUND
+    if Round.objects.filter(name="sending", lease_until__lte=now).update(lease_until=until):
+        return True
+    try:
+        with transaction():
+            _, made = Round.objects.get_or_create(name="sending", defaults={"lease_until": until})
+    except IntegrityError:
+        return False
+    return made
+
+
+def _send_all() -> int:
+    carrier = postman()
+    if carrier is None:
+        _drop_all("No mail is sent from here: MAIL_FROM isn't set.")
+        return 0
+    sent = failed = 0
+    last = time.monotonic() + MOST_SECONDS
+    for key, retry_at in _owed().values_list("pk", "retry_at")[:MOST_SENT]:
+        if failed >= MOST_FAILED or time.monotonic() > last:
+            break
+        # Taken for a while, so that nobody else sends the same; whoever dies leaves it owed.
+        claim = Message.objects.filter(pk=key, state=State.OWED, retry_at=retry_at)
+        if claim.update(retry_at=real_now() + CLAIM):
+            outcome = _send(key, carrier)
+            sent += outcome is True
+            failed += outcome is False
+    return sent
+
+
+def _owed() -> QuerySet[Message]:
+    return Message.objects.filter(state=State.OWED, retry_at__lte=real_now()).order_by("retry_at", "id")
+
+
+def _send(key: int, carrier: Postman) -> bool | None:
+    """Whether it was sent; None when it needn't or can't be, which says nothing about the mail server."""
+    message = Message.objects.select_related(
+        "person", "item__request", "item__requester", "item__group", "grant__person", "grant__group"
+    ).get(pk=key)
+    settle = partial(_settle, message)
+    if reason := no_longer_needed(message):
+        settle(State.DROPPED, reason)
+        return None
+    address = message.person.mail if message.person else ""
+    if not _is_address(address):
+        settle(State.GIVEN_UP, "The directory has no mail address for this person, or one that is none.")
+        return None
+    facts = facts_of(message, ENGLISH, UTC_ZONE)
+    letter = compose(Kind(message.kind), facts, path_of(message), ENGLISH)
+    mail = Mail(f"message-{message.pk}", (address,), letter.subject, letter.text, letter.html)
+    crash_point("telling.before_sent")
+    try:
+        carrier.send(mail)
+    except Refused as error:
+        settle(State.GIVEN_UP, error.sentence, attempts=message.attempts + 1)
+        return None
+    except ClientError as error:
+        _postpone(message, error)
+        return False
+    crash_point("telling.before_noted")
+    settle(State.SENT, "", attempts=message.attempts + 1)
+    return True
+
+
+def _is_address(text: str) -> bool:
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return True
+
+
+def _postpone(message: Message, error: ClientError) -> None:
+    attempts = message.attempts + 1
+    if attempts >= MOST_ATTEMPTS:
+        _settle(message, State.GIVEN_UP, error.sentence, attempts=attempts)
+        return
+    wait = min(FIRST_RETRY * 2 ** min(attempts - 1, 10), LONGEST_RETRY)
+    Message.objects.filter(pk=message.pk).update(
+        attempts=attempts, problem=error.sentence, retry_at=real_now() + wait
+    )
+    log.warning(
+        "message_postponed", message=message.pk, kind=message.kind, attempts=attempts, code=error.code
+    )
+
+
+def _settle(message: Message, state: str, problem: str, **changes: int) -> None:
+    Message.objects.filter(pk=message.pk).update(
+        state=state, problem=problem, settled_at=real_now(), **changes
+    )
+    if state == State.GIVEN_UP:
+        log.warning("message_given_up", message=message.pk, kind=message.kind, attempts=message.attempts)
+
+
+def _drop_all(reason: str) -> None:
+    keys = list(_owed().values_list("pk", flat=True)[:MOST_SENT])
+    Message.objects.filter(pk__in=keys).update(state=State.DROPPED, problem=reason, settled_at=real_now())
+
+
+def forget_old() -> int:
+    """Delete what was settled long ago, a bounded number at a time; gives how many."""
+    old = Message.objects.filter(settled_at__lt=real_now() - KEEP).values_list("pk", flat=True)
+    deleted, _ = Message.objects.filter(pk__in=list(old[:MOST_DELETED])).delete()
+    return deleted

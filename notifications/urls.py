@@ -1,0 +1,13 @@
+"""Addresses of the pages about messages."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from notifications.views import demo_mail
+
+urlpatterns = [
+    path("demo/mail/", demo_mail.page, name="demo_mail"),
+    path("demo/mail/<int:mail_id>/", demo_mail.mail, name="demo_mail_one"),
+    path("demo/mail/<int:mail_id>/html/", demo_mail.html, name="demo_mail_html"),
+]
