@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
 from django.db import IntegrityError
+from django.db.models import QuerySet
 from django_subatomic.db import durable, transaction
 
 from base.clock import real_now
@@ -19,6 +20,8 @@ from clients.types import Notice
 from oversight.expiries import LABELS, WARN_BEFORE
 from oversight.facts import Facts
 from oversight.models import DANGEROUS, Alert, AlertDelivery, AlertKind, Finding, FindingKind, FindingStatus
+from requests_app.models import Grant
+from requests_app.overdue import overdue
 
 log = structlog.get_logger(__name__)
 
@@ -59,10 +62,7 @@ def wanted(facts: Facts) -> Iterator[Wanted]:
         )
     if facts.provisioning.state is HealthState.STOPPED:
         yield Wanted(AlertKind.QUARANTINE, "provisioning", facts.provisioning.sentence)
-    risky = Finding.objects.filter(status=FindingStatus.OPEN, kind__in=sorted(DANGEROUS)).select_related(
-        "group"
-    )
-    for finding in risky.order_by("-first_seen_at")[:MOST_FINDINGS]:
+    for finding in _risky().select_related("group").order_by("-first_seen_at")[:MOST_FINDINGS]:
         yield Wanted(
             AlertKind.DRIFT,
             str(finding.pk),
@@ -87,6 +87,31 @@ def wanted(facts: Facts) -> Iterator[Wanted]:
             )
 
 
+def _risky() -> QuerySet[Finding]:
+    return Finding.objects.filter(status=FindingStatus.OPEN, kind__in=sorted(DANGEROUS))
+
+
+def _still_on(rows: Collection[Alert], facts: Facts) -> set[int]:
+    """Which of these alerts, that nothing in the facts asks for, last all the same.
+
+    What can't be known now isn't over, and of long lists the facts hold the beginning. Two queries at most.
+    """
+    unknown = set()
+    if facts.provisioning.state is HealthState.UNKNOWN:
+        unknown.add(AlertKind.QUARANTINE)
+    if not facts.redis_reachable:
+        unknown.add(AlertKind.BREAKER)
+    kept = {row.pk for row in rows if row.kind in unknown}
+    findings = {row.key: row.pk for row in rows if row.kind == AlertKind.DRIFT}
+    if findings:
+        kept |= {findings[str(pk)] for pk in _risky().filter(pk__in=findings).values_list("pk", flat=True)}
+    grants = {row.key: row.pk for row in rows if row.kind == AlertKind.OVERDUE}
+    if grants and facts.overdue_count > len(facts.overdue):
+        late = (grant for grant in Grant.objects.filter(pk__in=grants) if overdue(grant, facts.now))
+        kept |= {grants[str(grant.pk)] for grant in late}
+    return kept
+
+
 @durable
 def raise_and_clear(facts: Facts) -> tuple[int, int]:
     """Bring the alerts up to the facts; gives how many were raised and cleared. One transaction each."""
@@ -97,7 +122,9 @@ def raise_and_clear(facts: Facts) -> tuple[int, int]:
         seen.add((each.kind.value, each.key))
         if (each.kind.value, each.key) not in standing:
             raised += _raise(each)
-    over = [row for key, row in standing.items() if key not in seen]
+    unseen = [row for key, row in standing.items() if key not in seen]
+    still_on = _still_on(unseen, facts)
+    over = [row for row in unseen if row.pk not in still_on]
     for row in over:
         with transaction():
             if Alert.objects.filter(pk=row.pk, cleared_at=None).update(cleared_at=now):

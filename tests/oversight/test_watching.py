@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from unittest.mock import patch
@@ -22,6 +23,7 @@ from django.test.utils import CaptureQueriesContext
 from prometheus_client.parser import text_string_to_metric_families
 
 from base.clock import business_now, real_now
+from catalog.freshness import HealthState, ProvisioningHealth
 from catalog.models import ProvisioningState
 from clients.breaker import SharedBreaker, Verdict
 from clients.errors import ClientError, NotPermitted, Unreachable
@@ -32,7 +34,16 @@ from oversight.alerts import deliver, raise_and_clear
 from oversight.expiries import certificate_end, note_certificate
 from oversight.facts import facts
 from oversight.health import health
-from oversight.models import Alert, AlertDelivery, AlertKind, Expiry, Heartbeat
+from oversight.models import (
+    Alert,
+    AlertDelivery,
+    AlertKind,
+    Expiry,
+    Finding,
+    FindingKind,
+    FindingStatus,
+    Heartbeat,
+)
 from requests_app.lifecycle import EndReason, GrantStatus
 from requests_app.models import Grant
 from tests.pages.conftest import World
@@ -226,6 +237,42 @@ def test_it_is_told_when_it_begins_and_when_it_is_over(world: World, channel: Ch
     assert deliver() == 1
     assert [notice.over for notice in channel.told] == [False, True]
     assert len({notice.id for notice in channel.told}) == 2
+
+
+def test_what_can_not_be_known_now_is_not_called_over(world: World, channel: Channel, redis_url: str) -> None:
+    stopped = ProvisioningHealth(HealthState.STOPPED, "Provisioning is in quarantine.", business_now())
+    with override_settings(REDIS_URL=redis_url), redis.Redis.from_url(redis_url) as connection:
+        for _ in range(5):
+            SharedBreaker(connection).leave("organizations", Verdict.FAILED, "503")
+        raise_and_clear(replace(facts(), provisioning=stopped))
+        SharedBreaker(connection).leave("organizations", Verdict.ANSWERED)
+    assert kinds() == {AlertKind.QUARANTINE, AlertKind.BREAKER}
+    # Redis is away by now, and the job's state is too old to be believed.
+    unknown = replace(facts(), provisioning=replace(stopped, state=HealthState.UNKNOWN))
+    assert not unknown.redis_reachable
+    assert raise_and_clear(unknown) == (0, 0)
+    known = replace(unknown, provisioning=replace(stopped, state=HealthState.WELL), redis_reachable=True)
+    assert raise_and_clear(known) == (0, 2)
+
+
+def test_what_has_no_place_in_a_long_list_is_not_called_over(world: World, channel: Channel) -> None:
+    finding = make.finding(make.person(), world.group, kind=FindingKind.ORPHAN)
+    begun = business_now() - timedelta(minutes=40)
+    late = a_grant(
+        world,
+        GrantStatus.REMOVING,
+        removal_started_at=begun,
+        assigned_at=begun,
+        end_reason=EndReason.ENDED_EARLY,
+    )
+    raise_and_clear(facts())
+    assert kinds() == {AlertKind.DRIFT, AlertKind.OVERDUE}
+    crowded = replace(facts(), overdue=())
+    with patch.object(alerts, "MOST_FINDINGS", 0):
+        assert raise_and_clear(crowded) == (0, 0)
+        Finding.objects.filter(pk=finding.pk).update(status=FindingStatus.HANDLED, resolved_at=business_now())
+        Grant.objects.filter(pk=late.pk).update(removal_started_at=business_now())
+        assert raise_and_clear(crowded) == (0, 2)
 
 
 def test_a_channel_that_is_away_is_tried_again_and_given_up_at_last(world: World, channel: Channel) -> None:
