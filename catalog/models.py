@@ -126,6 +126,11 @@ class PimGroup(models.Model):
     def __str__(self) -> str:
         return self.display_name
 
+    @property
+    def ticket_demanded(self) -> bool:
+        """Whether PIM wants a reference number of whoever asks: where it is activated in their name."""
+        return self.as_person and self.requires_ticket
+
 
 class AccountAssignment(models.Model):
     """One permission set on one AWS account, opened by membership of a group."""

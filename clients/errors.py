@@ -88,5 +88,9 @@ class NotPermitted(Refused):
     """The product's own identity lacks a permission (401, 403, AccessDenied): an operator must act."""
 
 
+class Conflicting(Refused):
+    """Somebody else was faster (409): what they have done has to be read."""
+
+
 class NotFound(Refused):
     """The object does not exist (any more)."""

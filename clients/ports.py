@@ -125,6 +125,19 @@ class PersonalPim(Protocol):
         """End the person's activation (selfDeactivate). Never retried inside."""
         ...
 
+    def approve(
+        self, request_id: str, tokens: PersonTokens, *, justification: str, client_request_id: str
+    ) -> Reading[None]:
+        """Approve somebody else's pending activation, as the person of the tokens. Never retried inside.
+
+        `clients.errors.Conflicting`: somebody has decided already. `Refused`: this person is no approver of PIM's.
+        """
+        ...
+
+    def withdraw(self, request_id: str, tokens: PersonTokens, *, client_request_id: str) -> Reading[None]:
+        """Cancel the person's own pending activation. Never retried inside; `Refused` when it isn't pending."""
+        ...
+
 
 class EntraProvisioning(Protocol):
     """The enterprise application's synchronization job."""

@@ -255,8 +255,8 @@ def _policy_refusals(group: PimGroup, now: datetime) -> list[Refusal]:
             "activate this group in Entra.",
         )
         for demanded, code, words in demands
-        # Activated as the person, PIM holds the person to these by itself; its own approval nobody passes on yet.
-        if demanded and (not group.as_person or code == "pim.approval")
+        # Activated as the person, PIM holds the person to these by itself.
+        if demanded and not group.as_person
     ]
 
 

@@ -259,6 +259,22 @@ OUTSIDE_EVENTS = (
     _outside(
         "outside.removal_answered", "Entra answered the removal from {group_name}: {outcome}", **_ANSWER
     ),
+    _outside(
+        "outside.approval_sent",
+        "Passed the approval for {about} in {group_name} on to PIM, as the approver {approver}",
+        approver=_TEXT,
+    ),
+    _outside(
+        "outside.approval_answered",
+        "Entra answered the approval passed on for {group_name}: {outcome}",
+        **_ANSWER,
+    ),
+    _outside(
+        "outside.withdrawal_sent", "Withdrew the pending activation of {about} in {group_name}", tag=_TEXT
+    ),
+    _outside(
+        "outside.withdrawal_answered", "Entra answered the withdrawal for {group_name}: {outcome}", **_ANSWER
+    ),
     _outside("outside.provisioning_sent", "Asked Entra to provision {about} in {group_name} now", tag=_TEXT),
     _outside(
         "outside.provisioning_answered",

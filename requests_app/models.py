@@ -148,8 +148,9 @@ class Decision(models.Model):
         ]
 
 
-# The problem code of a grant that waits for its person to sign in.
+# The problem codes of a grant that waits for its person to sign in, or for one of those who have approved it.
 WAITS_FOR_PERSON = "person"
+WAITS_FOR_APPROVER = "approver"
 # PIM rounds: an end that it holds is the approved one when it is this close.
 SAME_END = timedelta(minutes=2)
 
@@ -200,8 +201,8 @@ class Grant(models.Model):
     problem_code = models.CharField(max_length=64, blank=True)
     problem = models.TextField(blank=True)
 
-    # Activated as the person: what Entra wants of the next sign-in (JSON, as its `claims` parameter takes it), the row
-    # of identity's token that didn't do (0: there was none), and when that was found (real time).
+    # Activated as the person: what Entra wants of the next sign-in (JSON, as its `claims` parameter takes it), the newest
+    # row of identity's tokens that didn't do (0: there was none), and when that was found (real time).
     wanted_claims = models.TextField(blank=True, default="")
     found_token = models.BigIntegerField(default=0)
     found_at = models.DateTimeField(null=True)
@@ -279,6 +280,19 @@ class Grant(models.Model):
         return self.status == GrantStatus.ACTIVATING and self.problem_code == WAITS_FOR_PERSON
 
     @property
+    def waits_for_approver(self) -> bool:
+        """Whether it goes on only once somebody who approved it has signed in (again): PIM wants their word, too."""
+        return self.status == GrantStatus.ACTIVATING and self.problem_code == WAITS_FOR_APPROVER
+
+    def approvers(self) -> list[Person]:
+        """Who approved it in the portal, latest first; a dozen at most."""
+        counted = Decision.objects.filter(
+            item__interval__grant=self, verdict=Verdict.APPROVE, status=DecisionStatus.COUNTED
+        )
+        rows = counted.select_related("approver").order_by("-submitted_at", "pk")[:12]
+        return list(dict.fromkeys(row.approver for row in rows))
+
+    @property
     def extension_owed(self) -> bool:
         """Whether it was extended, and PIM was not yet read to hold the new end."""
         if self.revision == 1 or self.assigned_at is None:
@@ -339,6 +353,8 @@ class Attempt(models.Model):
         READ_AWS = "read_aws", "Read IAM Identity Center"
         READ_JOB = "read_job", "Read the provisioning job"
         TAKE_OUT = "take_out", "Remove in IAM Identity Center"
+        PASS_ON = "pass_on", "Pass an approval on to PIM"
+        WITHDRAW = "withdraw", "Withdraw from PIM"
 
     class Outcome(models.TextChoices):
         RUNNING = "running", "Running"

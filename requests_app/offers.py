@@ -69,6 +69,20 @@ class Offer:
         return self.standing is not None and self.standing.tone == "waiting"
 
     @property
+    def demands(self) -> list[str]:
+        """What PIM demands of whoever activates it, where that is done in the requester's own name."""
+        group = self.group
+        if not group.as_person:
+            return []
+        demanded = (
+            (group.requires_mfa, "Multifactor authentication"),
+            (bool(group.authentication_context), "A stronger sign-in (authentication context)"),
+            (group.requires_ticket, "A reference number"),
+            (group.requires_approval, "An approval in PIM, passed on in the name of whoever approves here"),
+        )
+        return [words for wanted, words in demanded if wanted]
+
+    @property
     def stages(self) -> list[str]:
         return stages_words(self.version.parsed, self.names) if self.version else []
 

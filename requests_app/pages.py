@@ -16,7 +16,7 @@ from catalog.models import PimGroup
 from requests_app import selectors
 from requests_app.estimates import last_possible_use
 from requests_app.lifecycle import ENDABLE, TERMINAL, DecisionStatus, EndReason, GrantStatus, ItemStatus
-from requests_app.models import Decision, Grant, GrantInterval, RequestItem, RequestScope, Revocation
+from requests_app.models import Decision, Grant, GrantInterval, RequestItem, RequestScope, Revocation, Verdict
 from requests_app.overdue import overdue
 from requests_app.presentation import Phase, Standing, phases, standing
 from requests_app.ways_in import WayIn, aws_config, ways_in
@@ -253,7 +253,17 @@ class Page:
     @property
     def sign_in_wanted(self) -> bool:
         """Whether it goes on only once the viewer has signed in once more."""
-        return self.mine and self.grant is not None and self.grant.waits_for_person
+        if self.grant is None:
+            return False
+        if self.grant.waits_for_approver:
+            return self.approved_by_viewer
+        return self.mine and self.grant.waits_for_person
+
+    @property
+    def approved_by_viewer(self) -> bool:
+        """Whether the viewer's approval was counted."""
+        own = self.own_decision
+        return own is not None and (own.verdict, own.status) == (Verdict.APPROVE, DecisionStatus.COUNTED)
 
     @property
     def revocable(self) -> bool:

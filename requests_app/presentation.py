@@ -113,10 +113,9 @@ def standing(item_status: str, grant: Grant | None) -> Standing:
         sentence = grant.problem
     if status == GrantStatus.REMOVING and grant.problem_code == QUEUED:
         return Standing(tone, "Removal queued", "Ending. PIM lets it go at", grant.next_action_at)
-    if grant.waits_for_person:
-        return Standing(
-            "waiting", "Waiting for a sign-in", "Approved. Waiting for the requester to sign in again."
-        )
+    if grant.waits_for_person or grant.waits_for_approver:
+        who = "the requester" if grant.waits_for_person else "an approver"
+        return Standing("waiting", "Waiting for a sign-in", f"Approved. Waiting for {who} to sign in again.")
     if status == GrantStatus.SCHEDULED and grant.starts_at > business_now():
         return Standing("waiting", "Scheduled", "Approved. It begins", grant.starts_at)
     return Standing(tone, words, sentence, until)

@@ -164,6 +164,27 @@ class GraphCaller:
             client_request_id=client_request_id,
         )
 
+    def send(
+        self,
+        operation: str,
+        builder: Callable[[Any], Any],
+        send: Callable[[Any], Awaitable[Any]],
+        *,
+        port: str,
+        client_request_id: str,
+    ) -> Reading[None]:
+        """Send a write once that is answered with nothing (204). Anything unclear after sending is OutcomeUnknown."""
+        at = builder(self._ready())
+
+        async def work() -> bool:
+            await send(at)
+            return True
+
+        answer = self._run(
+            operation, work, port=port, bucket="graph", write=True, client_request_id=client_request_id
+        )
+        return Reading(None, answer.receipt)
+
     def token(self, *, port: str) -> Reading[str]:
         """Our own access token for Graph. It is a secret: read it, and let it go."""
         self._ready()

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from clients.errors import (
     AlreadyAssigned,
     ClientError,
+    Conflicting,
     NotFound,
     NothingToRemove,
     NotPermitted,
@@ -179,6 +180,12 @@ def from_answer(answer: Answer, *, write: bool, receipt: Receipt) -> ClientError
     if answer.status == 404:
         return NotFound(
             "Microsoft Graph doesn't know this object (any more).", code=code or "404", receipt=receipt
+        )
+    if answer.status == 409:
+        return Conflicting(
+            "Somebody else was faster at Microsoft Entra; what they did is read back.",
+            code=code or "409",
+            receipt=receipt,
         )
     if answer.status == 408 or answer.status >= 500:
         return interrupted(code or str(answer.status), write=write, receipt=receipt)

@@ -6,7 +6,7 @@ key that opens it is told to workers only. No token is ever logged, recorded or 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 from pathlib import Path
 
@@ -124,10 +124,10 @@ def token_of(person: Person) -> tuple[int, str] | None:
         return None
 
 
-def newest(person: Person) -> int:
-    """The row of the person's token; 0 without one. Another sign-in makes another row."""
-    found = PersonalToken.objects.filter(person=person).values_list("pk", flat=True).first()
-    return found or 0
+def newest(people: Collection[Person]) -> int:
+    """The newest row of these people's tokens; 0 without one. Another sign-in makes another row."""
+    found = PersonalToken.objects.filter(person__in=people).order_by("-pk").values_list("pk", flat=True)
+    return found.first() or 0
 
 
 def replace(person: Person, row_id: int, refresh_token: str) -> None:

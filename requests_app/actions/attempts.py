@@ -37,9 +37,11 @@ _EVENTS = {
     Attempt.Kind.EXTEND: "outside.extension",
     Attempt.Kind.REMOVE: "outside.removal",
     Attempt.Kind.ON_DEMAND: "outside.provisioning",
+    Attempt.Kind.PASS_ON: "outside.approval",
+    Attempt.Kind.WITHDRAW: "outside.withdrawal",
 }
 # What gives access: not sent while an incident has frozen it.
-_GIVING = frozenset({Attempt.Kind.ASSIGN, Attempt.Kind.EXTEND})
+_GIVING = frozenset({Attempt.Kind.ASSIGN, Attempt.Kind.EXTEND, Attempt.Kind.PASS_ON})
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,23 +82,22 @@ def fresh_right_to_decide(person_oid: str, approvers: Approvers) -> bool:
     return any(_is_member(person_oid, group_oid) for group_oid in sorted(approvers.groups))
 
 
-_APPROVAL = "an approval inside PIM"
-
-
 def unenforced_demands(policy: PimPolicy, *, as_person: bool = False) -> str:
-    """A sentence when PIM demands of an activation what the portal doesn't enforce yet, else "".
+    """A sentence when PIM demands of an activation what the portal doesn't enforce, else "".
 
-    Activated as the person, PIM itself holds the person to everything but an approval, which nobody passes on yet.
+    Activated as the person, PIM itself holds the person to all of it.
     """
+    if as_person:
+        return ""
     demands = [
         words
         for demanded, words in (
             (bool(policy.authentication_context), "an authentication context"),
             (policy.requires_mfa, "multifactor authentication"),
             (policy.requires_ticket, "ticket information"),
-            (policy.requires_approval, _APPROVAL),
+            (policy.requires_approval, "an approval inside PIM"),
         )
-        if demanded and (not as_person or words == _APPROVAL)
+        if demanded
     ]
     if not demands:
         return ""

@@ -61,7 +61,7 @@ def submit_request(
     _check_start(wanted_start, now, judged)
     _check_extension(duration, judged, extendable_grant(requester, group, wanted_start))
     words = _check_justification(justification, version)
-    reference = _check_reference(reference, version)
+    reference = _check_reference(reference, version, group)
     with transaction():
         _check_room(requester)
         keep_freezes_out()
@@ -149,8 +149,14 @@ def _check_justification(justification: str, version: RuleVersion) -> str:
     return words
 
 
-def _check_reference(reference: str, version: RuleVersion) -> str:
+def _check_reference(reference: str, version: RuleVersion, group: PimGroup) -> str:
     cleaned = clean_reference(reference)
+    if group.ticket_demanded and not cleaned:
+        raise Invalid(
+            "reference.missing",
+            "PIM asks for a reference for this group (a ticket number), such as INC0012345.",
+            field="reference",
+        )
     if version.parsed.reference_required and not cleaned:
         raise Invalid(
             "reference.missing",

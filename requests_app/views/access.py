@@ -114,7 +114,7 @@ def _form(found: Offer, data: Any = None, initial: dict[str, Any] | None = None)
         initial=initial,
         longest=found.longest or timedelta(0),
         shortest_justification=rule.shortest_justification if rule else 0,
-        reference_required=rule.reference_required if rule else False,
+        reference_required=(rule.reference_required if rule else False) or found.group.ticket_demanded,
     )
 
 

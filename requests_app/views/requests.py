@@ -76,9 +76,9 @@ def end(request: PortalRequest, request_id: UUID) -> HttpResponse:
 
 @require_http_methods(["POST"])
 def sign_in(request: PortalRequest, request_id: UUID) -> HttpResponse:
-    """Sign in once more, in the way that Entra wants before it activates this for its person."""
+    """Sign in once more, in the way that Entra wants before it goes on: its person, or somebody who approved it."""
     shown = _read(request, request_id)
-    if not shown.mine or shown.grant is None:
+    if shown.grant is None or not (shown.mine or shown.approved_by_viewer):
         raise Http404
     if not shown.sign_in_wanted:
         messages.info(request, "Another sign-in isn't needed for this any more.")

@@ -18,6 +18,7 @@ from clients.entra.pim import GraphPim
 from clients.errors import (
     AlreadyAssigned,
     ClientError,
+    Conflicting,
     NotFound,
     NothingToRemove,
     NotPermitted,
@@ -77,7 +78,7 @@ def assign(pim: GraphPim) -> Any:
         (401, "InvalidAuthenticationToken", NotPermitted),
         (403, "Authorization_RequestDenied", NotPermitted),
         (404, "ResourceNotFound", NotFound),
-        (409, "Conflict", Refused),
+        (409, "Conflict", Conflicting),
         (429, "TooManyRequests", Throttled),
         (500, "InternalServerError", OutcomeUnknown),
         (503, "ServiceUnavailable", OutcomeUnknown),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -175,6 +175,41 @@ def test_pim_may_want_an_approval_of_its_own(cloud: Cloud) -> None:
     made = cloud.activate(cloud.personal.sign_in(cloud.sign_in()).value)
     assert made.status is PimRequestStatus.PENDING
     assert cloud.pim.assignments(ADMINS, principal_id=ADA).value == ()
+
+
+@pytest.mark.parametrize("segment", ["stages", "steps"])
+def test_an_approvers_word_is_passed_on_once_and_in_their_own_name(cloud: Cloud, segment: str) -> None:
+    cloud.world.switches.approval_segment = segment
+    cloud.world.policies.change(ADMINS, approval_required=True, approver_users=[BEN])
+    ada = cloud.personal.sign_in(cloud.sign_in()).value
+    ben = cloud.personal.sign_in(cloud.sign_in(BEN)).value
+    made = cloud.activate(ada)
+
+    def approve(tokens: PersonTokens) -> None:
+        cloud.personal.approve(made.request_id, tokens, justification="agreed", client_request_id="three")
+
+    odd = segment == "steps" and cloud.signing is not None  # v1.0's metadata knows no steps
+    with cloud.signing.graph.wrong_on_purpose() if odd and cloud.signing else nullcontext():
+        with pytest.raises(errors.Refused) as own:
+            approve(ada)
+        assert not isinstance(own.value, errors.NotPermitted | errors.SignInNeeded)
+        approve(ben)
+        with pytest.raises(errors.Conflicting):
+            approve(ben)
+    (stage,) = cloud.world.pim.approval(made.request_id).stages
+    assert (stage.reviewed_by, stage.justification) == (BEN, "agreed")
+    assert len(cloud.pim.assignments(ADMINS, principal_id=ADA).value) == 1
+
+
+def test_a_pending_activation_is_withdrawn_by_its_person(cloud: Cloud) -> None:
+    cloud.world.policies.change(ADMINS, approval_required=True, approver_users=[BEN])
+    tokens = cloud.personal.sign_in(cloud.sign_in()).value
+    made = cloud.activate(tokens)
+    cloud.personal.withdraw(made.request_id, tokens, client_request_id="four")
+    (asked,) = cloud.pim.requests(ADMINS, ADA).value
+    assert asked.status is PimRequestStatus.CANCELED
+    with pytest.raises(errors.Refused):
+        cloud.personal.withdraw(made.request_id, tokens, client_request_id="five")
 
 
 def test_the_persons_own_reference_is_the_ticket(cloud: Cloud) -> None:

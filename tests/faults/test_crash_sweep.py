@@ -64,6 +64,10 @@ ELSEWHERE: dict[str, str] = {
         f"personal.{gap}": "tests/requests_app/test_as_person.py::test_a_death_makes_no_second_activation and the next"
         for gap in ("before_sign_in", "before_wait")
     },
+    **{
+        f"passing.{gap}": "tests/requests_app/test_passing_on.py::test_a_death_leaves_one_activation"
+        for gap in ("before_settle", "withdrawn")
+    },
     "watching.before_settle": "tests/faults/test_world_faults.py::test_what_arrives_late_is_reopened_and_removed",
     # Settings of their own: provisioning on demand instead of the remover, and severing.
     **dict.fromkeys(

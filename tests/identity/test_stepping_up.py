@@ -121,7 +121,7 @@ def test_the_form_decides_nothing_about_the_claims(waiting: Waiting) -> None:
 def test_the_page_offers_it_while_it_waits_and_says_so_when_it_does_not(waiting: Waiting) -> None:
     with waiting.as_role("portal_web"):
         page = waiting.client.get(waiting.page).content.decode()
-    assert "Sign in again to get this access" in page
+    assert "Sign in again, so that this goes on" in page
     assert "Waiting for a sign-in" in page
     assert f'action="{waiting.page}sign-in/"' in page
     Grant.objects.update(problem_code="")

@@ -13,12 +13,16 @@ from pytest_django import Settings
 
 from audit.ledger.models import Event
 from base import crash
+from base.errors import Invalid
 from catalog.models import PimGroup
-from identity.models import PersonalToken
+from identity.models import Person, PersonalToken
 from identity.personal import keeping
 from identity.personal.sealing import add_key
+from policy.requestable import requestability
 from requests_app.actions.steps import personal
+from requests_app.actions.submitting import submit_request
 from requests_app.models import Grant
+from requests_app.offers import Offer
 from simulator.world.pim import Ask, Caller
 from simulator.world.state import Expiration, Identity
 from tests.requests_app import factories as make
@@ -41,11 +45,12 @@ def play(as_role: AsRole, settings: Settings, tmp_path: Path) -> Iterator[Stage]
         yield made
 
 
-def sign_in(play: Stage, *contexts: str, mfa: bool = True) -> None:
-    """The asker signs in, with what these prove."""
-    token = token_for(play.asker.object_id, contexts=contexts, mfa=mfa)
+def sign_in(play: Stage, *contexts: str, mfa: bool = True, who: Person | None = None) -> None:
+    """Somebody, by default the asker, signs in, with what these prove."""
+    person = who or play.asker
+    token = token_for(person.object_id, contexts=contexts, mfa=mfa)
     with play.as_role("portal_web"):
-        keeping.keep(play.asker, token, actor=make.actor(play.asker))
+        keeping.keep(person, token, actor=make.actor(person))
 
 
 def requests(play: Stage) -> list[tuple[str, str | None]]:
@@ -176,24 +181,31 @@ def test_a_withdrawn_token_is_deleted_and_waited_for(play: Stage) -> None:
     assert reasons == ["Entra doesn't accept it any more"]
 
 
-def test_an_approval_of_pims_own_is_still_refused(play: Stage) -> None:
-    sign_in(play)
-    item = play.ask()
-    play.world.policies.change(play.world_group.id, approval_required=True)
-    play.decide(item)
-    play.play(lambda: item.decisions.filter(status="refused").exists())
-    assert "an approval inside PIM" in item.decisions.get().reason
-    assert requests(play) == []
+def test_what_pim_demands_is_said_and_its_ticket_asked_for_in_the_form(play: Stage) -> None:
+    PimGroup.objects.update(requires_ticket=True, requires_mfa=True, requires_approval=True)
+    group = PimGroup.objects.get(pk=play.group.pk)
+    judged = requestability(play.asker, group, [], now=play.time.now)
+    demands = Offer(group, [], judged, {}).demands
+    assert [words.partition(",")[0] for words in demands] == [
+        "Multifactor authentication",
+        "A reference number",
+        "An approval in PIM",
+    ]
+    with play.as_role("portal_web"), pytest.raises(Invalid, match="PIM asks for a reference"):
+        ask_for(play, reference=" ")
+    with play.as_role("portal_web"):
+        ask_for(play, reference="INC-17")
 
 
-def test_an_approval_of_pims_own_that_comes_later_stops_it_before_anything_is_asked(play: Stage) -> None:
-    play.decide(play.ask())
-    waiting(play)
-    play.world.policies.change(play.world_group.id, approval_required=True)
-    sign_in(play)
-    grant = play.play_out()
-    assert (grant.status, grant.problem_code) == ("not_granted", "pim_demands")
-    assert requests(play) == []
+def ask_for(play: Stage, *, reference: str) -> None:
+    submit_request(
+        requester_id=play.asker.pk,
+        group_object_id=play.group.object_id,
+        duration=timedelta(hours=1),
+        justification="Replace the failing instance",
+        reference=reference,
+        actor=make.actor(play.asker),
+    )
 
 
 @pytest.mark.parametrize("fault", ["lose_answer", "lose_request", "error_after"])

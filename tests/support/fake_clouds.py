@@ -175,6 +175,14 @@ class _PersonalPim(_Port):
     ) -> Reading[PimRequest]:
         raise AssertionError("the catalogue writes nothing")
 
+    def approve(
+        self, request_id: str, tokens: PersonTokens, *, justification: str, client_request_id: str
+    ) -> Reading[None]:
+        raise AssertionError("the catalogue writes nothing")
+
+    def withdraw(self, request_id: str, tokens: PersonTokens, *, client_request_id: str) -> Reading[None]:
+        raise AssertionError("the catalogue writes nothing")
+
 
 class _Provisioning(_Port):
     def job(self) -> Reading[ProvisioningJob]:

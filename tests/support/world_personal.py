@@ -15,6 +15,8 @@ from tests.support.world_requests import request_from
 
 SIGN_IN = "entra.POST token"
 PIM_POST = "graph.POST assignmentScheduleRequests"
+PIM_PATCH = "graph.PATCH assignmentApprovals"
+PIM_CANCEL = "graph.POST assignmentScheduleRequests/cancel"
 
 
 def token_for(object_id: str, *, contexts: Iterable[str] = (), mfa: bool = True) -> str:
@@ -60,6 +62,22 @@ class WorldPersonalPim(WorldPort):
     ) -> Reading[PimRequest]:
         return self._ask("selfDeactivate", order, tokens, client_request_id)
 
+    def approve(
+        self, request_id: str, tokens: PersonTokens, *, justification: str, client_request_id: str
+    ) -> Reading[None]:
+        def answer() -> None:
+            self._world.pim.decide(request_id, request_id, _caller(tokens), "Approve", justification)
+
+        try:
+            return self._write(PIM_PATCH, answer, client_request_id)
+        except errors.NotPermitted as error:
+            raise errors.Refused(error.sentence, code=error.code, receipt=error.receipt) from error
+
+    def withdraw(self, request_id: str, tokens: PersonTokens, *, client_request_id: str) -> Reading[None]:
+        return self._write(
+            PIM_CANCEL, lambda: self._world.pim.cancel(request_id, _caller(tokens)), client_request_id
+        )
+
     def _ask(
         self,
         action: str,
@@ -70,9 +88,6 @@ class WorldPersonalPim(WorldPort):
         ticket: str = "",
         **schedule: Any,
     ) -> Reading[PimRequest]:
-        said = json.loads(tokens.access_token)
-        who = Identity("signin", "Access Portal", said["person"], None)
-        caller = Caller(who, said["person"], mfa=said["mfa"], acrs=frozenset(said["contexts"]))
         ask = Ask(
             action,
             order.group_id,
@@ -84,6 +99,12 @@ class WorldPersonalPim(WorldPort):
         )
         return self._write(
             PIM_POST,
-            lambda: request_from(self._world.pim.request_assignment(ask, caller)),
+            lambda: request_from(self._world.pim.request_assignment(ask, _caller(tokens))),
             client_request_id,
         )
+
+
+def _caller(tokens: PersonTokens) -> Caller:
+    said = json.loads(tokens.access_token)
+    who = Identity("signin", "Access Portal", said["person"], None)
+    return Caller(who, said["person"], mfa=said["mfa"], acrs=frozenset(said["contexts"]))

@@ -113,6 +113,8 @@ def _translated(error: WorldError, receipt: Receipt) -> errors.ClientError:
         return known[error.code](sentence, code=error.code, receipt=receipt)
     if error.status == 404 or error.code == "ResourceNotFoundException":
         return errors.NotFound(sentence, code=error.code, receipt=receipt)
+    if error.status == 409 and error.code == "Conflict":
+        return errors.Conflicting(sentence, code=error.code, receipt=receipt)
     if error.status == 403:
         return errors.NotPermitted(sentence, code=error.code, receipt=receipt)
     return errors.Refused(sentence, code=error.code, receipt=receipt)

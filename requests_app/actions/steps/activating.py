@@ -7,6 +7,8 @@ the next look answers; a lost answer likewise.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,15 +19,14 @@ from base.clock import business_now
 from base.crash import crash_point, register
 from clients import errors
 from clients.registry import clients
-from clients.types import AssignmentOrder, PersonTokens, PimRequest, PimRequestStatus, Reading
-from identity.personal import keeping
+from clients.types import AssignmentOrder, PimRequest, PimRequestStatus, Reading
 from requests_app.actions import attempts
 from requests_app.actions.checking import fresh_eligibility, fresh_person
 from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.moving import move
 from requests_app.actions.pathing import WAITS, Wait, hold_if_asked, take_place
 from requests_app.actions.rebuilding import FORGOTTEN, was_assigned
-from requests_app.actions.steps import personal
+from requests_app.actions.steps import passing, personal
 from requests_app.actions.steps.guarding import refuse_unmanaged_group
 from requests_app.actions.steps.pacing import back_off, poll_delay
 from requests_app.actions.steps.seeing import EntraView, look_at_entra
@@ -41,6 +42,14 @@ CONFIRM_WITHIN = timedelta(minutes=10)
 OLD_ENOUGH = timedelta(minutes=10)
 
 _NEVER = frozenset({PimRequestStatus.DENIED, PimRequestStatus.FAILED, PimRequestStatus.CANCELED})
+
+
+@dataclass(frozen=True, slots=True)
+class _AsPerson:
+    """What asking in the holder's name takes; approvers where PIM wants an approval of its own."""
+
+    ready: personal.Ready
+    approvers: Sequence[passing.Approver]
 
 
 def activate(claim: Claim) -> None:
@@ -66,6 +75,8 @@ def activate(claim: Claim) -> None:
             code="window_over",
             problem="The activation could not be completed before the window was over. Ask again if you still need it.",
         )
+    elif _follow_own_request(claim):
+        pass
     elif grant.pim_schedule_id or grant.pim_request_id:
         _await_confirmation(claim)
     elif _granted_before(grant):
@@ -163,20 +174,15 @@ def _assign(claim: Claim) -> None:
             problem=f"{grown} The approval doesn't cover that, so it is void: ask again.",
         )
         return
-    mine: tuple[PersonTokens, str] | None = None
-    token = 0
+    mine: _AsPerson | None = None
     if grant.as_person:
-        token = keeping.newest(grant.person)
         try:
-            mine = personal.tokens_to_activate(grant)
+            mine = _as_person(grant)
         except personal.RefusedError as refused:
             _stop(claim, code="pim_demands", problem=str(refused))
             return
         except personal.MustWaitError as waits:
-            if waits.failure is None:
-                personal.wait_for_person(claim, waits, token=token)
-            else:
-                _postpone(claim, waits.failure)
+            personal.wait(claim, waits)
             return
     place = take_place(grant, PathKind.ASSIGN)
     if isinstance(place, Wait):
@@ -188,7 +194,7 @@ def _assign(claim: Claim) -> None:
         group_id=grant.group.object_id,
         principal_id=grant.person.object_id,
         starts_at=_beginning(grant),
-        ends_at=grant.ends_at,
+        ends_at=grant.ends_at - (passing.PASS_ON_WITHIN if mine and mine.approvers else timedelta(0)),
         tag=grant.tag,
         justification=f"Access Portal request {grant.first_request_id}",
     )
@@ -205,16 +211,22 @@ def _assign(claim: Claim) -> None:
         unknown_writes=grant.unknown_writes + 1,
     )
     if answer.value is not None:
-        _accepted(claim, answer.value)
+        _accepted(claim, answer.value, mine)
     elif answer.error is not None:
-        _failed(claim, answer.error, token)
+        _failed(claim, answer.error, mine)
 
 
-def _send(order: AssignmentOrder, mine: tuple[PersonTokens, str] | None, call_id: str) -> Reading[PimRequest]:
+def _as_person(grant: Grant) -> _AsPerson:
+    """What asking in the holder's name takes. Raises personal.MustWaitError, personal.RefusedError, ClientError."""
+    policy = clients().pim.group_policy(grant.group.object_id).value
+    ready = personal.ready_to_activate(grant, policy)
+    return _AsPerson(ready, passing.signed_in_approvers(grant) if policy.requires_approval else ())
+
+
+def _send(order: AssignmentOrder, mine: _AsPerson | None, call_id: str) -> Reading[PimRequest]:
     if mine is None:
         return clients().pim.assign(order, client_request_id=call_id)
-    tokens, ticket = mine
-    return personal.activate(order, tokens, call_id, ticket=ticket)
+    return personal.activate(order, mine.ready, call_id)
 
 
 def _unfit_to_continue(grant: Grant) -> str:
@@ -234,14 +246,13 @@ def _beginning(grant: Grant) -> datetime:
     return max(grant.starts_at, *grant.intervals.values_list("starts_at", flat=True))
 
 
-def _accepted(claim: Claim, request: PimRequest) -> None:
+def _accepted(claim: Claim, request: PimRequest, mine: _AsPerson | None) -> None:
     if request.status in _NEVER:
         _settled_write(claim)
         _stop(
             claim,
             code=f"pim_{request.status.lower()}",
-            problem=f"Entra answered “{request.vendor_status}” to the activation, so nothing was granted. "
-            "Ask the owner of the PIM group why.",
+            problem=_said_no(request),
         )
         return
     with settle(claim) as grant:
@@ -250,14 +261,47 @@ def _accepted(claim: Claim, request: PimRequest) -> None:
             pim_request_id=request.request_id,
             pim_schedule_id=request.schedule_id,
         )
-        rest(grant, until=business_now())
+        if not (mine and request.status is PimRequestStatus.PENDING):
+            rest(grant, until=business_now())
+            return
+    _pass_on(claim, request, mine.approvers)
 
 
-def _failed(claim: Claim, error: errors.ClientError, token: int) -> None:
-    """`token` is the row of the person's token that was used; 0 in application mode."""
-    if claim.grant.as_person and (waits := personal.wants_the_person(error)):
+def _pass_on(claim: Claim, request: PimRequest, approvers: Sequence[passing.Approver] = ()) -> None:
+    if impossible := passing.pass_on(claim, request, approvers):
+        _stop(claim, code="pim_approval", problem=impossible)
+
+
+def _follow_own_request(claim: Claim) -> bool:
+    """What is asked in the holder's name and isn't there yet: approve it, or hear that PIM has refused; False: neither."""
+    request = passing.own_request(claim.grant)
+    if request is None:
+        return False
+    if request.status is PimRequestStatus.PENDING:
+        _pass_on(claim, request)
+        return True
+    if request.status not in _NEVER:
+        return False
+    passing.forget(claim)
+    ours = claim.grant.attempts.filter(kind=Attempt.Kind.WITHDRAW).exists()
+    if not (ours and request.status is PimRequestStatus.CANCELED):
+        _stop(claim, code=f"pim_{request.status.lower()}", problem=_said_no(request))
+    else:
+        passing.give_back(claim)
+    return True
+
+
+def _said_no(request: PimRequest) -> str:
+    return (
+        f"Entra answered “{request.vendor_status}” to the activation, so nothing was granted. "
+        "Ask the owner of the PIM group why."
+    )
+
+
+def _failed(claim: Claim, error: errors.ClientError, mine: _AsPerson | None) -> None:
+    if mine and (waits := personal.wants_the_person(error, mine.ready.row)):
         _settled_write(claim)
-        personal.wait_for_person(claim, waits, token=token)
+        personal.wait(claim, waits)
         return
     match error:
         case errors.NotPermitted():

@@ -7,7 +7,7 @@ PIM's minimum remains, it is not granted (`activating.activate`).
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.conf import settings
@@ -16,10 +16,12 @@ from base.clock import business_now, real_now
 from base.crash import crash_point, register
 from clients import errors
 from clients.registry import clients
-from clients.types import AssignmentOrder, PersonTokens, PimRequest, Reading, RemovalOrder
+from clients.types import AssignmentOrder, PersonTokens, PimPolicy, PimRequest, Reading, RemovalOrder
+from identity.models import Person
 from identity.personal import keeping
 from identity.personal.sealing import SealError
 from requests_app.actions.claiming import Claim, note, rest, settle
+from requests_app.actions.steps.pacing import postpone
 from requests_app.models import WAITS_FOR_PERSON, Grant
 
 register("personal.before_sign_in", "personal.before_wait")
@@ -37,84 +39,96 @@ STRONGER = (
     "Entra wants a stronger sign-in of the requester before it activates this group. It goes on by itself once they have "
     "signed in again in the way that Entra asks for."
 )
-APPROVAL = (
-    "PIM now demands an approval of its own for this group, which the portal doesn't carry through. Nothing was asked "
-    "of PIM; activate this group in Entra."
-)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What an activation takes: the person's tokens, the row that they are of, and the ticket that PIM wants."""
+
+    tokens: PersonTokens
+    row: int
+    ticket: str = ""
 
 
 class MustWaitError(Exception):
-    """It can't be done now: for the person (`failure` None), or for what an operator or time mends.
+    """It can't be done now: for somebody (`failure` None), or for what an operator or time mends.
 
-    `claims` is what Entra wants of the person's next sign-in, "" for nothing in particular.
+    `claims` is what Entra wants of that somebody's next sign-in, "" for nothing in particular; `row` the newest row of
+    their tokens, which didn't do; `code` says for whom it waits.
     """
 
-    def __init__(self, sentence: str, failure: errors.ClientError | None = None, *, claims: str = "") -> None:
+    def __init__(
+        self,
+        sentence: str,
+        failure: errors.ClientError | None = None,
+        *,
+        claims: str = "",
+        row: int = 0,
+        code: str = WAITS_FOR_PERSON,
+    ) -> None:
         super().__init__(sentence)
         self.sentence = sentence
         self.failure = failure
         self.claims = claims
+        self.row = row
+        self.code = code
 
 
 class RefusedError(Exception):
     """It can't be done in this window at all; the text is for people."""
 
 
-def tokens_for(grant: Grant, *, context: str = "") -> PersonTokens:
-    """The holder's tokens for the moment. Raises MustWaitError."""
+def tokens_of(person: Person, *, context: str = "") -> tuple[PersonTokens, int]:
+    """Somebody's tokens for the moment, and the row that they are of. Raises MustWaitError."""
+    row = 0
     try:
-        kept = keeping.token_of(grant.person)
+        kept = keeping.token_of(person)
         if kept is None:
             raise MustWaitError(NO_SIGN_IN, claims=context_claims(context))
         row, refresh_token = kept
         crash_point("personal.before_sign_in")
         tokens = clients().personal.sign_in(refresh_token, context=context).value
         if tokens.refresh_token and tokens.refresh_token != refresh_token:
-            keeping.replace(grant.person, row, tokens.refresh_token)
+            keeping.replace(person, row, tokens.refresh_token)
     except SealError as error:
         sentence = f"People's own tokens can't be opened: {error} An operator must act."
         raise MustWaitError(sentence, errors.NotPermitted(sentence, code="token_key")) from error
     except errors.StepUpRequired as error:
-        raise MustWaitError(STRONGER, claims=error.claims) from error
+        raise MustWaitError(STRONGER, claims=error.claims, row=row) from error
     except errors.SignInNeeded as error:
-        keeping.forget([grant.person], keeping.Forgotten.WITHDRAWN)
+        keeping.forget([person], keeping.Forgotten.WITHDRAWN)
         raise MustWaitError(NO_SIGN_IN, claims=context_claims(context)) from error
     except errors.ClientError as error:
         raise MustWaitError(error.sentence, error) from error
-    return tokens
+    return tokens, row
 
 
-def tokens_to_activate(grant: Grant) -> tuple[PersonTokens, str]:
-    """Tokens that prove what the group's PIM policy wants of the person today, and the ticket that it wants.
+def ready_to_activate(grant: Grant, policy: PimPolicy) -> Ready:
+    """What proves of the person what the group's PIM policy wants today, and the ticket that it wants.
 
     Raises:
         MustWaitError: for the person, or for Entra.
         RefusedError: PIM wants what can't be given.
-        clients.errors.ClientError: the policy can't be read.
     """
-    policy = clients().pim.group_policy(grant.group.object_id).value
-    if policy.requires_approval:
-        raise RefusedError(APPROVAL)
     ticket = grant.first_request.reference if policy.requires_ticket else ""
     if policy.requires_ticket and not ticket:
         raise RefusedError(
             "PIM demands a reference number (ticket) for this group, and the request has none. Ask again with one."
         )
-    return tokens_for(grant, context=policy.authentication_context), ticket
+    tokens, row = tokens_of(grant.person, context=policy.authentication_context)
+    return Ready(tokens, row, ticket)
 
 
-def activate(
-    order: AssignmentOrder, tokens: PersonTokens, call_id: str, *, ticket: str
-) -> Reading[PimRequest]:
+def activate(order: AssignmentOrder, ready: Ready, call_id: str) -> Reading[PimRequest]:
     """Ask PIM as the person. From this instant, for what is left to the approved end: PIM takes a duration."""
-    order = replace(order, starts_at=business_now(), ticket=ticket)
-    return clients().personal.activate(order, tokens, client_request_id=call_id)
+    order = replace(order, starts_at=business_now(), ticket=ready.ticket)
+    return clients().personal.activate(order, ready.tokens, client_request_id=call_id)
 
 
 def deactivate(order: RemovalOrder, grant: Grant, call_id: str) -> Reading[PimRequest]:
     """End it as the person where their token allows; else as the portal, which needs a permission to remove."""
     try:
-        tokens = tokens_for(grant)
+        tokens, _ = tokens_of(grant.person)
     except MustWaitError:
         return clients().pim.remove(order, client_request_id=call_id)
     try:
@@ -133,26 +147,34 @@ def context_claims(context: str) -> str:
     return json.dumps({"access_token": {"acrs": {"essential": True, "value": context}}})
 
 
-def wants_the_person(error: errors.ClientError) -> MustWaitError | None:
-    """What to wait for when only the person can mend this refusal."""
+def wants_the_person(error: errors.ClientError, row: int) -> MustWaitError | None:
+    """What to wait for when only the person, whose token is of that row, can mend this refusal."""
     match error:
         case errors.StepUpRequired():
-            return MustWaitError(STRONGER, claims=error.claims)
+            return MustWaitError(STRONGER, claims=error.claims, row=row)
         case errors.SignInNeeded():
-            return MustWaitError(NO_SIGN_IN)
+            return MustWaitError(NO_SIGN_IN, row=row)
         case errors.PolicyRefused() if [rule.lower() for rule in error.rules] == ["mfarule"]:
-            return MustWaitError(STRONGER)
+            return MustWaitError(STRONGER, row=row)
         case _:
             return None
 
 
 def still_waits(grant: Grant) -> bool:
     """Whether nothing has come that it waits for, so that no cloud needs to be asked: no other sign-in since."""
-    if not (grant.waits_for_person and grant.found_at) or grant.unknown_writes:
+    if grant.waits_for_person:
+        people = [grant.person]
+    elif grant.waits_for_approver:
+        people = grant.approvers()
+    else:
         return False
-    if grant.ends_at - business_now() < settings.PIM_MINIMUM:
+    if (
+        grant.found_at is None
+        or grant.unknown_writes
+        or grant.ends_at - business_now() < settings.PIM_MINIMUM
+    ):
         return False
-    return real_now() - grant.found_at < ASK_AGAIN_AFTER and keeping.newest(grant.person) == grant.found_token
+    return real_now() - grant.found_at < ASK_AGAIN_AFTER and keeping.newest(people) == grant.found_token
 
 
 def keep_waiting(claim: Claim) -> None:
@@ -161,16 +183,19 @@ def keep_waiting(claim: Claim) -> None:
         rest(grant, retry_in=LOOK_EVERY)
 
 
-def wait_for_person(claim: Claim, waits: MustWaitError, *, token: int) -> None:
-    """Give the lease back until the person may have signed in. `token` is the row that didn't do."""
+def wait(claim: Claim, waits: MustWaitError) -> None:
+    """Give the lease back until whom it waits for may have signed in, or, for a failure, until its next try."""
+    if waits.failure is not None:
+        postpone(claim, waits.failure)
+        return
     crash_point("personal.before_wait")
     with settle(claim) as grant:
         note(
             grant,
             problem=waits.sentence,
-            problem_code=WAITS_FOR_PERSON,
+            problem_code=waits.code,
             wanted_claims=waits.claims if len(waits.claims) <= MOST_CLAIMS else "",
-            found_token=token,
+            found_token=waits.row,
             found_at=real_now(),
         )
         rest(grant, retry_in=LOOK_EVERY)

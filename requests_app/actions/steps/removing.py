@@ -15,12 +15,12 @@ from base.clock import business_now, real_now
 from base.crash import crash_point, register
 from clients import errors
 from clients.registry import clients
-from clients.types import PimRequest, Reading, RemovalOrder
+from clients.types import PimRequest, PimRequestStatus, Reading, RemovalOrder
 from requests_app.actions import attempts
 from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.leaving import end_for_a_leaver
 from requests_app.actions.moving import move
-from requests_app.actions.steps import hastening, personal
+from requests_app.actions.steps import hastening, passing, personal
 from requests_app.actions.steps.extending import (
     bring_to_end,
     ended_at_the_earlier_end,
@@ -92,7 +92,8 @@ def remove(claim: Claim) -> None:
     now = business_now()
     hastening.before_entra(claim, view)
     if view.ours is None:
-        _absent(claim, view, now)
+        if not _withdrawn_first(claim):
+            _absent(claim, view, now)
     elif (due := _removal_due_at(grant, view)) > now:
         _wait_until(claim, due)
     elif _accepted_lately(grant):
@@ -101,6 +102,16 @@ def remove(claim: Claim) -> None:
     else:
         _ask(claim)
     crash_point("removing.settled")
+
+
+def _withdrawn_first(claim: Claim) -> bool:
+    """Whether PIM still holds an activation of ours that waits for an approval: approved later, it would begin."""
+    request = passing.own_request(claim.grant)
+    if request is None or request.status is not PimRequestStatus.PENDING:
+        return False
+    if passing.withdraw(claim, request):
+        passing.give_back(claim)
+    return True
 
 
 def _absent(claim: Claim, view: EntraView, now: datetime) -> None:

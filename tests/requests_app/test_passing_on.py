@@ -1,0 +1,193 @@
+"""PIM's own approval of what is activated as the person: passed on in the approver's name, waited for, never late."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from base import crash
+from clients.registry import clients
+from identity.models import Person, PersonalToken
+from requests_app.actions.steps import passing, personal
+from requests_app.models import Grant
+from simulator.world.pim import Caller
+from simulator.world.state import Identity
+from tests.requests_app.test_as_person import play, requests, sign_in
+from tests.support.stage import Died, Stage, check_invariants
+from tests.support.world_personal import PIM_CANCEL, PIM_PATCH, PIM_POST
+
+__all__ = ["play"]
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def asked(play: Stage) -> Stage:
+    """PIM wants the boss's approval, and the boss has approved in the portal; the asker is signed in."""
+    approvers(play, play.boss)
+    sign_in(play)
+    play.decide(play.ask())
+    return play
+
+
+def approvers(play: Stage, *people: Person) -> None:
+    play.world.policies.change(
+        play.world_group.id, approval_required=True, approver_users=[each.object_id for each in people]
+    )
+
+
+def statuses(play: Stage) -> list[str]:
+    rows = play.world.pim.assignment_requests(group_id=play.world_group.id)
+    return [row.status for row in reversed(rows)]
+
+
+def reviewers(play: Stage) -> list[str | None]:
+    return [each.stages[0].reviewed_by for each in play.world.state.approvals.values()]
+
+
+def waiting(play: Stage, code: str = "approver") -> Grant:
+    play.play(lambda: Grant.objects.filter(problem_code=code).exists())
+    return play.grant()
+
+
+def test_the_approvers_word_is_passed_on_at_once_and_in_their_name(asked: Stage) -> None:
+    sign_in(asked, who=asked.boss)
+    grant = asked.play_to("active")
+    assert requests(asked) == [("selfActivate", asked.asker.object_id)]
+    assert reviewers(asked) == [asked.boss.object_id]
+    assert grant.entra_ends_at is not None
+    assert (
+        timedelta(0) <= grant.ends_at - grant.entra_ends_at <= passing.PASS_ON_WITHIN + timedelta(seconds=5)
+    )
+    asked.play_out()
+    check_invariants(asked, grant.intervals.get().item)
+
+
+def test_pim_is_not_asked_before_an_approver_is_there(asked: Stage) -> None:
+    grant = waiting(asked)
+    assert asked.boss.display_name in grant.problem
+    assert requests(asked) == []
+    before = dict(asked.calls.made)
+    asked.step(personal.LOOK_EVERY)
+    asked.work()
+    assert asked.calls.made == before
+    window = (grant.starts_at, grant.ends_at)
+    asked.step(timedelta(minutes=20))
+    sign_in(asked, who=asked.boss)
+    grant = asked.play_to("active")
+    assert (grant.starts_at, grant.ends_at) == window
+    assert grant.entra_ends_at is not None
+    assert grant.entra_ends_at <= grant.ends_at
+
+
+def test_somebody_else_decided_already_and_that_is_read_back(asked: Stage) -> None:
+    sign_in(asked, who=asked.boss)
+    taken: list[str] = []
+
+    def first(reached: str) -> None:
+        """Somebody decides in Entra between the ask and the portal's own word."""
+        pending = [
+            r for r in asked.world.pim.assignment_requests(group_id=asked.world_group.id) if r.approval_id
+        ]
+        if reached == "write.intent_recorded" and pending and not taken:
+            taken.append(pending[0].id)
+            port = clients().personal
+            tokens, _ = personal.tokens_of(asked.boss)
+            port.approve(pending[0].id, tokens, justification="in Entra", client_request_id="elsewhere")
+
+    crash.install(first)
+    asked.play_to("active")
+    assert taken
+    assert requests(asked) == [("selfActivate", asked.asker.object_id)]
+
+
+def test_nobody_who_approved_is_an_approver_in_pim(asked: Stage) -> None:
+    approvers(asked)
+    sign_in(asked, who=asked.boss)
+    grant = asked.play_out()
+    assert (grant.status, grant.problem_code) == ("not_granted", "pim_approval")
+    assert "counts nobody who approved here" in grant.problem
+    assert statuses(asked) == ["Canceled"]
+
+
+def test_denied_in_entra_is_the_end_of_it(asked: Stage) -> None:
+    sign_in(asked, who=asked.boss)
+    asked.world.faults.add(PIM_PATCH, "lose_request", count=1)
+    denied: list[bool] = []
+
+    def deny(reached: str) -> None:
+        rows = asked.world.pim.assignment_requests(group_id=asked.world_group.id)
+        if reached == "passing.before_settle" and not denied:
+            denied.append(True)
+            boss = Caller(Identity("entra", "Entra"), asked.boss.object_id, mfa=True)
+            asked.world.pim.decide(rows[0].id, rows[0].id, boss, "Deny", "no")
+
+    crash.install(deny)
+    grant = asked.play_out()
+    assert (grant.status, grant.problem_code) == ("not_granted", "pim_denied")
+    assert "Denied" in grant.problem
+
+
+def test_what_nobody_approved_in_time_is_withdrawn_and_asked_anew(asked: Stage) -> None:
+    sign_in(asked, who=asked.boss)
+    asked.world.faults.add(PIM_PATCH, "throttle", retry_after=120, count=1)
+    grant = asked.play_to("active")
+    assert statuses(asked) == ["Canceled", "Provisioned"]
+    assert grant.entra_ends_at is not None
+    assert grant.entra_ends_at <= grant.ends_at
+
+
+@pytest.mark.parametrize("signed_in", [True, False])
+def test_a_pending_activation_never_outlives_its_grant(asked: Stage, signed_in: bool) -> None:
+    sign_in(asked, who=asked.boss)
+    asked.world.faults.add(PIM_PATCH, "throttle", retry_after=30, count=1)
+    asked.play(lambda: statuses(asked) == ["PendingApproval"])
+    if not signed_in:
+        PersonalToken.objects.filter(person=asked.asker).delete()
+    asked.finish_early(asked.grant())
+    asked.play(lambda: asked.grant().status != "activating")
+    if not signed_in:
+        asked.play(lambda: "still holds the request" in asked.grant().problem)
+        assert asked.grant().status == "removing"
+        sign_in(asked)
+    asked.play_out()
+    assert statuses(asked) == ["Canceled"]
+    assert not asked.in_entra()
+
+
+@pytest.mark.parametrize("operation", [PIM_POST, PIM_PATCH, PIM_CANCEL])
+@pytest.mark.parametrize("fault", ["lose_answer", "lose_request"])
+def test_a_lost_answer_leaves_one_activation(asked: Stage, operation: str, fault: str) -> None:
+    sign_in(asked, who=asked.boss)
+    if operation == PIM_CANCEL:
+        asked.world.faults.add(PIM_PATCH, "throttle", retry_after=120, count=1)
+    asked.world.faults.add(operation, fault, count=1)
+    grant = asked.play_out()
+    assert statuses(asked).count("Provisioned") <= 1
+    check_invariants(asked, grant.intervals.get().item)
+
+
+@pytest.mark.parametrize("point", ["passing.before_settle", "passing.withdrawn", "write.answered"])
+def test_a_death_leaves_one_activation(asked: Stage, point: str) -> None:
+    sign_in(asked, who=asked.boss)
+    if point == "passing.withdrawn":
+        asked.world.faults.add(PIM_PATCH, "throttle", retry_after=120, count=1)
+    died: list[str] = []
+
+    def die(reached: str) -> None:
+        if reached == point and not died:
+            died.append(reached)
+            raise Died(reached)
+
+    crash.install(die)
+    for _ in range(200):
+        try:
+            asked.work()
+        except Died:
+            break
+        asked.step(timedelta(seconds=2))
+    crash.install(None)
+    assert died
+    grant = asked.play_out()
+    assert statuses(asked).count("Provisioned") == 1
+    check_invariants(asked, grant.intervals.get().item)
