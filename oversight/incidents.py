@@ -15,9 +15,17 @@ from django.urls import reverse
 from base.errors import Missing
 from catalog.models import AccountAssignment, AwsAccount, PermissionSet, PimGroup
 from identity.models import Person
-from requests_app.freezes.holding import grants_under, groups_under, items_under, leaving_under, standing
+from requests_app.freezes.holding import (
+    closed_under,
+    ended_under,
+    grants_under,
+    groups_under,
+    items_under,
+    leaving_under,
+    standing,
+)
 from requests_app.freezes.models import Freeze
-from requests_app.models import Grant
+from requests_app.models import Grant, RequestItem
 from requests_app.pages import scope_words
 
 PAGE = 25
@@ -185,12 +193,14 @@ def _opened(groups: Sequence[int]) -> dict[int, list[OpenedSet]]:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One freeze, what is still open under it, and what is on its way out."""
+    """One freeze, what is still open under it, what is on its way out, and what was ended and closed."""
 
     freeze: Freeze
     open_grants: int
     leaving: Sequence[Grant]
     leaving_count: int
+    ended: Sequence[Grant]
+    closed: Sequence[RequestItem]
 
     @property
     def holds(self) -> bool:
@@ -200,14 +210,32 @@ class Incident:
     def more_leaving(self) -> int:
         return self.leaving_count - len(self.leaving)
 
+    @property
+    def more_ended(self) -> int:
+        return max(0, self.freeze.grants_ended - len(self.ended))
+
+    @property
+    def more_closed(self) -> int:
+        return max(0, self.freeze.items_closed - len(self.closed))
+
 
 def incident_or_missing(freeze_id: UUID) -> Incident:
-    """One incident; at most six queries. Raises Missing."""
+    """One incident; at most nine queries. Raises Missing."""
     row = Freeze.objects.select_related("frozen_by", "lifted_by").filter(pk=freeze_id).first()
     if row is None:
         raise Missing("freeze.missing", "There is no such incident.")
+    ended = list(
+        ended_under(row)
+        .select_related("person", "group", "revocation")
+        .order_by("-revocation__revoked_at", "pk")[:MOST_GRANTS]
+    )
+    closed = list(
+        closed_under(row)
+        .select_related("requester", "group", "request")
+        .order_by("-decided_at", "pk")[:MOST_GRANTS]
+    )
     if row.lifted_at is not None:
-        return Incident(row, 0, [], 0)
+        return Incident(row, 0, [], 0, ended, closed)
     leaving = leaving_under(row)
     return Incident(
         row,
@@ -216,4 +244,6 @@ def incident_or_missing(freeze_id: UUID) -> Incident:
             leaving.select_related("person", "group").order_by("status", "person__display_name")[:MOST_GRANTS]
         ),
         leaving.count(),
+        ended,
+        closed,
     )

@@ -329,6 +329,10 @@ class Revocation(models.Model):
     by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")  # None: a worker
     reason = models.TextField()  # in the person's words, or a worker's sentence
     revoked_at = models.DateTimeField()  # business time
+    # The freeze that it was ended under, if any.
+    freeze = models.ForeignKey(
+        "requests_app.Freeze", on_delete=models.PROTECT, null=True, related_name="revocations"
+    )
 
     class Meta:
         constraints: ClassVar = [
@@ -337,6 +341,10 @@ class Revocation(models.Model):
                 condition=Q(kind=EndReason.LEAVER, by__isnull=True)
                 | (~Q(kind=EndReason.LEAVER) & Q(by__isnull=False)),
                 name="revocation_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=Q(freeze__isnull=True) | Q(kind=EndReason.INCIDENT),
+                name="revocation_of_a_freeze_in_an_incident",
             ),
         ]
 

@@ -17,6 +17,7 @@ from identity.models import Person
 from requests_app import nudges
 from requests_app.actions.fetching import lock_grant
 from requests_app.actions.moving import move
+from requests_app.freezes.models import Freeze
 from requests_app.lifecycle import ENDABLE, EndReason, GrantStatus
 from requests_app.models import Grant, Revocation
 from requests_app.permissions import check_holds_grant, check_may_revoke
@@ -67,15 +68,26 @@ def clean_reason(reason: str, missing: str) -> str:
 
 @transaction_required
 def record_revocation(
-    grant: Grant, kind: EndReason, *, by: Person | None, reason: str, acting_as: str, actor: Actor
+    grant: Grant,
+    kind: EndReason,
+    *,
+    by: Person | None,
+    reason: str,
+    acting_as: str,
+    actor: Actor,
+    freeze: Freeze | None = None,
 ) -> None:
     """Write down who ends a locked grant and why, for its pages and for the trail. `by` None: a worker.
+
+    `freeze` is what it is ended under, in an incident.
 
     Raises:
         Conflict: it is ending or has ended already.
     """
     _check_endable(grant)
-    Revocation.objects.create(grant=grant, kind=kind, by=by, reason=reason, revoked_at=business_now())
+    Revocation.objects.create(
+        grant=grant, kind=kind, by=by, reason=reason, revoked_at=business_now(), freeze=freeze
+    )
     record(
         "grant.revoked",
         actor=actor,

@@ -213,6 +213,7 @@ def end_under(row: Freeze, grant: Grant) -> None:
         reason=row.reason,
         acting_as="operator, in an incident",
         actor=operator,
+        freeze=row,
     )
     begin_end(grant, EndReason.INCIDENT, actor=Actor.worker())
     _add(row, "grants_ended")

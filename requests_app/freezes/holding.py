@@ -118,6 +118,23 @@ def leaving_under(freeze: Freeze) -> QuerySet[Grant]:
     return Grant.objects.filter(_concerned(freeze, "person", approved), status__in=MAY_HOLD_ACCESS - ENDABLE)
 
 
+def ended_under(freeze: Freeze) -> QuerySet[Grant]:
+    """Every grant that was ended under the freeze, lifted or not."""
+    return Grant.objects.filter(revocation__freeze=freeze)
+
+
+def closed_under(freeze: Freeze) -> QuerySet[RequestItem]:
+    """Every item that was closed under the freeze, lifted or not: of one subject one freeze holds at a time."""
+    rows = RequestItem.objects.filter(
+        status=ItemStatus.CLOSED, close_reason=freeze.sentence, decided_at__gte=freeze.frozen_at
+    )
+    if freeze.lifted_at is not None:
+        rows = rows.filter(decided_at__lte=freeze.lifted_at)
+    if freeze.kind == Freeze.Kind.PERSON:
+        rows = rows.filter(_concerned(freeze, "requester", RequestScope.objects.none()))
+    return rows
+
+
 def own_freeze(person: Person, held: Sequence[Freeze]) -> Freeze | None:
     """The one among these freezes that is of this human, or None. One query where any person is frozen, else none."""
     people = {each.subject: each for each in held if each.kind == Freeze.Kind.PERSON}

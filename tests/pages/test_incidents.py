@@ -123,6 +123,8 @@ def test_from_the_freeze_to_the_lifting(world: World) -> None:
     page = main_of(second.get(address))
     assert "Ended under it</dt><dd>1 grant, 0 requests closed" in page
     assert "Being removed from Entra" in page
+    assert "What it ended" in page
+    assert page.count(f'href="/requests/{grant.first_request_id}/"') == 2, "on its way out, and ended"
     # The holder reads who ended it and why.
     request = main_of(world.sign_in(world.ada).get(f"/requests/{grant.first_request_id}/"))
     assert "Ended in an incident by Cy Bystander" in request
@@ -138,7 +140,25 @@ def test_from_the_freeze_to_the_lifting(world: World) -> None:
     assert "Lifted by</dt><dd>Ben Boss" in page
     assert "The key is revoked" in page
     assert "Lift the freeze" not in page
+    assert f'href="/requests/{grant.first_request_id}/"' in page, "it still says what it ended"
+    # A freeze of the same group by the same person in the same words has its own list.
+    again = frozen(world, first)
+    assert again.pk != row.pk
+    carry_freezes()
+    assert "What it ended" not in main_of(first.get(f"/operations/incidents/{again.pk}/"))
     assert "Ben Boss" in main_of(first.get("/operations/incidents/"))
+
+
+def test_it_lists_the_requests_that_it_closed(world: World) -> None:
+    item = world.ask()
+    operator = world.sign_in(world.cy, "Operator")
+    row = frozen(world, operator)
+    address = f"/operations/incidents/{row.pk}/"
+    assert "What it ended" not in main_of(operator.get(address))
+    carry_freezes()
+    page = main_of(operator.get(address))
+    assert "0 grants, 1 request" in page
+    assert f'href="/requests/{item.request_id}/"' in page
 
 
 def test_those_concerned_are_told_and_others_are_not(world: World) -> None:
