@@ -54,7 +54,12 @@ def begin_to_freeze() -> None:
 def freeze_for(
     person: Person, group: PimGroup, approved: QuerySet[RequestScope] | None = None
 ) -> Freeze | None:
-    """The oldest freeze that holds for this person or for what the group opens, or was approved to. One query."""
+    """The oldest freeze that holds for this person or for what the group opens, or was approved to.
+
+    One query while nothing is frozen, which is nearly always, else two.
+    """
+    if not standing().exists():
+        return None
     opened = AccountAssignment.objects.filter(group=group)
     accounts = Q(kind=Freeze.Kind.PERSON, subject__in=_accounts_of(person))
     for kind, column in _OPENED.items():
@@ -65,12 +70,12 @@ def freeze_for(
 
 
 def freeze_for_item(item: RequestItem) -> Freeze | None:
-    """The freeze that holds for a request, or None. One query."""
+    """The freeze that holds for a request, or None."""
     return freeze_for(item.requester, item.group, RequestScope.objects.filter(item=item))
 
 
 def freeze_for_grant(grant: Grant) -> Freeze | None:
-    """The freeze that holds for a grant, or None. One query."""
+    """The freeze that holds for a grant, or None."""
     return freeze_for(grant.person, grant.group, RequestScope.objects.filter(item__interval__grant=grant))
 
 

@@ -313,6 +313,7 @@ def start(process: str, code: str, **environ: str) -> subprocess.CompletedProces
     )
 
 
+@pytest.mark.proof
 def test_the_web_process_does_not_start_with_a_wrong_configuration() -> None:
     done = start(
         "web", "import accessportal.wsgi", SECRET_KEY="k" * 50, AWS_ACCESS_KEY_ID="AKIAIOSFODNN7EXAMPLE"
@@ -322,6 +323,7 @@ def test_the_web_process_does_not_start_with_a_wrong_configuration() -> None:
     assert "AKIAIOSFODNN7EXAMPLE" not in done.stderr + done.stdout
 
 
+@pytest.mark.proof
 def test_a_worker_does_not_start_with_a_wrong_configuration() -> None:
     code = (
         "from accessportal.celery import app; from celery.signals import worker_init as s; s.send(sender=app)"

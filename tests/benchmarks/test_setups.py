@@ -34,21 +34,25 @@ def test_the_ratio_is_the_median_of_the_rounds_own() -> None:
     assert (figure.value, figure.spread) == ("3.00", "2.50 to 3.50"), "the first round isn't counted"
 
 
+@pytest.mark.proof
 def test_ledger(server: PostgresServer) -> None:
     (figure,) = ledger.run(server, writers=(1,), steps=3, rounds=1)
     assert figure.name in stated()
 
 
+@pytest.mark.proof
 def test_history(server: PostgresServer) -> None:
     found = names(list(history.run(server, small=TINY, large=TINY, rounds=1)))
     assert set(found) == {name for name in stated() if name.startswith("history: ")}
 
 
+@pytest.mark.proof
 def test_pages(server: PostgresServer) -> None:
     found = names(list(pages.run(server, small=TINY, large=TINY, rounds=1)))
     assert set(found) == {name for name in stated() if name.startswith("pages: ")}
 
 
+@pytest.mark.proof
 def test_calls(server: PostgresServer) -> None:
     organisation = calls.Organisation(accounts=12, permission_sets=6, groups=4, people=5)
     first, following = calls.run(server, sizes=(organisation,))
@@ -56,16 +60,19 @@ def test_calls(server: PostgresServer) -> None:
     assert int(following.value) < int(first.value) < sum_of_parts + 15, "fifteen for lists"
 
 
+@pytest.mark.proof
 def test_worlds(server: PostgresServer) -> None:
     found = names(list(worlds.run(server, seed="generated:tiny", rounds=1)))
     assert set(found) == {name for name in stated() if name.startswith("worlds: ")}
 
 
+@pytest.mark.proof
 def test_leaving(server: PostgresServer) -> None:
     found = names(list(leaving.run(server, offsets=(timedelta(minutes=20),))))
     assert set(found) == {name for name in stated() if name.startswith("leaving: ")}
 
 
+@pytest.mark.proof
 def test_arriving(server: PostgresServer) -> None:
     found = names(list(arriving.run(server, people=2)))
     assert set(found) == {name for name in stated() if name.startswith("arriving: ")}

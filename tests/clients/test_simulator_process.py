@@ -165,6 +165,7 @@ def test_a_membership_lives_and_ends(clouds: dict[str, Any], ports: Clients) -> 
     assert not in_aws()
 
 
+@pytest.mark.proof
 def test_the_whole_catalogue_is_read(clouds: dict[str, Any], ports: Clients) -> None:
     sets = [
         ports.identity_center.permission_set(arn).value

@@ -328,6 +328,7 @@ def over_http(tenant: Tenant, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield replace(tenant, clients=found), provider
 
 
+@pytest.mark.proof
 def test_over_http_a_tenant_in_order_passes_and_nothing_is_written(over_http: tuple[Tenant, Any]) -> None:
     tenant, provider = over_http
     before = repr(tenant.small.world.state)
@@ -338,6 +339,7 @@ def test_over_http_a_tenant_in_order_passes_and_nothing_is_written(over_http: tu
     assert repr(tenant.small.world.state) == before
 
 
+@pytest.mark.proof
 def test_over_http_broken_links_are_found(over_http: tuple[Tenant, Any]) -> None:
     tenant, provider = over_http
     unassigned(tenant.small)

@@ -62,6 +62,7 @@ def test_a_running_grant_that_was_forgotten_is_rebuilt_and_ends_as_approved(play
     assert approved == Event.objects.filter(type="grant.scheduled").count() == 1
 
 
+@pytest.mark.proof
 def test_a_grant_that_was_forgotten_and_is_over_is_proven_over_and_never_granted_again(play: Stage) -> None:
     play.decide(play.ask(duration=timedelta(hours=4)))
     backup = Backup()
@@ -75,6 +76,7 @@ def test_a_grant_that_was_forgotten_and_is_over_is_proven_over_and_never_granted
     assert not play.in_aws()
 
 
+@pytest.mark.proof
 def test_a_grant_that_the_restored_database_believes_scheduled_is_not_granted_again(play: Stage) -> None:
     play.world.faults.add("graph.GET assignmentScheduleInstances", "error", count=1)
     play.decide(play.ask(duration=timedelta(hours=4)))

@@ -262,6 +262,7 @@ def test_never_more_than_four_in_any_ten_seconds_arrive_at_the_vendor(play: Stag
     assert most_in(arrived, TEN_SECONDS) <= 4
 
 
+@pytest.mark.proof
 def test_thirty_at_once_are_paced_and_nobody_falls_into_the_cycle(as_role: AsRole) -> None:
     came = burst(as_role)
     assert most_in(came.log.all(), TEN_SECONDS) == 4

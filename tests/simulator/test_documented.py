@@ -120,6 +120,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProce
         yield process
 
 
+@pytest.mark.proof
 def test_the_examples_in_python_run(running: SimulatorProcess) -> None:
     examples = blocks(DOCUMENT, "python")
     assert len(examples) > 5
@@ -154,6 +155,7 @@ def test_the_examples_in_python_run(running: SimulatorProcess) -> None:
     assert running.control("POST", "/tokens", {})["worker_credentials_expired"] is False
 
 
+@pytest.mark.proof
 def test_the_example_of_the_aws_cli_runs(running: SimulatorProcess) -> None:
     (example,) = [each for each in blocks(DOCUMENT, "sh") if "aws " in each]
     said = running.said

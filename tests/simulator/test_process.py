@@ -253,6 +253,7 @@ def test_recorded_exchanges_keep_the_contract(simulator: SimulatorProcess) -> No
     assert "Bearer" not in recording.read_text()
 
 
+@pytest.mark.proof
 def test_everything_is_kept_for_the_next_run(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     stepped = ("--clock", "stepped", "--clock-anchor-business", "2026-03-02T09:00:00Z")
@@ -273,6 +274,7 @@ def test_everything_is_kept_for_the_next_run(tmp_path: Path) -> None:
             assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path.name
 
 
+@pytest.mark.proof
 def test_interrupt_ends_it_cleanly_and_frees_its_ports(tmp_path: Path) -> None:
     running = start(tmp_path / "state")
     port = int(running.said["authority"].rsplit(":", 1)[1])
@@ -286,6 +288,7 @@ def test_interrupt_ends_it_cleanly_and_frees_its_ports(tmp_path: Path) -> None:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
+@pytest.mark.proof
 def test_a_taken_port_is_stepped_around(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -304,6 +307,7 @@ def test_the_large_organisation_is_there_within_twenty_seconds(tmp_path: Path) -
         assert len(running.control("GET", "/people")) == 5_000
 
 
+@pytest.mark.proof
 def test_an_unknown_world_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=re.escape("there is no world 'huge'. There are 'sample'")):
         start(tmp_path / "state", "--seed", "huge")

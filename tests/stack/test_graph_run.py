@@ -76,6 +76,7 @@ def play(folder: Path, other: str, *arguments: str) -> tuple[int, str, dict[str,
     return done.returncode, done.stdout + done.stderr, report
 
 
+@pytest.mark.proof
 def test_a_clean_run_lists_what_it_exercised(tmp_path: Path) -> None:
     code, said, report = play(tmp_path, "tell(path='/me', status=0)")
     assert code == 0, said
@@ -86,6 +87,7 @@ def test_a_clean_run_lists_what_it_exercised(tmp_path: Path) -> None:
     assert report["problems"] == 0
 
 
+@pytest.mark.proof
 def test_a_test_that_breaks_the_contract_fails_on_a_worker_too(tmp_path: Path) -> None:
     code, said, report = play(tmp_path, "tell(query={'$teapot': '1'})", "-n1")
     assert code == 1
@@ -95,6 +97,7 @@ def test_a_test_that_breaks_the_contract_fails_on_a_worker_too(tmp_path: Path) -
     assert report["exercised"] == {"GET /groups": [0]}, "handed over by the worker"
 
 
+@pytest.mark.proof
 def test_what_another_process_recorded_fails_the_run(tmp_path: Path) -> None:
     line = "Exchange('GET', '/teapots', {}, None, 200, {}, {}).to_line()"
     other = f"Path(os.environ['{RECORDINGS}'], '1.jsonl').write_text({line} + chr(10) + 'cut o')"

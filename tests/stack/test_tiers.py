@@ -38,6 +38,7 @@ def test_the_budgets_fit_the_promise() -> None:
     assert PROOF.budget <= 40 * 60
 
 
+@pytest.mark.proof
 def test_a_tier_without_tests_fails_but_proof_may_have_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

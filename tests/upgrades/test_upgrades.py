@@ -65,6 +65,7 @@ def _create(server: servers.PostgresServer, name: str) -> None:
         root.execute("GRANT USAGE ON SCHEMA public TO portal_web, portal_worker, portal_sealer")
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("release", RELEASES, ids=lambda path: path.name.partition(".")[0])
 def test_each_grant_in_flight_ends_right(
     postgres_server: servers.PostgresServer,

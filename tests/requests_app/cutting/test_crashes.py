@@ -55,6 +55,7 @@ def check(play: Stage, since: int) -> None:
     assert sent - 1 <= answered <= sent, "only the one who died in between left a call without its answer"
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(("area", "mode"), [("fast_removal", "direct"), ("hastening", "on_demand")])
 def test_fast_removal(as_role: AsRole, area: str, mode: str) -> None:
     for point in points(area):
@@ -66,6 +67,7 @@ def test_fast_removal(as_role: AsRole, area: str, mode: str) -> None:
             check(play, since)
 
 
+@pytest.mark.proof
 def test_severing(as_role: AsRole) -> None:
     for point in points("severing"):
         since = newest_event()

@@ -265,6 +265,7 @@ def test_access_granted_again_after_a_fast_removal_arrives(play: Stage, skips: b
     assert play.in_aws()
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("skips", [True, False])
 def test_access_granted_again_arrives_although_provisioning_on_demand_fails_at_first(
     play: Stage, skips: bool

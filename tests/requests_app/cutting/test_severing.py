@@ -25,7 +25,9 @@ HOUR = timedelta(hours=1)
 RARER = ("lose_request", "throttle", "error", "error_after")
 
 
-@pytest.fixture(params=[False, True], ids=["scp", "inline"])
+@pytest.fixture(
+    params=[pytest.param(False, id="scp"), pytest.param(True, id="inline", marks=pytest.mark.proof)]
+)
 def made(request: pytest.FixtureRequest, as_role: AsRole) -> Iterator[Scene]:
     with scene(as_role, inline=request.param) as built:
         yield built
@@ -136,6 +138,7 @@ def test_the_operators_own_statements_stay(as_role: AsRole) -> None:
         assert json.loads(made.policy.content)["Statement"] == [own]
 
 
+@pytest.mark.proof
 def test_a_denial_that_somebody_takes_away_is_noticed_and_written_again(as_role: AsRole) -> None:
     with scene(as_role) as made:
         grant = made.grant()
@@ -150,6 +153,7 @@ def test_a_denial_that_somebody_takes_away_is_noticed_and_written_again(as_role:
         assert statements(made)
 
 
+@pytest.mark.proof
 def test_a_policy_that_does_not_bind_the_account_proves_nothing(as_role: AsRole) -> None:
     with scene(as_role) as made:
         made.play.world.control_policies.detach(made.policy.id, made.play.world.state.organization.root_id)
@@ -162,6 +166,7 @@ def test_a_policy_that_does_not_bind_the_account_proves_nothing(as_role: AsRole)
         assert made.account.id in SeveringPlace.objects.get().problem
 
 
+@pytest.mark.proof
 def test_without_room_the_oldest_is_refused_loudly(as_role: AsRole) -> None:
     with scene(as_role) as made, override_settings(SEVERING_POLICY_SIZE=200):
         grant = made.grant()
@@ -173,6 +178,7 @@ def test_without_room_the_oldest_is_refused_loudly(as_role: AsRole) -> None:
         assert made.play.grant().last_possible_use_at == drained.out_of_aws_at + 2 * HOUR
 
 
+@pytest.mark.proof
 def test_switched_off_nothing_is_denied_anew_and_what_is_denied_stays_until_it_is_over(
     as_role: AsRole,
 ) -> None:
@@ -221,6 +227,7 @@ def test_the_severer_moves_no_grant_and_the_worker_writes_no_denial(as_role: AsR
             SeveringPlace.objects.create(key="scp:p-0123456789")
 
 
+@pytest.mark.proof
 def test_the_denial_of_what_never_arrived_is_lifted_too(as_role: AsRole) -> None:
     with scene(as_role) as made:
         made.play.world.faults.add("graph.POST provisionOnDemand", "error", count=None)

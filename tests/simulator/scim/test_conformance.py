@@ -83,6 +83,7 @@ def test_with_awss_own_error_form_only_errors_fail_besides() -> None:
     assert [each for each in more if "without a SCIM error" not in str(each.reason)] == []
 
 
+@pytest.mark.proof
 def test_the_suite_notices_a_new_deviation(monkeypatch: pytest.MonkeyPatch) -> None:
     small = small_world()
     small.world.switches.scim_error_schemas = True
