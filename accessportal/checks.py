@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.core import checks
@@ -20,6 +21,7 @@ from django.db import DatabaseError, connection, connections
 from catalog.allow_list import AllowListError, managed_groups
 from identity.personal.sealing import Keyring, SealError, SealingKey
 from notifications import demo_mail
+from notifications.languages import LANGUAGES
 from requests_app.cutting.places import PlacesError, parse_places
 
 WEB, WORKER, BEAT, SEALER, MIGRATE = "web", "worker", "beat", "sealer", "migrate"
@@ -329,6 +331,10 @@ def _mail(given: Mapping[str, str], mode: str) -> Iterator[checks.CheckMessage]:
             "MAIL_BACKEND is the demo's, which sends no mail but keeps it on a page.",
             "Leave it out for SMTP, and set MAIL_HOST; or name another backend of Django.",
         )
+    if (language := given.get("NOTIFY_LANGUAGE", "en")) not in LANGUAGES:
+        yield _error(21, f"NOTIFY_LANGUAGE is {language!r}.", f"It is one of {', '.join(LANGUAGES)}.")
+    if (zone := given.get("NOTIFY_TIME_ZONE", "UTC")) not in available_timezones():
+        yield _error(21, f"NOTIFY_TIME_ZONE is {zone!r}.", "It is a name such as Europe/Berlin, or UTC.")
 
 
 def _has_own_credential(given: Mapping[str, str], prefix: str) -> bool:

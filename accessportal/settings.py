@@ -396,6 +396,12 @@ MAILERS = {
     }
 }
 
+# --- Messages to people
+
+# For whoever has no preferences of their own: en or de, and a name of the IANA time zone database.
+NOTIFY_LANGUAGE = env.str("NOTIFY_LANGUAGE", "en")
+NOTIFY_TIME_ZONE = env.str("NOTIFY_TIME_ZONE", "UTC")
+
 # --- Logs
 
 LOG_LEVEL = env.str("LOG_LEVEL", "INFO")

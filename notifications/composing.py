@@ -34,6 +34,14 @@ class Paragraph:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """One occasion in a digest."""
+
+    text: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
     """What is sent: plain text, and the same as HTML."""
 
@@ -45,6 +53,13 @@ class Letter:
 def compose(kind: Kind, facts: Mapping[str, str], path: str, language: Language) -> Letter:
     """The letter of one occasion; `path` is the page that its link leads to."""
     return _letter(_rendered(kind.value, facts, language), path, language)
+
+
+def compose_digest(entries: Sequence[tuple[str, str]], language: Language) -> Letter:
+    """One letter about several occasions: for each its line and the page that it leads to."""
+    origin = settings.PORTAL_ORIGIN
+    listed = [Entry(text, origin + path) for text, path in entries]
+    return _letter(_rendered("digest", {"count": str(len(listed))}, language), "/", language, listed)
 
 
 def subject_line(kind: Kind, facts: Mapping[str, str], language: Language) -> str:
@@ -62,7 +77,7 @@ def _paragraphs(text: str) -> list[str]:
     return [each.strip() for each in re.split(r"\n\s*\n", text.strip())]
 
 
-def _letter(rendered: str, path: str, language: Language) -> Letter:
+def _letter(rendered: str, path: str, language: Language, entries: Sequence[Entry] = ()) -> Letter:
     subject, *rest = _paragraphs(rendered)
     link = next((each.removeprefix(_LINK) for each in rest if each.startswith(_LINK)), "")
     body = [_paragraph(each) for each in rest if not each.startswith(_LINK)]
@@ -71,6 +86,7 @@ def _letter(rendered: str, path: str, language: Language) -> Letter:
         "language": language.code,
         "subject": inert.line(f"{PREFIX} {subject}", longest=LONGEST_SUBJECT),
         "paragraphs": body,
+        "entries": entries,
         "link": link,
         "address": settings.PORTAL_ORIGIN + path,
         "footer": footer,
@@ -78,7 +94,7 @@ def _letter(rendered: str, path: str, language: Language) -> Letter:
     }
     return Letter(
         subject=context["subject"],
-        text=_text(body, link, context["address"], footer, context["preferences"]),
+        text=_text(body, entries, link, context["address"], footer, context["preferences"]),
         html=render_to_string("notifications/letter/letter.html", context),
     )
 
@@ -89,8 +105,16 @@ def _paragraph(text: str) -> Paragraph:
     return Paragraph("\n".join(each.removeprefix(_QUOTE) for each in text.splitlines()), quoted=True)
 
 
-def _text(body: Sequence[Paragraph], link: str, address: str, footer: str, preferences: str) -> str:
+def _text(
+    body: Sequence[Paragraph],
+    entries: Sequence[Entry],
+    link: str,
+    address: str,
+    footer: str,
+    preferences: str,
+) -> str:
     parts = ["\n".join(f"> {row}" for row in p.text.splitlines()) if p.quoted else p.text for p in body]
+    parts += [f"{each.text}:\n{each.address}" for each in entries]
     return "\n\n".join([*parts, f"{link}:\n{address}", f"-- \n{footer}\n{preferences}"]) + "\n"
 
 

@@ -59,4 +59,3 @@ GERMAN = Language(
     units=("Tag", "Tage", "Std.", "Min."),
 )  # fmt: skip
 LANGUAGES = {each.code: each for each in (ENGLISH, GERMAN)}
-UTC_ZONE = ZoneInfo("UTC")

@@ -47,6 +47,7 @@ class Message(models.Model):
     planned_at = models.DateTimeField()  # real time
     retry_at = models.DateTimeField()  # real time: not before
     settled_at = models.DateTimeField(null=True)  # real time
+    digest_at = models.DateTimeField(null=True)  # business time: it waits for its recipient's digest
     attempts = models.IntegerField(default=0)
     problem = models.TextField(blank=True)  # why it wasn't taken, or isn't needed; a sentence for people
 
@@ -62,6 +63,25 @@ class Message(models.Model):
             models.Index(fields=["item", "kind"], name="message_by_item"),
             models.Index(fields=["settled_at"], name="message_by_age"),
         ]
+
+
+class Digest(models.TextChoices):
+    """When what may wait is told."""
+
+    NEVER = "never", "At once, each by itself"
+    HOURLY = "hourly", "Together, at every full hour"
+    DAILY = "daily", "Together, every day at 08:00"
+
+
+class Preference(models.Model):
+    """How one person wants to be told; without a row, as `tastes` says."""
+
+    person = models.OneToOneField(Person, on_delete=models.CASCADE, related_name="preference")
+    language = models.CharField(max_length=8)  # of `languages`
+    time_zone = models.CharField(max_length=64)  # as the IANA database names it
+    digest = models.CharField(max_length=8, choices=Digest, default=Digest.NEVER)
+    off: models.JSONField[list[str], list[str]] = models.JSONField(default=list)  # kinds that aren't told
+    changed_at = models.DateTimeField()  # real time
 
 
 class Round(models.Model):

@@ -7,27 +7,27 @@ next one sends it again under the same Message-ID.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import timedelta
-from functools import partial
 
 import structlog
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django_subatomic.db import durable, transaction
 
-from base.clock import real_now
+from base.clock import business_clock, business_now, real_now
 from base.crash import crash_point, register
 from clients.errors import ClientError, Refused
 from clients.ports import Postman
 from clients.registry import postman
 from clients.types import Mail
-from notifications.composing import compose
+from notifications.composing import Letter, compose, compose_digest, subject_line
 from notifications.facts import facts_of, no_longer_needed, path_of
 from notifications.kinds import Kind
-from notifications.languages import ENGLISH, UTC_ZONE
 from notifications.models import Message, Round
+from notifications.tastes import Taste, taste_of
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +43,7 @@ LONGEST_RETRY = timedelta(hours=1)
 CLAIM = timedelta(minutes=2)
 ROUND = timedelta(minutes=1)
 KEEP = timedelta(days=90)
+MOST_IN_DIGEST = 100
 MOST_DELETED = 500
 State = Message.State
 
@@ -96,33 +97,91 @@ def _owed() -> QuerySet[Message]:
 
 
 def _send(key: int, carrier: Postman) -> bool | None:
-    """Whether it was sent; None when it needn't or can't be, which says nothing about the mail server."""
-    message = Message.objects.select_related(
-        "person", "item__request", "item__requester", "item__group", "grant__person", "grant__group"
-    ).get(pk=key)
-    settle = partial(_settle, message)
-    if reason := no_longer_needed(message):
-        settle(State.DROPPED, reason)
+    """Whether it was sent; None when it needn't or can't be, or waits, which says nothing about the mail server."""
+    message = _loaded().get(pk=key)
+    taste = taste_of(message.person)
+    if reason := _needless(message, taste):
+        _settle([message], State.DROPPED, reason)
         return None
+    if _waits(message, taste):
+        return None
+    batch = [message, *_together_with(message, taste)]
     address = message.person.mail if message.person else ""
     if not _is_address(address):
-        settle(State.GIVEN_UP, "The directory has no mail address for this person, or one that is none.")
+        _settle(
+            batch, State.GIVEN_UP, "The directory has no mail address for this person, or one that is none."
+        )
         return None
-    facts = facts_of(message, ENGLISH, UTC_ZONE)
-    letter = compose(Kind(message.kind), facts, path_of(message), ENGLISH)
-    mail = Mail(f"message-{message.pk}", (address,), letter.subject, letter.text, letter.html)
+    letter = _letter(batch, taste)
     crash_point("telling.before_sent")
     try:
-        carrier.send(mail)
+        carrier.send(Mail(_id(batch), (address,), letter.subject, letter.text, letter.html))
     except Refused as error:
-        settle(State.GIVEN_UP, error.sentence, attempts=message.attempts + 1)
+        _settle(batch, State.GIVEN_UP, error.sentence, tried=True)
         return None
     except ClientError as error:
-        _postpone(message, error)
+        for each in batch:
+            _postpone(each, error)
         return False
     crash_point("telling.before_noted")
-    settle(State.SENT, "", attempts=message.attempts + 1)
+    _settle(batch, State.SENT, "", tried=True)
     return True
+
+
+def _loaded() -> QuerySet[Message]:
+    return Message.objects.select_related(
+        "person", "item__request", "item__requester", "item__group", "grant__person", "grant__group"
+    )
+
+
+def _needless(message: Message, taste: Taste) -> str:
+    if not taste.wants(Kind(message.kind)):
+        return "Its recipient has switched this off."
+    return no_longer_needed(message)
+
+
+def _waits(message: Message, taste: Taste) -> bool:
+    """Put it by for its recipient's digest, once, unless it would come too late there."""
+    now = business_now()
+    until = taste.waits_until(Kind(message.kind), now) if message.digest_at is None else None
+    if until is None or (message.kind == Kind.DECIDE and message.item and message.item.lapses_at <= until):
+        return False
+    retry_at = real_now() + business_clock().real_duration(until - now)
+    Message.objects.filter(pk=message.pk).update(digest_at=until, retry_at=retry_at)
+    return True
+
+
+def _together_with(message: Message, taste: Taste) -> list[Message]:
+    """What else is due in the same person's digest, claimed as this one is."""
+    if message.digest_at is None:
+        return []
+    due = _loaded().filter(person=message.person, state=State.OWED, digest_at__lte=business_now())
+    found = []
+    for other in due.exclude(pk=message.pk).order_by("id")[: MOST_IN_DIGEST - 1]:
+        claim = Message.objects.filter(pk=other.pk, state=State.OWED, retry_at=other.retry_at)
+        if not claim.update(retry_at=real_now() + CLAIM):
+            continue
+        if reason := _needless(other, taste):
+            _settle([other], State.DROPPED, reason)
+        else:
+            found.append(other)
+    return found
+
+
+def _letter(batch: Sequence[Message], taste: Taste) -> Letter:
+    told = [
+        (Kind(each.kind), facts_of(each, taste.language, taste.zone), path_of(each))
+        for each in sorted(batch, key=lambda each: each.pk)
+    ]
+    if len(told) == 1:
+        return compose(*told[0], taste.language)
+    lines = [(subject_line(kind, facts, taste.language), path) for kind, facts, path in told]
+    return compose_digest(lines, taste.language)
+
+
+def _id(batch: Sequence[Message]) -> str:
+    keys = sorted(each.pk for each in batch)
+    return f"message-{keys[0]}" if len(keys) == 1 else f"digest-{keys[0]}-{keys[-1]}-{len(keys)}"
 
 
 def _is_address(text: str) -> bool:
@@ -136,7 +195,7 @@ def _is_address(text: str) -> bool:
 def _postpone(message: Message, error: ClientError) -> None:
     attempts = message.attempts + 1
     if attempts >= MOST_ATTEMPTS:
-        _settle(message, State.GIVEN_UP, error.sentence, attempts=attempts)
+        _settle([message], State.GIVEN_UP, error.sentence, tried=True)
         return
     wait = min(FIRST_RETRY * 2 ** min(attempts - 1, 10), LONGEST_RETRY)
     Message.objects.filter(pk=message.pk).update(
@@ -147,12 +206,13 @@ def _postpone(message: Message, error: ClientError) -> None:
     )
 
 
-def _settle(message: Message, state: str, problem: str, **changes: int) -> None:
-    Message.objects.filter(pk=message.pk).update(
-        state=state, problem=problem, settled_at=real_now(), **changes
+def _settle(batch: Sequence[Message], state: str, problem: str, *, tried: bool = False) -> None:
+    Message.objects.filter(pk__in=[each.pk for each in batch]).update(
+        state=state, problem=problem, settled_at=real_now(), attempts=F("attempts") + int(tried)
     )
     if state == State.GIVEN_UP:
-        log.warning("message_given_up", message=message.pk, kind=message.kind, attempts=message.attempts)
+        for each in batch:
+            log.warning("message_given_up", message=each.pk, kind=each.kind, attempts=each.attempts)
 
 
 def _drop_all(reason: str) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from django.urls import path
 
-from notifications.views import demo_mail
+from notifications.views import demo_mail, preferences
 
 urlpatterns = [
+    path("preferences/", preferences.page, name="preferences"),
     path("demo/mail/", demo_mail.page, name="demo_mail"),
     path("demo/mail/<int:mail_id>/", demo_mail.mail, name="demo_mail_one"),
     path("demo/mail/<int:mail_id>/html/", demo_mail.html, name="demo_mail_html"),

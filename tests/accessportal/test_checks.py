@@ -197,6 +197,8 @@ def test_stand_ins_on_this_machine_need_no_tls_outside_production() -> None:
         ({"FAST_REMOVAL": "direct", "REMOVER_AWS_ACCESS_KEY_ID": None}, "portal.E017"),
         ({"FAST_REMOVAL": "sometimes"}, "portal.E015"),
         ({"SESSION_SEVERING": "yes"}, "portal.E015"),
+        ({"NOTIFY_LANGUAGE": "fr"}, "portal.E021"),
+        ({"NOTIFY_TIME_ZONE": "Europe/Nowhere"}, "portal.E021"),
         ({"MAIL_BACKEND": "notifications.demo_mail.EmailBackend"}, "portal.E020"),
         ({"SESSION_SEVERING": "on"}, "portal.E016"),
         ({"SESSION_SEVERING_PLACES": "EC2AdminAccess=group:g-1"}, "portal.E016"),

@@ -15,7 +15,7 @@ from django.core import mail
 from clients.notify.build import build_postman
 from clients.types import Mail
 from notifications import inert
-from notifications.composing import Letter, compose, quoted
+from notifications.composing import Letter, compose, compose_digest, quoted, subject_line
 from notifications.kinds import Kind
 from notifications.languages import ENGLISH, GERMAN, LANGUAGES, Language
 
@@ -24,6 +24,7 @@ ROOT = settings.BASE_DIR / "templates" / "notifications"
 EVERYTHING = (
     "who", "group", "duration", "start", "lapses", "justification", "reference", "outcome", "starts", "ends", "by",
     "comments", "reason", "told", "total", "verdict", "elsewhere", "how", "what", "last_use",
+    "count",
 )  # fmt: skip
 QUOTED = {"justification", "comments", "reason"}
 
@@ -87,6 +88,10 @@ def test_hostile_text_is_inert(text: str, language: Language) -> None:
     postman = build_postman({"MAIL_FROM": "portal@example.com"})
     assert postman is not None
     letters = [compose(kind, facts_with(text), "/approvals/1/", language) for kind in Kind]
+    lines = [(subject_line(kind, facts_with(text), language), "/approvals/1/") for kind in Kind]
+    digest = compose_digest(lines, language)
+    assert Reader(digest.html).tags <= {"ul", "li", *Reader(letters[0].html).tags}
+    assert set(re.findall(r"\w+://\S+", digest.text)) == Reader(digest.html).links
     for letter in letters:
         assert_harmless(letter)
     letter = letters[0]
@@ -114,7 +119,7 @@ def test_the_same_is_said_as_text_and_as_html() -> None:
 
 
 def test_every_kind_has_its_texts_in_every_language_and_they_name_the_same_facts() -> None:
-    for kind in [*map(str, Kind), "footer"]:
+    for kind in [*map(str, Kind), "digest", "footer"]:
         named = [
             {
                 a or b

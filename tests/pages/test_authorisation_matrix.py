@@ -247,6 +247,7 @@ def what_to_send(world: World) -> dict[str, Sent]:
         ),
         "/approvals/<uuid:item_id>/live/": Sent(item),
         "/audit/requests/<uuid:request_id>/": Sent(request),
+        "/preferences/": Sent(form={"language": "de", "time_zone": "Europe/Berlin", "digest": "never"}),
         "/demo/mail/<int:mail_id>/": Sent({"mail_id": kept.pk}),
         "/demo/mail/<int:mail_id>/html/": Sent({"mail_id": kept.pk}),
         "/operations/ends/": Sent(form=end),
