@@ -46,8 +46,29 @@ class RefusableForm(forms.Form):
         self.add_error(field if shown else None, error.sentence)
 
 
-class LengthForm(RefusableForm):
-    """For how long: one of the usual durations, or hours and minutes, cleaned to `duration`; and from when."""
+class TimeForm(RefusableForm):
+    """For how long: one of the usual durations, or hours and minutes, cleaned to `duration`."""
+
+    length = forms.ChoiceField(label="For how long?", widget=forms.RadioSelect)
+    hours = forms.IntegerField(label="Hours", required=False, min_value=0, max_value=24)
+    minutes = forms.IntegerField(label="Minutes", required=False, min_value=0, max_value=59)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        length = cleaned.get("length", "")
+        if length == OTHER and not {"hours", "minutes"} & set(self.errors):
+            span = timedelta(hours=cleaned.get("hours") or 0, minutes=cleaned.get("minutes") or 0)
+            if span:
+                cleaned["duration"] = span
+            else:
+                self.add_error("length", "Say how many hours and minutes.")
+        elif length not in ("", OTHER):
+            cleaned["duration"] = timedelta(minutes=int(length))
+        return cleaned
+
+
+class LengthForm(TimeForm):
+    """For how long, and from when."""
 
     start = forms.DateTimeField(
         label="Start",
@@ -56,10 +77,6 @@ class LengthForm(RefusableForm):
         input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"],
         error_messages={"invalid": "Write date and time, such as 2026-03-02 14:30."},
     )
-
-    length = forms.ChoiceField(label="For how long?", widget=forms.RadioSelect)
-    hours = forms.IntegerField(label="Hours", required=False, min_value=0, max_value=24)
-    minutes = forms.IntegerField(label="Minutes", required=False, min_value=0, max_value=59)
 
     def __init__(self, *args: Any, longest: timedelta, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -106,18 +123,6 @@ class LengthForm(RefusableForm):
             (str(error) for name in ("length", "hours", "minutes") for error in self.errors.get(name, ())), ""
         )
 
-    def clean(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = super().clean() or {}
-        if cleaned.get("length") == OTHER and not {"hours", "minutes"} & set(self.errors):
-            span = timedelta(hours=cleaned.get("hours") or 0, minutes=cleaned.get("minutes") or 0)
-            if span:
-                cleaned["duration"] = span
-            else:
-                self.add_error("length", "Say how many hours and minutes.")
-        elif cleaned.get("length", OTHER) != OTHER:
-            cleaned["duration"] = timedelta(minutes=int(cleaned["length"]))
-        return cleaned
-
 
 class RequestForm(LengthForm):
     """Why, for how long, and perhaps a reference."""
@@ -142,13 +147,14 @@ class RequestForm(LengthForm):
         self.demanded = {"justification", "reference"} if reference_required else {"justification"}
 
 
-class DecisionForm(RefusableForm):
-    """One approver's word."""
+class DecisionForm(TimeForm):
+    """One approver's word; an approval for as long as was asked, or for less."""
 
     unseen = ("verdict", "shown")  # two buttons, and what the page carries
 
     verdict = forms.CharField(required=False)
     shown = forms.CharField(required=False, max_length=64)
+    length = forms.ChoiceField(label="Approve for", required=False, widget=forms.RadioSelect, initial="")
     comment = forms.CharField(
         label="Comment",
         required=False,
@@ -156,6 +162,18 @@ class DecisionForm(RefusableForm):
         help_text="The requester reads it. To deny, say why.",
         widget=forms.Textarea(attrs={"rows": 4}),
     )
+    field_order = ("length", "hours", "minutes", "comment")
+
+    def __init__(self, *args: Any, asked: timedelta, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        as_asked = ("", f"As asked: {duration_words(asked)}")
+        shorter = [
+            (str(int(length.total_seconds()) // 60), duration_words(length))
+            for length in USUAL_LENGTHS
+            if length < asked
+        ]
+        length = cast("forms.ChoiceField", self.fields["length"])
+        length.choices = [as_asked, *shorter, (OTHER, "Another, shorter")]
 
 
 class ReasonForm(RefusableForm):

@@ -121,6 +121,7 @@ class Decision(models.Model):
     approver = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="decisions")
     verdict = models.CharField(max_length=8, choices=Verdict)
     comment = models.TextField(blank=True)
+    duration = models.DurationField(null=True)  # an approval for less than was asked; None: as asked
     stage = models.IntegerField()
     shown = models.CharField(
         max_length=64, blank=True, default="", db_default=""
@@ -140,6 +141,10 @@ class Decision(models.Model):
                 fields=["item", "approver", "stage"],
                 condition=~Q(status=DecisionStatus.REFUSED),
                 name="decision_once_per_approver_and_stage",
+            ),
+            models.CheckConstraint(
+                condition=Q(duration=None) | Q(verdict=Verdict.APPROVE, duration__gt="00:00:00"),
+                name="decision_shorter_approval",
             ),
         ]
         indexes: ClassVar = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from django.conf import settings
@@ -19,6 +19,7 @@ from requests_app.lifecycle import ENDABLE, TERMINAL, DecisionStatus, EndReason,
 from requests_app.models import Decision, Grant, GrantInterval, RequestItem, RequestScope, Revocation, Verdict
 from requests_app.overdue import overdue
 from requests_app.presentation import Phase, Standing, phases, standing
+from requests_app.shortening import time_given
 from requests_app.ways_in import WayIn, aws_config, ways_in
 
 ON_ITS_WAY = frozenset({GrantStatus.SCHEDULED, GrantStatus.ACTIVATING, GrantStatus.PROVISIONING})
@@ -174,6 +175,16 @@ class Page:
         )
 
     @property
+    def given(self) -> timedelta:
+        """For how long it is, by what approvers have said so far."""
+        return time_given(self.item, self.decisions)
+
+    @property
+    def shortened(self) -> bool:
+        """Whether an approver gave less time than was asked for."""
+        return self.given < self.item.duration
+
+    @property
     def scope(self) -> list[ScopeSet]:
         return scope_sets(self.read.scope)
 
@@ -227,7 +238,7 @@ class Page:
             now = business_now()
             starts_at = max(now, self.item.wanted_start) if self.item.wanted_start else now
             return last_possible_use(
-                window_ends_at=starts_at + self.item.duration, longest_session=self.item.longest_session
+                window_ends_at=starts_at + self.given, longest_session=self.item.longest_session
             )
         if grant is None or grant.status in (GrantStatus.NOT_GRANTED, GrantStatus.CANCELLED):
             return None

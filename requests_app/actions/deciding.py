@@ -39,6 +39,7 @@ from requests_app.freezes.holding import freeze_for_item, keep_freezes_out
 from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus
 from requests_app.models import Decision, Grant, GrantInterval, RequestItem, Revocation, Verdict
 from requests_app.permissions import check_may_decide
+from requests_app.shortening import shorter_time, time_given
 from requests_app.shown import AGAIN, read_facts
 from requests_app.texts import clean_words
 
@@ -54,18 +55,26 @@ class Changed(Conflict):
 
 
 def submit_decision(
-    *, item_id: UUID, approver_id: int, verdict: str, comment: str, shown: str, actor: Actor
+    *,
+    item_id: UUID,
+    approver_id: int,
+    verdict: str,
+    comment: str,
+    shown: str,
+    actor: Actor,
+    duration: timedelta | None = None,
 ) -> UUID:
     """Store an approver's word; gives the decision's id. It counts only after a worker's check.
 
-    `shown` is the token of the facts that the approver had before them (`requests_app.shown`).
+    `shown` is the token of the facts that the approver had before them (`requests_app.shown`). `duration` approves
+    for less than was asked for; a denial has none.
 
     Raises:
         Missing: no such item, or not this person's to decide.
         Denied: one's own request, or another stage's.
         Conflict: the item is not pending any more, has lapsed, or this person has decided already.
         Changed: what was shown is not so any more.
-        Invalid: an unknown verdict, a denial without a reason, an overlong comment.
+        Invalid: an unknown verdict, a denial without a reason, an overlong comment, a time that can't be given.
     """
     if verdict not in Verdict.values:
         raise Invalid("decision.verdict", "Choose whether to approve or to deny.", field="verdict")
@@ -91,11 +100,13 @@ def submit_decision(
             raise Conflict("item.lapsed", "This request lapsed unanswered. The requester can ask again.")
         if changed := read_facts(item).changed(shown):
             raise Changed("decision.changed", f"{changed} Your decision was not taken. {AGAIN}")
+        shorter = shorter_time(item, duration) if verdict == Verdict.APPROVE else None
         decision = Decision(
             item=item,
             approver=approver,
             verdict=verdict,
             comment=words,
+            duration=shorter,
             stage=item.stage,
             shown=shown,
             status=DecisionStatus.SUBMITTED,
@@ -107,6 +118,7 @@ def submit_decision(
             fields={
                 "item_id": item.pk,
                 "verdict": verdict,
+                "duration": shorter,
                 "stage": item.stage,
                 "group_name": item.group.display_name,
                 "shown": shown,
@@ -214,10 +226,15 @@ def _check(decision: Decision) -> tuple[str, Bounds]:
         return "The approver is no longer among those who may decide on this request.", UNBOUNDED
     if decision.verdict == Verdict.DENY:
         return "", UNBOUNDED
-    return _check_approval(item)
+    return _check_approval(item, _time_given(item, decision))
 
 
-def _check_approval(item: RequestItem) -> tuple[str, Bounds]:
+def _time_given(item: RequestItem, decision: Decision) -> timedelta:
+    """For how long it is if this decision counts too."""
+    return time_given(item, [*item.decisions.filter(status=DecisionStatus.COUNTED), decision])
+
+
+def _check_approval(item: RequestItem, given: timedelta) -> tuple[str, Bounds]:
     requester = checking.fresh_person(item.requester.object_id)
     if requester is None or not requester.enabled:
         return "The requester's account is disabled or gone in Entra.", UNBOUNDED
@@ -227,12 +244,12 @@ def _check_approval(item: RequestItem) -> tuple[str, Bounds]:
     policy = clients().pim.group_policy(item.group.object_id).value
     if demand := checking.unenforced_demands(policy, as_person=item.group.as_person):
         return demand, UNBOUNDED
-    if unfit := _rule_no_longer_fits(item):
+    if unfit := _rule_no_longer_fits(item, given):
         return unfit, UNBOUNDED
     longest = min(filter(None, (policy.activation_maximum, policy.assignment_maximum)))
-    if item.duration > longest:
+    if given > longest:
         return (
-            "The PIM policy of this group now allows only a shorter activation than was asked for.",
+            f"The PIM policy of this group now allows only {duration_words(longest)}. Approve it for that or less.",
             UNBOUNDED,
         )
     if obstacle := checking.provisioning_obstacle(clients().provisioning.job().value):
@@ -245,7 +262,7 @@ def _check_approval(item: RequestItem) -> tuple[str, Bounds]:
     return "", Bounds(eligibility.ends_at, policy.assignment_maximum)
 
 
-def _rule_no_longer_fits(item: RequestItem) -> str:
+def _rule_no_longer_fits(item: RequestItem, given: timedelta) -> str:
     """A sentence when the rule that the item names doesn't judge this group any more, or never did.
 
     The item was written by the web process; what it names is held against the rules here.
@@ -254,8 +271,8 @@ def _rule_no_longer_fits(item: RequestItem) -> str:
     if found.version is None or found.version.rule_id != item.rule_version.rule_id:
         return "Another rule judges this PIM group now. The requester has to ask again."
     longest = item.rule_version.parsed.longest_duration
-    if longest is not None and item.duration > longest:
-        return "The rule allows only a shorter time than was asked for. The requester has to ask again."
+    if longest is not None and given > longest:
+        return f"The rule allows only {duration_words(longest)}. Approve it for that or less."
     return ""
 
 
@@ -345,19 +362,19 @@ def _count_approval(decision: Decision, item: RequestItem, bounds: Bounds) -> tu
             RequestItem.objects.filter(pk=item.pk).update(stage=item.stage + 1)
         return ()
     now = business_now()
-    now = business_now()
-    # The asked duration is kept whole: who is approved after the wanted start begins at the approval (ADR 0024).
+    # The duration is kept whole: who is approved after the wanted start begins at the approval (ADR 0024).
     wanted = max(now, item.wanted_start) if item.wanted_start else now
     earlier, others = lock_open_windows(item, wanted, now)
     starts_at = max(earlier.ends_at, now) if earlier else wanted
     # More of what one has is added to it; a start that was wanted is where the asked time begins.
-    until = (wanted if item.wanted_start else starts_at) + item.duration
+    given = _time_given(item, decision)
+    until = (wanted if item.wanted_start else starts_at) + given
     until = min(until, bounds.ends_by) if bounds.ends_by else until
     if unfit := _window_unfit(earlier, starts_at, until, bounds, others):
         _refuse(decision, unfit)
         return ()
     _count(decision)
-    _close_item(item, ItemStatus.APPROVED, approvals=counted + 1)
+    _close_item(item, ItemStatus.APPROVED, approvals=counted + 1, duration=given)
     if earlier:
         extend(earlier, item, ends_at=until)
         return (earlier.pk,)
@@ -429,7 +446,7 @@ def _refuse(decision: Decision, reason: str) -> None:
     )
 
 
-def _close_item(item: RequestItem, status: ItemStatus, **fields: int) -> None:
+def _close_item(item: RequestItem, status: ItemStatus, **fields: int | timedelta) -> None:
     move(
         item,
         status,

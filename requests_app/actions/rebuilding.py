@@ -22,6 +22,7 @@ from requests_app.actions.fetching import lock_item
 from requests_app.actions.moving import create, move
 from requests_app.lifecycle import OPEN, DecisionStatus, EndReason, GrantStatus, ItemStatus
 from requests_app.models import Decision, Grant, GrantInterval, RequestItem, Verdict
+from requests_app.shortening import time_given
 
 log = structlog.get_logger(__name__)
 
@@ -90,8 +91,6 @@ def _explaining(item: RequestItem, request: PimRequest) -> list[Decision]:
     """The stored approvals that explain the assignment, or none."""
     if item.status != ItemStatus.PENDING or request.starts_at is None or request.ends_at is None:
         return []
-    if request.ends_at - request.starts_at > item.duration + TOLERANCE:
-        return []
     made_at = request.created_at or request.starts_at
     stored = item.decisions.filter(verdict=Verdict.APPROVE, submitted_at__lte=made_at)
     words = [
@@ -104,7 +103,8 @@ def _explaining(item: RequestItem, request: PimRequest) -> list[Decision]:
         sum(1 for each in words if each.stage == number) >= stage.quorum
         for number, stage in enumerate(stages)
     )
-    return words if enough and stages else []
+    short_enough = request.ends_at - request.starts_at <= time_given(item, words) + TOLERANCE
+    return words if enough and stages and short_enough else []
 
 
 def _approve(item: RequestItem, words: list[Decision]) -> None:
@@ -129,7 +129,12 @@ def _approve(item: RequestItem, words: list[Decision]) -> None:
         item,
         ItemStatus.APPROVED,
         actor=Actor.worker(),
-        fields={"item_id": item.pk, "group_name": item.group.display_name, "approvals": len(words)},
+        fields={
+            "item_id": item.pk,
+            "group_name": item.group.display_name,
+            "approvals": len(words),
+            "duration": time_given(item, words),
+        },
         decided_at=now,
     )
 

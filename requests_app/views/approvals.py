@@ -43,7 +43,7 @@ def inbox(request: PortalRequest) -> HttpResponse:
 def decision(request: PortalRequest, item_id: UUID) -> HttpResponse:
     """What an approver needs to know, the decision, and what came of it."""
     page = _read(request, item_id)  # first: whoever may not read it is told nothing of its state
-    form = DecisionForm(request.POST if request.method == "POST" else None)
+    form = DecisionForm(request.POST if request.method == "POST" else None, asked=page.item.duration)
     status = 200
     if request.method == "POST":
         status = _decided(request, item_id, form) if form.is_valid() else 422
@@ -78,6 +78,7 @@ def _decided(request: PortalRequest, item_id: UUID, form: DecisionForm) -> int:
             verdict=form.cleaned_data["verdict"],
             comment=form.cleaned_data["comment"],
             shown=form.cleaned_data["shown"],
+            duration=form.cleaned_data.get("duration"),
             actor=actor_of(request),
         )
     except (Invalid, Changed) as error:

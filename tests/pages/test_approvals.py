@@ -146,6 +146,25 @@ def test_deciding_after_somebody_else_is_a_clear_conflict(world: World, ben: Vis
     assert "your decision was not taken" in main_of(answer)
 
 
+def test_approving_for_less_is_said_to_whoever_asked(world: World, ben: Visitor) -> None:
+    item = world.ask(duration=timedelta(hours=2))
+    assert main_of(ben.get(page_of(item))).count('name="length"') == 4, "as asked, two shorter ones, another"
+    fields = {
+        "verdict": "approve",
+        "comment": "",
+        "length": "other",
+        "minutes": "45",
+        "shown": make.shown(item),
+    }
+    refused = ben.post(page_of(item), **{**fields, "hours": "3"})
+    assert refused.status_code == 422
+    assert "2 h was asked for" in main_of(refused)
+    assert ben.post(page_of(item), **{**fields, "hours": "0"}).status_code == 302
+    assert Decision.objects.get().duration == timedelta(minutes=45)
+    page = main_of(world.sign_in(world.ada).get(f"/requests/{item.request_id}/"))
+    assert "For 45 min, which is less than the 2 h that you asked for." in page
+
+
 def test_a_page_that_is_not_so_any_more_is_refused_with_the_change(world: World, ben: Visitor) -> None:
     item = world.ask()
     seen = main_of(ben.get(page_of(item))).partition('name="shown" value="')[2].partition('"')[0]

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from unittest.mock import Mock, patch
 from uuid import UUID
 
@@ -83,6 +84,7 @@ def submit(
     verdict: str = "approve",
     comment: str = "Because",
     shown: str | None = None,
+    duration: timedelta | None = None,
 ) -> UUID:
     if shown is None:
         item = RequestItem.objects.filter(pk=item_id).first()
@@ -94,6 +96,7 @@ def submit(
             verdict=verdict,
             comment=comment,
             shown=shown,
+            duration=duration,
             actor=make.actor(approver),
         )
 
@@ -220,7 +223,7 @@ REFUSALS: dict[str, tuple[Callable[[Stage], object], str]] = {
     ),
     "policy shorter than asked": (
         lambda play: policy(play, activation_maximum="PT30M"),
-        "only a shorter activation",
+        "now allows only 30 min",
     ),
     "provisioning paused": (lambda play: play.world.provisioning.pause(), "not running (state: Paused)"),
     "provisioning in quarantine": (
@@ -382,6 +385,51 @@ def test_an_approver_through_a_group(play: Stage, still_a_member: bool) -> None:
     assert decision.status == ("counted" if still_a_member else "refused")
     if not still_a_member:
         assert "no longer among those who may decide" in decision.reason
+
+
+# ------------------------------------------------------------ for less than was asked
+
+
+def test_the_window_is_as_long_as_was_approved(play: Stage) -> None:
+    item = play.ask()
+    decision_id = submit(play, item.pk, play.boss, duration=timedelta(minutes=20))
+    policy(play, activation_maximum="PT30M")  # which is less than was asked for
+    check_decision(decision_id=decision_id)
+    grant = play.grant()
+    assert grant.ends_at - grant.starts_at == timedelta(minutes=20)
+    for event in ("decision.submitted", "item.approved"):
+        assert Event.objects.get(type=event).data["fields"]["duration"] == 1200
+    assert Decision.objects.get(pk=decision_id).duration == timedelta(minutes=20)
+
+
+def test_the_shortest_approval_decides(play: Stage) -> None:
+    first, last = colleague(play, "Olga Other"), colleague(play, "Lea Later")
+    item = ask_under(play, rule_of(play, people(first, play.boss, quorum=2), people(last)))
+    for approver, minutes in ((first, 40), (play.boss, 15), (last, None)):
+        shorter = timedelta(minutes=minutes) if minutes else None
+        check_decision(decision_id=submit(play, item.pk, approver, duration=shorter))
+    assert play.grant().ends_at - play.grant().starts_at == timedelta(minutes=15)
+
+
+def test_what_was_not_counted_shortens_nothing(play: Stage) -> None:
+    other = colleague(play, "Olga Other")
+    item = ask_under(play, rule_of(play, people(play.boss, other)))
+    play.world.provisioning.pause()
+    check_decision(decision_id=submit(play, item.pk, play.boss, duration=timedelta(minutes=15)))
+    play.world.provisioning.start()
+    check_decision(decision_id=submit(play, item.pk, other, duration=timedelta(hours=1)))
+    assert Decision.objects.get(approver=other).duration is None, "as asked"
+    assert play.grant().ends_at - play.grant().starts_at == timedelta(hours=1)
+
+
+def test_a_time_is_one_that_can_be_given(play: Stage) -> None:
+    item = play.ask()
+    for minutes in (-5, 0, 4, 61):
+        submitting = partial(submit, play, item.pk, play.boss, duration=timedelta(minutes=minutes))
+        error = refused(Invalid, submitting)
+        assert error.field == "duration"
+    submit(play, item.pk, play.boss, "deny", duration=timedelta(minutes=90))
+    assert Decision.objects.get().duration is None, "a denial has no time"
 
 
 # ------------------------------------------------------------ bound to what was shown

@@ -113,7 +113,7 @@ class Anything(RuleBasedStateMachine):
             )
         )
 
-    def _decide(self, which: int, who: int, verdict: str) -> None:
+    def _decide(self, which: int, who: int, verdict: str, minutes: int | None = None) -> None:
         item = _nth_item(which, status=ItemStatus.PENDING)
         if item is not None:
             approver = self.play.approvers[who][0]
@@ -124,13 +124,14 @@ class Anything(RuleBasedStateMachine):
                     verdict=verdict,
                     comment="Because",
                     shown=make.shown(item),
+                    duration=None if minutes is None else timedelta(minutes=minutes),
                     actor=make.actor(approver),
                 )
             )
 
-    @rule(which=recent, who=approvers)
-    def approve(self, which: int, who: int) -> None:
-        self._decide(which, who, Verdict.APPROVE)
+    @rule(which=recent, who=approvers, minutes=st.sampled_from([None, None, 5, 60]))
+    def approve(self, which: int, who: int, minutes: int | None) -> None:
+        self._decide(which, who, Verdict.APPROVE, minutes)
 
     @rule(who=approvers)
     def approve_the_newest(self, who: int) -> None:

@@ -219,8 +219,10 @@ def _nothing_past_what_was_approved(scene: Scene) -> Iterator[str]:
             if schedule.start < span[0]:
                 yield f"I2 PIM began grant {grant.pk} at {schedule.start}, approved from {span[0]}"
     for interval in GrantInterval.objects.select_related("item"):
-        if interval.ends_at - interval.starts_at > interval.item.duration:
-            yield f"I2 item {interval.item_id} was given more time than it asked for"
+        counted = [decision.duration for decision in interval.item.decisions.filter(status="counted")]
+        given = min([interval.item.duration, *(shorter for shorter in counted if shorter is not None)])
+        if interval.ends_at - interval.starts_at > given:
+            yield f"I2 item {interval.item_id} was given more time than it asked for, or than was approved"
 
 
 def _one_assignment_each(scene: Scene) -> Iterator[str]:
