@@ -190,3 +190,21 @@ class ReasonForm(RefusableForm):
     def __init__(self, *args: Any, read_by: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["reason"].help_text = read_by
+
+
+class RemarkForm(RefusableForm):
+    """A question about a request, or the answer to one."""
+
+    demanded = ("words",)
+
+    words = forms.CharField(
+        required=False,  # the action insists on it
+        widget=forms.Textarea(attrs={"rows": 4}),
+    )
+
+    def __init__(self, *args: Any, answering: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        words = self.fields["words"]
+        words.label = "Your answer" if answering else "What do you want to know?"
+        readers = "Whoever decides on it reads it" if answering else "The requester reads it"
+        words.help_text = f"{readers}, and it stays in the history."

@@ -14,6 +14,8 @@ from django.urls import reverse
 from base.clock import business_now
 from catalog.models import PimGroup
 from requests_app import selectors
+from requests_app.deliberation.models import Attention, Remark
+from requests_app.deliberation.reading import attention_to, state_after
 from requests_app.estimates import last_possible_use
 from requests_app.lifecycle import ENDABLE, TERMINAL, DecisionStatus, EndReason, GrantStatus, ItemStatus
 from requests_app.models import Decision, Grant, GrantInterval, RequestItem, RequestScope, Revocation, Verdict
@@ -60,10 +62,15 @@ class Row:
 
     item: RequestItem
     grant: Grant | None = None
+    thread: str = ""  # "open": a question waits for its answer; "answered"
 
     @property
     def standing(self) -> Standing:
         return standing(self.item.status, self.grant)
+
+    @property
+    def attention(self) -> Attention | None:
+        return attention_to(self.item)
 
     @property
     def address(self) -> str:
@@ -152,6 +159,9 @@ class Page:
     def standing(self) -> Standing:
         if self.item.status == ItemStatus.PENDING and self.being_checked:
             return Standing("moving", "Being checked", "A decision is being checked.")
+        if self.item.status == ItemStatus.PENDING and self.thread == "open":
+            whom = "you" if self.mine else self.item.requester.display_name
+            return Standing("waiting", "Question open", f"A question waits for an answer from {whom}.")
         if self.item.status == ItemStatus.PENDING and self.waits_for:
             return Standing("waiting", "Waiting for a decision", f"Waiting for {self.waits_for} to decide.")
         if self.read.turn is not None and self.read.turn.ticket.rank:
@@ -206,7 +216,8 @@ class Page:
         grant = self.grant and fingerprint_of(self.grant)
         decisions = [(decision.pk, decision.status, decision.reason) for decision in self.decisions]
         turn = (self.read.turn.place, self.read.turn.of) if self.read.turn else None
-        return fingerprint(self.item.version, grant, turn, decisions)
+        said = (len(self.remarks), self.attention and self.attention.until)
+        return fingerprint(self.item.version, grant, turn, said, decisions)
 
     @property
     def live_address(self) -> str:
@@ -250,6 +261,37 @@ class Page:
     def start_is_over(self) -> bool:
         """Whether the wanted start has passed, so that an approval would begin the window."""
         return self.item.wanted_start is not None and self.item.wanted_start <= business_now()
+
+    # --- What is said about it while it waits
+
+    @property
+    def remarks(self) -> Sequence[Remark]:
+        return self.read.remarks
+
+    @property
+    def thread(self) -> str:
+        """ "open" where a question waits for its answer, "answered" where none does, "" where nobody asked."""
+        return state_after(self.remarks[-1].kind) if self.remarks else ""
+
+    @property
+    def askable(self) -> bool:
+        """Whether the viewer may ask its requester something now."""
+        return self.read.may_remark and not self.mine
+
+    @property
+    def answerable(self) -> bool:
+        """Whether the viewer may answer what was asked."""
+        return self.read.may_remark and self.mine and bool(self.remarks)
+
+    @property
+    def attention(self) -> Attention | None:
+        """Who is looking at it now, while it is pending."""
+        return self.read.attention if self.item.status == ItemStatus.PENDING else None
+
+    @property
+    def attending(self) -> bool:
+        """Whether that is the viewer."""
+        return self.attention is not None and self.attention.person_id == self.viewer_id
 
     # --- What can be done
 
@@ -373,6 +415,14 @@ class Page:
     @property
     def decide_address(self) -> str:
         return reverse("decision", args=[self.item.pk])
+
+    @property
+    def thread_address(self) -> str:
+        return reverse("thread", args=[self.item.request_id])
+
+    @property
+    def attend_address(self) -> str:
+        return reverse("attend", args=[self.item.pk])
 
     @property
     def withdraw_address(self) -> str:

@@ -55,6 +55,16 @@ def check_may_decide(person: Person, item: RequestItem) -> None:
         )
 
 
+def check_may_remark(person: Person, item: RequestItem) -> None:
+    """Whether this person may ask about the item or answer: its requester, and who decides on it at any stage.
+
+    Raises:
+        Missing: neither.
+    """
+    if item.requester_id != person.pk and not is_decider(person, item):
+        raise Missing("item.missing", "There is no such request, or it is not yours.")
+
+
 def can_decide(person: Person, item: RequestItem) -> bool:
     """Whether a decision by this person would be taken now: what a page offers and the inbox lists."""
     open_now = item.status == ItemStatus.PENDING and business_now() < item.lapses_at

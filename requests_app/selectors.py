@@ -15,6 +15,8 @@ from catalog.models import PimGroup
 from identity.models import DirectoryMembership, Person
 from policy.approvers import is_human
 from policy.models import RuleVersion
+from requests_app.deliberation.models import Attention, Remark
+from requests_app.deliberation.reading import attention_to, thread
 from requests_app.estimates import Hop, hop
 from requests_app.freezes.holding import freeze_for_item
 from requests_app.freezes.models import Freeze
@@ -67,11 +69,16 @@ class RequestPage:
     hop: Hop | None  # how long the part of the way takes that it is on
     may_revoke: bool  # the viewer, whatever state the grant is in
     freeze: Freeze | None  # that holds for it while it is pending
+    remarks: Sequence[Remark]  # questions and answers, oldest first
+    may_remark: bool  # the viewer, while it is pending: ask as somebody who decides, answer as its requester
+    attention: Attention | None  # who is looking at it
     may_decide: bool  # now: pending, not lapsed, at a stage of theirs, no word of theirs yet
 
 
 def _items() -> QuerySet[RequestItem]:
-    return RequestItem.objects.select_related("request", "requester", "group", "rule_version__rule")
+    return RequestItem.objects.select_related(
+        "request", "requester", "group", "rule_version__rule", "attention__person"
+    )
 
 
 def my_grants(person: Person) -> Sequence[Grant]:
@@ -221,5 +228,9 @@ def _page(person: Person, request: AccessRequest, item: RequestItem) -> RequestP
         turn=waiting_of(grant) if grant and grant.status in WAITING else None,
         hop=hop(HOP_OF[grant.status]) if grant and grant.status in HOP_OF else None,
         freeze=freeze_for_item(item) if item.status == ItemStatus.PENDING else None,
+        remarks=thread(item),
+        may_remark=item.status == ItemStatus.PENDING
+        and (item.requester_id == person.pk or is_decider(person, item)),
+        attention=attention_to(item),
         may_decide=can_decide(person, item),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.urls import reverse
 
 from requests_app import selectors
+from requests_app.deliberation.reading import thread_states
 from requests_app.lifecycle import ENDABLE, GrantStatus, ItemStatus
 from requests_app.models import Grant
 from requests_app.pages import Row, fingerprint, fingerprint_of, rows, scope_words
@@ -83,20 +84,24 @@ class HomePage:
     def seen(self) -> str:
         return fingerprint(
             [(held.grant.pk, fingerprint_of(held.grant)) for held in self.held],
-            [row.item.pk for row in self.deciding],
+            [(row.item.pk, row.thread, row.attention and row.attention.person_id) for row in self.deciding],
             self.deciding_count,
-            [(row.item.pk, row.grant and row.grant.version) for row in (*self.waiting, *self.recent)],
+            [
+                (row.item.pk, row.grant and row.grant.version, row.thread)
+                for row in (*self.waiting, *self.recent)
+            ],
         )
 
 
 def home_page(home: selectors.Home, *, deciding_count: int) -> HomePage:
     """The start page from what was read."""
     held = {grant.first_request_id for grant in home.grants}
+    said = thread_states([*home.to_decide, *home.pending])
     recent = [row for row in rows(home.recent) if row.item.request_id not in held]
     return HomePage(
         held=[Held(grant) for grant in home.grants],
-        deciding=[Row(item) for item in home.to_decide],
+        deciding=[Row(item, thread=said.get(item.pk, "")) for item in home.to_decide],
         deciding_count=deciding_count,
-        waiting=[Row(item) for item in home.pending],
+        waiting=[Row(item, thread=said.get(item.pk, "")) for item in home.pending],
         recent=recent,
     )

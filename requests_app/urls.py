@@ -17,6 +17,7 @@ urlpatterns = [
     path("requests/<uuid:request_id>/", requests.page, name="request"),
     path("requests/<uuid:request_id>/live/", requests.live, name="request_live"),
     path("requests/<uuid:request_id>/repeat/", requests.repeat, name="repeat"),
+    path("requests/<uuid:request_id>/thread/", requests.thread, name="thread"),
     path("requests/<uuid:request_id>/withdraw/", requests.withdraw, name="withdraw"),
     path("requests/<uuid:request_id>/end/", requests.end, name="end_early"),
     path("requests/<uuid:request_id>/sign-in/", requests.sign_in, name="request_sign_in"),
@@ -26,5 +27,6 @@ urlpatterns = [
     path("operations/queue/<int:ticket_id>/front/", queue.front, name="operations_queue_front"),
     path("approvals/", approvals.inbox, name="inbox"),
     path("approvals/<uuid:item_id>/", approvals.decision, name="decision"),
+    path("approvals/<uuid:item_id>/attention/", approvals.attention, name="attend"),
     path("approvals/<uuid:item_id>/live/", approvals.live, name="decision_live"),
 ]

@@ -35,6 +35,7 @@ from requests_app.actions.extending import extend, lock_open_windows
 from requests_app.actions.fetching import lock_decision, lock_item
 from requests_app.actions.moving import create, move
 from requests_app.actions.steps.pacing import back_off
+from requests_app.conflicts import about_to_be_decided, decided_already
 from requests_app.freezes.holding import freeze_for_item, keep_freezes_out
 from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus
 from requests_app.models import Decision, Grant, GrantInterval, RequestItem, Revocation, Verdict
@@ -72,7 +73,8 @@ def submit_decision(
     Raises:
         Missing: no such item, or not this person's to decide.
         Denied: one's own request, or another stage's.
-        Conflict: the item is not pending any more, has lapsed, or this person has decided already.
+        Conflict: the item is not pending any more, has lapsed, this person has decided already, or what others decided
+            settles it and is being checked.
         Changed: what was shown is not so any more.
         Invalid: an unknown verdict, a denial without a reason, an overlong comment, a time that can't be given.
     """
@@ -86,11 +88,7 @@ def submit_decision(
         approver = Person.objects.get(pk=approver_id)
         check_may_decide(approver, item)
         if item.status != ItemStatus.PENDING:
-            raise Conflict(
-                "item.not_pending",
-                f"This request is {ItemStatus(item.status).label.lower()}; your decision was not taken. "
-                "Reload the page to see who decided.",
-            )
+            raise Conflict("item.not_pending", decided_already(item))
         now = business_now()
         if verdict == Verdict.APPROVE:
             _refuse_while_stopped(now)
@@ -98,6 +96,8 @@ def submit_decision(
                 raise Conflict("decision.frozen", f"{frozen.sentence} Your approval was not taken.")
         if now >= item.lapses_at:
             raise Conflict("item.lapsed", "This request lapsed unanswered. The requester can ask again.")
+        if sooner := about_to_be_decided(item, verdict):
+            raise Conflict("decision.sooner", sooner)
         if changed := read_facts(item).changed(shown):
             raise Changed("decision.changed", f"{changed} Your decision was not taken. {AGAIN}")
         shorter = shorter_time(item, duration) if verdict == Verdict.APPROVE else None

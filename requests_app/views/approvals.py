@@ -14,7 +14,9 @@ from base.errors import Invalid
 from identity.actors import actor_of
 from identity.http import PortalRequest, not_activity
 from requests_app import selectors
+from requests_app.actions.attending import attend, put_down
 from requests_app.actions.deciding import Changed, submit_decision
+from requests_app.deliberation.reading import thread_states
 from requests_app.forms import DecisionForm
 from requests_app.lifecycle import ItemStatus
 from requests_app.pages import Page, Row
@@ -29,10 +31,11 @@ def inbox(request: PortalRequest) -> HttpResponse:
     after = read_place(request.GET.get("after", ""))
     found = selectors.inbox(request.user.person, after=after, limit=selectors.PAGE + 1)
     shown = found[: selectors.PAGE]
+    said = thread_states(shown)
     more = len(found) > len(shown)
     older = urlencode({"after": write_place(shown[-1].created_at, shown[-1].pk)}) if more else ""
     context = {
-        "rows": [Row(item) for item in shown],
+        "rows": [Row(item, thread=said.get(item.pk, "")) for item in shown],
         "older": older and f"?{older}",
         "newest": after and request.path,
     }
@@ -67,6 +70,15 @@ def live(request: PortalRequest, item_id: UUID) -> HttpResponse:
     if request.GET.get("seen") == page.seen:
         return HttpResponse(status=204)
     return render(request, "approvals/_live.html", {"page": page, "fragment": True})
+
+
+@require_http_methods(["POST"])
+def attention(request: PortalRequest, item_id: UUID) -> HttpResponse:
+    """“I'm looking at it”, and “no longer”."""
+    _read(request, item_id)  # first: whoever may not read it is told nothing of its state
+    act = put_down if "put_down" in request.POST else attend
+    act(item_id=item_id, person_id=request.user.person.pk, actor=actor_of(request))
+    return redirect("decision", item_id)
 
 
 def _decided(request: PortalRequest, item_id: UUID, form: DecisionForm) -> int:

@@ -15,14 +15,15 @@ from identity.actors import actor_of
 from identity.http import PortalRequest, not_activity
 from identity.signin.views import start_again
 from requests_app import selectors
+from requests_app.actions.conversing import remark
 from requests_app.actions.ending import end_early
 from requests_app.actions.ending import revoke as revoke_grant
 from requests_app.actions.submitting import submit_request
 from requests_app.actions.withdrawing import withdraw_item
-from requests_app.forms import ReasonForm
+from requests_app.forms import ReasonForm, RemarkForm
 from requests_app.lifecycle import ItemStatus
 from requests_app.pages import Page, rows
-from requests_app.permissions import check_may_revoke
+from requests_app.permissions import check_may_remark, check_may_revoke
 from requests_app.rule_words import names_in, waits_for
 from requests_app.views.paging import read_instant
 
@@ -122,6 +123,40 @@ def _revoked(request: PortalRequest, grant_id: UUID, form: ReasonForm) -> bool:
         form.refuse(error)
         return False
     messages.success(request, "The access is on its way out. This page follows it.")
+    return True
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def thread(request: PortalRequest, request_id: UUID) -> HttpResponse:
+    """What was asked about a request and answered, with room for one more."""
+    shown = _read(request, request_id)
+    if request.method == "POST":  # before the form says what it lacks
+        check_may_remark(request.user.person, shown.item)
+    elif not (shown.askable or shown.answerable):
+        raise Http404
+    form = RemarkForm(request.POST if request.method == "POST" else None, answering=shown.mine)
+    if form.is_bound and form.is_valid() and _said(request, shown, form):
+        return redirect(shown.address if shown.mine else shown.decide_address)
+    context = {"page": shown, "form": form}
+    return render(request, "requests/thread.html", context, status=422 if form.is_bound else 200)
+
+
+def _said(request: PortalRequest, shown: Page, form: RemarkForm) -> bool:
+    """Add it to the thread; False when the words were refused, with the refusal in the form."""
+    try:
+        remark(
+            item_id=shown.item.pk,
+            person_id=request.user.person.pk,
+            words=form.cleaned_data["words"],
+            actor=actor_of(request),
+        )
+    except Invalid as error:
+        form.refuse(error)
+        return False
+    messages.success(
+        request,
+        "Your answer was sent." if shown.mine else "Your question was sent. The request goes on waiting.",
+    )
     return True
 
 

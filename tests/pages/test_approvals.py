@@ -146,6 +146,44 @@ def test_deciding_after_somebody_else_is_a_clear_conflict(world: World, ben: Vis
     assert "your decision was not taken" in main_of(answer)
 
 
+def test_a_question_and_its_answer_are_seen_by_both(world: World, ben: Visitor) -> None:
+    item, ada = world.ask(), world.sign_in(world.ada)
+    thread = f"/requests/{item.request_id}/thread/"
+    assert ada.get(thread).status_code == 404, "nobody has asked"
+    assert 'id="say"' in main_of(ben.get(page_of(item)))
+    empty = ben.post(thread, words=" ")
+    assert empty.status_code == 422
+    assert "Write your question first." in main_of(empty)
+    asked = ben.post(thread, words="Which <host> is it?")
+    assert (asked.status_code, asked["Location"]) == (302, page_of(item))
+    page = main_of(ada.get(f"/requests/{item.request_id}/"))
+    assert "Which &lt;host&gt; is it?" in page
+    assert "A question waits for an answer from you." in page
+    assert "Question for you" in main_of(ada.get("/"))
+    for path in ("/approvals/", "/"):
+        assert "Question open" in main_of(ben.get(path)), path
+    answered = ada.post(thread, words="The first one")
+    assert (answered.status_code, answered["Location"]) == (302, f"/requests/{item.request_id}/")
+    assert "The first one" in main_of(ben.get(page_of(item)))
+    assert "Answered" in main_of(ben.get("/approvals/"))
+    assert waiting_count(world.ben) == 1
+
+
+def test_who_looks_at_it_is_shown_to_the_others(world: World, ben: Visitor) -> None:
+    version = make.rule(world.ben, world.cy, groups=(world.group,))
+    with world.as_role("portal_web"):
+        item = make.pending_item(world.ada, world.group, version)
+    cy, attention = world.sign_in(world.cy), f"{page_of(item)}attention/"
+    assert "I'm looking at it" in main_of(ben.get(page_of(item)))
+    assert ben.post(attention).status_code == 302
+    assert "Ben Boss is looking at it" in main_of(cy.get(page_of(item)))
+    assert "Ben Boss is looking at it" in main_of(cy.get("/approvals/"))
+    assert cy.post(attention).status_code == 409
+    assert 'name="put_down"' in main_of(ben.get(page_of(item)))
+    assert ben.post(attention, put_down="1").status_code == 302
+    assert "is looking at it" not in main_of(cy.get("/approvals/"))
+
+
 def test_approving_for_less_is_said_to_whoever_asked(world: World, ben: Visitor) -> None:
     item = world.ask(duration=timedelta(hours=2))
     assert main_of(ben.get(page_of(item))).count('name="length"') == 4, "as asked, two shorter ones, another"

@@ -25,6 +25,7 @@ from catalog.models import PimGroup
 from identity.models import Person
 from notifications.models import DemoMail
 from policy.models import RuleVersion
+from requests_app.actions.conversing import remark
 from requests_app.actions.freezing import carry_freezes, freeze
 from requests_app.actions.pathing import take_place
 from requests_app.lifecycle import GrantStatus
@@ -209,6 +210,8 @@ def what_to_send(world: World) -> dict[str, Sent]:
     rule = make.rule(world.ben, Person.objects.get(display_name="Gil Gone"), groups=tuple(groups))
     fresh, asked, denied, held, leaving, *waiting = groups
     pending = ask(world, asked, rule)
+    with world.as_role("portal_web"):  # so that its requester has something to answer
+        remark(item_id=pending.pk, person_id=world.ben.pk, words="Why today?", actor=make.actor(world.ben))
     refused = ask(world, denied, rule)
     decide(refused, world.ben, "deny", world.as_role)
     active = grant(world, held, rule, GrantStatus.ACTIVE)
@@ -238,6 +241,7 @@ def what_to_send(world: World) -> dict[str, Sent]:
         "/requests/<uuid:request_id>/": Sent(request),
         "/requests/<uuid:request_id>/live/": Sent(request),
         "/requests/<uuid:request_id>/repeat/": Sent({"request_id": refused.request_id}),
+        "/requests/<uuid:request_id>/thread/": Sent(request, {"words": "Which host is it?"}),
         "/requests/<uuid:request_id>/withdraw/": Sent(request),
         "/requests/<uuid:request_id>/end/": Sent(running),
         "/requests/<uuid:request_id>/sign-in/": Sent(running, yes=(302,)),
@@ -245,6 +249,7 @@ def what_to_send(world: World) -> dict[str, Sent]:
         "/approvals/<uuid:item_id>/": Sent(
             item, {"verdict": "approve", "comment": "", "shown": make.shown(pending)}
         ),
+        "/approvals/<uuid:item_id>/attention/": Sent(item),
         "/approvals/<uuid:item_id>/live/": Sent(item),
         "/audit/requests/<uuid:request_id>/": Sent(request),
         "/preferences/": Sent(form={"language": "de", "time_zone": "Europe/Berlin", "digest": "never"}),

@@ -16,6 +16,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from identity.models import DirectoryGroup, DirectoryMembership
+from requests_app.actions.attending import attend
+from requests_app.actions.conversing import remark
 from requests_app.actions.freezing import freeze
 from requests_app.actions.pathing import take_place
 from requests_app.freezes.models import Freeze
@@ -86,6 +88,10 @@ def paths(world: World) -> Paths:
     bring(make.scheduled_grant(held), GrantStatus.ACTIVE)
     waiting = [wait_in_queue(world) for _ in range(5)][-1]
     item = world.ask()
+    with world.as_role("portal_web"):
+        for words in ("Why today?", "Which host is it?"):
+            remark(item_id=item.pk, person_id=world.ben.pk, words=words, actor=make.actor(world.ben))
+        attend(item_id=item.pk, person_id=world.ben.pk, actor=make.actor(world.ben))
     ada, ben = world.sign_in(world.ada), world.sign_in(world.ben)
     operator = world.sign_in(world.cy, "Operator")
     group = f"/access/{world.group.object_id}/"
@@ -100,6 +106,7 @@ def paths(world: World) -> Paths:
         "request": (ada, f"/requests/{item.request_id}/"),
         "request that waits": (ada, f"/requests/{waiting.request_id}/"),
         "request live": (ada, f"/requests/{item.request_id}/live/"),
+        "thread": (ben, f"/requests/{item.request_id}/thread/"),
         "revoke": (ben, f"/requests/{held.request_id}/revoke/"),
         "inbox": (ben, "/approvals/"),
         "decision": (ben, f"/approvals/{item.pk}/"),
@@ -132,9 +139,10 @@ MOST_QUERIES = {
     "request": 17,
     "request that waits": 23,
     "request live": 13,
+    "thread": 19,
     "revoke": 20,
     "inbox": 14,
-    "decision": 18,
+    "decision": 19,
     "decision live": 12,
     "queue": 15,
     "queue live": 8,

@@ -576,7 +576,7 @@ def test_one_stage_after_the_other(play: Stage) -> None:
 def test_a_decision_for_a_stage_that_is_over_does_not_count(play: Stage) -> None:
     other, later = colleague(play, "Olga Other"), colleague(play, "Lea Later")
     item = ask_under(play, rule_of(play, people(play.boss, other), people(later)))
-    first, second = play.decide(item), play.decide(item, who=other)
+    first, second = play.decide(item), play.decide(item, "deny", who=other)
     check_decision(decision_id=first)
     check_decision(decision_id=second)
     decision = Decision.objects.get(pk=second)

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("identity", "0003_personal"),
-        ("requests_app", "0013_passing_on"),
+        ("requests_app", "0014_revocation_freeze"),
     ]
 
     operations = [
