@@ -63,3 +63,17 @@ def test_aws_that_keeps_it_is_overdue_once_and_tried_on(play: Stage) -> None:
     play.world.happen("quarantine_lifted")
     play.world.provisioning.run_cycle()
     assert overdue(play.play_to("draining")) is None
+
+
+def test_what_reappears_and_is_late_again_is_told_again(play: Stage) -> None:
+    grant = play.play_to("deprovisioning")
+    play.world.happen("quarantine")
+    play.play(lambda: hops(play) == ["AWS"], at_most=timedelta(hours=3))
+    play.world.happen("quarantine_lifted")
+    play.play_to("draining")
+    play.world.happen("foreign_store_member", group=grant.group.object_id, person=grant.person.object_id)
+    play.play(lambda: play.grant().status in ("removing", "deprovisioning"), at_most=timedelta(hours=3))
+    again = play.grant()
+    assert (again.overdue_entra_at, again.overdue_aws_at) == (None, None)
+    play.play(lambda: hops(play) != ["AWS"], at_most=timedelta(hours=4))
+    assert hops(play) == ["AWS", "AWS"], "Entra was let go at once"

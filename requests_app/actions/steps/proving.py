@@ -274,9 +274,13 @@ def _back_to_removing(claim: Claim, expected: GrantStatus) -> None:
             fields={"group_name": grant.group.display_name, "vendor_request_id": ""},
             end_reason=EndReason.SEEN_AGAIN,
             arrived_at=grant.arrived_at or now,
+            removal_started_at=now,
             out_of_entra_at=None,
             out_of_aws_at=None,
             last_possible_use_at=None,
+            # What is late from now on is told anew.
+            overdue_entra_at=None,
+            overdue_aws_at=None,
             ended_at=None,
             next_action_at=now,
         )
