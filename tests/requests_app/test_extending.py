@@ -21,6 +21,7 @@ from tests.support.stage import Stage, stage
 pytestmark = pytest.mark.django_db
 
 POST = "graph.POST assignmentScheduleRequests"
+READ = "graph.GET assignmentScheduleInstances"
 HOUR = timedelta(hours=1)
 
 
@@ -129,6 +130,25 @@ def test_where_pim_refuses_the_old_end_stands_and_the_rest_is_assigned_anew(play
     assert ended.out_of_entra_at >= grant.ends_at
     assert events(play, "grant.continued") == ["grant.continued"]
     assert play.calls.count(POST) == 2, "a refusal for good is not repeated"
+    assert ended.arrived_at == first.arrived_at, "it was usable since then"
+    asked = ended.attempts.filter(kind="on_demand").latest("started_at").started_at
+    assert first.ends_at <= asked < first.ends_at + timedelta(minutes=1), "asked for at once, as the first"
+
+
+def test_what_became_permanent_is_looked_at_as_seldom_as_anything(as_role: AsRole) -> None:
+    with stage(as_role, polls=((timedelta(days=1), timedelta(seconds=2)),)) as play:
+        approve(play)
+        play.play_to("active")
+        for row in play.world.state.schedules.values():
+            if row.kind == "assignment":
+                row.end = None
+        approve(play)
+        before, began = play.calls.count(READ), play.time.now
+        play.play(lambda: play.time.now > began + timedelta(minutes=15))
+        assert play.grant().extension_owed
+        assert play.calls.count(READ) - before <= 4
+        ended = play.play_to("removing")
+        assert ended.ends_at <= play.time.now < ended.ends_at + timedelta(seconds=5)
 
 
 def test_with_too_little_left_after_a_refusal_it_ends(play: Stage) -> None:

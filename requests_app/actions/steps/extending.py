@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from audit.ledger.recorder import Actor, record
-from base.clock import business_now, real_now
+from base.clock import business_clock, business_now, real_now
 from base.crash import crash_point, register
 from clients import errors
 from clients.registry import clients
@@ -49,7 +49,10 @@ def bring_to_end(claim: Claim, view: EntraView) -> timedelta | None:
     if held is None or not grant.extension_owed:
         return None
     if held.ends_at is None:
-        return poll_delay(business_now())  # somebody made it permanent: not ours to judge here
+        # Somebody made it permanent: not ours to judge here, and nothing that changes in seconds.
+        return business_clock().real_duration(
+            min(LOOK_EVERY, max(grant.ends_at - business_now(), timedelta(0)))
+        )
     if held.ends_at >= grant.ends_at - SAME_END:
         _held(claim, held, held.ends_at, view)
         return None

@@ -122,7 +122,8 @@ def _settle(grant: Grant, view: AwsView, waiting: str, wait: timedelta | None) -
             GrantStatus.ACTIVE,
             actor=Actor.worker(),
             fields={"group_name": name, "vendor_request_id": view.receipt.vendor_request_id},
-            arrived_at=now,
+            # The rest of a window that PIM cut in two: it was usable since the first arrival.
+            arrived_at=grant.arrived_at or now,
             problem="",
             problem_code="",
             next_action_at=now if grant.extension_owed else min(grant.ends_at, now + LOOK_EVERY),
@@ -135,11 +136,12 @@ def _settle(grant: Grant, view: AwsView, waiting: str, wait: timedelta | None) -
 
 
 def _ask_is_owed(grant: Grant) -> bool:
-    asked = list(
-        grant.attempts.filter(kind=Attempt.Kind.ON_DEMAND)
-        .exclude(outcome=Attempt.Outcome.RETRY)
-        .order_by("-started_at")[:MOST_ASKS]
-    )
+    asks = grant.attempts.filter(kind=Attempt.Kind.ON_DEMAND).exclude(outcome=Attempt.Outcome.RETRY)
+    assigned = grant.attempts.filter(kind=Attempt.Kind.ASSIGN).order_by("-started_at").first()
+    if assigned is not None:
+        # What was asked for an assignment that PIM has let end says nothing about the one that continues it.
+        asks = asks.filter(started_at__gte=assigned.started_at)
+    asked = list(asks.order_by("-started_at")[:MOST_ASKS])
     if not asked:
         return True
     if grant.last_write_at is None:
