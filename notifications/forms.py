@@ -12,15 +12,22 @@ from notifications.languages import LANGUAGES
 from notifications.models import Digest
 from notifications.tastes import Taste, time_zones
 
+EACH = [(kind.value, manner.name) for kind, manner in MANNERS.items()]
+EACH_LANGUAGE = [(code, each.name) for code, each in LANGUAGES.items()]
 OPTIONAL = [(kind.value, manner.name) for kind, manner in MANNERS.items() if manner.may_be_off]
+
+
+class PreviewForm(forms.Form):
+    """Which text to look at."""
+
+    kind = forms.ChoiceField(label="Message", choices=EACH)
+    language = forms.ChoiceField(label="Language", choices=EACH_LANGUAGE)
 
 
 class PreferencesForm(forms.Form):
     """Language, time zone, together or at once, and what is told at all."""
 
-    language = forms.ChoiceField(
-        label="Language", choices=[(code, each.name) for code, each in LANGUAGES.items()]
-    )
+    language = forms.ChoiceField(label="Language", choices=EACH_LANGUAGE)
     time_zone = forms.ChoiceField(
         label="Time zone",
         choices=lambda: [(name, name.replace("_", " ")) for name in time_zones()],

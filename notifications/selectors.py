@@ -4,13 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
+from django.db.models import Count, Min
 
 from base.errors import Missing
-from notifications.models import DemoMail
+from notifications.kinds import MANNERS, Kind
+from notifications.models import DemoMail, EventOwed, Message
+from notifications.planning import MOST_FAILURES
 
 MOST_MAILS = 50
+MOST_GIVEN_UP = 50
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """A message that nobody will be sent."""
+
+    message: Message
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """What operators see of messages to people: what waits, since when, and what is given up."""
+
+    owed: int
+    oldest: datetime | None  # real time: the oldest that is to be sent now was planned then
+    trying: int  # tried, and not taken yet
+    problem: str  # what the newest of these was answered
+    unplanned: int  # events for which nobody could be found to tell
+    given_up: Sequence[GivenUp]
+
+
+def outbox() -> Outbox:
+    """Four queries, each by an index of what is open."""
+    owed = Message.objects.filter(state=Message.State.OWED)
+    now = owed.filter(digest_at=None).aggregate(count=Count("pk"), oldest=Min("planned_at"))
+    trying = owed.filter(attempts__gt=0).order_by("-retry_at")
+    rows = Message.objects.filter(state=Message.State.GIVEN_UP).select_related("person")
+    return Outbox(
+        owed=now["count"],
+        oldest=now["oldest"],
+        trying=trying.count(),
+        problem=trying.values_list("problem", flat=True).first() or "",
+        unplanned=EventOwed.objects.filter(failures__gte=MOST_FAILURES).count(),
+        given_up=[
+            GivenUp(row, MANNERS[Kind(row.kind)].name) for row in rows.order_by("-settled_at")[:MOST_GIVEN_UP]
+        ],
+    )
 
 
 @dataclass(frozen=True, slots=True)

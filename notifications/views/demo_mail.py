@@ -9,9 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
 from notifications.selectors import demo_mail_lines, demo_mail_or_missing, demo_mails
-
-# The HTML part is a page of its own, in which nothing runs and nothing is loaded.
-_INERT = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+from notifications.views.inert import inert_page
 
 
 @login_not_required
@@ -37,8 +35,7 @@ def mail(request: HttpRequest, mail_id: int) -> HttpResponse:
 def html(_request: HttpRequest, mail_id: int) -> HttpResponse:
     """The same mail's HTML part, as a mail program would show it."""
     _only_in_the_demo()
-    row = demo_mail_or_missing(mail_id)
-    return HttpResponse(row.html, headers={"Content-Security-Policy": _INERT})
+    return inert_page(demo_mail_or_missing(mail_id).html)
 
 
 def _only_in_the_demo() -> None:

@@ -1,0 +1,42 @@
+"""Facts of a made-up occasion, for previews of the texts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from base.clock import business_now
+from notifications.composing import Letter, compose, quoted
+from notifications.facts import Facts
+from notifications.kinds import Kind
+from notifications.languages import Language
+from notifications.tastes import default_taste
+
+# What makes some texts say one thing rather than another.
+_VARIANTS: dict[Kind, Facts] = {
+    Kind.DECIDE: {"told": "50", "total": "212"},
+    Kind.HANDLED: {"outcome": "approved"},
+    Kind.CLOSED: {"reason": quoted("The PIM group is no longer there.")},
+    Kind.NOT_COUNTED: {"reason": quoted("The stage that this decision was made for is over.")},
+    Kind.REVOKED: {"reason": quoted("The change was called off.")},
+    Kind.FAILED: {"reason": quoted("Entra refused the assignment. Ask the group's owner.")},
+    Kind.UNDONE: {"reason": quoted("Entra refused the assignment. Ask the group's owner.")},
+}
+
+
+def sample_letter(kind: Kind, language: Language) -> Letter:
+    """The letter of a made-up occasion of this kind."""
+    zone, now = default_taste().zone, business_now()
+    facts = {
+        "who": "Ada Asker",
+        "by": "Ben Boss",
+        "group": "AWS - Production Admin",
+        "duration": language.span(timedelta(hours=1)),
+        "lapses": language.moment(now + timedelta(days=1), zone),
+        "ends": language.moment(now + timedelta(hours=1), zone),
+        "last_use": language.moment(now + timedelta(hours=2), zone),
+        "reference": "INC0012345",
+        "justification": quoted("The deployment hangs since noon.\nI want to restart its runner."),
+        "comments": quoted("Ben Boss: Go ahead, and tell the on-call channel."),
+        **_VARIANTS.get(kind, {}),
+    }
+    return compose(kind, facts, "/", language)
