@@ -114,7 +114,10 @@ def test_without_a_token_it_waits_for_its_person_and_the_window_does_not_move(pl
 
 def test_it_lapses_when_nothing_usable_remains(play: Stage) -> None:
     play.decide(play.ask())
-    waiting(play)
+    grant = waiting(play)
+    play.step(grant.ends_at - timedelta(minutes=5, seconds=20) - play.time.now)
+    play.work()
+    assert play.grant().waits_for_person
     grant = play.play_out()
     assert (grant.status, grant.problem_code) == ("not_granted", "window_over")
     assert requests(play) == []
@@ -208,7 +211,14 @@ def ask_for(play: Stage, *, reference: str) -> None:
     )
 
 
-@pytest.mark.parametrize("fault", ["lose_answer", "lose_request", "error_after"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "lose_answer",
+        pytest.param("lose_request", marks=pytest.mark.proof),
+        pytest.param("error_after", marks=pytest.mark.proof),
+    ],
+)
 def test_a_lost_answer_makes_no_second_activation(play: Stage, fault: str) -> None:
     sign_in(play)
     item = play.ask()
@@ -218,7 +228,14 @@ def test_a_lost_answer_makes_no_second_activation(play: Stage, fault: str) -> No
     check_invariants(play, item)
 
 
-@pytest.mark.parametrize("point", ["personal.before_sign_in", "write.intent_recorded", "write.answered"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "personal.before_sign_in",
+        pytest.param("write.intent_recorded", marks=pytest.mark.proof),
+        pytest.param("write.answered", marks=pytest.mark.proof),
+    ],
+)
 def test_a_death_makes_no_second_activation(play: Stage, point: str) -> None:
     sign_in(play)
     item = play.ask()

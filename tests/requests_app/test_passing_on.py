@@ -156,7 +156,7 @@ def test_a_pending_activation_never_outlives_its_grant(asked: Stage, signed_in: 
 
 
 @pytest.mark.parametrize("operation", [PIM_POST, PIM_PATCH, PIM_CANCEL])
-@pytest.mark.parametrize("fault", ["lose_answer", "lose_request"])
+@pytest.mark.parametrize("fault", ["lose_answer", pytest.param("lose_request", marks=pytest.mark.proof)])
 def test_a_lost_answer_leaves_one_activation(asked: Stage, operation: str, fault: str) -> None:
     sign_in(asked, who=asked.boss)
     if operation == PIM_CANCEL:
@@ -167,7 +167,14 @@ def test_a_lost_answer_leaves_one_activation(asked: Stage, operation: str, fault
     check_invariants(asked, grant.intervals.get().item)
 
 
-@pytest.mark.parametrize("point", ["passing.before_settle", "passing.withdrawn", "write.answered"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "passing.before_settle",
+        "passing.withdrawn",
+        pytest.param("write.answered", marks=pytest.mark.proof),
+    ],
+)
 def test_a_death_leaves_one_activation(asked: Stage, point: str) -> None:
     sign_in(asked, who=asked.boss)
     if point == "passing.withdrawn":
