@@ -20,7 +20,7 @@ from requests_app.estimates import last_possible_use
 from requests_app.lifecycle import ENDABLE, TERMINAL, DecisionStatus, EndReason, GrantStatus, ItemStatus
 from requests_app.models import Decision, Grant, GrantInterval, RequestItem, RequestScope, Revocation, Verdict
 from requests_app.overdue import overdue
-from requests_app.presentation import Phase, Standing, phases, standing
+from requests_app.presentation import WAITS, Phase, Standing, phases, standing
 from requests_app.shortening import time_given
 from requests_app.ways_in import WayIn, aws_config, ways_in
 
@@ -164,6 +164,8 @@ class Page:
             return Standing("waiting", "Question open", f"A question waits for an answer from {whom}.")
         if self.item.status == ItemStatus.PENDING and self.waits_for:
             return Standing("waiting", "Waiting for a decision", f"Waiting for {self.waits_for} to decide.")
+        if self.sign_in_wanted:
+            return Standing("waiting", WAITS, "Approved. Waiting for you to sign in again.")
         if self.read.turn is not None and self.read.turn.ticket.rank:
             turn = self.read.turn
             words = f"Approved. Waiting for its turn, number {turn.place} of {turn.of}: expected at"
@@ -311,6 +313,11 @@ class Page:
         if self.grant.waits_for_approver:
             return self.approved_by_viewer
         return self.mine and self.grant.waits_for_person
+
+    @property
+    def sign_in_awaited(self) -> bool:
+        """Whether it goes on only once somebody has signed in once more."""
+        return self.grant is not None and (self.grant.waits_for_person or self.grant.waits_for_approver)
 
     @property
     def approved_by_viewer(self) -> bool:

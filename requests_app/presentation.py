@@ -68,6 +68,7 @@ class Standing:
     until: datetime | None = None  # completes the sentence
 
 
+WAITS = "Waiting for a sign-in"
 # The problem code of a removal that waits for PIM's first five minutes to be over.
 QUEUED = "queued"
 
@@ -115,7 +116,7 @@ def standing(item_status: str, grant: Grant | None) -> Standing:
         return Standing(tone, "Removal queued", "Ending. PIM lets it go at", grant.next_action_at)
     if grant.waits_for_person or grant.waits_for_approver:
         who = "the requester" if grant.waits_for_person else "an approver"
-        return Standing("waiting", "Waiting for a sign-in", f"Approved. Waiting for {who} to sign in again.")
+        return Standing("waiting", WAITS, f"Approved. Waiting for {who} to sign in again.")
     if status == GrantStatus.SCHEDULED and grant.starts_at > business_now():
         return Standing("waiting", "Scheduled", "Approved. It begins", grant.starts_at)
     return Standing(tone, words, sentence, until)
@@ -190,8 +191,11 @@ def _arrival(item: RequestItem, grant: Grant | None) -> tuple[Step, ...]:
     over = status not in (*_BEFORE_ASSIGNED, GrantStatus.PROVISIONING, GrantStatus.ACTIVE)
     missed = "skipped" if over else "next"
 
+    waits = grant.waits_for_person or grant.waits_for_approver
     again = grant.assigned_at is not None and status == GrantStatus.ACTIVATING
-    if again:
+    if waits:
+        entra = Step("Assigned in Entra", "now", note=WAITS)
+    elif again:
         note = grant.problem or "PIM ended it at the earlier end; the rest is being assigned anew"
         entra = Step("Assigned in Entra", "now", note=note)
     elif grant.assigned_at:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -17,6 +18,7 @@ from typing import Any, Self
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from stack import business_clock
 from stack.postgres import DATABASE, EmbeddedPostgres
@@ -319,6 +321,7 @@ class Stack:
             "SSL_CERT_FILE": bundle,
             "ENTRA_SIGNIN_CLIENT_ID": clouds["signin_client_id"],
             "ENTRA_SIGNIN_CLIENT_SECRET": clouds["signin_client_secret"],
+            "ENTRA_SIGNIN_WORKER_SECRET": clouds["signin_client_secret"],
             "ENTRA_WORKER_CLIENT_ID": clouds["worker_client_id"],
             "ENTRA_WORKER_CERTIFICATE_PATH": clouds["worker_certificate_path"],
             "GRAPH_BASE_URL": clouds["graph_base_url"],
@@ -352,7 +355,28 @@ class Stack:
         secret_key_path = self.state_dir / "secret-key"
         if not secret_key_path.exists():
             write_private(secret_key_path, new_password() + new_password())
-        return {"SECRET_KEY": secret_key_path.read_text(), "SEALING_KEY_PATH": str(key_path)}
+        return {
+            "SECRET_KEY": secret_key_path.read_text(),
+            "SEALING_KEY_PATH": str(key_path),
+            **self._token_keys(),
+        }
+
+    def _token_keys(self) -> Mapping[str, str]:
+        """The key pair for people's own tokens, as `manage.py make_token_key` makes it."""
+        path = self.state_dir / "token-keys.pem"
+        if not path.exists():
+            made = X25519PrivateKey.generate().private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+            write_private(path, made.decode())
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        public = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        return {
+            "PERSONAL_TOKEN_KEYS_PATH": str(path),
+            "PERSONAL_TOKEN_PUBLIC_KEY": base64.b64encode(public).decode(),
+        }
 
     def _bare_environment(self) -> dict[str, str]:
         """Of our own environment, what every program needs. No proxy, credential or setting of the shell."""

@@ -141,6 +141,19 @@ def eligibility_ended(world: "World", group: str, person: str) -> dict[str, str]
     return {"group_id": found.id, "user_id": user.id}
 
 
+def activation_demands(world: "World", group: str, context: str = "", approver: str = "") -> dict[str, str]:
+    """PIM's settings of a group now demand an authentication context and somebody's approval of an activation."""
+    found = _group(world, group)
+    approvers = [_person(world, approver).id] if approver else []
+    world.policies.change(
+        found.id,
+        authentication_context=context or None,
+        approval_required=bool(approvers),
+        approver_users=approvers,
+    )
+    return {"group_id": found.id, **({"approver_id": approvers[0]} if approvers else {})}
+
+
 def expiry_late(world: "World", group: str, person: str, minutes: str = "30") -> dict[str, str]:
     """PIM ends this person's assignment to a group so many minutes later than its end says."""
     found, user = _group(world, group), _person(world, person)
@@ -204,6 +217,7 @@ _ALL: tuple[Callable[..., dict[str, str]], ...] = (
     group_recreated,
     group_unassigned,
     eligibility_ended,
+    activation_demands,
     expiry_late,
     quarantine,
     quarantine_lifted,
