@@ -304,6 +304,10 @@ class Grant(models.Model):
             return False
         return self.entra_ends_at is None or self.entra_ends_at < self.ends_at - SAME_END
 
+    def over_in_pim(self, now: datetime) -> bool:
+        """Whether PIM's own end, as it was read back, has come: a minute early where an approval of PIM's came first."""
+        return self.entra_ends_at is not None and now >= self.entra_ends_at
+
     @property
     def sure_until(self) -> datetime:
         """Until when access lasts by what was read back; the approved end where nothing was yet."""

@@ -220,7 +220,7 @@ def _ghosts(facts: GroupFacts) -> Iterator[Found]:
     in_aws = {facts.owners.get(member.user_id) for member in facts.members or ()}
     for grant in facts.grants:
         principal = principal_of(grant)
-        if grant.ends_at <= facts.now:
+        if grant.ends_at <= facts.now or grant.over_in_pim(facts.now):
             continue
         assigned = grant.status in (GrantStatus.PROVISIONING, GrantStatus.ACTIVE)
         if assigned and _before(grant.assigned_at, facts.began) and principal not in held:

@@ -13,6 +13,7 @@ from requests_app.actions.steps import passing, personal
 from requests_app.models import Grant
 from simulator.world.pim import Caller
 from simulator.world.state import Identity
+from tests.oversight.test_drift import look, unresolved
 from tests.requests_app.test_as_person import play, requests, sign_in
 from tests.support.stage import Died, Stage, check_invariants
 from tests.support.world_personal import PIM_CANCEL, PIM_PATCH, PIM_POST
@@ -61,6 +62,21 @@ def test_the_approvers_word_is_passed_on_at_once_and_in_their_name(asked: Stage)
     )
     asked.play_out()
     check_invariants(asked, grant.intervals.get().item)
+
+
+def test_an_end_of_pims_own_a_minute_early_is_the_end_of_the_window(asked: Stage) -> None:
+    sign_in(asked, who=asked.boss)
+    grant = asked.play_to("active")
+    asked.step(grant.ends_at - timedelta(seconds=30) - asked.time.now)
+    assert not asked.in_entra()
+    look(asked, after=timedelta(seconds=5))
+    look(asked, after=timedelta(seconds=5))  # what is missing is believed when it is read again
+    assert unresolved() == {}
+    Grant.objects.update(next_action_at=asked.time.now)  # a look that happens to be due
+    asked.work()
+    grant = asked.grant()
+    assert grant.status != "active"
+    assert grant.end_reason == "window_over"
 
 
 def test_pim_is_not_asked_before_an_approver_is_there(asked: Stage) -> None:

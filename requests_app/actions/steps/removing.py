@@ -70,7 +70,7 @@ def end_window(claim: Claim) -> None:
             rest(grant)
         else:
             # An extension that PIM never held, with too little left to assign anew, is over with the earlier end.
-            over = not removed_elsewhere or (grant.extension_owed and now >= grant.sure_until)
+            over = not removed_elsewhere or grant.over_in_pim(now)
             reason = EndReason.WINDOW_OVER if over else EndReason.REMOVED_ELSEWHERE
             move(
                 grant,
