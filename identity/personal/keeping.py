@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import Q
 from django_subatomic.db import transaction_if_not_already
 
 from audit.ledger.recorder import Actor, record
@@ -45,8 +46,12 @@ def scopes_wanted() -> tuple[str, ...]:
 
 
 def anything_as_person() -> bool:
-    """Whether at least one PIM group is activated with its requester's own token."""
-    return ActivationMode.objects.filter(as_person=True).exists()
+    """Whether at least one PIM group is activated with its requester's own token, or was a short while ago.
+
+    What was approved then goes on in that way: for as long as tokens are kept, sign-in goes on bringing them.
+    """
+    since = real_now() - settings.PERSONAL_TOKEN_LIFETIME
+    return ActivationMode.objects.filter(Q(as_person=True) | Q(changed_at__gt=since)).exists()
 
 
 def keep(person: Person, refresh_token: str, *, actor: Actor) -> None:

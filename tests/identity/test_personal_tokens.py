@@ -158,6 +158,9 @@ def test_sign_in_asks_for_more_only_while_a_group_is_activated_as_the_person(
     assert door.scopes() == plain
     settings.PERSONAL_TOKEN_PUBLIC_KEY = SealingKey.parse(Keyring.load(keys).newest.text).text
     ActivationMode.objects.filter(pk=mode.pk).update(as_person=False)
+    assert door.scopes() == plain | set(keeping.SCOPES)  # what was approved before goes on that way
+    long_ago = real_now() - settings.PERSONAL_TOKEN_LIFETIME
+    ActivationMode.objects.filter(pk=mode.pk).update(changed_at=long_ago)
     assert door.scopes() == plain
 
 
@@ -258,6 +261,8 @@ def test_a_token_past_its_time_is_not_used_and_goes(door: Door, keys: Path, sett
 def test_tokens_go_when_no_group_needs_them_any_more(door: Door, keys: Path) -> None:
     door.enter()
     ActivationMode.objects.update(as_person=False)
+    assert keeping.clear_expired_tokens() == 0, "what was approved before may still need it"
+    ActivationMode.objects.update(changed_at=real_now() - timedelta(hours=24))
     assert keeping.clear_expired_tokens() == 1
     assert not PersonalToken.objects.exists()
 

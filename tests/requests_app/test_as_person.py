@@ -8,14 +8,16 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from audit.ledger.models import Event
 from base import crash
+from base.clock import real_now
 from base.errors import Invalid
 from catalog.models import PimGroup
-from identity.models import Person, PersonalToken
+from identity.models import ActivationMode, Person, PersonalToken
 from identity.personal import keeping
 from identity.personal.sealing import add_key
 from policy.requestable import requestability
@@ -295,6 +297,7 @@ def test_the_mode_of_the_approval_stays(play: Stage) -> None:
     waiting(play)
     call_command("activation_mode", play.group.object_id, "application", reason="back")
     sign_in(play)
+    assert keeping.clear_expired_tokens() == 0
     play.play_to("active")
     assert requests(play) == [("selfActivate", play.asker.object_id)]
 
@@ -326,6 +329,8 @@ def test_the_command_says_what_it_did(play: Stage, capsys: pytest.CaptureFixture
     call_command("activation_mode", group, "application", reason="back")
     assert "in application mode from now on" in capsys.readouterr().out
     assert not PimGroup.objects.get(object_id=group).as_person
+    assert keeping.anything_as_person(), "for a day still: what was approved before goes on that way"
+    ActivationMode.objects.update(changed_at=real_now() - settings.PERSONAL_TOKEN_LIFETIME)
     assert not keeping.anything_as_person()
     for wrong in ({"group": "nobody", "reason": "x"}, {"group": group, "reason": " "}):
         with pytest.raises(CommandError):
