@@ -63,6 +63,9 @@ def no_longer_needed(message: Message) -> str:
             return "The request was handled before."
         case Kind.USABLE | Kind.ENDING if grant is not None and grant.status != GrantStatus.ACTIVE:
             return "The access wasn't there any more."
+        case Kind.SIGN_IN if grant is not None:
+            waits = grant.waits_for_person if message.person == grant.person else grant.waits_for_approver
+            return "" if waits else "It didn't wait for this sign-in any more."
         case Kind.ENDING if grant is not None and grant.ends_at.isoformat() != message.facts.get("ends_at"):
             return "The access was extended."
     return ""
@@ -150,5 +153,6 @@ _MORE: dict[Kind, Callable[[Message, Language, ZoneInfo], Facts]] = {
     Kind.REVOKED: _revoked,
     Kind.FAILED: _failed,
     Kind.UNDONE: _failed,
+    Kind.SIGN_IN: _failed,
     Kind.ENDED: _ended,
 }

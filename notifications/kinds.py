@@ -24,6 +24,7 @@ class Kind(StrEnum):
     REVOKED = "revoked"
     FAILED = "failed"
     UNDONE = "undone"
+    SIGN_IN = "sign_in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +53,5 @@ MANNERS: dict[Kind, Manner] = {
     Kind.ENDED: Manner("Your access has ended", may_be_off=True, may_wait=True),
     Kind.REVOKED: Manner("Your access was revoked"),
     Kind.FAILED: Manner("Your access could not be given"),
+    Kind.SIGN_IN: Manner("Access waits for you to sign in"),
 }

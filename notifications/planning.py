@@ -211,6 +211,16 @@ def _failed(event: Event) -> Iterator[Message]:
         yield message(Kind.UNDONE, person, occasion=occasion, item=item, grant=grant, what=what)
 
 
+def _waits(event: Event) -> Iterator[Message]:
+    """Told to whoever can sign in: its holder, or those who have approved it. Once for each grant and person."""
+    grant, item = _grant(event)
+    if not (grant.waits_for_person or grant.waits_for_approver):
+        return
+    people = [grant.person] if grant.waits_for_person else grant.approvers()
+    for person in people:
+        yield message(Kind.SIGN_IN, person, occasion=f"sign_in:{grant.pk}", item=item, grant=grant)
+
+
 def _abandoned(event: Event) -> Iterable[Message]:
     """An activation is undone: told as a failure, unless somebody ended it."""
     return _failed(event) if _fields(event)["reason"] == EndReason.OUTCOME_UNKNOWN.label else ()
@@ -232,6 +242,7 @@ _PLANS: dict[str, Callable[[Event], Iterable[Message]]] = {
     "decision.counted": _counted,
     "decision.refused": _not_counted,
     "grant.arrived": partial(_to_holder, Kind.USABLE, once=True),
+    "grant.waits_for_sign_in": _waits,
     "grant.extended": partial(_to_holder, Kind.EXTENDED),
     "grant.revoked": partial(_to_holder, Kind.REVOKED),
     "grant.removal_started": _removal_started,

@@ -178,6 +178,11 @@ GRANT_EVENTS = (
         },
     ),
     EventType(
+        name="grant.waits_for_sign_in",
+        sentence="The activation of {group_name} for {about} waits for a sign-in of {whom}",
+        fields={"group_name": _TEXT, "whom": _TEXT, "reason": _TEXT},
+    ),
+    EventType(
         name="grant.overdue",
         sentence="The removal of {about} from {group_name} is overdue in {hop} since {since}; it is tried on",
         fields={"group_name": _TEXT, "hop": _TEXT, "since": _TIME},

@@ -20,6 +20,10 @@ from catalog.models import PimGroup
 from identity.models import ActivationMode, Person, PersonalToken
 from identity.personal import keeping
 from identity.personal.sealing import add_key
+from notifications.facts import no_longer_needed
+from notifications.kinds import Kind
+from notifications.models import Message
+from notifications.planning import plan
 from policy.requestable import requestability
 from requests_app.actions.steps import personal
 from requests_app.actions.submitting import submit_request
@@ -153,8 +157,18 @@ def test_no_cloud_is_asked_while_nothing_has_come_but_what_is_wanted_is_read_aga
     play.world.policies.change(play.world_group.id, authentication_context="c2")
     play.step(personal.ASK_AGAIN_AFTER)
     play.work()
-    assert '"c2"' in play.grant().wanted_claims
-    assert play.grant().problem_code == "person"
+    grant = play.grant()
+    assert '"c2"' in grant.wanted_claims
+    assert grant.problem_code == "person"
+    (event,) = Event.objects.filter(type="grant.waits_for_sign_in")
+    assert event.data["fields"]["whom"] == "the requester"
+    plan()
+    (told,) = Message.objects.filter(kind=Kind.SIGN_IN)
+    assert told.person == play.asker
+    assert no_longer_needed(told) == ""
+    sign_in(play, "c2")
+    play.play_to("active")
+    assert no_longer_needed(Message.objects.get(pk=told.pk)) != ""
 
 
 def test_multifactor_authentication_is_waited_for(play: Stage) -> None:

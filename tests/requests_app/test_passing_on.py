@@ -9,6 +9,9 @@ import pytest
 from base import crash
 from clients.registry import clients
 from identity.models import Person, PersonalToken
+from notifications.kinds import Kind
+from notifications.models import Message
+from notifications.planning import plan
 from requests_app.actions.steps import passing, personal
 from requests_app.models import Grant
 from simulator.world.pim import Caller
@@ -83,6 +86,8 @@ def test_pim_is_not_asked_before_an_approver_is_there(asked: Stage) -> None:
     grant = waiting(asked)
     assert asked.boss.display_name in grant.problem
     assert requests(asked) == []
+    plan()
+    assert [row.person for row in Message.objects.filter(kind=Kind.SIGN_IN)] == [asked.boss]
     before = dict(asked.calls.made)
     asked.step(personal.LOOK_EVERY)
     asked.work()

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from django.conf import settings
 
+from audit.ledger.recorder import Actor, record
 from base.clock import business_now, real_now
 from base.crash import crash_point, register
 from clients import errors
@@ -190,6 +191,8 @@ def wait(claim: Claim, waits: MustWaitError) -> None:
         return
     crash_point("personal.before_wait")
     with settle(claim) as grant:
+        if (grant.problem_code, grant.problem) != (waits.code, waits.sentence):
+            _record(grant, waits)
         note(
             grant,
             problem=waits.sentence,
@@ -199,3 +202,20 @@ def wait(claim: Claim, waits: MustWaitError) -> None:
             found_at=real_now(),
         )
         rest(grant, retry_in=LOOK_EVERY)
+
+
+def _record(grant: Grant, waits: MustWaitError) -> None:
+    record(
+        "grant.waits_for_sign_in",
+        actor=Actor.worker(),
+        fields={
+            "group_name": grant.group.display_name,
+            "whom": "the requester" if waits.code == WAITS_FOR_PERSON else "an approver",
+            "reason": waits.sentence,
+        },
+        about_oid=grant.person.object_id,
+        about_name=grant.person.display_name,
+        group_oid=grant.group.object_id,
+        request_id=grant.first_request_id,
+        grant_id=grant.pk,
+    )
