@@ -248,6 +248,12 @@ class Grant(models.Model):
             ),
             models.Index(fields=["person", "-created_at"], name="grant_by_person"),
             models.Index(fields=["group", "status"], name="grant_by_group"),
+            # What ends now, for the severer.
+            models.Index(
+                fields=["removal_started_at", "id"],
+                condition=Q(status__in=["removing", "deprovisioning", "draining"]),
+                name="grant_ending",
+            ),
             # The newest of each hop, whose times become estimates.
             models.Index(
                 fields=["-seen_in_entra_at"],

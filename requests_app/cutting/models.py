@@ -110,4 +110,9 @@ class Severance(models.Model):
                 condition=models.Q(lifted_at__isnull=True),
                 name="severance_live",
             ),
+            models.Index(
+                fields=["created_at", "id"],
+                condition=models.Q(lifted_at__isnull=True),
+                name="severance_live_by_age",
+            ),
         ]

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import batched
+from uuid import UUID
 
 import structlog
 from django.conf import settings
@@ -25,8 +27,9 @@ from requests_app.models import Grant
 log = structlog.get_logger(__name__)
 
 ENDING = frozenset({GrantStatus.REMOVING, GrantStatus.DEPROVISIONING, GrantStatus.DRAINING})
-MOST_GRANTS = 500
-MOST_ROWS = 2000
+# How many are looked at together; none is left out.
+GRANTS_AT_ONCE = 500
+ROWS_AT_ONCE = 2000
 
 
 def is_on() -> bool:
@@ -49,14 +52,14 @@ def plan() -> int:
 
 def _begin() -> int:
     now = business_now()
-    ending = list(
-        Grant.objects.filter(status__in=ENDING)
-        .exclude(person__store_user_id="")
-        .select_related("person", "group")
-        .order_by("removal_started_at")[:MOST_GRANTS]
-    )
-    if not ending:
-        return 0
+    rows = Grant.objects.filter(status__in=ENDING).exclude(person__store_user_id="")
+    ids = list(rows.order_by("removal_started_at", "pk").values_list("pk", flat=True))
+    return sum(_begin_for(some, now) for some in batched(ids, GRANTS_AT_ONCE))
+
+
+def _begin_for(ids: Sequence[UUID], now: datetime) -> int:
+    rows = Grant.objects.filter(pk__in=ids, status__in=ENDING).select_related("person", "group")
+    ending = list(rows.order_by("removal_started_at", "pk"))
     scopes = scopes_of(ending)
     current = in_force({grant.person_id for grant in ending}, now)
     known = {
@@ -81,6 +84,9 @@ def _deny(grant: Grant, scope: Scope, opened: Opened, row: Severance | None, now
         return 0
     with transaction():
         place, _ = SeveringPlace.objects.get_or_create(key=key)
+        _work_on(place, now)
+        if not _as_read(grant, scope, row):
+            return 0
         if row is None:
             row = Severance.objects.create(
                 grant=grant,
@@ -104,8 +110,15 @@ def _deny(grant: Grant, scope: Scope, opened: Opened, row: Severance | None, now
                 refused_at=None,
             )
         tell("severance.wanted", row, place=key)
-        _work_on(place, now)
     return 1
+
+
+def _as_read(grant: Grant, scope: Scope, row: Severance | None) -> bool:
+    """Whether no other severer has denied this meanwhile."""
+    there = Severance.objects.filter(
+        grant=grant, account_id=scope.account_id, permission_set_arn=scope.permission_set_arn
+    )
+    return not there.filter(lifted_at=None).exists() if row is not None else not there.exists()
 
 
 # ------------------------------------------------------------ limiting and lifting
@@ -113,12 +126,19 @@ def _deny(grant: Grant, scope: Scope, opened: Opened, row: Severance | None, now
 
 def _adjust() -> int:
     now = business_now()
-    live = list(
-        Severance.objects.filter(lifted_at=None)
-        .select_related("grant__group", "person", "place")
-        .order_by("created_at")[:MOST_ROWS]
+    ids = list(
+        Severance.objects.filter(lifted_at=None).order_by("created_at", "pk").values_list("pk", flat=True)
     )
-    current = in_force({row.person_id for row in live}, now) if live else {}
+    return sum(_adjust_some(some, now) for some in batched(ids, ROWS_AT_ONCE))
+
+
+def _adjust_some(ids: Sequence[UUID], now: datetime) -> int:
+    live = list(
+        Severance.objects.filter(pk__in=ids, lifted_at=None)
+        .select_related("grant__group", "person", "place")
+        .order_by("created_at", "pk")
+    )
+    current = in_force({row.person_id for row in live}, now)
     changed = 0
     for row in live:
         limit = _limit(row, current.get(row.person_id, ()), now)
@@ -145,23 +165,32 @@ def _limit(row: Severance, current: Sequence[tuple[Grant, Scopes]], now: datetim
 
 def _set_limit(row: Severance, limit: datetime | None, now: datetime) -> int:
     with transaction():
+        _work_on(row.place, now)
         if limit is None:
             # It widens, so the read-back of the narrower one proves nothing any more.
-            _change(row, cut_before=None, confirmed_at=None)
+            if not _change_as_read(row, cut_before=None, confirmed_at=None):
+                return 0
             tell("severance.unlimited", row)
         else:
-            _change(row, cut_before=limit)
+            if not _change_as_read(row, cut_before=limit):
+                return 0
             tell("severance.limited", row, cut_before=limit)
-        _work_on(row.place, now)
     return 1
 
 
 def _lift(row: Severance, now: datetime) -> int:
     with transaction():
-        _change(row, lifted_at=now)
-        tell("severance.lifted", row)
         _work_on(row.place, now)
+        if not _change_as_read(row, lifted_at=now):
+            return 0
+        tell("severance.lifted", row)
     return 1
+
+
+def _change_as_read(row: Severance, **values: object) -> bool:
+    """False when another severer has changed it meanwhile, which then told it too."""
+    same = Severance.objects.filter(pk=row.pk, lifted_at=None, cut_before=row.cut_before)
+    return bool(same.update(**values))
 
 
 def _change(row: Severance, **values: object) -> None:
@@ -171,6 +200,9 @@ def _change(row: Severance, **values: object) -> None:
 
 
 def _work_on(place: SeveringPlace, now: datetime) -> None:
+    """Have the document brought up. First in each transaction: its lock comes before those of its rows, as in
+    `severing`, so that two severers wait for each other and never in a circle.
+    """
     SeveringPlace.objects.filter(pk=place.pk).update(next_action_at=now, retry_at=None)
 
 

@@ -250,6 +250,10 @@ def _confirm(
     crash_point("severing.before_settle")
     with leasing.settle(claim) as place:
         now = business_now()
+        # What was planned since the document was put together is brought up at once.
+        behind = {(row.pk, row.cut_before) for row in _live(place)} != {
+            (row.pk, row.cut_before) for row in rows
+        }
         for row in rows:
             if row.confirmed_at is None and bound[row.pk] and row.pk not in left_out:
                 fresh = Severance.objects.filter(pk=row.pk, lifted_at=None, cut_before=row.cut_before)
@@ -264,7 +268,7 @@ def _confirm(
             problems.append(f"There is no room for {len(left_out)} denials, the oldest ones.")
         leasing.rest(
             place,
-            until=now + CHECK_EVERY if rows else None,
+            until=now if behind else now + CHECK_EVERY if rows else None,
             confirmed_hash=mark,
             confirmed_at=now,
             provisioning_id="",

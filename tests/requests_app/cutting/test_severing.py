@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
 from django.db import DatabaseError
@@ -12,13 +13,18 @@ from django.test import override_settings
 from django_subatomic.db import transaction
 
 from audit.ledger.models import Event
+from catalog.models import PermissionSet
+from requests_app.cutting import planning
 from requests_app.cutting.documents import NOBODY, SID_PREFIX, ours_in
 from requests_app.cutting.models import Severance, SeveringPlace
 from requests_app.lifecycle import GrantStatus
 from requests_app.models import Grant
 from simulator.world.errors import WorldError
+from tests.pages.moving import bring
+from tests.requests_app import factories as make
 from tests.requests_app.conftest import AsRole
 from tests.requests_app.cutting.scene import OPERATORS_OWN, Scene, scene
+from tests.support.burst import crowd
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 HOUR = timedelta(hours=1)
@@ -179,6 +185,27 @@ def test_without_room_the_oldest_is_refused_loudly(as_role: AsRole) -> None:
 
 
 @pytest.mark.proof
+def test_however_many_end_none_is_left_out(as_role: AsRole) -> None:
+    with (
+        scene(as_role) as made,
+        patch.object(planning, "GRANTS_AT_ONCE", 1),
+        patch.object(planning, "ROWS_AT_ONCE", 1),
+    ):
+        made.grant()
+        made.play.play_to(GrantStatus.DEPROVISIONING)
+        crowded = crowd(made.play, 2, groups=1)
+        rule = make.rule(made.play.boss, groups=tuple(here for here, _ in crowded.groups))
+        for person, group in crowded.members:
+            assignment = group.account_assignments.get()
+            PermissionSet.objects.filter(pk=assignment.permission_set_id).update(name="EC2AdminAccess_Other")
+            with as_role("portal_web"):
+                item = make.pending_item(person, group, rule)
+            bring(make.scheduled_grant(item), GrantStatus.DEPROVISIONING)
+        with as_role("portal_severer"):
+            planning.plan()
+        assert Severance.objects.filter(lifted_at=None).count() == 3
+
+
 def test_switched_off_nothing_is_denied_anew_and_what_is_denied_stays_until_it_is_over(
     as_role: AsRole,
 ) -> None:
