@@ -8,11 +8,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
+from identity.http import not_activity
 from notifications.selectors import demo_mail_lines, demo_mail_or_missing, demo_mails
 from notifications.views.inert import inert_page
 
 
 @login_not_required
+@not_activity
 @require_http_methods(["GET", "HEAD"])
 def page(request: HttpRequest) -> HttpResponse:
     """The newest mails, of everybody or to one address."""

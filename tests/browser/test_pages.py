@@ -29,7 +29,8 @@ def test_pages_of_an_employee(enter: Enter, width: int, scheme: str) -> None:
     group = amara.page.url.removeprefix(amara.origin)
     pages_of(
         amara, "/", "/access/", "/access/?q=nothing-has-this-name", group, f"{group}request/", "/requests/", "/approvals/",
-        "/components/", "/no-such-page/", "/requests/not-an-id/", "/requests/00000000-0000-4000-8000-000000000000/",
+        "/components/", "/preferences/", "/no-such-page/", "/requests/not-an-id/",
+        "/requests/00000000-0000-4000-8000-000000000000/",
     )  # fmt: skip
 
 
@@ -54,6 +55,8 @@ def test_pages_of_an_operator(enter: Enter, width: int, scheme: str) -> None:
                 "incidents/",
                 "incidents/new/?q=prod",
                 "alerts/",
+                "notifications/",
+                "notifications/?kind=revoked&language=de",
                 "settings/",
             )
         ),
