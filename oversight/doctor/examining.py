@@ -16,8 +16,11 @@ from oversight.doctor.chain import Links, chain
 from oversight.doctor.findings import Finding, Level, Stop, good
 
 
-def examine(only: Iterable[str] = ()) -> Iterator[Finding]:
-    """Findings as they come. `only`: object ids of the groups to look at; all managed ones by default."""
+def examine(only: Iterable[str] = (), *, as_person: bool = False) -> Iterator[Finding]:
+    """Findings as they come. `only`: object ids of the groups to look at; all managed ones by default.
+
+    `as_person`: every managed group is activated as the person, for which the worker only reads PIM.
+    """
     yield _allow_list()
     try:
         found = clients()
@@ -26,7 +29,7 @@ def examine(only: Iterable[str] = ()) -> Iterator[Finding]:
         why = "The worker can't call the clouds at all."
         yield Finding("configuration", Level.BROKEN, "the worker's settings", error.sentence, why, mend)
         return
-    yield from _clouds(found, tuple(only))
+    yield from _clouds(found, tuple(only), as_person=as_person)
 
 
 def _allow_list() -> Finding:
@@ -38,9 +41,11 @@ def _allow_list() -> Finding:
     return good("configuration", about, f"It names {len(allow_list.managed_groups())} groups.")
 
 
-def _clouds(found: Clients, only: tuple[str, ...]) -> Iterator[Finding]:
+def _clouds(found: Clients, only: tuple[str, ...], *, as_person: bool) -> Iterator[Finding]:
     now = real_now()
-    yield from _checked(lambda: identities.entra(found, tenant_id=settings.ENTRA_TENANT_ID, now=now))
+    yield from _checked(
+        lambda: identities.entra(found, tenant_id=settings.ENTRA_TENANT_ID, now=now, as_person=as_person)
+    )
     assigned = yield from _read(lambda: provisioning.assigned_groups(found))
     yield from _checked(lambda: provisioning.job(found, now=business_now()))
     yield from ends.recorded(

@@ -40,6 +40,12 @@ NEEDED_ROLES: tuple[tuple[str, frozenset[str], str], ...] = (
         "Without it nobody's account can be checked before access starts, so none starts.",
     ),
 )
+# What does instead of the first where every group is activated as the person; the second lets the portal end it, too.
+PIM_READ, PIM_REMOVE = (
+    "PrivilegedAssignmentSchedule.Read.AzureADGroup",
+    "PrivilegedAssignmentSchedule.Remove.AzureADGroup",
+)
+PIM_WRITE = NEEDED_ROLES[0][0]
 OWNED, APPLICATIONS = "Application.ReadWrite.OwnedBy", "Application.Read.All"
 SYNC_WRITE, SYNC_READ = "Synchronization.ReadWrite.All", "Synchronization.Read.All"
 TOO_MUCH = {
@@ -53,7 +59,7 @@ TOO_MUCH = {
 REFUSED_SKEW, NOTABLE_SKEW = timedelta(minutes=5), timedelta(seconds=30)
 
 
-def entra(clients: Clients, *, tenant_id: str, now: datetime) -> Iterator[Finding]:
+def entra(clients: Clients, *, tenant_id: str, now: datetime, as_person: bool = False) -> Iterator[Finding]:
     """Sign-in of the worker, its tenant, its permissions by its own token, its certificate, the clock."""
     about = "the worker's app registration"
     found = ask(
@@ -73,7 +79,7 @@ def entra(clients: Clients, *, tenant_id: str, now: datetime) -> Iterator[Findin
             "People and groups of two tenants would be taken for one.",
             "Correct ENTRA_TENANT_ID, or use the registration of that tenant.",
         )
-    yield from roles(found)
+    yield from roles(found, as_person=as_person)
     if found.credential_ends_at is not None:
         yield end_finding(
             "entra.worker-certificate", "the worker's certificate", found.credential_ends_at, now=now
@@ -81,13 +87,18 @@ def entra(clients: Clients, *, tenant_id: str, now: datetime) -> Iterator[Findin
     yield skew("entra.clock", "Microsoft Graph", found.clock_skew)
 
 
-def roles(found: EntraIdentity) -> Iterator[Finding]:
-    """The permissions in the worker's own token: what is missing, and what is more than it needs."""
+def roles(found: EntraIdentity, *, as_person: bool = False) -> Iterator[Finding]:
+    """The permissions in the worker's own token: what is missing, and what is more than it needs.
+
+    `as_person`: every managed group is activated as the person.
+    """
     about = "permissions of the worker"
+    reads = frozenset({PIM_READ}) if as_person else frozenset()
     missing = [
         (name, why)
         for name, includes, why in NEEDED_ROLES
-        if name not in found.roles and not includes & found.roles
+        if name not in found.roles
+        and not (includes | (reads if name == PIM_WRITE else frozenset())) & found.roles
     ]
     for name, why in missing:
         mend = f"Add the application permission {name} and give admin consent."
@@ -96,6 +107,15 @@ def roles(found: EntraIdentity) -> Iterator[Finding]:
         )
     if not missing:
         yield good("entra.permissions", about, "The worker's token carries every permission that it needs.")
+    if as_person and PIM_WRITE not in found.roles and PIM_REMOVE not in found.roles:
+        yield Finding(
+            "entra.permissions",
+            Level.WARNING,
+            about,
+            f"The worker's token carries no {PIM_REMOVE}.",
+            "A revocation waits for the holder's own sign-in, or for PIM's end.",
+            f"Add {PIM_REMOVE}, which can only take away, unless you accept that.",
+        )
     yield from _provisioning_roles(found, about)
     for name in sorted(TOO_MUCH.keys() & found.roles):
         yield Finding(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from django_subatomic.db import transaction
 
 from audit.ledger.recorder import Actor, record
-from base.clock import business_now
+from base.clock import business_now, real_now
 from base.errors import Conflict
-from base.words import moment_words
+from base.words import duration_words
 from identity.models import Person
 from requests_app.actions.fetching import lock_item
 from requests_app.deliberation.models import Attention
@@ -23,7 +23,7 @@ LASTS = timedelta(minutes=15)
 
 
 def attend(*, item_id: UUID, person_id: int, actor: Actor) -> None:
-    """Say that this person looks at the item for the next quarter of an hour (business time); again, it begins anew.
+    """Say that this person looks at the item for the next quarter of an hour (real time); again, it begins anew.
 
     Raises:
         Missing: no such item, or not theirs to decide.
@@ -33,21 +33,19 @@ def attend(*, item_id: UUID, person_id: int, actor: Actor) -> None:
     with transaction():
         item = lock_item(item_id)
         check_may_decide(Person.objects.get(pk=person_id), item)
-        now = business_now()
-        if item.status != ItemStatus.PENDING or now >= item.lapses_at:
+        if item.status != ItemStatus.PENDING or business_now() >= item.lapses_at:
             raise Conflict("attention.over", "This request doesn't wait for a decision any more.")
-        other = attention_to(item)
+        now, other = real_now(), attention_to(item)
         if other is not None and other.person_id != person_id:
             raise Conflict(
                 "attention.taken",
-                f"{other.person.display_name} is looking at it until {moment_words(other.until, now)}. You can decide "
-                "all the same.",
+                f"{other.person.display_name} is looking at it, for another {duration_words(other.until - now)}. You can "
+                "decide all the same.",
             )
-        until = now + LASTS
         Attention.objects.update_or_create(
-            item=item, defaults={"person_id": person_id, "begun_at": now, "until": until}
+            item=item, defaults={"person_id": person_id, "begun_at": now, "until": now + LASTS}
         )
-        _record("review.taken_up", item, actor, until=until)
+        _record("review.taken_up", item, actor)
 
 
 def put_down(*, item_id: UUID, person_id: int, actor: Actor) -> None:
@@ -58,15 +56,15 @@ def put_down(*, item_id: UUID, person_id: int, actor: Actor) -> None:
         mine = attention_to(item)
         if mine is None or mine.person_id != person_id:
             return
-        Attention.objects.filter(pk=mine.pk).update(until=business_now())
+        Attention.objects.filter(pk=mine.pk).update(until=real_now())
         _record("review.put_down", item, actor)
 
 
-def _record(event: str, item: RequestItem, actor: Actor, **fields: datetime) -> None:
+def _record(event: str, item: RequestItem, actor: Actor) -> None:
     record(
         event,
         actor=actor,
-        fields={"item_id": item.pk, "group_name": item.group.display_name, **fields},
+        fields={"item_id": item.pk, "group_name": item.group.display_name},
         about_oid=item.requester.object_id,
         about_name=item.requester.display_name,
         group_oid=item.group.object_id,

@@ -20,8 +20,8 @@ ANSWERED = EventType(
 )
 TAKEN_UP = EventType(
     "review.taken_up",
-    "{actor} is looking at the request of {about} for {group_name}, until {until}",
-    {**_ABOUT, "until": Field(Kind.INSTANT)},
+    "{actor} is looking at the request of {about} for {group_name}",
+    _ABOUT,
 )
 PUT_DOWN = EventType(
     "review.put_down",

@@ -42,8 +42,8 @@ class Attention(models.Model):
 
     item = models.OneToOneField(RequestItem, on_delete=models.PROTECT, related_name="attention")
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
-    begun_at = models.DateTimeField()  # business time
-    until = models.DateTimeField()  # business time
+    begun_at = models.DateTimeField()  # real time: it is about people at their desks
+    until = models.DateTimeField()  # real time
 
     class Meta:
         constraints: ClassVar = [
@@ -51,5 +51,5 @@ class Attention(models.Model):
         ]
 
     def stands(self, now: datetime) -> bool:
-        """Whether it is not over at this instant (business time)."""
+        """Whether it is not over at this instant (real time)."""
         return now < self.until

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
-from base.clock import business_now
+from base.clock import real_now
 from requests_app.deliberation.models import Attention, Remark
 from requests_app.models import RequestItem
 
@@ -36,4 +36,4 @@ def state_after(kind: str) -> str:
 def attention_to(item: RequestItem) -> Attention | None:
     """Who is looking at the item now. No query where the item was read with its attention."""
     attention: Attention | None = getattr(item, "attention", None)
-    return attention if attention is not None and attention.stands(business_now()) else None
+    return attention if attention is not None and attention.stands(real_now()) else None

@@ -19,7 +19,7 @@ from clients import errors
 from clients.registry import Clients, using
 from oversight.doctor import Finding, Level, examine
 from oversight.doctor.ends import end_finding
-from oversight.doctor.identities import NEEDED_ROLES, roles, skew
+from oversight.doctor.identities import NEEDED_ROLES, PIM_READ, PIM_REMOVE, PIM_WRITE, roles, skew
 from tests.simulator.world.factory import Small, small_world
 from tests.support.http_clients import http_clients
 from tests.support.world_clients import world_clients
@@ -213,6 +213,19 @@ def test_permissions_that_do_as_well_and_those_that_are_too_much() -> None:
     assert levels("Application.Read.All", "Synchronization.ReadWrite.All") == [Level.GOOD]
     assert levels("Application.Read.All", "Synchronization.Read.All") == [Level.GOOD, Level.WARNING]
     assert levels("Application.ReadWrite.OwnedBy", "Directory.ReadWrite.All") == [Level.GOOD, Level.WARNING]
+
+
+def test_where_every_group_is_activated_as_the_person_reading_pim_is_enough() -> None:
+    usual = world_clients(small_world().world)[0].entra_standing.identity().value
+    reads = DOCUMENTED_ROLES - {PIM_WRITE} | {PIM_READ}
+
+    def levels(*more: str, as_person: bool = True) -> list[Level]:
+        found = replace(usual, roles=frozenset({*reads, *more}))
+        return [each.level for each in roles(found, as_person=as_person)]
+
+    assert levels(PIM_REMOVE) == [Level.GOOD]
+    assert levels() == [Level.GOOD, Level.WARNING]
+    assert levels(PIM_REMOVE, as_person=False) == [Level.BROKEN]
 
 
 def test_the_needed_permissions_are_those_of_the_document() -> None:

@@ -140,11 +140,11 @@ MOST_QUERIES = {
     "request": 17,
     "request that waits": 23,
     "request live": 13,
-    "thread": 19,
+    "thread": 20,
     "revoke": 20,
     "inbox": 14,
-    "decision": 19,
-    "decision live": 12,
+    "decision": 20,
+    "decision live": 13,
     "queue": 15,
     "queue live": 8,
     "preferences": 11,
@@ -157,7 +157,7 @@ MOST_QUERIES = {
     "incidents": 13,
     "incident search": 14,
     "incident to confirm": 19,
-    "incident": 14,
+    "incident": 16,
     "finding": 11,
 }
 

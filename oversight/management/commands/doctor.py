@@ -26,11 +26,16 @@ class Command(BaseCommand):
         parser.add_argument(
             "--group", action="append", default=[], help="object id of a group; may be repeated"
         )
+        parser.add_argument(
+            "--as-person",
+            action="store_true",
+            help="every managed group is activated as the person, so that the worker needs to read PIM only",
+        )
         parser.add_argument("--quiet", action="store_true", help="leave out what is good")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         shown = self._as_json if options["json"] else self._as_text
-        counts = shown(examine(options["group"]), quiet=options["quiet"])
+        counts = shown(examine(options["group"], as_person=options["as_person"]), quiet=options["quiet"])
         if counts[Level.BROKEN]:
             raise CommandError(f"{counts[Level.BROKEN]} of these would break a grant.", returncode=1)
 
