@@ -137,8 +137,12 @@ BEGIN
     IF NEW.ends_at <= OLD.ends_at OR NEW.revision <> OLD.revision + 1 THEN
         RAISE EXCEPTION 'grant: the end only moves later, as the next revision' USING ERRCODE = 'check_violation';
     END IF;
-    IF NEW.revision <> (SELECT count(*) FROM requests_app_grantinterval span WHERE span.grant_id = NEW.id)
-       OR NOT EXISTS (
+    -- One interval for one move. They aren't counted against revisions: a grant that was rebuilt has its later
+    -- revision, and one interval.
+    IF 1 <> (
+        SELECT count(*) FROM requests_app_grantinterval span
+        WHERE span.grant_id = NEW.id AND span.starts_at >= OLD.ends_at
+    ) OR NOT EXISTS (
         SELECT 1 FROM requests_app_grantinterval span JOIN requests_app_requestitem item ON item.id = span.item_id
         WHERE span.grant_id = NEW.id AND span.ends_at = NEW.ends_at AND span.starts_at >= OLD.ends_at
           AND item.status = 'approved' AND item.requester_id = NEW.person_id AND item.group_id = NEW.group_id

@@ -176,8 +176,8 @@ def pending_item(
     return item
 
 
-def scheduled_grant(item: RequestItem) -> Grant:
-    """A grant for an item, as the worker makes it (runs as the worker role)."""
+def scheduled_grant(item: RequestItem, *, revision: int = 1) -> Grant:
+    """A grant for an item, as the worker makes it (runs as the worker role); rebuilt, it has a later revision."""
     now = business_now()
     with transaction():
         grant = Grant(
@@ -185,6 +185,7 @@ def scheduled_grant(item: RequestItem) -> Grant:
             group=item.group,
             first_request=item.request,
             status=GrantStatus.SCHEDULED,
+            revision=revision,
             starts_at=now,
             ends_at=now + item.duration,
             longest_session=item.longest_session,

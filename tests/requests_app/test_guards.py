@@ -14,6 +14,7 @@ from django.db.utils import IntegrityError, ProgrammingError
 from django_subatomic.db import transaction as subatomic
 
 from audit.ledger.recorder import Actor
+from requests_app.actions.extending import extend
 from requests_app.actions.moving import move
 from requests_app.guards import InstallGuards, fingerprint, guard_function_sql
 from requests_app.lifecycle import GRANT, MACHINES, MAY_HOLD_ACCESS, TERMINAL
@@ -147,6 +148,16 @@ def approved(item: RequestItem) -> RequestItem:
             decided_at=item.created_at,
         )
     return item
+
+
+def test_a_grant_that_was_rebuilt_is_extended_like_any_other(item: RequestItem, as_role: AsRole) -> None:
+    """A restored database has forgotten the intervals; PIM's mark tells the revision that it had come to."""
+    grant = make.scheduled_grant(approved(item), revision=3)
+    until, more = grant.ends_at + HOUR, further(item, as_role)
+    with subatomic():
+        extend(grant, more, ends_at=until)
+    grant.refresh_from_db()
+    assert (grant.revision, grant.ends_at) == (4, until)
 
 
 @pytest.mark.parametrize("why", ["pending", "somebody else's", "overlapping", "ending", "no event"])

@@ -326,6 +326,28 @@ def test_the_remover_moves_no_grant(play: Stage) -> None:
         FastRemoval.objects.create(grant=grant, reason="ended", wanted_at=play.time.now)
 
 
+@pytest.mark.parametrize(
+    ("column", "refusal"),
+    [
+        ("sending_until", "permission denied"),
+        ("lease_until", "permission denied"),
+        ("entra_read_at", "only a worker"),
+        ("next_action_at", "only a worker"),
+    ],
+)
+def test_the_web_process_can_want_a_removal_and_no_more(play: Stage, column: str, refusal: str) -> None:
+    granted(play)
+    play.world.happen("quarantine")
+    grant = play.play_to(GrantStatus.DEPROVISIONING)
+    now = play.time.now
+    FastRemoval.objects.filter(grant=grant).update(outcome="yielded", closed_at=now, next_action_at=None)
+    with play.as_role("portal_web"):
+        fast_remove_now(grant_id=grant.pk, actor=make.actor(play.boss))
+        row = FastRemoval.objects.filter(grant=grant)
+        with pytest.raises(DatabaseError, match=refusal), transaction():
+            row.update(**{column: now})
+
+
 def test_nothing_is_owed_while_the_setting_is_off(play: Stage) -> None:
     play.cutters_run = False
     granted(play)
