@@ -176,7 +176,14 @@ def test_a_pending_activation_never_outlives_its_grant(asked: Stage, signed_in: 
     assert not asked.in_entra()
 
 
-@pytest.mark.parametrize("operation", [PIM_POST, PIM_PATCH, PIM_CANCEL])
+@pytest.mark.parametrize(
+    "operation",
+    [
+        pytest.param(PIM_POST, marks=pytest.mark.proof),
+        PIM_PATCH,
+        pytest.param(PIM_CANCEL, marks=pytest.mark.proof),
+    ],
+)
 @pytest.mark.parametrize("fault", ["lose_answer", pytest.param("lose_request", marks=pytest.mark.proof)])
 def test_a_lost_answer_leaves_one_activation(asked: Stage, operation: str, fault: str) -> None:
     sign_in(asked, who=asked.boss)
