@@ -412,7 +412,9 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     # The SDKs log every call with its address; attempt rows keep what matters of it.
-    "loggers": {name: {"level": "WARNING"} for name in ("azure", "botocore", "httpx", "msal", "urllib3")},
+    # Apprise's lines name addresses, which are secrets.
+    "loggers": {name: {"level": "WARNING"} for name in ("azure", "botocore", "httpx", "msal", "urllib3")}
+    | {"apprise": {"level": "CRITICAL"}},
 }
 # allauth misses a way to sign up with what one signs in with: there is no local sign-up.
 SILENCED_SYSTEM_CHECKS = ["account.W001"]

@@ -70,6 +70,12 @@ def notifiers() -> Mapping[str, Notifier]:
     return built
 
 
+def chats() -> Mapping[str, Notifier]:
+    """The chats that hear what approvers hear, by name; none where none is configured. Workers only."""
+    built: Mapping[str, Notifier] = import_module("clients.notify.build").build_chats()
+    return built
+
+
 def postman() -> Postman | None:
     """Whoever carries mail to people; None where MAIL_FROM isn't set, so that none is sent. Workers only."""
     built: Postman | None = import_module("clients.notify.build").build_postman()
@@ -93,4 +99,4 @@ def forget() -> None:
     _current = None
 
 
-__all__ = ["Clients", "clients", "forget", "notifiers", "postman", "using"]
+__all__ = ["Clients", "chats", "clients", "forget", "notifiers", "postman", "using"]

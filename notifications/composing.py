@@ -55,6 +55,13 @@ def compose(kind: Kind, facts: Mapping[str, str], path: str, language: Language)
     return _letter(_rendered(kind.value, facts, language), path, language)
 
 
+def compose_notice(kind: Kind, facts: Mapping[str, str], language: Language) -> tuple[str, str]:
+    """Title and text for a chat: without people's words, which would be read by more than they were meant for."""
+    title, *rest = _paragraphs(_rendered(kind.value, facts, language))
+    text = " ".join(" ".join(each.split()) for each in rest if not each.startswith((_QUOTE, _LINK)))
+    return inert.for_chat(title), inert.for_chat(text)
+
+
 def compose_digest(entries: Sequence[tuple[str, str]], language: Language) -> Letter:
     """One letter about several occasions: for each its line and the page that it leads to."""
     origin = settings.PORTAL_ORIGIN

@@ -12,6 +12,10 @@ LONGEST_LINE = 160
 LONGEST_WORDS = 1000
 # Kept of the invisible ones: the two joiners belong to emoji and to the scripts of Persian and Hindi.
 _JOINERS = {"\u200c", "\u200d"}
+# Marks of Slack's, Teams' and Markdown's languages, by what looks like them.
+_CHAT = str.maketrans(
+    {"@": "＠", "<": "‹", ">": "›", "`": "ʼ", "[": "(", "]": ")", "*": "∗", "|": "¦", "~": "∼"}  # noqa: RUF001 - meant
+)
 _BREAKS = re.compile(r"\r\n|[\r\n\x0b\x0c\x85\u2028\u2029]")
 # What a mail program makes a link of.
 _ADDRESS = re.compile(r"\b([a-z][a-z0-9+.-]*):(?=//)|\b(www)\.", re.IGNORECASE)
@@ -25,6 +29,11 @@ def line(text: str, *, longest: int = LONGEST_LINE) -> str:
     """
     shown = " ".join(_visible(_BREAKS.sub(" ", text)).split()).replace("=?", "= ?")
     return _shortened(_ADDRESS.sub(_broken, shown).lstrip("-> "), longest)
+
+
+def for_chat(text: str) -> str:
+    """Of a text that is inert already, what no chat takes for a mention, a link, code or a quotation."""
+    return text.translate(_CHAT)
 
 
 def words(text: str, *, longest: int = LONGEST_WORDS) -> str:

@@ -26,7 +26,8 @@ class Message(models.Model):
     """One message to one recipient about one occasion; which texts it has is its kind's matter.
 
     `occasion` names what happened: with the recipient it is unique, so that nobody is told twice. `recipient` is a
-    person's object id.
+    person's object id, "chat:" and the name of a chat that hears what approvers hear, or "alert:" and the name of a
+    channel to operators.
     """
 
     class State(models.TextChoices):

@@ -21,6 +21,7 @@ from django_subatomic.db import durable, savepoint, transaction
 from audit.ledger.models import Event
 from base.clock import business_now, real_now
 from base.crash import crash_point, register
+from clients.registry import chats
 from identity.models import Person
 from notifications.audiences import approvers_of, asked_about, to_ask
 from notifications.kinds import Kind
@@ -111,6 +112,21 @@ def message(
     )
 
 
+def chat_messages(kind: Kind, item: RequestItem, *, occasion: str, **facts: str) -> Iterator[Message]:
+    """Owed messages to every chat that hears what approvers hear, unsaved."""
+    now = real_now()
+    for name in chats():
+        yield Message(
+            occasion=occasion,
+            recipient=f"chat:{name}",
+            kind=kind,
+            item=item,
+            facts=facts,
+            planned_at=now,
+            retry_at=now,
+        )
+
+
 # --- What each event means to whom
 
 
@@ -147,16 +163,11 @@ def _requested(event: Event) -> Iterator[Message]:
 def _ask(item: RequestItem) -> Iterator[Message]:
     """To those who may decide at the item's stage, unless they were told of this stage."""
     people, total = to_ask(item)
+    occasion = f"decide:{item.pk}:{item.stage}"
+    stage, told, of = str(item.stage), str(len(people)), str(total)
     for person in people:
-        yield message(
-            Kind.DECIDE,
-            person,
-            occasion=f"decide:{item.pk}:{item.stage}",
-            item=item,
-            stage=str(item.stage),
-            told=str(len(people)),
-            total=str(total),
-        )
+        yield message(Kind.DECIDE, person, occasion=occasion, item=item, stage=stage, told=told, total=of)
+    yield from chat_messages(Kind.DECIDE, item, occasion=occasion, stage=stage, told=told, total=of)
 
 
 def _counted(event: Event) -> Iterable[Message]:
@@ -185,6 +196,7 @@ def _settled(kind: Kind | None, event: Event) -> Iterator[Message]:
         yield message(kind, item.requester, occasion=occasion, item=item)
     for person in asked_about(item):
         yield message(Kind.HANDLED, person, occasion=occasion, item=item)
+    yield from chat_messages(Kind.HANDLED, item, occasion=occasion)
 
 
 def _grant(event: Event) -> tuple[Grant, RequestItem | None]:

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db.models import Count, Min
 
 from base.errors import Missing
+from notifications.channels import ALERT
 from notifications.kinds import MANNERS, Kind
 from notifications.models import DemoMail, EventOwed, Message
 from notifications.planning import MOST_FAILURES
@@ -24,6 +25,7 @@ class GivenUp:
 
     message: Message
     what: str
+    to: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +52,7 @@ def outbox() -> Outbox:
         trying=trying.count(),
         problem=trying.values_list("problem", flat=True).first() or "",
         unplanned=EventOwed.objects.filter(failures__gte=MOST_FAILURES).count(),
-        given_up=[
-            GivenUp(row, MANNERS[Kind(row.kind)].name) for row in rows.order_by("-settled_at")[:MOST_GIVEN_UP]
-        ],
+        given_up=[_given_up(row) for row in rows.order_by("-settled_at")[:MOST_GIVEN_UP]],
     )
 
 
@@ -62,6 +62,12 @@ class Line:
 
     text: str
     path: str = ""
+
+
+def _given_up(row: Message) -> GivenUp:
+    what = "Alert to operators" if row.kind == ALERT else MANNERS[Kind(row.kind)].name
+    to = row.person.display_name if row.person else f"channel {row.recipient.partition(':')[2]}"
+    return GivenUp(row, what, to)
 
 
 def demo_mails(to: str) -> Sequence[DemoMail]:

@@ -7,8 +7,9 @@ next one sends it again under the same Message-ID.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from django.core.exceptions import ValidationError
@@ -23,6 +24,7 @@ from clients.errors import ClientError, Refused
 from clients.ports import Postman
 from clients.registry import postman
 from clients.types import Mail
+from notifications.channels import post
 from notifications.composing import Letter, compose, compose_digest, subject_line
 from notifications.facts import facts_of, no_longer_needed, path_of
 from notifications.kinds import Kind
@@ -76,8 +78,7 @@ def _begin_round() -> bool:
 def _send_all() -> int:
     carrier = postman()
     if carrier is None:
-        _drop_all("No mail is sent from here: MAIL_FROM isn't set.")
-        return 0
+        _drop_mail("No mail is sent from here: MAIL_FROM isn't set.")
     sent = failed = 0
     last = time.monotonic() + MOST_SECONDS
     for key, retry_at in _owed().values_list("pk", "retry_at")[:MOST_SENT]:
@@ -96,9 +97,13 @@ def _owed() -> QuerySet[Message]:
     return Message.objects.filter(state=State.OWED, retry_at__lte=real_now()).order_by("retry_at", "id")
 
 
-def _send(key: int, carrier: Postman) -> bool | None:
+def _send(key: int, carrier: Postman | None) -> bool | None:
     """Whether it was sent; None when it needn't or can't be, or waits, which says nothing about the mail server."""
     message = _loaded().get(pk=key)
+    if message.person is None:
+        return _handed_over([message], partial(post, message))
+    if carrier is None:
+        return None  # planned since what isn't mailed was dropped
     taste = taste_of(message.person)
     if reason := _needless(message, taste):
         _settle([message], State.DROPPED, reason)
@@ -106,16 +111,22 @@ def _send(key: int, carrier: Postman) -> bool | None:
     if _waits(message, taste):
         return None
     batch = [message, *_together_with(message, taste)]
-    address = message.person.mail if message.person else ""
+    address = message.person.mail
     if not _is_address(address):
         _settle(
             batch, State.GIVEN_UP, "The directory has no mail address for this person, or one that is none."
         )
         return None
     letter = _letter(batch, taste)
+    mail = Mail(_id(batch), (address,), letter.subject, letter.text, letter.html)
+    return _handed_over(batch, partial(carrier.send, mail))
+
+
+def _handed_over(batch: Sequence[Message], hand_over: Callable[[], str | None]) -> bool | None:
+    """Try it, and note what came of it; `hand_over` gives a sentence when there is nothing to hand over any more."""
     crash_point("telling.before_sent")
     try:
-        carrier.send(Mail(_id(batch), (address,), letter.subject, letter.text, letter.html))
+        needless = hand_over()
     except Refused as error:
         _settle(batch, State.GIVEN_UP, error.sentence, tried=True)
         return None
@@ -123,6 +134,9 @@ def _send(key: int, carrier: Postman) -> bool | None:
         for each in batch:
             _postpone(each, error)
         return False
+    if needless:
+        _settle(batch, State.DROPPED, needless)
+        return None
     crash_point("telling.before_noted")
     _settle(batch, State.SENT, "", tried=True)
     return True
@@ -215,8 +229,8 @@ def _settle(batch: Sequence[Message], state: str, problem: str, *, tried: bool =
             log.warning("message_given_up", message=each.pk, kind=each.kind, attempts=each.attempts)
 
 
-def _drop_all(reason: str) -> None:
-    keys = list(_owed().values_list("pk", flat=True)[:MOST_SENT])
+def _drop_mail(reason: str) -> None:
+    keys = list(_owed().filter(person__isnull=False).values_list("pk", flat=True)[:MOST_SENT])
     Message.objects.filter(pk__in=keys).update(state=State.DROPPED, problem=reason, settled_at=real_now())
 
 

@@ -14,12 +14,12 @@ from django_subatomic.db import durable, transaction
 from base.clock import real_now
 from base.words import duration_words
 from catalog.freshness import HealthState
-from clients.errors import ClientError
 from clients.registry import notifiers
-from clients.types import Notice
+from notifications.channels import ALERT
+from notifications.models import Message
 from oversight.expiries import LABELS, WARN_BEFORE
 from oversight.facts import Facts
-from oversight.models import DANGEROUS, Alert, AlertDelivery, AlertKind, Finding, FindingKind, FindingStatus
+from oversight.models import DANGEROUS, Alert, AlertKind, Finding, FindingKind, FindingStatus
 from requests_app.models import Grant
 from requests_app.overdue import overdue
 
@@ -27,10 +27,6 @@ log = structlog.get_logger(__name__)
 
 SEAL_LAG = timedelta(minutes=2)
 MOST_FINDINGS = 100
-MOST_DELIVERIES = 20
-MOST_ATTEMPTS = 12
-FIRST_RETRY = timedelta(seconds=30)
-LONGEST_RETRY = timedelta(hours=1)
 KEEP = timedelta(days=400)
 HEALTH = "/operations/"
 
@@ -128,6 +124,7 @@ def raise_and_clear(facts: Facts) -> tuple[int, int]:
     for row in over:
         with transaction():
             if Alert.objects.filter(pk=row.pk, cleared_at=None).update(cleared_at=now):
+                row.cleared_at = now
                 _owe(row, cleared=True)
     Alert.objects.filter(cleared_at__lt=now - KEEP).delete()
     return raised, len(over)
@@ -151,54 +148,28 @@ def _raise(each: Wanted) -> int:
 
 
 def _owe(row: Alert, *, cleared: bool) -> None:
-    AlertDelivery.objects.bulk_create(
+    """One message to each channel, in the alert's own transaction; `notifications` sends it."""
+    at = row.cleared_at if cleared and row.cleared_at else row.raised_at
+    now, state = real_now(), "cleared" if cleared else "raised"
+    facts = {
+        "title": f"{'Over' if cleared else 'Alert'}: {AlertKind(row.kind).label}",
+        "sentence": row.sentence,
+        "path": row.address,
+        "kind": str(row.kind),
+        "over": "yes" if cleared else "",
+        "at": at.isoformat(),
+    }
+    Message.objects.bulk_create(
         [
-            AlertDelivery(alert=row, channel=channel, cleared=cleared, retry_at=real_now())
+            Message(
+                occasion=f"alert-{row.pk}-{state}",
+                recipient=f"{ALERT}:{channel}",
+                kind=ALERT,
+                facts=facts,
+                planned_at=now,
+                retry_at=now,
+            )
             for channel in notifiers()
-        ]
+        ],
+        ignore_conflicts=True,
     )
-
-
-@durable
-def deliver() -> int:
-    """Send what is owed, a bounded number at a time; gives how many were sent. A channel's failure stops nobody."""
-    sent = 0
-    owed = AlertDelivery.objects.filter(state=AlertDelivery.State.OWED, retry_at__lte=real_now())
-    for row in owed.select_related("alert").order_by("retry_at")[:MOST_DELIVERIES]:
-        # Taken for a minute, so that two workers don't send the same; whoever dies leaves it owed.
-        claim = AlertDelivery.objects.filter(pk=row.pk, state=AlertDelivery.State.OWED, retry_at=row.retry_at)
-        if claim.update(retry_at=real_now() + timedelta(minutes=1)):
-            sent += _send(row)
-    return sent
-
-
-def _send(row: AlertDelivery) -> int:
-    alert, attempts = row.alert, row.attempts + 1
-    notice = Notice(
-        id=f"alert-{alert.pk}-{'cleared' if row.cleared else 'raised'}",
-        title=f"{'Over' if row.cleared else 'Alert'}: {AlertKind(alert.kind).label}",
-        sentence=alert.sentence,
-        path=alert.address,
-        kind=alert.kind,
-        over=row.cleared,
-        at=alert.cleared_at if row.cleared and alert.cleared_at else alert.raised_at,
-    )
-    notifier = notifiers().get(row.channel)
-    rows = AlertDelivery.objects.filter(pk=row.pk)
-    if notifier is None:
-        rows.update(state=AlertDelivery.State.GIVEN_UP, problem="This channel is no longer configured.")
-        return 0
-    try:
-        notifier.send(notice)
-    except ClientError as error:
-        over = attempts >= MOST_ATTEMPTS
-        rows.update(
-            attempts=attempts,
-            problem=error.sentence,
-            state=AlertDelivery.State.GIVEN_UP if over else AlertDelivery.State.OWED,
-            retry_at=real_now() + min(FIRST_RETRY * 2 ** (attempts - 1), LONGEST_RETRY),
-        )
-        log.warning("alert_not_sent", channel=row.channel, attempts=attempts, code=error.code)
-        return 0
-    rows.update(attempts=attempts, problem="", state=AlertDelivery.State.SENT)
-    return 1

@@ -172,28 +172,3 @@ class Alert(models.Model):
             ),
         ]
         indexes: ClassVar = [models.Index(fields=["-raised_at"], name="alert_latest")]
-
-
-class AlertDelivery(models.Model):
-    """One message to one channel; the row is the job."""
-
-    class State(models.TextChoices):
-        OWED = "owed", "Owed"
-        SENT = "sent", "Sent"
-        GIVEN_UP = "given_up", "Given up"
-
-    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="deliveries")
-    channel = models.CharField(max_length=12)
-    state = models.CharField(max_length=8, choices=State, default=State.OWED)
-    cleared = models.BooleanField(default=False)  # tells that it is over, rather than that it began
-    attempts = models.IntegerField(default=0)
-    retry_at = models.DateTimeField()  # real time: not before
-    problem = models.TextField(blank=True)
-
-    class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["alert", "channel", "cleared"], name="alert_delivery_once"),
-        ]
-        indexes: ClassVar = [
-            models.Index(fields=["retry_at"], condition=Q(state="owed"), name="alert_delivery_owed"),
-        ]

@@ -13,11 +13,12 @@ from django.db.models import Count, Q
 from base.clock import business_now
 from base.errors import Missing
 from catalog.models import PimGroup
+from notifications.channels import ALERT
+from notifications.models import Message
 from oversight.models import (
     DANGEROUS,
     UNRESOLVED,
     Alert,
-    AlertDelivery,
     DriftRun,
     Finding,
     FindingStatus,
@@ -156,7 +157,7 @@ class AlertsPage:
 
     standing: Sequence[Alert]
     cleared: Sequence[Alert]
-    unsent: Sequence[AlertDelivery]
+    unsent: Sequence[Message]
 
 
 def alerts_page() -> AlertsPage:
@@ -166,9 +167,8 @@ def alerts_page() -> AlertsPage:
         standing=list(rows.filter(cleared_at=None)[:200]),
         cleared=list(rows.exclude(cleared_at=None)[:50]),
         unsent=list(
-            AlertDelivery.objects.exclude(state=AlertDelivery.State.SENT)
-            .filter(attempts__gt=0)
-            .select_related("alert")
+            Message.objects.filter(kind=ALERT, attempts__gt=0)
+            .exclude(state=Message.State.SENT)
             .order_by("-pk")[:20]
         ),
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from oversight.alerts import deliver, raise_and_clear
+from notifications.sending import send_owed
+from oversight.alerts import raise_and_clear
 from oversight.drift.runs import Outcome, run_if_due
 from oversight.expiries import note_certificate
 from oversight.facts import facts
@@ -12,5 +13,5 @@ def watch() -> Outcome:
     """Alerts first, which take a moment; the comparison has its own bound of thirty seconds."""
     note_certificate()
     raise_and_clear(facts())
-    deliver()
+    send_owed()
     return run_if_due()

@@ -29,14 +29,16 @@ from clients.breaker import SharedBreaker, Verdict
 from clients.errors import ClientError, NotPermitted, Unreachable
 from clients.notify.build import build_notifiers
 from clients.types import Notice
+from notifications import channels, sending
+from notifications.models import Message
+from notifications.sending import send_owed
 from oversight import alerts, heartbeats
-from oversight.alerts import deliver, raise_and_clear
+from oversight.alerts import raise_and_clear
 from oversight.expiries import certificate_end, note_certificate
 from oversight.facts import facts
 from oversight.health import health
 from oversight.models import (
     Alert,
-    AlertDelivery,
     AlertKind,
     Expiry,
     Finding,
@@ -46,7 +48,7 @@ from oversight.models import (
 )
 from requests_app.lifecycle import EndReason, GrantStatus
 from requests_app.models import Grant
-from tests.pages.conftest import World
+from tests.pages.conftest import World, main_of
 from tests.pages.moving import bring
 from tests.requests_app import factories as make
 
@@ -202,7 +204,10 @@ class Channel:
 @pytest.fixture
 def channel() -> Iterator[Channel]:
     made = Channel()
-    with patch.object(alerts, "notifiers", lambda: {"mail": made}):
+    with (
+        patch.object(alerts, "notifiers", lambda: {"mail": made}),
+        patch.object(channels, "notifiers", lambda: {"mail": made}),
+    ):
         yield made
 
 
@@ -230,11 +235,11 @@ def test_each_trouble_raises_its_alert(world: World, channel: Channel) -> None:
 def test_it_is_told_when_it_begins_and_when_it_is_over(world: World, channel: Channel) -> None:
     ProvisioningState.objects.update(code="Paused")
     raise_and_clear(facts())
-    assert deliver() == 1
-    assert deliver() == 0
+    assert send_owed() == 1
+    assert send_owed() == 0
     ProvisioningState.objects.update(code="Active")
     assert raise_and_clear(facts()) == (0, 1)
-    assert deliver() == 1
+    assert send_owed() == 1
     assert [notice.over for notice in channel.told] == [False, True]
     assert len({notice.id for notice in channel.told}) == 2
 
@@ -279,16 +284,25 @@ def test_a_channel_that_is_away_is_tried_again_and_given_up_at_last(world: World
     ProvisioningState.objects.update(code="Paused")
     channel.away = True
     raise_and_clear(facts())
-    assert deliver() == 0
-    row = AlertDelivery.objects.get()
+    assert send_owed() == 0
+    row = Message.objects.get(kind="alert")
     assert (row.state, row.attempts, row.problem) == ("owed", 1, "The channel is away.")
     assert row.retry_at > real_now()
-    assert deliver() == 0, "not before its time"
-    for _ in range(20):
-        AlertDelivery.objects.update(retry_at=real_now())
-        deliver()
+    assert send_owed() == 0, "not before its time"
+    for _ in range(sending.MOST_ATTEMPTS):
+        Message.objects.update(retry_at=real_now())
+        send_owed()
     row.refresh_from_db()
-    assert (row.state, row.attempts) == ("given_up", alerts.MOST_ATTEMPTS)
+    assert (row.state, row.attempts) == ("given_up", sending.MOST_ATTEMPTS)
+    assert "The channel is away." in main_of(world.sign_in(world.cy, "Operator").get("/operations/alerts/"))
+
+
+def test_a_channel_that_is_no_longer_configured_is_given_up(world: World, channel: Channel) -> None:
+    ProvisioningState.objects.update(code="Paused")
+    raise_and_clear(facts())
+    with patch.object(channels, "notifiers", dict):
+        assert send_owed() == 0
+    assert Message.objects.get(kind="alert").problem == "This channel is no longer configured."
 
 
 def a_notice(*, over: bool) -> Notice:
