@@ -20,6 +20,7 @@ from identity.models import Person
 from policy.approvers import somebody_can_decide
 from policy.matching import Match, current_versions, match
 from policy.models import RuleVersion
+from policy.preflight import why_nobody
 
 # A PIM policy read longer ago than this (real time) says nothing about now.
 POLICY_STALE_AFTER = timedelta(hours=24)
@@ -57,6 +58,7 @@ class Circumstances:
     provisioning: str  # ProvisioningCode's value, "" when never read
     now: datetime
     frozen: str = ""  # why an incident forbids it, for people
+    nobody: str = ""  # why nobody can decide, when that is so
 
 
 def requestability(
@@ -70,13 +72,16 @@ def requestability(
     """Judge from the database; at most four queries and one per approval stage."""
     found = match(group.object_id, current_versions() if versions is None else versions)
     state = ProvisioningState.objects.order_by("-observed_at").first()
+    rule = found.version.parsed if found.version else None
+    seated = rule is None or somebody_can_decide(rule, person)
     return judge(
         person,
         group,
         eligibilities,
         Circumstances(
             match=found,
-            somebody_can_decide=found.version is None or somebody_can_decide(found.version.parsed, person),
+            somebody_can_decide=seated,
+            nobody="" if seated or rule is None else why_nobody(rule, person),
             provisioning=state.code if state else "",
             now=now,
         ),
@@ -267,8 +272,7 @@ def _rule_refusals(around: Circumstances) -> list[Refusal]:
         return [
             Refusal(
                 "rule.nobody",
-                "Nobody could decide on your request: the approvers are gone, disabled, or only yourself. "
-                "Ask an operator to mend the rule.",
+                f"Nobody could decide on your request. {around.nobody} Ask an operator to mend the rule.",
             )
         ]
     return []

@@ -18,6 +18,7 @@ from identity.models import Person
 from policy.approvers import somebody_can_decide
 from policy.matching import current_versions, match
 from policy.models import RuleVersion
+from policy.preflight import why_nobody
 from policy.requestable import Circumstances, Requestability, judge
 from requests_app.freezes.holding import freezes_by_group
 from requests_app.lifecycle import ENDABLE, OPEN, ItemStatus
@@ -227,16 +228,19 @@ def _judge_all(person: Person, rows: Sequence[tuple[PimGroup, Sequence[Eligibili
     names = names_in(version.parsed for version in versions)
     running = _running(person, [group for group, _ in rows])
     frozen = freezes_by_group(person, [group for group, _ in rows])
-    can_decide: dict[int, bool] = {}
+    nobody: dict[int, str] = {}  # by rule version: why nobody can decide, "" where somebody can
     found = []
     for group, eligibilities in rows:
         matched = match(group.object_id, versions)
         version = matched.version
-        if version is not None and version.pk not in can_decide:
-            can_decide[version.pk] = somebody_can_decide(version.parsed, person)
+        if version is not None and version.pk not in nobody:
+            seated = somebody_can_decide(version.parsed, person)
+            nobody[version.pk] = "" if seated else why_nobody(version.parsed, person)
+        why = nobody[version.pk] if version is not None else ""
         around = Circumstances(
             match=matched,
-            somebody_can_decide=version is None or can_decide[version.pk],
+            somebody_can_decide=not why,
+            nobody=why,
             provisioning=state.code if state else "",
             now=now,
             frozen=frozen[group.pk].sentence if group.pk in frozen else "",

@@ -17,6 +17,7 @@ from base.errors import DomainError, Missing
 from catalog.nudges import want_refresh
 from identity.actors import actor_of
 from identity.http import PortalRequest, not_activity
+from policy.preflight import who_can_decide
 from requests_app import estimates, selectors
 from requests_app.actions.submitting import submit_request
 from requests_app.forms import LengthForm, RequestForm, length_input
@@ -102,7 +103,10 @@ def _submitted(request: PortalRequest, found: Offer, form: RequestForm) -> tuple
 
 
 def _show(request: PortalRequest, found: FullOffer, form: RequestForm, *, status: int = 200) -> HttpResponse:
-    context = {"full": found, "offer": found.offer, "form": form, "freshness": read_freshness()}
+    offer = found.offer
+    context: dict[str, object] = {"full": found, "offer": offer, "form": form, "freshness": read_freshness()}
+    if offer.version is not None and not offer.obstacle:
+        context["deciders"] = who_can_decide(offer.version.parsed, request.user.person)
     context |= _preview(found.offer, form)
     return render(request, "access/request.html", context, status=status)
 

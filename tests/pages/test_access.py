@@ -11,7 +11,7 @@ from django.urls import reverse
 from base.clock import business_now
 from catalog.models import Eligibility, PimGroup, SyncRun
 from catalog.sync.scopes import refresh_scope
-from identity.models import DirectoryGroup
+from identity.models import DirectoryGroup, Person
 from requests_app.lifecycle import GrantStatus
 from requests_app.models import RequestItem
 from tests.pages.conftest import Visitor, World, main_of
@@ -231,3 +231,20 @@ def test_what_runs_already_leads_to_its_request(world: World, ada: Visitor) -> N
 @pytest.mark.parametrize("path", ["/access/", "/requests/", "/approvals/", "/"])
 def test_pages_only_read(world: World, ada: Visitor, path: str) -> None:
     assert ada.post(path).status_code == 405
+
+
+def test_the_form_says_who_can_decide_right_now_and_how_old_that_knowledge_is(
+    world: World, ada: Visitor
+) -> None:
+    form = f"/access/{world.group.object_id}/request/"
+    Person.objects.filter(pk=world.ben.pk).update(synced_at=None)
+    page = main_of(ada.get(form))
+    assert "Who can decide right now" in page
+    assert "Ben Boss" in page
+    assert "Not all of it has been read from Entra" in page
+    Person.objects.filter(pk=world.ben.pk).update(synced_at=business_now() - timedelta(hours=2))
+    assert "(2 h ago)" in main_of(ada.get(form)).partition("Who can decide right now")[2]
+    Person.objects.filter(pk=world.ben.pk).update(enabled=False)
+    refused = main_of(ada.get(form))
+    assert "1 of them can&#x27;t decide, being disabled or a guest in Entra." in refused
+    assert "<textarea" not in refused

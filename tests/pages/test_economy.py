@@ -134,7 +134,7 @@ MOST_QUERIES = {
     "home live": 14,
     "catalogue": 22,
     "group": 25,
-    "request form": 28,
+    "request form": 30,
     "preview": 21,
     "my requests": 14,
     "request": 17,

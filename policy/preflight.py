@@ -1,0 +1,106 @@
+"""Before anybody asks: who could decide right now, how old that knowledge is, and why nobody could. From snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from identity.models import DirectoryGroup, DirectoryMembership, Person
+from policy.approvers import deciders
+from policy.document import Approvers, RuleDocument
+
+# Names told for a stage; that there are more is said.
+MOST_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Deciders:
+    """Who could decide at one stage. `known_at` (business time) is the oldest reading that this stands on; None: never."""
+
+    names: Sequence[str]
+    more: bool
+    quorum: int
+    known_at: datetime | None
+
+
+def who_can_decide(document: RuleDocument, requester: Person) -> list[Deciders]:
+    """Who could decide on a request of this person now, stage by stage. Three queries a stage at most."""
+    found = []
+    for stage in document.stages:
+        names = list(
+            deciders(stage.approvers, requester)
+            .order_by("display_name", "pk")
+            .values_list("display_name", flat=True)[: MOST_NAMED + 1]
+        )
+        known_at = _known_at(stage.approvers)
+        found.append(Deciders(names[:MOST_NAMED], len(names) > MOST_NAMED, stage.quorum, known_at))
+    return found
+
+
+def _known_at(approvers: Approvers) -> datetime | None:
+    """The oldest reading of the groups and people named; None when one of them was never read."""
+    read: list[datetime | None] = []
+    for ids, rows in ((approvers.groups, DirectoryGroup.objects), (approvers.people, Person.objects)):
+        if ids:
+            found = list(rows.filter(object_id__in=ids).values_list("synced_at", flat=True))
+            read += [*found, *([None] * (len(ids) - len(found)))]
+    known = [each for each in read if each is not None]
+    return min(known) if known and len(known) == len(read) else None
+
+
+def why_nobody(document: RuleDocument, requester: Person) -> str:
+    """Why the rule's stages can't all be filled by others than the requester, in a sentence; six queries a stage at most."""
+    for number, stage in enumerate(document.stages, start=1):
+        humans = {
+            employee or oid
+            for employee, oid in deciders(stage.approvers, requester).values_list("employee_id", "object_id")
+        }
+        if len(humans) < stage.quorum:
+            where = f"At stage {number}, " if len(document.stages) > 1 else ""
+            reasons = _reasons(stage.approvers, requester, len(humans), stage.quorum)
+            sentence = where + "; ".join(reasons) + "."
+            return sentence[0].upper() + sentence[1:]
+    return "The same people would have to decide at several stages, and one person decides once."
+
+
+def _reasons(approvers: Approvers, requester: Person, able: int, quorum: int) -> list[str]:
+    reasons = []
+    if approvers.groups:
+        reasons += _group_reasons(approvers)
+    members = DirectoryMembership.objects.filter(group__object_id__in=approvers.groups).values("person")
+    named = Person.objects.filter(object_id__in=approvers.people) | Person.objects.filter(pk__in=members)
+    everybody = list(named.distinct().values_list("pk", "enabled", "guest", "employee_id"))
+    oneself = [
+        pk
+        for pk, _, _, employee in everybody
+        if pk == requester.pk or (employee and employee == requester.employee_id)
+    ]
+    unfit = [pk for pk, enabled, guest, _ in everybody if pk not in oneself and (not enabled or guest)]
+    if oneself:
+        reasons.append("you are among those who decide, and nobody decides on their own request")
+    if unfit:
+        reasons.append(f"{len(unfit)} of them can't decide, being disabled or a guest in Entra")
+    if able:
+        reasons.append(f"{quorum} are needed and {able} could decide")
+    return reasons or ["the people whom the rule names are not known in Entra"]
+
+
+def _group_reasons(approvers: Approvers) -> list[str]:
+    rows = {row.object_id: row for row in DirectoryGroup.objects.filter(object_id__in=approvers.groups)}
+    filled = set(
+        DirectoryMembership.objects.filter(group__object_id__in=approvers.groups).values_list(
+            "group__object_id", flat=True
+        )
+    )
+    reasons = []
+    for key in sorted(approvers.groups):
+        row = rows.get(key)
+        name = f"the group {row}" if row is not None else f"the group {key}"
+        if row is None or row.synced_at is None:
+            reasons.append(f"{name} has not been read from Entra yet")
+        elif row.missing:
+            reasons.append(f"{name} no longer exists in Entra")
+        elif key not in filled:
+            reasons.append(f"{name} has no members in Entra")
+    return reasons
