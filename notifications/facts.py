@@ -17,8 +17,10 @@ from notifications.composing import quoted
 from notifications.kinds import Kind
 from notifications.languages import Language
 from notifications.models import Message
+from requests_app.deliberation.models import Remark
 from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus
 from requests_app.models import Decision, Grant, RequestItem, Revocation
+from requests_app.shortening import time_given
 
 type Facts = dict[str, str]
 
@@ -36,7 +38,7 @@ def facts_of(message: Message, language: Language, zone: ZoneInfo) -> Facts:
 
 def path_of(message: Message) -> str:
     """The page that the message's link leads to, after sign-in."""
-    if message.kind in (Kind.DECIDE, Kind.NOT_COUNTED) and message.item is not None:
+    if message.kind in (Kind.DECIDE, Kind.NOT_COUNTED, Kind.ANSWERED) and message.item is not None:
         return reverse("decision", args=[message.item.pk])
     if message.item is not None:
         return reverse("request", args=[message.item.request_id])
@@ -59,7 +61,9 @@ def no_longer_needed(message: Message) -> str:
                 item=item, recipient=message.recipient, kind=Kind.DECIDE, state=Message.State.SENT
             )
             return "" if told.exists() else "Nobody had been told that there was something to decide."
-        case Kind.ASKED if item is not None and item.status != ItemStatus.PENDING:
+        case Kind.ASKED | Kind.QUESTION | Kind.ANSWERED if (
+            item is not None and item.status != ItemStatus.PENDING
+        ):
             return "The request was handled before."
         case Kind.USABLE | Kind.ENDING if grant is not None and grant.status != GrantStatus.ACTIVE:
             return "The access wasn't there any more."
@@ -95,7 +99,7 @@ def _of_grant(message: Message, grant: Grant, language: Language, zone: ZoneInfo
     }
 
 
-def _decided(message: Message, _language: Language, _zone: ZoneInfo) -> Facts:
+def _decided(message: Message, language: Language, _zone: ZoneInfo) -> Facts:
     """Who decided, and what they said to it."""
     if message.item is None:
         return {}
@@ -103,6 +107,7 @@ def _decided(message: Message, _language: Language, _zone: ZoneInfo) -> Facts:
     rows = list(counted.order_by("settled_at", "pk"))
     comments = "\n".join(f"{row.approver.display_name}: {row.comment}" for row in rows if row.comment)
     return {
+        "duration": language.span(time_given(message.item, rows)),
         "by": inert.line(", ".join(row.approver.display_name for row in rows)),
         "comments": quoted(comments) if message.kind != Kind.HANDLED else "",
         "reason": quoted(message.item.close_reason),
@@ -112,6 +117,13 @@ def _decided(message: Message, _language: Language, _zone: ZoneInfo) -> Facts:
 def _asked(message: Message, _language: Language, _zone: ZoneInfo) -> Facts:
     told, total = message.facts.get("told", ""), message.facts.get("total", "")
     return {"told": told, "total": total} if told != total else {}
+
+
+def _remark(message: Message, _language: Language, _zone: ZoneInfo) -> Facts:
+    remark = Remark.objects.filter(pk=message.facts["remark"]).select_related("author").first()
+    if remark is None:
+        return {}
+    return {"by": inert.line(remark.author.display_name), "comments": quoted(remark.words)}
 
 
 def _not_counted(message: Message, _language: Language, _zone: ZoneInfo) -> Facts:
@@ -150,6 +162,8 @@ _MORE: dict[Kind, Callable[[Message, Language, ZoneInfo], Facts]] = {
     Kind.DENIED: _decided,
     Kind.CLOSED: _decided,
     Kind.NOT_COUNTED: _not_counted,
+    Kind.QUESTION: _remark,
+    Kind.ANSWERED: _remark,
     Kind.REVOKED: _revoked,
     Kind.FAILED: _failed,
     Kind.UNDONE: _failed,

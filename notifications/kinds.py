@@ -25,6 +25,8 @@ class Kind(StrEnum):
     FAILED = "failed"
     UNDONE = "undone"
     SIGN_IN = "sign_in"
+    QUESTION = "question"
+    ANSWERED = "answered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +56,6 @@ MANNERS: dict[Kind, Manner] = {
     Kind.REVOKED: Manner("Your access was revoked"),
     Kind.FAILED: Manner("Your access could not be given"),
     Kind.SIGN_IN: Manner("Access waits for you to sign in"),
+    Kind.QUESTION: Manner("Somebody who decides asks you something"),
+    Kind.ANSWERED: Manner("Your question about a request is answered"),
 }

@@ -26,6 +26,7 @@ from identity.models import Person
 from notifications.audiences import approvers_of, asked_about, to_ask
 from notifications.kinds import Kind
 from notifications.models import EventOwed, Message
+from requests_app.deliberation.models import Remark
 from requests_app.lifecycle import EndReason, GrantStatus, ItemStatus
 from requests_app.models import Decision, Grant, RequestItem
 
@@ -189,6 +190,18 @@ def _not_counted(event: Event) -> Iterator[Message]:
     )
 
 
+def _asked_back(event: Event) -> Iterator[Message]:
+    """A question goes to whoever asked for access, an answer to everybody who asked something about the item."""
+    remark = Remark.objects.get(pk=_subject(event))
+    item, occasion = _item(remark.item_id), f"event:{event.id}"
+    if remark.kind == Remark.Kind.QUESTION:
+        yield message(Kind.QUESTION, item.requester, occasion=occasion, item=item, remark=str(remark.pk))
+        return
+    questions = item.remarks.filter(kind=Remark.Kind.QUESTION).select_related("author")
+    for person in {each.author_id: each.author for each in questions}.values():
+        yield message(Kind.ANSWERED, person, occasion=occasion, item=item, remark=str(remark.pk))
+
+
 def _settled(kind: Kind | None, event: Event) -> Iterator[Message]:
     """An item came to its end: its requester is told, unless by their own hand, and whoever was asked to decide."""
     item, occasion = _item(_subject(event)), f"event:{event.id}"
@@ -251,6 +264,8 @@ _PLANS: dict[str, Callable[[Event], Iterable[Message]]] = {
     "item.closed": partial(_settled, Kind.CLOSED),
     "item.lapsed": partial(_settled, Kind.LAPSED),
     "item.withdrawn": partial(_settled, None),
+    "question.asked": _asked_back,
+    "question.answered": _asked_back,
     "decision.counted": _counted,
     "decision.refused": _not_counted,
     "grant.arrived": partial(_to_holder, Kind.USABLE, once=True),

@@ -27,6 +27,7 @@ from notifications.planning import plan
 from notifications.telling import tell
 from policy.document import document_hash
 from policy.models import RuleVersion
+from requests_app.actions.conversing import remark
 from requests_app.actions.ending import begin_end, record_revocation
 from requests_app.actions.withdrawing import withdraw_item
 from requests_app.lifecycle import DecisionStatus, EndReason, GrantStatus, ItemStatus
@@ -223,6 +224,30 @@ def test_a_request_without_an_answer_is_told_to_both(
     tell()
     assert post.to(world.ada)[-1] == f"{word}: your request for AWS - Amazon EC2 Admin"
     assert post.to(world.ben)[-1] == f"{word}: Ada Asker and AWS - Amazon EC2 Admin"
+
+
+def test_a_question_is_told_to_who_asked_for_access_and_the_answer_to_who_asked_it(
+    world: World, post: Post
+) -> None:
+    item = world.ask()
+    tell()
+    for person, words in ((world.ben, "Which instance is it?"), (world.ada, "The one behind web-prod")):
+        with world.as_role("portal_web"):
+            remark(item_id=item.pk, person_id=person.pk, words=words, actor=make.actor(person))
+        tell()
+    assert post.to(world.ada)[1:] == ["Asked back: your request for AWS - Amazon EC2 Admin"]
+    assert post.to(world.ben)[1:] == ["Answered: Ada Asker and AWS - Amazon EC2 Admin"]
+    assert "> Which instance is it?" in post.mails[-2].text
+    assert "> The one behind web-prod" in post.mails[-1].text
+
+
+def test_an_approval_for_less_says_for_how_long(world: World, post: Post) -> None:
+    item = world.ask()
+    decision = decide(item, world.ben, "approve", world.as_role)
+    with patch("notifications.facts.time_given", lambda *_: timedelta(minutes=20)):
+        tell()
+    assert decision.verdict == "approve"
+    assert "was approved for 20 min by Ben Boss" in post.mails[-1].text
 
 
 def test_every_event_that_is_planned_for_exists(world: World) -> None:
