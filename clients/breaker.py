@@ -96,6 +96,10 @@ class Breaker(Protocol):
         """Say how it went."""
         ...
 
+    def ask(self, cloud: str) -> None:
+        """Like `enter`, but for whoever doesn't call yet: it takes no probe. Raises CircuitOpen."""
+        ...
+
 
 @contextmanager
 def guarded(breaker: Breaker, cloud: str) -> Iterator[None]:
@@ -140,6 +144,13 @@ class LocalBreaker:
 
     def enter(self, cloud: str) -> None:
         """See Breaker."""
+        self._pass(cloud, probe=True)
+
+    def ask(self, cloud: str) -> None:
+        """See Breaker."""
+        self._pass(cloud, probe=False)
+
+    def _pass(self, cloud: str, *, probe: bool) -> None:
         with self._lock:
             circuit, now = self._circuits.setdefault(cloud, _Circuit()), self.now()
             if not circuit.open_until:
@@ -148,7 +159,8 @@ class LocalBreaker:
             due = max(due, circuit.probe_until)
             if now < due:
                 raise _refusal(cloud, timedelta(seconds=due - now))
-            circuit.probe_until = now + PROBE.total_seconds()
+            if probe:
+                circuit.probe_until = now + PROBE.total_seconds()
 
     def leave(self, cloud: str, said: Verdict, code: str = "") -> None:
         """See Breaker."""
@@ -167,8 +179,8 @@ class LocalBreaker:
                     circuit.open_until, circuit.probe_until = now + pause.total_seconds(), 0.0
 
 
-# KEYS[1] circuit; ARGV: moments for removals (0 for a removal), length of a probe. Times are microseconds of
-# Redis's clock. Gives 0, or how long to wait.
+# KEYS[1] circuit; ARGV: moments for removals (0 for a removal), length of a probe (0: it is only asked).
+# Times are microseconds of Redis's clock. Gives 0, or how long to wait.
 _ENTER = """
 local now = redis.call('TIME')
 now = tonumber(now[1]) * 1000000 + tonumber(now[2])
@@ -176,7 +188,9 @@ local open_until = tonumber(redis.call('HGET', KEYS[1], 'open_until') or '0')
 if open_until == 0 then return 0 end
 local due = math.max(open_until + tonumber(ARGV[1]), tonumber(redis.call('HGET', KEYS[1], 'probe_until') or '0'))
 if now < due then return math.ceil(due - now) end
-redis.call('HSET', KEYS[1], 'probe_until', string.format('%.0f', now + tonumber(ARGV[2])))
+if tonumber(ARGV[2]) > 0 then
+  redis.call('HSET', KEYS[1], 'probe_until', string.format('%.0f', now + tonumber(ARGV[2])))
+end
 return 0
 """
 
@@ -223,10 +237,17 @@ class SharedBreaker:
 
     def enter(self, cloud: str) -> None:
         """See Breaker."""
+        self._pass(cloud, _microseconds(PROBE), self._alone.enter)
+
+    def ask(self, cloud: str) -> None:
+        """See Breaker."""
+        self._pass(cloud, 0, self._alone.ask)
+
+    def _pass(self, cloud: str, probe: int, alone: Callable[[str], None]) -> None:
         first = 0 if _urgent.get() else _microseconds(REMOVALS_FIRST)
-        wait = self._run(self._enter, cloud, [first, _microseconds(PROBE)])
+        wait = self._run(self._enter, cloud, [first, probe])
         if wait is None:
-            self._alone.enter(cloud)
+            alone(cloud)
         elif wait:
             raise _refusal(cloud, timedelta(microseconds=wait))
 

@@ -5,11 +5,13 @@ Adapters are imported at first use only: the web process never asks, so it never
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 
+from clients.breaker import Breaker, LocalBreaker, build_breaker
 from clients.ports import (
     AwsStanding,
     EntraDirectory,
@@ -26,7 +28,7 @@ from clients.ports import (
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """One adapter per port."""
+    """One adapter per port, and what says beforehand that a cloud is away."""
 
     directory: EntraDirectory
     pim: EntraPim
@@ -36,6 +38,7 @@ class Clients:
     entra_standing: EntraStanding
     aws_standing: AwsStanding
     personal: PersonalPim
+    breaker: Breaker = field(default_factory=LocalBreaker)
 
 
 _current: Clients | None = None
@@ -60,6 +63,7 @@ def clients() -> Clients:
             entra_standing=entra.standing,
             aws_standing=aws.standing,
             personal=entra.personal,
+            breaker=build_breaker(os.environ),
         )
     return _current
 

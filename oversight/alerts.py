@@ -11,9 +11,11 @@ from django.db import IntegrityError
 from django.db.models import QuerySet
 from django_subatomic.db import durable, transaction
 
+from audit.ledger.recorder import Actor, record
 from base.clock import real_now
 from base.words import duration_words
 from catalog.freshness import HealthState
+from clients.breaker import CLOUDS
 from clients.registry import notifiers
 from notifications.channels import ALERT
 from notifications.models import Message
@@ -39,6 +41,7 @@ class Wanted:
     key: str
     sentence: str
     address: str = HEALTH
+    code: str = ""  # the vendor's, of the last failure
 
 
 def wanted(facts: Facts) -> Iterator[Wanted]:
@@ -80,6 +83,7 @@ def wanted(facts: Facts) -> Iterator[Wanted]:
                 AlertKind.BREAKER,
                 circuit.cloud,
                 f"{circuit.name} has not answered {circuit.failures} times in a row; its calls are postponed.",
+                code=circuit.code,
             )
 
 
@@ -126,6 +130,8 @@ def raise_and_clear(facts: Facts) -> tuple[int, int]:
             if Alert.objects.filter(pk=row.pk, cleared_at=None).update(cleared_at=now):
                 row.cleared_at = now
                 _owe(row, cleared=True)
+                if row.kind == AlertKind.BREAKER:
+                    _tell("closed", row.key)
     Alert.objects.filter(cleared_at__lt=now - KEEP).delete()
     return raised, len(over)
 
@@ -141,10 +147,18 @@ def _raise(each: Wanted) -> int:
                 raised_at=real_now(),
             )
             _owe(row, cleared=False)
+            if each.kind is AlertKind.BREAKER:
+                _tell("opened", each.key, code=each.code)
     except IntegrityError:
         return 0  # another worker was faster
     log.warning("alert_raised", kind=each.kind.value, key=each.key)
     return 1
+
+
+def _tell(what: str, cloud: str, **fields: str) -> None:
+    """Once for each outage: calls that are postponed meanwhile leave no event."""
+    named = CLOUDS.get(cloud, cloud)
+    record(f"operations.circuit_{what}", actor=Actor.worker(), fields={"cloud": named, **fields})
 
 
 def _owe(row: Alert, *, cleared: bool) -> None:

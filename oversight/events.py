@@ -48,6 +48,19 @@ END_RECORDED = EventType(
 )
 
 
+CIRCUIT_OPENED = EventType(
+    "operations.circuit_opened",
+    "{cloud} did not answer several times in a row ({code}), so calls to it are postponed",
+    {"cloud": Field(), "code": Field()},
+)
+CIRCUIT_CLOSED = EventType(
+    "operations.circuit_closed",
+    "{cloud} answers again, and calls to it are made as usual",
+    {"cloud": Field()},
+)
+
+
 def register_all() -> None:
     """Declare this room's event types; called once when Django starts."""
     register(DRIFT_FOUND, DRIFT_GONE, DRIFT_HANDLED, DRIFT_ACCEPTED, DRIFT_REOPENED, END_RECORDED)
+    register(CIRCUIT_OPENED, CIRCUIT_CLOSED)

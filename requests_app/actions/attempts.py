@@ -18,6 +18,7 @@ from audit.ledger.recorder import Actor, record
 from base.clock import real_now
 from base.crash import crash_point, register
 from clients import errors
+from clients.registry import clients
 from clients.types import Reading, Receipt
 from requests_app.actions.claiming import Claim, LeaseLost, Superseded, note, settle
 from requests_app.actions.freezing import stop_if_frozen
@@ -74,7 +75,7 @@ def write[T](
     place: Place | None = None,
     **facts: Any,
 ) -> Answer[T]:
-    """Make a state-changing call: intent committed before, outcome committed after. Never raises a port error.
+    """Make a state-changing call: intent committed before, outcome committed after. Raises no port error but one.
 
     `sent` are the fields of the intent's event; `facts` are columns of the grant to set with the intent. When its
     `place` on the narrow path is over the call isn't made: the answer is then a `Throttled` with the code NOT_SENT.
@@ -84,7 +85,9 @@ def write[T](
             otherwise assign anew what has been given back meanwhile.
         Superseded: somebody moved the grant on, or extended it, since it was claimed, or an incident has frozen what
             this call would give, so nothing was sent either.
+        CircuitOpen: the cloud is known to be away, so nothing was written down and nothing sent.
     """
+    _ask_whether_away(kind)
     attempt = _begin_write(claim, kind, sent, facts)
     crash_point("write.intent_recorded")
     if real_now() >= claim.until:
@@ -109,8 +112,9 @@ def write_for_all[T](
     and the claims that took part: a grant that was lost or moved on meanwhile stays behind.
 
     Raises:
-        LeaseLost, Superseded: of the first claim, as in `write`; nothing was sent then.
+        LeaseLost, Superseded, CircuitOpen: of the first claim, as in `write`; nothing was sent then.
     """
+    _ask_whether_away(kind)
     first, *others = claims
     leading = _begin_write(first, kind, {"tag": first.grant.tag}, facts)
     taking = [(first, leading)]
@@ -129,6 +133,11 @@ def write_for_all[T](
     for claim, attempt in taking:
         _finish_write(claim.grant, attempt, answer, call_id=str(leading.pk))
     return answer, [claim for claim, _ in taking]
+
+
+def _ask_whether_away(kind: Attempt.Kind) -> None:
+    """A cloud that is known to be away gets no intent, so that an outage isn't told by two events for each retry."""
+    clients().breaker.ask("provisioning" if kind == Attempt.Kind.ON_DEMAND else "graph")
 
 
 def _send[T](call_id: str, call: Callable[[str], Reading[T]], place: Place | None) -> Answer[T]:

@@ -22,6 +22,7 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from prometheus_client.parser import text_string_to_metric_families
 
+from audit.ledger.models import Event
 from base.clock import business_now, real_now
 from catalog.freshness import HealthState, ProvisioningHealth
 from catalog.models import ProvisioningState
@@ -258,6 +259,11 @@ def test_what_can_not_be_known_now_is_not_called_over(world: World, channel: Cha
     assert raise_and_clear(unknown) == (0, 0)
     known = replace(unknown, provisioning=replace(stopped, state=HealthState.WELL), redis_reachable=True)
     assert raise_and_clear(known) == (0, 2)
+    told = Event.objects.filter(type__startswith="operations.circuit_").order_by("id")
+    assert [(event.type, event.data["fields"]["cloud"]) for event in told] == [
+        ("operations.circuit_opened", "AWS Organizations"),
+        ("operations.circuit_closed", "AWS Organizations"),
+    ]
 
 
 def test_what_has_no_place_in_a_long_list_is_not_called_over(world: World, channel: Channel) -> None:

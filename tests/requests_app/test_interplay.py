@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from unittest.mock import patch
 
@@ -10,8 +11,9 @@ import pytest
 
 from audit.ledger.models import Event
 from base import crash
-from clients.breaker import CircuitOpen
+from clients.breaker import FAILURES, CircuitOpen, LocalBreaker, Verdict
 from clients.errors import Throttled
+from clients.registry import clients, using
 from requests_app.actions.deciding import check_decision
 from requests_app.actions.pathing import hold_if_asked
 from requests_app.models import Decision, NarrowPath, RequestItem
@@ -136,3 +138,35 @@ def test_calls_that_were_not_made_hold_nobody_back_on_the_narrow_path() -> None:
     assert not NarrowPath.objects.filter(held_until__isnull=False).exists()
     hold_if_asked(Throttled("Wait.", retry_after=timedelta(minutes=1), code="429"))
     assert NarrowPath.objects.filter(held_until__isnull=False).exists()
+
+
+def away(cloud: str) -> LocalBreaker:
+    """A cloud that doesn't answer until somebody says that it did."""
+    breaker = LocalBreaker(now=lambda: 1.0)
+    for _ in range(FAILURES):
+        breaker.leave(cloud, Verdict.FAILED)
+    return breaker
+
+
+def test_without_the_provisioning_service_the_cycle_s_arrival_is_seen(play: Stage) -> None:
+    approve(play)
+    with using(replace(clients(), breaker=away("provisioning"))):
+        play.play_to("active")
+    assert not Event.objects.filter(type="outside.provisioning_sent").exists()
+
+
+def test_a_cloud_that_is_away_gets_no_events_for_each_retry(play: Stage) -> None:
+    """The grant waits and says why; with the cloud it goes on. Of an outage the trail tells once, by its alert."""
+    breaker = away("graph")
+    approve(play)
+    with using(replace(clients(), breaker=breaker)):
+        for _ in range(5):
+            play.work()
+            play.step(timedelta(milliseconds=300))
+        grant = play.grant()
+        assert (grant.status, grant.unknown_writes) == ("activating", 0)
+        assert "Microsoft Graph has not answered" in grant.problem
+        assert not Event.objects.filter(type="outside.assignment_sent").exists()
+        breaker.leave("graph", Verdict.ANSWERED)
+        play.play_to("active")
+    assert Event.objects.filter(type="outside.assignment_sent").count() == 1

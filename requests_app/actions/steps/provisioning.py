@@ -14,6 +14,7 @@ from audit.ledger.recorder import Actor
 from base.clock import business_now
 from base.crash import crash_point, register
 from clients import errors
+from clients.breaker import CircuitOpen
 from clients.registry import clients
 from clients.types import OnDemandOutcome, OnDemandResult
 from requests_app.actions import attempts
@@ -168,9 +169,12 @@ def _ask(claim: Claim) -> _Asked:
             place=place,
             last_write_at=business_now(),
         )
-    except (LeaseLost, Superseded):
+    except (LeaseLost, Superseded, CircuitOpen) as reason:
         for other in together[1:]:
             _give_back(other)
+        if isinstance(reason, CircuitOpen):
+            # The cycle may bring it all the same, so AWS is looked at.
+            return _Asked(reason.sentence, reason.retry_after)
         raise
     sentence, wait = _judge(answer, claim.grant.failures)
     return _Asked(sentence, wait, [each for each in carried if each is not claim])
