@@ -22,6 +22,7 @@ from requests_app.lifecycle import ItemStatus
 from requests_app.pages import Page, Row
 from requests_app.rule_words import names_in, rule_sentences, waits_for
 from requests_app.shown import read_facts, since_asked
+from requests_app.surroundings import surroundings
 from requests_app.views.paging import read_place, write_place
 
 
@@ -56,6 +57,8 @@ def decision(request: PortalRequest, item_id: UUID) -> HttpResponse:
     facts = read_facts(page.item)
     context: dict[str, object] = {"page": page}
     context["form"] = form if page.decidable or form.is_bound else None
+    if page.item.status == ItemStatus.PENDING:
+        context["around"] = surroundings(page.item)
     context["since_asked"] = since_asked(facts) if page.item.status == ItemStatus.PENDING else ()
     # What was sent and refused for another reason goes on naming what was shown first.
     context["shown"] = request.POST.get("shown") if status == 422 else facts.token

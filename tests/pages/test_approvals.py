@@ -11,11 +11,12 @@ from catalog.models import PimGroup
 from identity.models import DirectoryGroup, DirectoryMembership, Person
 from policy.approvers import may_decide
 from policy.models import RuleVersion
-from requests_app.lifecycle import DecisionStatus
+from requests_app.lifecycle import DecisionStatus, GrantStatus
 from requests_app.models import Decision, RequestItem
 from requests_app.selectors import inbox, to_decide, waiting_count
+from requests_app.surroundings import surroundings
 from tests.pages.conftest import Visitor, World, main_of
-from tests.pages.moving import decide, step
+from tests.pages.moving import bring, decide, step
 from tests.requests_app import factories as make
 
 
@@ -182,6 +183,39 @@ def test_who_looks_at_it_is_shown_to_the_others(world: World, ben: Visitor) -> N
     assert 'name="put_down"' in main_of(ben.get(page_of(item)))
     assert ben.post(attention, put_down="1").status_code == 302
     assert "is looking at it" not in main_of(cy.get("/approvals/"))
+
+
+def test_who_else_has_it_what_this_person_had_and_who_decides_next(world: World, ben: Visitor) -> None:
+    page = main_of(ben.get(page_of(world.ask())))
+    for words in (
+        "Nobody, by the portal&#x27;s own grants",
+        "Never through the portal",
+        "Whether it was used in AWS is not known here.",
+        "An approval of yours is the last one needed.",
+    ):
+        assert words.replace("&#x27;", "'") in page.replace("&#x27;", "'")
+
+
+def test_surroundings_count_what_arrived_and_name_who_holds_it(world: World) -> None:
+    leads = DirectoryGroup.objects.create(object_id=make.oid(), display_name="Leads")
+    version = two_stage_rule(world.ben, leads.object_id, world)
+    people = [make.person(f"Holder {number}") for number in range(6)]
+    for holder, until in [*((each, GrantStatus.ACTIVE) for each in people), (world.ada, GrantStatus.ENDED)]:
+        with world.as_role("portal_web"):
+            earlier = make.pending_item(holder, world.group, world.rule)
+        decide(earlier, world.ben, "approve", world.as_role)
+        bring(make.scheduled_grant(earlier), until)
+    with world.as_role("portal_web"):
+        item = make.pending_item(world.ada, world.group, version)
+    found = surroundings(item)
+    assert (list(found.holders), found.more_holders) == ([f"Holder {number}" for number in range(5)], 1)
+    assert found.had == 1
+    assert found.last_arrived_at is not None
+    assert found.next_words == "After yours, the next stage decides: Leads."
+    two, elsewhere = make.rule(world.ben, world.cy, quorum=2), make.pim_group()
+    with world.as_role("portal_web"):
+        other = make.pending_item(world.ada, elsewhere, two)
+    assert surroundings(other).next_words == "After yours, 1 more approval is needed at this stage."
 
 
 def test_approving_for_less_is_said_to_whoever_asked(world: World, ben: Visitor) -> None:

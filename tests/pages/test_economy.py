@@ -143,7 +143,7 @@ MOST_QUERIES = {
     "thread": 20,
     "revoke": 20,
     "inbox": 14,
-    "decision": 20,
+    "decision": 25,
     "decision live": 13,
     "queue": 15,
     "queue live": 8,

@@ -1,0 +1,60 @@
+"""What an approver asks about a request beyond its words: who else has it, what this person had, who decides next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Count, Max, Q
+
+from requests_app.lifecycle import HOLDING, DecisionStatus
+from requests_app.models import Grant, RequestItem, Verdict
+from requests_app.rule_words import names_in, stage_words
+
+# Holders named; more are counted.
+MOST_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Facts from the portal's own grants; what was used in AWS is not among them."""
+
+    holders: Sequence[str]  # others who hold the PIM group now, or may
+    more_holders: int
+    had: int  # times that this person's access through the group arrived before
+    last_arrived_at: datetime | None  # business time
+    next_words: str  # what an approval now leads to
+
+
+def surroundings(item: RequestItem) -> Surroundings:
+    """Read it for one item. Five queries at most, however many grants there are."""
+    same = Grant.objects.filter(group=item.group_id)
+    others = same.filter(status__in=HOLDING).exclude(person=item.requester_id)
+    names = list(
+        others.order_by("person__display_name", "pk").values_list("person__display_name", flat=True)[
+            :MOST_NAMED
+        ]
+    )
+    more = others.count() - len(names) if len(names) == MOST_NAMED else 0
+    own = same.filter(person=item.requester_id).aggregate(
+        had=Count("pk", filter=Q(arrived_at__isnull=False)), last=Max("arrived_at")
+    )
+    return Surroundings(names, more, own["had"], own["last"], _next_words(item))
+
+
+def _next_words(item: RequestItem) -> str:
+    stages = item.rule_version.parsed.stages
+    if item.stage >= len(stages):
+        return ""
+    counted = item.decisions.filter(
+        stage=item.stage, verdict=Verdict.APPROVE, status=DecisionStatus.COUNTED
+    ).count()
+    missing = stages[item.stage].quorum - counted
+    if missing > 1:
+        others = "1 more approval is" if missing == 2 else f"{missing - 1} more approvals are"
+        return f"After yours, {others} needed at this stage."
+    if item.stage + 1 < len(stages):
+        following = stages[item.stage + 1]
+        return f"After yours, the next stage decides: {stage_words(following, names_in([item.rule_version.parsed]))}."
+    return "An approval of yours is the last one needed."
