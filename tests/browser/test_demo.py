@@ -118,6 +118,7 @@ def status_of(url: str) -> int:
         return int(answer.status)
 
 
+@pytest.mark.proof
 def test_a_demo_from_start_to_ctrl_c_and_again(state: Path, start: Starter) -> None:
     with socket.socket() as squatter:
         squatter.bind((LOOPBACK, 0))
@@ -181,6 +182,7 @@ def test_a_part_that_does_not_start_stops_the_rest_and_says_where_to_look(
         assert not port.exists() or port_is_free(int(port.read_text()))
 
 
+@pytest.mark.proof
 def test_reset_starts_over_and_interrupted_while_starting_nothing_is_left(
     state: Path, start: Starter
 ) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from stack.running import Stack
 from tests.browser.conftest import Enter
 from tests.browser.people import Visitor
@@ -23,6 +25,7 @@ POST = "graph.POST assignmentScheduleRequests"
 WITHIN_SECONDS = 30.0
 
 
+@pytest.mark.proof
 def test_a_request_survives_what_happens_to_the_machines(
     enter: Enter, clouds: Callable[..., Any], running_stack: Stack
 ) -> None:
