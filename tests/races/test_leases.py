@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.test import override_settings
 
 from base import crash
 from base.errors import Conflict
@@ -14,17 +15,19 @@ from requests_app.actions.deciding import check_decision
 from requests_app.actions.sweeping import sweep
 from requests_app.lifecycle import TERMINAL
 from requests_app.models import Grant
+from tests.faults.test_crash_sweep import usual
 from tests.races.scene import Paused
 from tests.requests_app.conftest import AsRole
 from tests.support.stage import Stage, check_invariants, stage
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 
-# The lease is held at these; after `settled` it has been given back, and deciding has leases of its own.
+# The lease is held at these on a grant's way to its end; after `settled` it has been given back, and deciding has
+# leases of its own.
 HELD = tuple(
     point
     for point in crash.registered()
-    if not point.endswith("settled") and not point.startswith(("deciding.", "watching.", "extending."))
+    if usual(point) and not point.endswith("settled") and not point.startswith("deciding.")
 )
 MAIN = {
     "advancing.claimed",
@@ -93,6 +96,15 @@ def test_a_worker_that_wakes_after_its_lease_harms_nothing(as_role: AsRole, poin
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_worker_that_wakes_when_all_is_over_sends_nothing(as_role: AsRole, point: str) -> None:
+    wake_when_all_is_over(as_role, point)
+
+
+def test_where_pim_draws_on_no_narrow_path_the_lease_alone_holds_it_back(as_role: AsRole) -> None:
+    with override_settings(NARROW_PATH_SHARED_WITH_PIM=False):
+        wake_when_all_is_over(as_role, "write.intent_recorded")
+
+
+def wake_when_all_is_over(as_role: AsRole, point: str) -> None:
     with stage(as_role) as play:
         item = play.ask(duration=timedelta(hours=8))
         play.decide(item)
