@@ -79,6 +79,7 @@ INSTALLED_APPS = [
     "policy.apps.PolicyConfig",
     "requests_app.apps.RequestsAppConfig",
     "audit.history.apps.HistoryConfig",
+    "audit.exporting.apps.ExportingConfig",
     "notifications.apps.NotificationsConfig",
     "oversight.apps.OversightConfig",
     "accessportal.apps.AccessPortalConfig",

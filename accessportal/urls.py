@@ -10,6 +10,7 @@ urlpatterns = [
     path("", include("identity.urls")),
     path("", include("requests_app.urls")),
     path("", include("audit.history.urls")),
+    path("", include("audit.exporting.urls")),
     path("", include("oversight.urls")),
     path("", include("notifications.urls")),
     path("components/", components, name="components"),

@@ -29,6 +29,7 @@ def history(request: PortalRequest) -> HttpResponse:
     context = {
         "form": form,
         "filtered": bool(kept),
+        "kept": kept,
         "found": found,
         "newest": f"{request.path}?{urlencode(kept)}" if before else "",
         "older": f"{request.path}?{urlencode({**kept, 'before': str(found.older)})}"

@@ -35,6 +35,20 @@ def root_hash(leaves: Sequence[bytes]) -> bytes:
     return level[0]
 
 
+def audit_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
+    """The hashes beside the way from a leaf to the head, lowest first: RFC 6962 section 2.1.1. Raises IndexError."""
+    level, path = list(leaves), []
+    if not 0 <= index < len(level):
+        raise IndexError(index)
+    while len(level) > 1:
+        beside = index ^ 1
+        if beside < len(level):
+            path.append(level[beside])
+        pairs = [node_hash(left, right) for left, right in zip(level[::2], level[1::2], strict=False)]
+        level, index = pairs + level[len(pairs) * 2 :], index // 2
+    return path
+
+
 def seal_hash(prev_seal: bytes, root: bytes, n: int, batch: int, at: datetime) -> bytes:
     """SHA-256(prev_seal || root || n || batch || microseconds since 1970), numbers big-endian in 8 bytes."""
     micros = (at - _EPOCH) // _MICROSECOND

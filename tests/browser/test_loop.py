@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from audit.exporting.evidence import VERIFIER
+from audit.ledger.keys import public_path
+from stack.running import Stack
 from tests.browser.conftest import Enter
 
 GROUP = "AWS - Amazon EC2 Admin"
 WHY = "Replace the failing instance behind web-prod"
 
 
-def test_from_sign_in_to_ended_with_the_trail_of_it(enter: Enter, clouds: Callable[..., Any]) -> None:
+def test_from_sign_in_to_ended_with_the_trail_of_it(
+    enter: Enter, clouds: Callable[..., Any], running_stack: Stack, tmp_path: Path
+) -> None:
     amara = enter("Amara Okafor")
 
     # Browse: what a request would open is shown before it is made.
@@ -104,9 +113,32 @@ def test_from_sign_in_to_ended_with_the_trail_of_it(enter: Enter, clouds: Callab
         ruth.sees(step)
     ruth.sees(WHY)
 
+    # Take it away, and verify it without the portal; a copy in which a byte was changed isn't believed.
+    with ruth.page.expect_download() as download:
+        ruth.click("button", "Evidence pack")
+    pack = tmp_path / "pack.zip"
+    download.value.save_as(pack)
+    assert proven(running_stack, pack)
+    with zipfile.ZipFile(pack) as packed:
+        texts = {name: packed.read(name) for name in packed.namelist()}
+    texts["events.jsonl"] = texts["events.jsonl"].replace(b"Helena Brandt", b"Helena Brand7", 1)
+    with zipfile.ZipFile(pack, "w") as packed:
+        for name, text in texts.items():
+            packed.writestr(name, text)
+    assert not proven(running_stack, pack)
+
     # Nobody else sees the trail.
     assert amara.page.request.get(ruth.page.url).status == 404
     assert amara.complaints == helena.complaints == ruth.complaints == []
+
+
+def proven(stack: Stack, pack: Path) -> bool:
+    """What the offline verifier says of an evidence pack, in a Python that doesn't find the portal."""
+    key = public_path(stack.state_dir / "sealing-key.pem")
+    command = [sys.executable, "-I", str(VERIFIER), str(pack), "--public-key", str(key)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    return done.returncode == 0
 
 
 def member_everywhere(clouds: Callable[..., Any]) -> tuple[bool, bool]:

@@ -161,7 +161,7 @@ class Cast:
             answer = client.generic(method, address, sent, FORM, headers=headers)
         recorded = method == "POST" and newest_event() != before
         transaction.savepoint_rollback(save)
-        body = answer.content.decode()
+        body = answer.getvalue().decode(errors="replace")
         return Answer(method, answer.status_code, TOKEN.sub("", body), dict(answer.headers), recorded)
 
 
@@ -253,6 +253,8 @@ def what_to_send(world: World) -> dict[str, Sent]:
         "/approvals/<uuid:item_id>/live/": Sent(item),
         "/audit/requests/<uuid:request_id>/": Sent(request),
         "/preferences/": Sent(form={"language": "de", "time_zone": "Europe/Berlin", "digest": "never"}),
+        "/audit/requests/<uuid:request_id>/evidence/": Sent(request, yes=(200,)),
+        "/audit/export/": Sent(form={"form": "csv"}, yes=(200,)),
         "/demo/mail/<int:mail_id>/": Sent({"mail_id": kept.pk}),
         "/demo/mail/<int:mail_id>/html/": Sent({"mail_id": kept.pk}),
         "/operations/ends/": Sent(form=end),

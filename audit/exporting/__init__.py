@@ -1,0 +1,1 @@
+"""What leaves the audit trail: tables for other programs, and evidence that others can verify."""

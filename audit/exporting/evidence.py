@@ -1,0 +1,119 @@
+"""Evidence packs: events with their seals and the paths to them, to read and to verify without the portal.
+
+docs/verifying.md says what is in one and what it proves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.template.loader import render_to_string
+
+from audit.exporting import offline
+from audit.history.presentation import rows
+from audit.ledger.canonical import instant
+from audit.ledger.merkle import audit_path
+from audit.ledger.models import Event, Leaf, PersonalWords, Seal
+from audit.ledger.reading import Entry
+from base.clock import real_now
+
+FORMAT = 1
+MOST_EVENTS = 2_000
+VERIFIER = Path(offline.__file__).with_name("access_portal_verify.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A finished pack, to be read from its beginning."""
+
+    file: io.BytesIO
+    events: int
+    sha256: str
+
+
+def make_pack(entries: Sequence[Entry], *, title: str) -> Pack:
+    """A pack of these events, at most MOST_EVENTS, oldest first. Raises ValueError for more."""
+    if len(entries) > MOST_EVENTS:
+        raise ValueError(f"A pack holds at most {MOST_EVENTS} events.")
+    entries = sorted(entries, key=lambda entry: (entry.event.at, entry.event.id))
+    proofs, seals = _proofs([entry.event.id for entry in entries])
+    shown = rows(entries)
+    page = {"title": title, "rows": shown, "made_at": real_now(), "unsealed": len(entries) - len(proofs)}
+    files = {
+        "events.jsonl": _lines(_events(entries, proofs)),
+        "seals.jsonl": _lines(_seal(seal) for seal in seals),
+        "case.html": render_to_string("audit/pack.html", page).encode(),
+        "README.txt": render_to_string("audit/pack.txt", page).encode(),
+        VERIFIER.name: VERIFIER.read_bytes(),
+    }
+    manifest = {
+        "format": FORMAT,
+        "title": title,
+        "made_at": instant(real_now()),
+        "events": len(entries),
+        "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+    }
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as pack:
+        for name, data in {**files, "manifest.json": json.dumps(manifest, indent=1).encode()}.items():
+            pack.writestr(name, data)
+    file.seek(0)
+    return Pack(file, len(entries), hashlib.sha256(file.getbuffer()).hexdigest())
+
+
+def _events(entries: Sequence[Entry], proofs: Mapping[int, Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    ids = [entry.event.id for entry in entries]
+    times = [entry.event.at for entry in entries]
+    found = (
+        Event.objects.filter(id__in=ids, at__gte=min(times), at__lte=max(times))
+        if times
+        else Event.objects.none()
+    )
+    texts = dict(found.values_list("id", "canon"))
+    words: dict[int, dict[str, Any]] = {}
+    for kept in PersonalWords.objects.filter(event_id__in=ids):
+        words.setdefault(kept.event_id, {})[kept.field] = {"salt": bytes(kept.salt).hex(), "text": kept.words}
+    for entry in entries:
+        number = entry.event.id
+        yield {
+            "id": number,
+            "at": instant(entry.event.at),
+            "canon": texts[number],
+            "words": words.get(number, {}),
+            "proof": proofs.get(number),
+        }
+
+
+def _proofs(ids: Sequence[int]) -> tuple[dict[int, Mapping[str, Any]], list[Seal]]:
+    """Each sealed event's place and path, and the seals of their batches. Reads one batch's leaves at a time."""
+    places: dict[int, list[tuple[int, int]]] = {}
+    for event_id, batch, index in Leaf.objects.filter(event_id__in=ids).values_list(
+        "event_id", "batch", "idx"
+    ):
+        places.setdefault(batch, []).append((event_id, index))
+    proofs: dict[int, Mapping[str, Any]] = {}
+    for batch, inside in places.items():
+        leaves = [
+            bytes(leaf)
+            for leaf in Leaf.objects.filter(batch=batch).order_by("idx").values_list("leaf", flat=True)
+        ]
+        for event_id, index in inside:
+            path = [each.hex() for each in audit_path(leaves, index)]
+            proofs[event_id] = {"batch": batch, "index": index, "path": path}
+    return proofs, list(Seal.objects.filter(batch__in=places).order_by("batch"))
+
+
+def _seal(seal: Seal) -> Mapping[str, Any]:
+    hashes = {name: bytes(getattr(seal, name)).hex() for name in ("root", "prev_seal", "seal", "signature")}
+    return {"batch": seal.batch, "n": seal.n, "at": instant(seal.at), "key_id": seal.key_id, **hashes}
+
+
+def _lines(objects: Iterator[Mapping[str, Any]]) -> bytes:
+    return "".join(json.dumps(each, sort_keys=True) + "\n" for each in objects).encode()

@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+"""Checks an evidence pack of Access Portal offline, without the portal and without its database.
+
+    python3 access_portal_verify.py PACK.zip --public-key sealing-key.pem.pub
+
+It needs Python 3.9 or newer and the package `cryptography`, nothing else, and reads nothing but the files it is
+given. The public key must come from whoever keeps it outside the portal: what comes with a pack proves nothing.
+
+Exit code 0: everything is proven. 1: something isn't; each thing is named. 2: the pack can't be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import zipfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+FORMAT = 1
+CONTEXT = b"access-portal audit seal 1\n"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MOST_BYTES = 1_000_000_000  # of one file in a pack, unpacked
+
+
+class Unreadable(Exception):
+    """The pack, or a file in it, isn't what it should be."""
+
+
+def sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def leaf_of(event: dict[str, Any]) -> bytes:
+    """SHA-256(0x00, id, LF, time, LF, text)."""
+    return sha256(b"\x00" + f"{event['id']}\n{event['at']}\n{event['canon']}".encode())
+
+
+def root_of(leaf: bytes, index: int, count: int, path: Sequence[bytes]) -> bytes | None:
+    """The head of the RFC 6962 tree of `count` leaves that has `leaf` at `index`, or None when the path doesn't fit."""
+    left = list(path)
+    if not 0 <= index < count:
+        return None
+    while count > 1:
+        if index % 2 == 1 or index + 1 < count:
+            if not left:
+                return None
+            other = left.pop(0)
+            leaf = sha256(b"\x01" + other + leaf) if index % 2 else sha256(b"\x01" + leaf + other)
+        index, count = index // 2, (count + 1) // 2
+    return None if left else leaf
+
+
+def seal_of(seal: dict[str, Any]) -> bytes:
+    """SHA-256(previous seal, root, number of events, batch, microseconds since 1970)."""
+    at = datetime.strptime(seal["at"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    since = at - EPOCH
+    micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    numbers = b"".join(n.to_bytes(8, "big", signed=True) for n in (seal["n"], seal["batch"], micros))
+    return sha256(bytes.fromhex(seal["prev_seal"]) + bytes.fromhex(seal["root"]) + numbers)
+
+
+def read_pack(path: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
+    """Manifest, events and seals, with every file compared with the manifest. Gives what is wrong beside them."""
+    wrong: list[str] = []
+    try:
+        with zipfile.ZipFile(path) as pack:
+            names = pack.namelist()
+            if len(names) != len(set(names)):
+                raise Unreadable("A file is in the pack twice.")
+            if sum(info.file_size for info in pack.infolist()) > MOST_BYTES:
+                raise Unreadable("The pack is larger than any that the portal makes.")
+            files = {name: pack.read(name) for name in names}
+        manifest = json.loads(files["manifest.json"])
+        if manifest["format"] != FORMAT:
+            raise Unreadable(f"The pack has format {manifest['format']}; this program reads format {FORMAT}.")
+        for name, digest in manifest["files"].items():
+            if name not in files:
+                wrong.append(f"{name} is missing from the pack.")
+            elif sha256(files[name]).hex() != digest:
+                wrong.append(f"{name} isn't the file that was packed.")
+        added = sorted(set(files) - set(manifest["files"]) - {"manifest.json"})
+        wrong += [f"{name} was added to the pack." for name in added]
+        events = [json.loads(line) for line in files["events.jsonl"].decode().splitlines()]
+        seals = [json.loads(line) for line in files["seals.jsonl"].decode().splitlines()]
+        if len(events) != manifest["events"]:
+            wrong.append(f"The pack was made of {manifest['events']} events and holds {len(events)}.")
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise Unreadable(f"The pack can't be read: {type(error).__name__}: {error}") from error
+    return events, seals, wrong
+
+
+def check_seals(
+    seals: Sequence[dict[str, Any]], keys: dict[str, Ed25519PublicKey]
+) -> tuple[dict[int, dict[str, Any]], list[str]]:
+    """The seals by batch, and what is wrong with them."""
+    wrong: list[str] = []
+    found: dict[int, dict[str, Any]] = {}
+    for seal in seals:
+        batch, value = seal["batch"], bytes.fromhex(seal["seal"])
+        if batch in found:
+            wrong.append(f"Seal {batch} is in the pack twice.")
+        if seal_of(seal) != value:
+            wrong.append(f"Seal {batch} isn't the hash of what it seals.")
+        key = keys.get(seal["key_id"])
+        if key is None:
+            wrong.append(f"Seal {batch} was signed with key {seal['key_id']}, which wasn't given as trusted.")
+        else:
+            try:
+                key.verify(bytes.fromhex(seal["signature"]), CONTEXT + value)
+            except InvalidSignature:
+                wrong.append(f"The signature of seal {batch} is wrong.")
+        before = found.get(batch - 1)
+        if before is not None and before["seal"] != seal["prev_seal"]:
+            wrong.append(f"Seal {batch} doesn't follow seal {batch - 1}.")
+        found[batch] = seal
+    return found, wrong
+
+
+def check_events(events: Sequence[dict[str, Any]], seals: dict[int, dict[str, Any]]) -> list[str]:
+    """What is wrong with the events."""
+    wrong: list[str] = []
+    seen: set[int] = set()
+    places: set[tuple[int, int]] = set()
+    for event in events:
+        name = f"Event {event['id']}"
+        if event["id"] in seen:
+            wrong.append(f"{name} is in the pack twice.")
+        seen.add(event["id"])
+        said = json.loads(event["canon"])
+        for field, kept in event["words"].items():
+            promised = said.get("commitments", {}).get(field)
+            if sha256(bytes.fromhex(kept["salt"]) + kept["text"].encode()).hex() != promised:
+                wrong.append(f"The words {field!r} of event {event['id']} aren't those that were written.")
+        place = event.get("proof")
+        if place is None:
+            wrong.append(f"{name} had no seal yet when the pack was made. Make the pack again.")
+            continue
+        seal = seals.get(place["batch"])
+        if seal is None:
+            wrong.append(f"{name} is of batch {place['batch']}, whose seal is missing from the pack.")
+            continue
+        if (place["batch"], place["index"]) in places:
+            wrong.append(f"{name} claims the place of another event.")
+        places.add((place["batch"], place["index"]))
+        path = [bytes.fromhex(each) for each in place["path"]]
+        root = root_of(leaf_of(event), place["index"], seal["n"], path)
+        if root is None or root.hex() != seal["root"]:
+            wrong.append(f"{name} isn't what batch {place['batch']} sealed: it was altered.")
+    return wrong
+
+
+def check_noted(noted: Sequence[str], seals: dict[int, dict[str, Any]]) -> list[str]:
+    """Seals that were noted elsewhere, as batch=hash, must be those of the pack."""
+    wrong: list[str] = []
+    for text in noted:
+        batch, _, value = text.partition("=")
+        seal = seals.get(int(batch)) if batch.isdecimal() else None
+        if seal is None:
+            wrong.append(f"Seal {batch}, noted elsewhere, isn't in the pack.")
+        elif seal["seal"] != value.lower():
+            wrong.append(f"Seal {batch} isn't the one that was noted elsewhere: the trail was rewritten.")
+    return wrong
+
+
+def load_keys(paths: Sequence[str]) -> dict[str, Ed25519PublicKey]:
+    """Public keys by id: the first 16 hex digits of the SHA-256 of the 32 bytes."""
+    found: dict[str, Ed25519PublicKey] = {}
+    for path in paths:
+        try:
+            key = load_pem_public_key(Path(path).read_bytes())
+        except (OSError, ValueError) as error:
+            raise Unreadable(f"The public key {path} can't be read: {error}") from error
+        if not isinstance(key, Ed25519PublicKey):
+            raise Unreadable(f"{path} holds a public key, but not of the kind Ed25519.")
+        found[sha256(key.public_bytes_raw()).hex()[:16]] = key
+    return found
+
+
+def safe(text: object) -> str:
+    """Text for a terminal: what could move the cursor, hide or reorder is written as a number."""
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in str(text))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check what the command line names; gives the exit code."""
+    parser = argparse.ArgumentParser(description="Check an evidence pack of Access Portal offline.")
+    parser.add_argument("pack", help="the ZIP that the portal made")
+    parser.add_argument(
+        "--public-key", action="append", required=True, help="PEM file; may be given several times"
+    )
+    parser.add_argument(
+        "--noted-seal", action="append", default=[], metavar="BATCH=HEX", help="a seal kept elsewhere"
+    )
+    parser.add_argument("--show", action="store_true", help="print the proven events, one a line")
+    chosen = parser.parse_args(arguments)
+    try:
+        keys = load_keys(chosen.public_key)
+        events, given, wrong = read_pack(chosen.pack)
+        seals, wrong_seals = check_seals(given, keys)
+        wrong += wrong_seals + check_events(events, seals) + check_noted(chosen.noted_seal, seals)
+    except Unreadable as error:
+        print(f"UNREADABLE: {safe(error)}")
+        return 2
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        print(f"UNREADABLE: a line of the pack isn't as it should be: {type(error).__name__}: {safe(error)}")
+        return 2
+    if chosen.show and not wrong:
+        for event in events:
+            said = json.loads(event["canon"])
+            print(
+                safe(
+                    f"{event['id']}  {said['business_at']}  {said['type']}  {json.dumps(said.get('fields', {}))}"
+                )
+            )
+    for sentence in wrong:
+        print(f"WRONG: {safe(sentence)}")
+    if not wrong:
+        print(f"PROVEN: {len(events)} events are what {len(seals)} signed seals sealed.")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

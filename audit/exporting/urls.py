@@ -1,0 +1,12 @@
+"""Addresses from which copies of the audit trail are taken."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from audit.exporting import views
+
+urlpatterns = [
+    path("audit/export/", views.export, name="audit_export"),
+    path("audit/requests/<uuid:request_id>/evidence/", views.case_evidence, name="audit_evidence"),
+]

@@ -1,0 +1,89 @@
+"""Taking copies of the audit trail. Each is a POST, because each leaves an entry in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
+
+from django.http import FileResponse, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_POST
+
+from audit.exporting.evidence import MOST_EVENTS, Pack, make_pack
+from audit.exporting.streaming import FORMS, stream
+from audit.history.case import case
+from audit.history.forms import TimelineForm
+from audit.history.searching import event_filter
+from audit.ledger import reading
+from audit.ledger.reading import Entry
+from audit.ledger.recorder import record_alone
+from base.clock import business_now
+from base.errors import Invalid
+from identity.actors import actor_of
+from identity.http import PortalRequest, auditor_required
+
+EVIDENCE = "evidence"
+
+
+@auditor_required
+@require_POST
+def export(request: PortalRequest) -> HttpResponseBase:
+    """What the timeline's filter finds, as a file; a refusal is the timeline with the reason on its form."""
+    form = TimelineForm(request.POST)
+    chosen = request.POST.get("form", "")
+    kept = {name: value for name in form.fields if (value := request.POST.get(name, ""))}
+    if form.is_valid():
+        try:
+            return _export(request, form, chosen, urlencode(kept))
+        except Invalid as error:
+            form.add_error(error.field or None, error.sentence)
+    return render(request, "audit/timeline.html", {"form": form, "filtered": True, "kept": kept}, status=422)
+
+
+def _export(request: PortalRequest, form: TimelineForm, chosen: str, query: str) -> HttpResponseBase:
+    wanted = event_filter(form.cleaned_data)
+    if chosen == EVIDENCE:
+        page = reading.events(wanted, limit=MOST_EVENTS)
+        if page.older:
+            raise Invalid(
+                "export.too_many",
+                f"An evidence pack holds at most {MOST_EVENTS:,} events, and more fit. Name a person or a shorter time.",
+            )
+        return _send(request, page.entries, "Events of the audit trail", query)
+    if chosen not in FORMS:
+        raise Invalid("export.form", "Choose CSV, JSON Lines or an evidence pack.")
+    answer = StreamingHttpResponse(
+        stream(chosen, wanted, query=query, actor=actor_of(request)), content_type=FORMS[chosen].content_type
+    )
+    answer["Content-Disposition"] = f'attachment; filename="{_name()}.{FORMS[chosen].suffix}"'
+    return answer
+
+
+@auditor_required
+@require_POST
+def case_evidence(request: PortalRequest, request_id: UUID) -> HttpResponseBase:
+    """One request's events as an evidence pack."""
+    found = case(request_id)
+    entries = [row.entry for row in found.rows]
+    return _send(request, entries, found.title, urlencode({"request": request_id}), request_id)
+
+
+def _send(
+    request: PortalRequest, entries: Sequence[Entry], title: str, query: str, request_id: UUID | None = None
+) -> HttpResponse | FileResponse:
+    pack: Pack = make_pack(entries, title=title)
+    record_alone(
+        "export.packed",
+        actor=actor_of(request),
+        fields={"export_id": uuid4(), "events": pack.events, "sha256": pack.sha256},
+        words={"filter": query} if query else {},
+        request_id=request_id,
+    )
+    return FileResponse(
+        pack.file, as_attachment=True, filename=f"{_name()}.zip", content_type="application/zip"
+    )
+
+
+def _name() -> str:
+    return f"access-portal-audit-{business_now():%Y%m%d-%H%M%S}"

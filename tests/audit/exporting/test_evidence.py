@@ -1,0 +1,256 @@
+"""Evidence packs: the offline verifier proves what was sealed, and names each thing that was changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django_subatomic.db import transaction
+
+from audit.exporting.evidence import MOST_EVENTS, VERIFIER, make_pack
+from audit.exporting.offline.access_portal_verify import main, root_of
+from audit.ledger.keys import SealingKey, make_key
+from audit.ledger.merkle import audit_path, root_hash
+from audit.ledger.models import Seal
+from audit.ledger.reading import EventFilter, events
+from audit.ledger.recorder import Actor
+from audit.ledger.sealing import seal_everything
+from tests.audit.history.conftest import AsRole
+from tests.audit.ledger.factories import ask, note
+from tests.requests_app import factories as make
+
+type Files = dict[str, bytes]
+
+
+@pytest.mark.parametrize("count", range(1, 20))
+def test_every_path_leads_to_the_head_and_no_other_place_does(count: int) -> None:
+    leaves = [bytes([number]) * 32 for number in range(count)]
+    for index, leaf in enumerate(leaves):
+        path = audit_path(leaves, index)
+        assert root_of(leaf, index, count, path) == root_hash(leaves)
+        for other in range(-1, count + 1):
+            if other != index:
+                assert root_of(leaf, other, count, path) != root_hash(leaves)
+        assert root_of(leaf, index, count, [*path, leaf]) is None
+    with pytest.raises(IndexError):
+        audit_path(leaves, count)
+
+
+@pytest.fixture
+def pack(db: None, key: SealingKey, as_role: AsRole, tmp_path: Path) -> Path:
+    """Five events of one person in two batches, packed."""
+    oid = make.oid()
+    actor = Actor.person(oid, "Ada")
+    for batch in (["a", "b"], ["c", "d"]):
+        for text in batch:
+            note(text, actor=actor)
+            note("of somebody else")
+        if batch[0] == "c":
+            with transaction():
+                ask(actor=actor, words="Disk is full")
+        with as_role("portal_sealer"):
+            seal_everything(key)
+    return written(tmp_path, oid)
+
+
+def written(folder: Path, oid: str) -> Path:
+    made = make_pack(events(EventFilter(people=(oid,))).entries, title="Ada's events")
+    path = folder / "pack.zip"
+    path.write_bytes(made.file.read())
+    return path
+
+
+def verify(pack: Path, *more: str, key: str = "key.pub") -> int:
+    return main([str(pack), "--public-key", str(pack.parent / key), *more])
+
+
+def changed(pack: Path, change: Callable[[Files], None], *, honest: bool = True) -> Path:
+    """The pack with its files changed, and by default with a manifest that fits them."""
+    with zipfile.ZipFile(pack) as old:
+        files = {name: old.read(name) for name in old.namelist()}
+    change(files)
+    if honest:
+        manifest = json.loads(files["manifest.json"])
+        manifest["files"] = {
+            name: hashlib.sha256(data).hexdigest() for name, data in files.items() if name != "manifest.json"
+        }
+        manifest["events"] = len(files["events.jsonl"].splitlines())
+        files["manifest.json"] = json.dumps(manifest).encode()
+    path = pack.with_name("changed.zip")
+    with zipfile.ZipFile(path, "w") as new:
+        for name, data in files.items():
+            new.writestr(name, data)
+    return path
+
+
+def edit(name: str, number: int, change: Callable[[dict[str, Any]], None]) -> Callable[[Files], None]:
+    """Change one line of a file of lines."""
+
+    def act(files: Files) -> None:
+        lines = [json.loads(line) for line in files[name].splitlines()]
+        change(lines[number])
+        files[name] = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+    return act
+
+
+def test_it_is_proven_by_a_program_that_knows_nothing_of_the_portal(pack: Path) -> None:
+    with zipfile.ZipFile(pack) as packed:
+        packed.extract(VERIFIER.name, pack.parent / "elsewhere")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-I",
+            VERIFIER.name,
+            str(pack),
+            "--public-key",
+            str(pack.parent / "key.pub"),
+            "--show",
+        ],
+        cwd=pack.parent / "elsewhere",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PROVEN: 5 events are what 2 signed seals sealed." in done.stdout
+    assert done.stdout.count("trial.noted") == 4
+    imports = [
+        line.split()[1] for line in VERIFIER.read_text().splitlines() if line.startswith(("import ", "from "))
+    ]
+    assert {name.partition(".")[0] for name in imports} - set(sys.stdlib_module_names) == {"cryptography"}
+
+
+def _swap(event: dict[str, Any]) -> None:
+    event["canon"] = event["canon"].replace("done", "gone")
+
+
+def _words(event: dict[str, Any]) -> None:
+    event["words"]["justification"]["text"] = "Because I say so"
+
+
+def _bare(event: dict[str, Any]) -> None:
+    event["proof"] = None
+
+
+def _index(event: dict[str, Any]) -> None:
+    event["proof"]["index"] = 1 - event["proof"]["index"]
+
+
+def _set(**values: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda line: line.update(values)
+
+
+def _twice(files: Files) -> None:
+    files["events.jsonl"] += files["events.jsonl"].splitlines()[0] + b"\n"
+
+
+def _cut(files: Files) -> None:
+    files["seals.jsonl"] = files["seals.jsonl"].splitlines()[0] + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (edit("events.jsonl", 0, _swap), "it was altered"),
+        (edit("events.jsonl", 0, _set(at="2020-01-01T00:00:00.000000Z")), "it was altered"),
+        (edit("events.jsonl", 1, _set(id=1)), "it was altered"),
+        (edit("events.jsonl", 4, _words), "'justification' of event"),
+        (edit("events.jsonl", 2, _bare), "had no seal yet"),
+        (edit("events.jsonl", 0, _index), "it was altered"),
+        (edit("seals.jsonl", 0, _set(root="00" * 32)), "isn't the hash of what it seals"),
+        (edit("seals.jsonl", 1, _set(prev_seal="00" * 32)), "doesn't follow seal"),
+        (edit("seals.jsonl", 0, _set(signature="00" * 64)), "The signature of seal"),
+        (edit("seals.jsonl", 0, _set(key_id="0" * 16)), "wasn't given as trusted"),
+        (_cut, "whose seal is missing"),
+        (_twice, "is in the pack twice"),
+    ],
+)
+def test_what_was_changed_is_named(
+    change: Callable[[Files], None], words: str, pack: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verify(changed(pack, change)) == 1
+    said = capsys.readouterr().out
+    assert words in said
+    assert "PROVEN" not in said
+
+
+@pytest.mark.parametrize("name", ["events.jsonl", "seals.jsonl", "case.html", "README.txt"])
+def test_one_byte_is_found(name: str, pack: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def flip(files: Files) -> None:
+        data = bytearray(files[name])
+        data[len(data) // 2] ^= 1
+        files[name] = bytes(data)
+
+    assert verify(changed(pack, flip, honest=False)) in (1, 2)
+    assert "PROVEN" not in capsys.readouterr().out
+
+
+def test_files_that_were_added_or_taken_are_named(pack: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def meddle(files: Files) -> None:
+        files["more.txt"] = b"x"
+        del files["README.txt"]
+
+    assert verify(changed(pack, meddle, honest=False)) == 1
+    said = capsys.readouterr().out
+    assert "more.txt was added" in said
+    assert "README.txt is missing" in said
+
+
+def test_another_key_proves_nothing(pack: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_key(pack.parent / "other")
+    assert verify(pack, key="other.pub") == 1
+    assert "wasn't given as trusted" in capsys.readouterr().out
+
+
+def test_a_seal_noted_elsewhere_must_be_the_same(pack: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    last = Seal.objects.order_by("-batch")[0]
+    assert verify(pack, "--noted-seal", f"{last.batch}={bytes(last.seal).hex()}") == 0
+    assert verify(pack, "--noted-seal", f"{last.batch}={'0' * 64}") == 1
+    assert "the trail was rewritten" in capsys.readouterr().out
+    assert verify(pack, "--noted-seal", f"{last.batch + 9}={'0' * 64}") == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", None], ids=["empty", "text", "absent"])
+def test_what_is_no_pack_is_unreadable(
+    content: bytes | None, tmp_path: Path, key: SealingKey, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "pack.zip"
+    if content is not None:
+        path.write_bytes(content)
+    assert verify(path) == 2
+    assert capsys.readouterr().out.startswith("UNREADABLE: ")
+
+
+def test_without_the_words_that_were_erased_all_is_proven(pack: Path) -> None:
+    assert verify(changed(pack, edit("events.jsonl", 4, _set(words={})))) == 0
+
+
+@pytest.mark.django_db
+def test_what_is_not_sealed_yet_is_said_everywhere(key: SealingKey, tmp_path: Path) -> None:
+    oid = make.oid()
+    note(actor=Actor.person(oid, "Ada"))
+    path = written(tmp_path, oid)
+    assert verify(path) == 1
+    assert b"had no seal yet" in zipfile.ZipFile(path).read("case.html")
+
+
+@pytest.mark.django_db
+def test_hostile_words_are_inert_on_the_page(tmp_path: Path) -> None:
+    oid = make.oid()
+    note("<script>alert(1)</script>", actor=Actor.person(oid, "<b onload=x>"))
+    page = zipfile.ZipFile(written(tmp_path, oid)).read("case.html").decode()
+    assert "<script" not in page
+    assert "<b onload" not in page
+
+
+def test_a_pack_is_bounded() -> None:
+    with pytest.raises(ValueError, match="at most"):
+        make_pack([None] * (MOST_EVENTS + 1), title="x")  # type: ignore[list-item] # refused before it is looked at

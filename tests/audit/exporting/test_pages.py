@@ -1,0 +1,92 @@
+"""Taking copies: by auditors only, of what the search found, each with an entry in the trail."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+
+from audit.exporting import evidence, views
+from audit.ledger.models import Event
+from audit.ledger.recorder import Actor
+from requests_app.models import RequestItem
+from tests.audit.history.conftest import AsRole
+from tests.audit.ledger.factories import note
+from tests.requests_app import factories as make
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def item(as_role: AsRole) -> RequestItem:
+    ada, ben = make.person("Ada Asker"), make.person("Ben Boss")
+    group = make.pim_group("AWS - Amazon EC2 Admin")
+    rule = make.rule(ben)
+    with as_role("portal_web"):
+        return make.pending_item(ada, group, rule)
+
+
+def last() -> Event:
+    return Event.objects.filter(type__startswith="export.").order_by("-id")[0]
+
+
+def test_what_the_search_finds_is_what_the_file_holds(item: RequestItem, auditor: Client) -> None:
+    note("elsewhere", actor=Actor.person(make.oid(), "Zoe Else"))
+    answer = auditor.post("/audit/export/", {"person": "Ada", "form": "csv"})
+    assert answer.status_code == 200
+    assert answer["Content-Disposition"].endswith('.csv"')
+    rows = list(csv.DictReader(io.StringIO(answer.getvalue().decode(), newline="")))
+    assert [row["type"] for row in rows] == ["item.requested", "request.submitted"]
+    assert last().type == "export.finished"
+    # It is on the timeline like everything else.
+    assert "began to export events" in auditor.get("/audit/?action=export.").content.decode()
+
+
+def test_the_page_offers_all_that_fits_its_search(item: RequestItem, auditor: Client) -> None:
+    page = auditor.get("/audit/?person=Ada&unknown=x").content.decode()
+    assert '<input type="hidden" name="person" value="Ada">' in page
+    assert "unknown" not in page
+    assert 'name="form" value="evidence"' in page
+
+
+def test_a_case_as_evidence(item: RequestItem, auditor: Client) -> None:
+    answer = auditor.post(f"/audit/requests/{item.request_id}/evidence/")
+    assert answer["Content-Type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(answer.getvalue())) as pack:
+        assert len(pack.read("events.jsonl").splitlines()) == 2
+        assert "Fix the stuck deployment" in pack.read("case.html").decode()
+    assert last().type == "export.packed"
+    assert last().request_id == item.request_id
+    assert auditor.post(f"/audit/requests/{uuid4()}/evidence/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        ({"form": "exe"}, "Choose CSV, JSON Lines or an evidence pack"),
+        ({}, "Choose CSV, JSON Lines or an evidence pack"),
+        ({"form": "csv", "person": "Nobody at all"}, "No people are called so"),
+        ({"form": "csv", "since": "yesterday"}, "Write a date and a time"),
+    ],
+)
+def test_a_refusal_is_a_sentence_and_leaves_nothing(
+    sent: dict[str, str], words: str, auditor: Client
+) -> None:
+    answer = auditor.post("/audit/export/", sent)
+    assert answer.status_code == 422
+    assert words in answer.content.decode()
+    assert not Event.objects.filter(type__startswith="export.").exists()
+
+
+def test_too_much_for_a_pack_is_refused(
+    item: RequestItem, auditor: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "MOST_EVENTS", 1)
+    monkeypatch.setattr(evidence, "MOST_EVENTS", 1)
+    answer = auditor.post("/audit/export/", {"person": "Ada", "form": "evidence"})
+    assert answer.status_code == 422
+    assert "at most 1 events, and more fit" in answer.content.decode()

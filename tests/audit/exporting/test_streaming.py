@@ -1,0 +1,85 @@
+"""Exports on their way: all of it in pages, nothing at once, and its end recorded whichever way it ends."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from audit.exporting import streaming
+from audit.exporting.streaming import stream
+from audit.ledger import reading
+from audit.ledger.models import Event
+from audit.ledger.reading import EventFilter
+from audit.ledger.recorder import Actor
+from tests.audit.ledger.factories import ADA, note
+from tests.requests_app import factories as make
+
+pytestmark = pytest.mark.django_db
+BOB = Actor.person("00000000-0000-4000-8000-0000000000b0", "Bob")
+
+
+@pytest.fixture
+def wanted(monkeypatch: pytest.MonkeyPatch) -> EventFilter:
+    """Seven events, three to a page."""
+    monkeypatch.setattr(streaming, "PAGE", 3)
+    oid = make.oid()
+    for number in range(7):
+        note(f"number {number}", actor=Actor.person(oid, "Ada"))
+    return EventFilter(people=(oid,))
+
+
+def told() -> list[tuple[str, str, int | None]]:
+    rows = Event.objects.filter(type__startswith="export.").order_by("id")
+    return [(row.type, row.outcome, row.data["fields"].get("rows")) for row in rows]
+
+
+def test_all_of_it_newest_first_in_bounded_steps(wanted: EventFilter) -> None:
+    chunks = stream("jsonl", wanted, query="person=Ada", actor=BOB)
+    with CaptureQueriesContext(connection) as queries:
+        found = [json.loads(line) for chunk in chunks for line in chunk.decode().splitlines()]
+    assert [each["facts"]["note"] for each in found] == [f"number {number}" for number in reversed(range(7))]
+    assert len([query for query in queries if "LIMIT 4" in query["sql"]]) == 3, (
+        "a page and one more, three times"
+    )
+    assert told() == [("export.began", "done", None), ("export.finished", "done", 7)]
+    began = Event.objects.get(type="export.began")
+    assert began.actor_oid == BOB.object_id
+    assert set(began.data["commitments"]) == {"actor", "filter"}
+
+
+def test_the_beginning_is_recorded_before_the_first_byte(wanted: EventFilter) -> None:
+    chunks = stream("csv", wanted, query="", actor=BOB)
+    assert told() == [("export.began", "done", None)]
+    assert next(chunks).startswith(b"event_id,")
+
+
+def test_whoever_breaks_it_off_is_recorded(wanted: EventFilter) -> None:
+    chunks = stream("jsonl", wanted, query="", actor=BOB)
+    next(chunks)
+    chunks.close()  # type: ignore[attr-defined] # what Django does when the browser is gone
+    assert told()[-1] == ("export.cancelled", "failed", 3)
+
+
+def test_a_failure_breaks_the_transfer_and_is_recorded(
+    wanted: EventFilter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunks = stream("jsonl", wanted, query="", actor=BOB)
+    next(chunks)
+
+    def away(*_: object, **__: object) -> None:
+        raise ConnectionError("gone")
+
+    monkeypatch.setattr(reading, "events", away)
+    with pytest.raises(ConnectionError):
+        list(chunks)
+    assert told()[-1] == ("export.failed", "failed", 3)
+
+
+def test_it_ends_at_the_most(wanted: EventFilter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "MOST_ROWS", 5)
+    lines = b"".join(stream("jsonl", wanted, query="", actor=ADA)).splitlines()
+    assert len(lines) == 5
+    assert told()[-1] == ("export.finished", "done", 5)

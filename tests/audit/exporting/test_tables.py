@@ -1,0 +1,78 @@
+"""Tables for other programs: every event, every fact, and nothing that acts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from audit.exporting.tables import COLUMNS, cell, csv_lines, inert, json_lines
+from audit.history.presentation import rows
+from audit.ledger.reading import EventFilter, events
+from audit.ledger.recorder import Actor
+from tests.audit.ledger.factories import note
+from tests.requests_app import factories as make
+
+HOSTILE = [
+    '=HYPERLINK("http://evil")',
+    "+1+1",
+    "-2",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    " =1",
+    "<script>alert(1)</script>",
+    '<div hx-get="/signout/" hx-trigger="load">',
+    "\u202egnp.exe",
+    "\u2066a\u2069",
+    "\x1b[2J\x07",
+    "a\u2028b",
+    '"quoted", and a\nline',
+    "Subject: x\r\nBcc: all@example.com",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_cell_is_a_formula_or_hides_anything(text: str) -> None:
+    found = cell(text)
+    assert found.lstrip()[0] not in "=+-@\t\r|%"
+    assert not set(found) & set("\x1b\x07\r\u202e\u2066\u2069\u2028")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(None, ""), ("", ""), (7, "7"), ("plain", "plain"), ("-", "'-")]
+)
+def test_what_is_harmless_stays_as_it_is(value: object, shown: str) -> None:
+    assert cell(value) == shown
+
+
+def test_what_is_hidden_is_written_as_its_number() -> None:
+    assert inert("a\u202eb\x00c\nd\te é 漢") == "a\\u202eb\\u0000c\nd\te é 漢"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_words_come_back_from_both_tables(text: str) -> None:
+    oid = make.oid()
+    note(text, actor=Actor.person(oid, text))
+    found = rows(events(EventFilter(people=(oid,))).entries)
+    [header, line] = list(csv.reader(io.StringIO("".join(csv_lines(found)), newline="")))
+    assert tuple(header) == COLUMNS
+    assert line[COLUMNS.index("actor_name")] == cell(text)
+    assert line[COLUMNS.index("type")] == "trial.noted"
+    [record] = list(json_lines(found))
+    assert record.isascii()
+    assert json.loads(record)["actor_name"] == text
+    assert json.loads(record)["facts"] == {"note": text}
+    assert record.count("\n") == 1
+
+
+@pytest.mark.django_db
+def test_lines_end_as_the_standard_says() -> None:
+    oid = make.oid()
+    note("x", actor=Actor.person(oid, "Ada"))
+    lines = list(csv_lines(rows(events(EventFilter(people=(oid,))).entries)))
+    assert len(lines) == 2
+    assert all(line.endswith("\r\n") for line in lines)
