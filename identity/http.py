@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django_htmx.middleware import HtmxDetails
 
 from identity.models import User
@@ -19,7 +19,7 @@ class PortalRequest(HttpRequest):
     htmx: HtmxDetails
 
 
-type View[**P] = Callable[Concatenate[PortalRequest, P], HttpResponse]
+type View[**P] = Callable[Concatenate[PortalRequest, P], HttpResponseBase]
 
 
 def auditor_required[**P](view: View[P]) -> View[P]:
@@ -45,7 +45,7 @@ def not_activity[**P](view: View[P]) -> View[P]:
 
 def _only_if[**P](view: View[P], may: Callable[[User], bool]) -> View[P]:
     @wraps(view)
-    def guarded(request: PortalRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def guarded(request: PortalRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not may(request.user):
             raise Http404
         return view(request, *args, **kwargs)
