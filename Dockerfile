@@ -31,6 +31,7 @@ COPY catalog catalog
 COPY policy policy
 COPY audit audit
 COPY requests_app requests_app
+COPY notifications notifications
 COPY oversight oversight
 COPY accessportal accessportal
 COPY templates templates

@@ -42,6 +42,7 @@ ELSEWHERE = {
     "SessionDenials": "writes policies, and has one adapter: tests/clients/test_simulated_cutting.py",
     "PersonalPim": "needs people who sign in: tests/clients/test_simulated_personal.py",
     "Notifier": "tells operators, not the clouds: tests/oversight/test_watching.py",
+    "Postman": "writes to people, not to the clouds: tests/notifications/test_channels.py",
     "CallObserver": "is called by adapters, not asked",
 }
 

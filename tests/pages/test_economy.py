@@ -210,11 +210,15 @@ FORBIDDEN = {
     "unescaped output": re.compile(r"\|\s*safe\b|{%\s*autoescape\s+off"),
 }
 
+# It leaves in an evidence pack and is opened from a disk, where our stylesheets aren't.
+ALLOWED = {"templates/audit/pack.html": ["a style element"]}
+
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_templates_carry_nothing_inline(path: Path) -> None:
     text = path.read_text()
-    assert [what for what, pattern in FORBIDDEN.items() if pattern.search(text)] == []
+    found = [what for what, pattern in FORBIDDEN.items() if pattern.search(text)]
+    assert found == ALLOWED.get(str(path.relative_to(ROOT)), [])
 
 
 def test_the_scan_finds_what_it_is_for() -> None:

@@ -54,7 +54,10 @@ ENTRA = (
     Question("pending_request_code", (f"{_PLAYED}::test_the_person_has_asked_pim_themselves",)),
     Question("eligibility_lists_inherited", (f"{_PLAYED}::test_eligible_through_a_group",)),
     Question("read_requests_needs_read_write", (f"{_HERE}::test_the_documented_permissions_read_requests",)),
-    Question("approval_segment", unmet="approvals are the portal's own", unless=("assignment_approvals",)),
+    Question(
+        "approval_segment",
+        (f"{_PERSONAL}::test_an_approvers_word_is_passed_on_once_and_in_their_own_name",),
+    ),
     Question(
         "acrs_needs_capability",
         (f"{_PERSONAL}::test_a_context_is_asked_for_and_taken_when_the_sign_in_proves_it",),

@@ -308,6 +308,25 @@ def eligibility_ended(clouds: Clouds) -> None:
     assert clouds.person not in eligible()
 
 
+def activation_demands(clouds: Clouds) -> None:
+    wanted = f"scopeId eq '{clouds.group}' and scopeType eq 'Group' and roleDefinitionId eq 'member'"
+
+    def rules() -> dict[str, Any]:
+        rows = clouds.graph(
+            "/policies/roleManagementPolicyAssignments",
+            filter=wanted,
+            expand="policy($expand=rules)",
+        ).json()
+        return {rule["id"]: rule for rule in rows["value"][0]["policy"]["rules"]}
+
+    approval, context = "Approval_EndUser_Assignment", "AuthenticationContext_EndUser_Assignment"
+    assert rules()[approval]["setting"]["isApprovalRequired"] is False
+    said = clouds.happen("activation_demands", group=clouds.group, context="c1", approver=clouds.person)
+    assert said["approver_id"] == clouds.person
+    assert rules()[approval]["setting"]["isApprovalRequired"] is True
+    assert rules()[context]["claimValue"] == "c1"
+
+
 def job_states(clouds: Clouds) -> None:
     clouds.happen("quarantine", reason="TooManyDeletes")
     assert (clouds.job()["code"], clouds.job()["quarantine"]) == ("Quarantine", "TooManyDeletes")
@@ -361,6 +380,7 @@ HAPPENINGS: dict[Callable[[Clouds], None], set[str]] = {
     groups_go: {"group_recreated", "group_deleted"},
     group_unassigned: {"group_unassigned"},
     eligibility_ended: {"eligibility_ended"},
+    activation_demands: {"activation_demands"},
     job_states: {"quarantine", "quarantine_lifted", "job_paused", "job_started"},
     scim_token_ends: {"scim_token_expired", "scim_token_renewed"},
     expiry_late: {"expiry_late"},
