@@ -50,9 +50,6 @@ MAIN = frozenset(
         "deciding.before_commit",
         "write.intent_recorded",
         "write.answered",
-        "activating.before_settle",
-        "provisioning.asked",
-        "removing.before_settle",
         "deprovisioning.before_settle",
     }
 )

@@ -148,6 +148,7 @@ def away(cloud: str) -> LocalBreaker:
     return breaker
 
 
+@pytest.mark.proof
 def test_without_the_provisioning_service_the_cycle_s_arrival_is_seen(play: Stage) -> None:
     approve(play)
     with using(replace(clients(), breaker=away("provisioning"))):
