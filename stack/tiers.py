@@ -37,7 +37,12 @@ TIERS = (
     Tier("faults", ("tests/faults",), workers=2, budget=140),
     Tier("browser", ("tests/browser",), workers=0, budget=320),
 )
-PROOF = Tier("proof", (), workers=2, budget=2400)
+# Playwright leaves an event loop running in its process, in which Django refuses to touch a database: the browser's
+# proofs have a session of their own.
+PROOFS = (
+    Tier("proof", (), workers=2, budget=2000),
+    Tier("browser proof", ("tests/browser",), workers=0, budget=400),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +63,8 @@ def pytest_arguments(tier: Tier, *, proof: bool) -> list[str]:
     ]
     if tier.folders:
         return [*arguments, *tier.folders]
-    if not proof:
-        others = [folder for other in TIERS for folder in other.folders]
-        arguments += [f"--ignore={folder}" for folder in others]
+    others = [folder for other in (PROOFS if proof else TIERS) for folder in other.folders]
+    arguments += [f"--ignore={folder}" for folder in others]
     return [*arguments, "tests"]
 
 
@@ -134,7 +138,9 @@ def report(outcomes: list[Outcome]) -> str:
 def main(arguments: list[str]) -> int:
     """`test [TIER ...]` or `proof`; 0 when every tier passed."""
     proof = arguments[:1] == ["proof"]
-    wanted = [PROOF] if proof else [tier for tier in TIERS if tier.name in arguments[1:] or not arguments[1:]]
+    wanted = [tier for tier in TIERS if tier.name in arguments[1:] or not arguments[1:]]
+    if proof:
+        wanted = list(PROOFS)
     unknown = set(arguments[1:]) - {tier.name for tier in TIERS}
     if arguments[:1] not in (["test"], ["proof"]) or unknown:
         names = ", ".join(tier.name for tier in TIERS)

@@ -26,6 +26,13 @@ OPERATIONS: Mapping[str, frozenset[str]] = {
     "EntraPim.assign": frozenset({f"POST {_PIM}/assignmentScheduleRequests"}),
     "EntraPim.extend": frozenset({f"POST {_PIM}/assignmentScheduleRequests"}),
     "EntraPim.remove": frozenset({f"POST {_PIM}/assignmentScheduleRequests"}),
+    # Signing in is Entra's token endpoint, which isn't Graph's. Where `stages` is unknown, `steps` is tried, which Graph's
+    # own description doesn't know.
+    "PersonalPim.sign_in": frozenset(),
+    "PersonalPim.activate": frozenset({f"POST {_PIM}/assignmentScheduleRequests"}),
+    "PersonalPim.deactivate": frozenset({f"POST {_PIM}/assignmentScheduleRequests"}),
+    "PersonalPim.approve": frozenset({f"PATCH {_PIM}/assignmentApprovals/{{id}}/stages/{{stageId}}"}),
+    "PersonalPim.withdraw": frozenset({f"POST {_PIM}/assignmentScheduleRequests/{{id}}/cancel"}),
     "EntraStanding.identity": frozenset({f"GET {_JOBS}"}),  # for the Date of any answer
     "EntraProvisioning.job": frozenset({f"GET {_JOBS}", f"GET {_JOBS}/{{jobId}}/schema"}),
     # Which job and which of its rules carries groups is looked up once.

@@ -17,12 +17,14 @@ from clients import errors
 from clients.entra.caller import GraphCaller
 from clients.entra.config import EntraConfig
 from clients.entra.failures import claims_in
+from clients.entra.operations import OPERATIONS
 from clients.entra.personal import GraphPersonalPim, iso_duration
 from clients.entra.pim import GraphPim
 from clients.entra.refreshing import refusal
 from clients.limits import RATES, LocalLimiter, Rate
 from clients.ports import EntraPim, PersonalPim
 from clients.types import AssignmentOrder, PersonTokens, PimRequestStatus, RemovalOrder
+from simulator.entra.graph.exchange import Exchange
 from simulator.entra.registrations import WORKER_PERMISSIONS
 from simulator.entra.tls import TlsFiles, ensure_server_tls
 from simulator.listener import Listener
@@ -31,6 +33,7 @@ from tests.simulator.entra.graph.running import running_graph
 from tests.simulator.entra.graph.small_world import ADA, ADMINS, BEN, small_world
 from tests.simulator.entra.graph.test_delegated import Signing
 from tests.simulator.entra.running import CALLBACK, TENANT, FewPeople, RunningEntra
+from tests.support.graph_contract import GraphContract
 from tests.support.world_clients import world_clients
 from tests.support.world_personal import token_for
 
@@ -210,6 +213,37 @@ def test_a_pending_activation_is_withdrawn_by_its_person(cloud: Cloud) -> None:
     assert asked.status is PimRequestStatus.CANCELED
     with pytest.raises(errors.Refused):
         cloud.personal.withdraw(made.request_id, tokens, client_request_id="five")
+
+
+def test_each_method_sends_what_the_table_says(over_http: Cloud) -> None:
+    assert over_http.signing is not None
+    sent: set[str] = set()
+
+    def observe(exchange: Exchange) -> None:
+        found = GraphContract().operation_of(exchange.method, exchange.path)
+        assert found is not None
+        sent.add(f"{exchange.method} {found[0]}")
+
+    def sends(method: str, call: Callable[[], object]) -> object:
+        sent.clear()
+        given = call()
+        assert sent == OPERATIONS[f"PersonalPim.{method}"], method
+        return given
+
+    over_http.signing.graph.front.observers.append(observe)
+    personal, ada = over_http.personal, over_http.sign_in()
+    tokens: Any = sends("sign_in", lambda: personal.sign_in(ada).value)
+    bens = personal.sign_in(over_http.sign_in(BEN)).value
+    over_http.world.policies.change(ADMINS, approval_required=True, approver_users=[BEN])
+    made: Any = sends("activate", lambda: over_http.activate(tokens))
+    sends("withdraw", lambda: personal.withdraw(made.request_id, tokens, client_request_id="two"))
+    again = over_http.activate(tokens)
+    sends(
+        "approve",
+        lambda: personal.approve(again.request_id, bens, justification="agreed", client_request_id="three"),
+    )
+    over_http.world.clock.step(timedelta(minutes=6))
+    sends("deactivate", lambda: over_http.deactivate(tokens))
 
 
 def test_the_persons_own_reference_is_the_ticket(cloud: Cloud) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from stack import tiers
-from stack.tiers import PROOF, TIERS, Outcome, Tier, pytest_arguments
+from stack.tiers import PROOFS, TIERS, Outcome, Tier, pytest_arguments
 
 
-def collected(tier: Tier) -> set[Path]:
+def collected(tier: Tier, *, proof: bool = False) -> set[Path]:
     """The test files that `tier` runs, as pytest would read its arguments."""
-    arguments = pytest_arguments(tier, proof=False)
+    arguments = pytest_arguments(tier, proof=proof)
     ignored = [
         tiers.ROOT / word.removeprefix("--ignore=") for word in arguments if word.startswith("--ignore=")
     ]
@@ -27,15 +27,16 @@ def collected(tier: Tier) -> set[Path]:
     }
 
 
-def test_every_test_file_is_in_exactly_one_tier() -> None:
-    files = [path for tier in TIERS for path in collected(tier)]
+@pytest.mark.parametrize("several", [TIERS, PROOFS], ids=["test", "proof"])
+def test_every_test_file_is_in_exactly_one_tier(several: tuple[Tier, ...]) -> None:
+    files = [path for tier in several for path in collected(tier, proof=several is PROOFS)]
     assert len(files) == len(set(files))
     assert set(files) == set((tiers.ROOT / "tests").rglob("test_*.py"))
 
 
 def test_the_budgets_fit_the_promise() -> None:
     assert sum(tier.budget for tier in TIERS) <= 12 * 60
-    assert PROOF.budget <= 40 * 60
+    assert sum(tier.budget for tier in PROOFS) <= 40 * 60
 
 
 @pytest.mark.proof
@@ -46,11 +47,11 @@ def test_a_tier_without_tests_fails_but_proof_may_have_none(
     monkeypatch.setattr(tiers, "ROOT", tmp_path)
     monkeypatch.setattr(tiers, "pytest_arguments", lambda _tier, *, proof: ["-p", "no:django", "tests"])
     assert tiers.run(TIERS[0], proof=False).code == tiers.NO_TESTS
-    assert tiers.run(PROOF, proof=True).code == 0
+    assert tiers.run(PROOFS[0], proof=True).code == 0
 
 
 def test_proof_and_the_rest_exclude_each_other() -> None:
-    assert pytest_arguments(PROOF, proof=True)[:2] == ["-m", "proof and not marathon"]
+    assert all(pytest_arguments(tier, proof=True)[:2] == ["-m", "proof and not marathon"] for tier in PROOFS)
     assert all(pytest_arguments(tier, proof=False)[:2] == ["-m", "not proof"] for tier in TIERS)
 
 
