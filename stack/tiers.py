@@ -31,11 +31,11 @@ class Tier:
 
 # The quick ones first, so that a mistake shows early. What stands in no other tier is "unit".
 TIERS = (
-    Tier("unit", (), workers=2, budget=130),
-    Tier("contract", ("tests/clients", "tests/simulator"), workers=2, budget=80),
-    Tier("races", ("tests/races",), workers=2, budget=40),
-    Tier("faults", ("tests/faults",), workers=2, budget=140),
-    Tier("browser", ("tests/browser",), workers=0, budget=320),
+    Tier("unit", (), workers=2, budget=200),
+    Tier("contract", ("tests/clients", "tests/simulator"), workers=2, budget=90),
+    Tier("races", ("tests/races",), workers=2, budget=45),
+    Tier("faults", ("tests/faults",), workers=2, budget=165),
+    Tier("browser", ("tests/browser",), workers=0, budget=220),
 )
 # Playwright leaves an event loop running in its process, in which Django refuses to touch a database: the browser's
 # proofs have a session of their own.
