@@ -81,6 +81,7 @@ SECRETS: Mapping[str, frozenset[str]] = {
         frozenset({SEVERER}),
     ),
     "SEALING_KEY_PATH": frozenset({SEALER}),
+    "AUDIT_ANCHOR_WEBHOOK_SECRET": frozenset({SEALER}),
     "REDIS_URL": frozenset({WEB, WORKER, BEAT}),
 }
 
@@ -136,6 +137,7 @@ ADDRESSES: Mapping[str, bool] = {
     "ENTRA_BROWSER_ORIGIN": True,
     "GRAPH_BASE_URL": True,
     "AWS_ENDPOINT_URL": True,
+    "AUDIT_ANCHOR_WEBHOOK_URL": True,
     "PORTAL_ORIGIN": True,
 }
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -375,6 +375,12 @@ SEVERING_POLICY_SIZE = env.int("SEVERING_POLICY_SIZE", 5120)
 SEVERING_INLINE_SIZE = 10_240
 
 SEALING_KEY_PATH = env.str("SEALING_KEY_PATH", "")
+# Where seals are kept outside the database, by blanks: file, webhook. Everybody knows which, so that pages can say
+# how they stand; only the sealer knows where.
+AUDIT_ANCHORS = env.str("AUDIT_ANCHORS", "").split()
+AUDIT_ANCHOR_FILE = env.str("AUDIT_ANCHOR_FILE", "")
+AUDIT_ANCHOR_WEBHOOK_URL = env.str("AUDIT_ANCHOR_WEBHOOK_URL", "")
+AUDIT_ANCHOR_WEBHOOK_SECRET = env.str("AUDIT_ANCHOR_WEBHOOK_SECRET", "")
 
 # --- Watching
 

@@ -14,6 +14,7 @@ import redis
 from django.conf import settings
 from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
 
+from audit.ledger.anchoring import AnchorState, anchor_states
 from audit.ledger.models import Event, Leaf
 from base.clock import business_clock, business_now, real_now
 from catalog.freshness import PartAge, ProvisioningHealth, ages, provisioning_health
@@ -55,6 +56,7 @@ class Facts:
     last_drift: DriftRun | None
     seal_lag: timedelta  # real time
     unsealed: int
+    anchors: Sequence[AnchorState]  # the configured ones
     expiries: Sequence[Expiry]
     alerts: int
     hops: Sequence[Hop]  # with this installation's own times
@@ -99,6 +101,7 @@ def facts() -> Facts:
         last_drift=DriftRun.objects.exclude(status=DriftRun.Status.RUNNING).order_by("-started_at").first(),
         seal_lag=lag,
         unsealed=unsealed,
+        anchors=anchor_states(settings.AUDIT_ANCHORS),
         expiries=list(Expiry.objects.order_by("ends_at")),
         alerts=Alert.objects.filter(cleared_at=None).count(),
         hops=hops(),

@@ -17,6 +17,7 @@ from requests_app.lifecycle import GrantStatus
 SWEEP, WATCH = "task:requests_app.tasks.sweep", "task:oversight.tasks.watch"
 LATE_BEAT = timedelta(minutes=1)
 LATE_SEAL = timedelta(minutes=2)
+LATE_ANCHOR = timedelta(minutes=10)
 LATE_DRIFT = timedelta(minutes=25)  # business time: two comparisons were missed
 
 
@@ -111,6 +112,24 @@ def _machines(found: Facts) -> Iterator[Hop]:
         _seen(found.real - found.seal_lag),
         sentence if late else "",
     )
+    yield from _anchors(found)
+
+
+def _anchors(found: Facts) -> Iterator[Hop]:
+    for anchor in found.anchors:
+        late = anchor.lag > LATE_ANCHOR
+        state = "Late" if late else "Works" if anchor.at else "Nothing anchored yet"
+        sentence = (
+            f"The oldest seal that isn't there has waited for {duration_words(anchor.lag)}. "
+            "The sealer's log says why under anchor.failed; it tries for ever."
+        )
+        yield Hop(
+            f"Anchor of seals: {anchor.place}",
+            "problem" if late else "live" if anchor.at else "waiting",
+            state,
+            _seen(anchor.at),
+            sentence if late else "",
+        )
 
 
 def _catalogue(found: Facts) -> Iterator[Hop]:

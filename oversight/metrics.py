@@ -53,6 +53,8 @@ class FactsCollector(Collector):
         yield _one("redis_up", "Whether the broker answers.", int(found.redis_reachable))
         yield _one("seal_lag_seconds", "Age of the oldest unsealed event.", found.seal_lag.total_seconds())
         yield _one("unsealed_events", "Events that wait for their seal.", found.unsealed)
+        lags = ((each.place, each.lag.total_seconds()) for each in found.anchors)
+        yield _by("anchor_lag_seconds", "Age of the oldest seal that a place doesn't cover.", "place", lags)
         read = (
             (age.part, (found.now - age.read_at).total_seconds()) for age in found.catalogue if age.read_at
         )

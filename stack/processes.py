@@ -46,6 +46,7 @@ SECRETS: Mapping[str, frozenset[str]] = {
     "SEVERER_AWS_SECRET_ACCESS_KEY": frozenset({SEVERER}),
     "SEVERER_AWS_SESSION_TOKEN": frozenset({SEVERER}),
     "SEALING_KEY_PATH": frozenset({SEALER}),
+    "AUDIT_ANCHOR_WEBHOOK_SECRET": frozenset({SEALER}),
     "REDIS_URL": frozenset({WEB, WORKER, BEAT}),
 }
 # Variables that aren't secret but mean something to these processes only.
@@ -68,6 +69,8 @@ CONCERNS: Mapping[str, frozenset[str]] = {
     "MAIL_USER": frozenset({WORKER}),
     "ENTRA_SIGNIN_CLIENT_ID": frozenset({WEB, WORKER}),
     "PERSONAL_TOKEN_PUBLIC_KEY": frozenset({WEB}),
+    "AUDIT_ANCHOR_FILE": frozenset({SEALER}),
+    "AUDIT_ANCHOR_WEBHOOK_URL": frozenset({SEALER}),
     "WEB_BIND": frozenset({WEB}),
     "WEB_CONCURRENCY": frozenset({WEB}),
     "CELERY_BEAT_SCHEDULE": frozenset({BEAT}),

@@ -306,6 +306,9 @@ class Stack:
             "MAIL_FROM": "access-portal@demo.example",
             "ALERT_MAIL_TO": "operators@demo.example",
             "CELERY_BEAT_SCHEDULE": str(self.state_dir / "beat-schedule"),
+            # For whoever verifies, although in the demo everything is in one hand.
+            "AUDIT_ANCHORS": "file",
+            "AUDIT_ANCHOR_FILE": str(self.state_dir / "anchors.jsonl"),
         }
         return environment_for(kind, everything)
 

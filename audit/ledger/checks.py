@@ -1,7 +1,8 @@
-"""System checks: the sealer has its key, and the guards of the trail stand."""
+"""System checks: the sealer has its key and can reach its anchors, and the guards of the trail stand."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import DatabaseError, connections
 
+from audit.ledger.anchors import KINDS
 from audit.ledger.keys import KeyFileError, load_key
-from audit.ledger.sql import GUARDED_TABLES, GUARDS
+from audit.ledger.sql import GUARDED_TABLES, GUARDS, RECEIPTS
 
 
 def check_sealing_key(**_: Any) -> list[CheckMessage]:
@@ -40,6 +42,48 @@ def check_sealing_key(**_: Any) -> list[CheckMessage]:
     return []
 
 
+def check_anchors(**_: Any) -> list[CheckMessage]:
+    """AUDIT_ANCHORS names kinds of places, and the sealer knows where they are and may write there."""
+    named: Sequence[str] = settings.AUDIT_ANCHORS
+    found: list[CheckMessage] = [
+        Error(
+            f"AUDIT_ANCHORS names {kind!r}, which is no kind of place.",
+            hint=f"It is any of {' and '.join(KINDS)}, with blanks between them, or nothing.",
+            id="ledger.E004",
+        )
+        for kind in named
+        if kind not in KINDS
+    ]
+    if settings.PORTAL_PROCESS != "sealer":
+        return found
+    file = settings.AUDIT_ANCHOR_FILE
+    if "file" in named and not _may_append(Path(file) if file else None):
+        found.append(
+            Error(
+                f"The anchor file {file!r} can't be added to.",
+                hint="AUDIT_ANCHOR_FILE names a file, in a folder that exists and that this account may write to.",
+                id="ledger.E005",
+            )
+        )
+    if "webhook" in named and not (
+        settings.AUDIT_ANCHOR_WEBHOOK_URL and settings.AUDIT_ANCHOR_WEBHOOK_SECRET
+    ):
+        found.append(
+            Error(
+                "The anchoring webhook has no address or no secret.",
+                hint="Set AUDIT_ANCHOR_WEBHOOK_URL and AUDIT_ANCHOR_WEBHOOK_SECRET for the sealer.",
+                id="ledger.E006",
+            )
+        )
+    return found
+
+
+def _may_append(path: Path | None) -> bool:
+    if path is None or path.is_dir():
+        return False
+    return os.access(path, os.R_OK | os.W_OK) if path.exists() else os.access(path.parent, os.W_OK | os.X_OK)
+
+
 _STANDING = """
 SELECT tgrelid::regclass::text || '.' || tgname FROM pg_trigger
 WHERE tgrelid::regclass::text = ANY (%s) AND NOT tgisinternal AND tgenabled = 'A'
@@ -55,10 +99,18 @@ def check_guards(*, databases: Sequence[str] | None, **_: Any) -> list[CheckMess
     for alias in databases or ():
         try:
             with connections[alias].cursor() as cursor:
-                cursor.execute("SELECT to_regclass('public.audit_event') IS NOT NULL")
-                ((migrated,),) = cursor.fetchall()
+                cursor.execute(
+                    "SELECT to_regclass('public.audit_event') IS NOT NULL, to_regclass(%s) IS NOT NULL",
+                    [f"public.{RECEIPTS}"],
+                )
+                ((migrated, has_receipts),) = cursor.fetchall()
                 cursor.execute(_STANDING, [list(GUARDED_TABLES)])
-                missing = sorted(GUARDS - {name for (name,) in cursor.fetchall()})
+                missing = sorted(
+                    name
+                    for name in GUARDS - {name for (name,) in cursor.fetchall()}
+                    # Before the migration that makes it, its guards can't stand.
+                    if has_receipts or not name.startswith(f"{RECEIPTS}.")
+                )
         except DatabaseError:
             continue  # which the project's own check of the database reports
         if migrated and missing:
@@ -75,4 +127,5 @@ def check_guards(*, databases: Sequence[str] | None, **_: Any) -> list[CheckMess
 def register_all() -> None:
     """Called once, when the application starts."""
     register(check_sealing_key, Tags.security)
+    register(check_anchors, Tags.security)
     register(check_guards, Tags.database)

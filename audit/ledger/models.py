@@ -108,3 +108,18 @@ class Seal(models.Model):
         managed = False
         db_table = "audit_seal"
         ordering: ClassVar = ["batch"]
+
+
+class AnchorReceipt(models.Model):
+    """What a place outside the database answered when it was given a seal. Written through `anchoring` only."""
+
+    pk = models.CompositePrimaryKey("place", "batch")
+    place = models.TextField()  # one of audit.ledger.anchors.KINDS
+    batch = models.BigIntegerField()
+    seal = models.BinaryField()
+    receipt = models.TextField()
+    at = models.DateTimeField()  # real time, the database's clock
+
+    class Meta:
+        managed = False
+        db_table = "audit_anchor"

@@ -134,7 +134,8 @@ CREATE TABLE public.audit_seal (
 
 # For these, too, UPDATE, DELETE and TRUNCATE are refused to everyone.
 APPEND_ONLY = ("audit_version", "audit_leaf", "audit_seal")
-GUARDED_TABLES = ("audit_event", "audit_pii", *APPEND_ONLY)
+RECEIPTS = "audit_anchor"  # of a later migration than the others
+GUARDED_TABLES = ("audit_event", "audit_pii", *APPEND_ONLY, RECEIPTS)
 # Triggers that must never be off, as table.trigger.
 GUARDS = frozenset(
     {f"{table}.{table}_{guard}" for table in GUARDED_TABLES for guard in ("unchanged", "untruncated")}
@@ -248,6 +249,22 @@ CREATE = "".join(
         REQUIRE_EVENT,
     )
 )
+
+# Which seal a place outside the database was given, and its answer. One row a place and batch.
+ANCHORS = f"""
+CREATE TABLE public.audit_anchor (
+    place text NOT NULL CHECK (place <> '' AND octet_length(place) <= 100),
+    -- No reference: what a place was given stays known, whatever becomes of the seal here.
+    batch bigint NOT NULL CHECK (batch > 0),
+    seal bytea NOT NULL CHECK (octet_length(seal) = 32),
+    receipt text NOT NULL CHECK (octet_length(receipt) <= 2000),
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (place, batch)
+);
+CREATE INDEX audit_anchor_batch ON public.audit_anchor (batch);
+{append_only(RECEIPTS)}
+"""
+DROP_ANCHORS = "DROP TABLE public.audit_anchor;"
 
 DROP = """
 DROP TABLE public.audit_event, public.audit_version, public.audit_pii, public.audit_leaf, public.audit_seal;

@@ -18,7 +18,7 @@ from tests.support.servers import PostgresServer
 
 type AsRole = Callable[[str], AbstractContextManager[None]]
 
-TABLES = ("audit_event", "audit_version", "audit_pii", "audit_leaf", "audit_seal")
+TABLES = ("audit_event", "audit_version", "audit_pii", "audit_leaf", "audit_seal", "audit_anchor")
 CANON = (
     '{"type":"trial.noted","outcome":"done","business_at":"2026-01-01T00:00:00.000000Z",'
     '"actor":{"kind":"system"}}'
@@ -65,6 +65,7 @@ def test_no_application_role_takes_anything_away(
         "UPDATE audit_pii SET words = 'other'",
         "UPDATE audit_leaf SET batch = 1",
         "UPDATE audit_seal SET n = 1",
+        "UPDATE audit_anchor SET receipt = ''",
     ],
 )
 def test_no_application_role_changes_anything(role: str, change: str, as_role: AsRole) -> None:
@@ -85,6 +86,7 @@ def test_no_application_role_changes_anything(role: str, change: str, as_role: A
         "INSERT INTO audit_version VALUES (left(%s, 0), gen_random_uuid(), 1, 1)",
         "INSERT INTO audit_leaf (event_id) VALUES (length(%s))",
         "INSERT INTO audit_seal (batch) VALUES (length(%s))",
+        "INSERT INTO audit_anchor (batch) VALUES (length(%s))",
         "SELECT audit_make_months(length(%s))",
     ],
 )

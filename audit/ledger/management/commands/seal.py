@@ -10,6 +10,8 @@ from django.conf import settings
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from audit.ledger.anchoring import start
+from audit.ledger.anchors import configured
 from audit.ledger.keys import KeyFileError, load_key
 from audit.ledger.sealing import Sealer, seal_everything
 
@@ -35,4 +37,5 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: sealer.stop.set())
         self.stdout.write(f"Sealing with key {key.id}.")
+        start(configured(), sealer.stop)
         sealer.run()

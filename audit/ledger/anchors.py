@@ -1,0 +1,179 @@
+"""Places outside the database that keep seals, so that whoever administers it can't rewrite all of them.
+
+A place takes one line of text a seal and gives a receipt. More kinds (an object store with a lock, RFC 3161
+time-stamping) need one class with `name` and `put`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import http.client
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from django.conf import settings
+
+from audit.ledger.canonical import clean, instant
+
+FORMAT = "access-portal audit seal 1"
+KINDS = ("file", "webhook")
+TIMEOUT_SECONDS = 10.0
+MOST_RECEIPT = 500  # characters that are kept of what a place answers
+
+
+class AnchorError(Exception):
+    """The place didn't take the seal; the message says why, without any secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedSeal:
+    """A row of audit_seal."""
+
+    batch: int
+    n: int
+    root: bytes
+    prev_seal: bytes
+    seal: bytes
+    key_id: str
+    signature: bytes
+    at: datetime
+
+    def line(self) -> str:
+        """The seal as one line of JSON without its line feed, always the same for the same seal."""
+        document = {
+            "anchor": FORMAT,
+            "batch": self.batch,
+            "n": self.n,
+            "root": self.root.hex(),
+            "prev_seal": self.prev_seal.hex(),
+            "seal": self.seal.hex(),
+            "key_id": self.key_id,
+            "signature": self.signature.hex(),
+            "at": instant(self.at),
+        }
+        return json.dumps(document, separators=(",", ":"))
+
+    @classmethod
+    def parse(cls, line: str) -> Self:
+        """The seal that `line` wrote, whether or not it is genuine. Raises ValueError for anything else."""
+        try:
+            said = json.loads(line)
+            if said["anchor"] != FORMAT:
+                raise ValueError("The line has another format.")
+            n, batch = said["n"], said["batch"]
+            if not (type(n) is int and type(batch) is int and 0 <= n < 2**31 and 0 < batch < 2**63):
+                raise ValueError("The line counts wrongly.")
+            hashes = {name: bytes.fromhex(said[name]) for name in ("root", "prev_seal", "seal", "signature")}
+            at = datetime.strptime(said["at"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+            return cls(batch, n, key_id=str(said["key_id"]), at=at, **hashes)
+        except (KeyError, TypeError, RecursionError) as error:
+            raise ValueError("The line is no anchored seal.") from error
+
+
+class Anchor(Protocol):
+    """A place that keeps seals."""
+
+    @property
+    def name(self) -> str:
+        """What the place is called in receipts and on pages: one of KINDS."""
+
+    def put(self, seal: SignedSeal) -> str:
+        """Keep the seal, durably before this returns; gives a receipt. The same seal may come twice.
+
+        Raises AnchorError.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class FileAnchor:
+    """One line a seal at the end of a file, on its disk before it counts."""
+
+    path: Path
+    name: str = "file"
+
+    def put(self, seal: SignedSeal) -> str:
+        """See Anchor. The receipt says where the line ends and what its SHA-256 is."""
+        data = seal.line().encode() + b"\n"
+        try:
+            with self.path.open("ab+") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                end = file.seek(0, os.SEEK_END)
+                # A line that a crash or a full disk cut off stays by itself: the file is only ever added to.
+                if end and os.pread(file.fileno(), 1, end - 1) != b"\n":
+                    data = b"\n" + data
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+                if not end:
+                    _sync_folder(self.path.parent)  # or the new file's name could be lost
+        except OSError as error:
+            raise AnchorError(f"The anchor file can't be written: {error.strerror or error}.") from error
+        return f"ends at byte {end + len(data)}, SHA-256 {hashlib.sha256(data.strip()).hexdigest()}"
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """The secret goes to the address that was configured and to no other."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+_opener = urllib.request.build_opener(_NoRedirects)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookAnchor:
+    """One POST a seal, the line as its body; an answer of 2xx means kept."""
+
+    url: str
+    secret: str
+    name: str = "webhook"
+
+    def put(self, seal: SignedSeal) -> str:
+        """See Anchor. The receipt is the status and the beginning of what was answered."""
+        request = urllib.request.Request(  # noqa: S310 - the scheme is checked when the process starts
+            self.url,
+            data=seal.line().encode(),
+            headers={
+                "Content-Type": "application/json",
+                "User-Agent": "access-portal",
+                "Authorization": f"Bearer {self.secret}",
+                # The same seal may be sent again; whoever wants each once knows it by this.
+                "Idempotency-Key": seal.seal.hex(),
+            },
+            method="POST",
+        )
+        try:
+            with _opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
+                said = answer.read(4 * MOST_RECEIPT).decode("utf-8", "replace")
+                return clean(f"{answer.status} {said}")[:MOST_RECEIPT].strip()
+        except urllib.error.HTTPError as error:
+            with error:
+                raise AnchorError(f"The webhook answered {error.code}.") from error
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise AnchorError(f"The webhook can't be reached ({type(error).__name__}).") from error
+
+
+def configured() -> Sequence[Anchor]:
+    """The places that the settings name; the checks say what is wrong with them."""
+    places: dict[str, Anchor] = {
+        "file": FileAnchor(Path(settings.AUDIT_ANCHOR_FILE)),
+        "webhook": WebhookAnchor(settings.AUDIT_ANCHOR_WEBHOOK_URL, settings.AUDIT_ANCHOR_WEBHOOK_SECRET),
+    }
+    return [places[kind] for kind in KINDS if kind in settings.AUDIT_ANCHORS]
