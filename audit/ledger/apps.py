@@ -7,6 +7,7 @@ class LedgerConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from audit.ledger import checks
+        from audit.ledger import checks, events
 
+        events.register_all()
         checks.register_all()

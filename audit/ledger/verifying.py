@@ -1,23 +1,26 @@
 """Verification: everything is read again, hashed again and compared with what was sealed.
 
-What it can't see, by nature: that the newest events were cut off together with their seals. For that,
-seals must be kept somewhere else too.
+What it can't see by itself: that the newest events were cut off together with their seals, or that everything was
+rewritten with a stolen key. For that, it compares the seals with those that are kept elsewhere (`anchored`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.db import connection
 from django_subatomic.db import transaction
 
+from audit.ledger.anchored import Compared
+from audit.ledger.anchors import SignedSeal
 from audit.ledger.canonical import instant
-from audit.ledger.keys import signed
+from audit.ledger.events import KEY_ANNOUNCED
+from audit.ledger.findings import Finding
+from audit.ledger.keys import Trust, TrustedKey, judge
 from audit.ledger.merkle import NO_SEAL, leaf_hash, root_hash, seal_hash
 
 # The sealer needs a second; after this long an event without a seal is worth a finding.
@@ -26,16 +29,6 @@ UNSEALED_AFTER = timedelta(minutes=15)
 LATE_AFTER = timedelta(hours=1)
 _CHUNK = 10  # batches read at once
 _MOST = 10_000  # events that one question names
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong: a code for machines, a sentence for people, and where it is."""
-
-    code: str
-    sentence: str
-    batch: int | None = None
-    event_id: int | None = None
 
 
 @dataclass(slots=True)
@@ -47,6 +40,7 @@ class Report:
     unsealed: int = 0  # recent events that the sealer hasn't come to yet
     findings: list[Finding] = field(default_factory=list)
     more_findings: int = 0  # beyond those that are listed
+    anchored: Compared | None = None  # the comparison with anchors, if there was one
 
     @property
     def sound(self) -> bool:
@@ -58,15 +52,18 @@ class Report:
         return min((finding.batch for finding in self.findings if finding.batch is not None), default=None)
 
 
-def verify(keys: Mapping[str, Ed25519PublicKey], *, most_findings: int = 100) -> Report:
+def verify(
+    keys: Mapping[str, TrustedKey], *, anchors: Iterable[str] | None = None, most_findings: int = 100
+) -> Report:
     """Verify the whole trail, streaming, in one snapshot of the database.
 
-    `keys` are the public keys that are trusted, by key id. Lists the first `most_findings`, counts the rest.
+    `keys` are the public keys that are trusted, by key id; `anchors` lines that were kept elsewhere, read no later
+    than this call. Lists the first `most_findings`, counts the rest.
     """
-    report = Report()
+    report = Report(anchored=Compared() if anchors is not None else None)
     with transaction(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        for finding in _everything(keys, report):
+        for finding in _everything(keys, report, anchors):
             if len(report.findings) < most_findings:
                 report.findings.append(finding)
             else:
@@ -74,7 +71,13 @@ def verify(keys: Mapping[str, Ed25519PublicKey], *, most_findings: int = 100) ->
     return report
 
 
-def _everything(keys: Mapping[str, Ed25519PublicKey], report: Report) -> Iterator[Finding]:
+def _everything(
+    keys: Mapping[str, TrustedKey], report: Report, anchors: Iterable[str] | None
+) -> Iterator[Finding]:
+    # The anchors first: what they say must not get lost among many findings.
+    if report.anchored is not None and anchors is not None:
+        yield from report.anchored.compare(anchors, keys)
+    yield from _verify_receipts()
     yield from _verify_chain(keys, report)
     yield from _verify_unsealed(report)
     yield from _verify_versions()
@@ -88,24 +91,23 @@ def _rows(statement: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]
     return rows
 
 
-@dataclass(frozen=True, slots=True)
-class _Seal:
-    batch: int
-    n: int
-    root: bytes
-    prev_seal: bytes
-    seal: bytes
-    key_id: str
-    signature: bytes
-    at: datetime
+def _verify_receipts() -> Iterator[Finding]:
+    """Every place was given the seal that is here. A receipt without it shows a cut or a rewriting by itself."""
+    statement = """
+        SELECT kept.place, kept.batch FROM audit_anchor kept LEFT JOIN audit_seal seal ON seal.batch = kept.batch
+        WHERE seal.seal IS DISTINCT FROM kept.seal ORDER BY kept.batch, kept.place LIMIT %s
+    """
+    for place, batch in _rows(statement, [_MOST]):
+        sentence = f"The anchor {place} has receipted a seal {batch} that isn't the one here."
+        yield Finding("receipt_differs", sentence, batch)
 
 
-def _verify_chain(keys: Mapping[str, Ed25519PublicKey], report: Report) -> Iterator[Finding]:
-    previous: _Seal | None = None
+def _verify_chain(keys: Mapping[str, TrustedKey], report: Report) -> Iterator[Finding]:
+    previous: SignedSeal | None = None
     while True:
         after = previous.batch if previous else 0
         chunk = [
-            _Seal(batch, n, bytes(root), bytes(prev), bytes(seal), key_id, bytes(signature), at)
+            SignedSeal(batch, n, bytes(root), bytes(prev), bytes(seal), key_id, bytes(signature), at)
             for batch, n, root, prev, seal, key_id, signature, at in _rows(
                 "SELECT batch, n, root, prev_seal, seal, key_id, signature, at FROM audit_seal "
                 "WHERE batch > %s ORDER BY batch LIMIT %s",
@@ -126,7 +128,7 @@ def _verify_chain(keys: Mapping[str, Ed25519PublicKey], report: Report) -> Itera
 
 
 def _verify_seal(
-    seal: _Seal, previous: _Seal | None, keys: Mapping[str, Ed25519PublicKey]
+    seal: SignedSeal, previous: SignedSeal | None, keys: Mapping[str, TrustedKey]
 ) -> Iterator[Finding]:
     number = seal.batch
     expected = previous.batch + 1 if previous else 1
@@ -137,11 +139,30 @@ def _verify_seal(
         yield Finding("chain_broken", f"Seal {number} doesn't follow seal {number - 1}.", number)
     if seal.seal != seal_hash(seal.prev_seal, seal.root, seal.n, number, seal.at):
         yield Finding("seal_altered", f"Seal {number} isn't the hash of what it seals.", number)
-    key = keys.get(seal.key_id)
-    if key is None:
-        yield Finding("key_unknown", f"Seal {number} was signed with key {seal.key_id}: not trusted.", number)
-    elif not signed(key, seal.seal, seal.signature):
-        yield Finding("signature_wrong", f"The signature of seal {number} is wrong.", number)
+    match judge(keys, seal):
+        case Trust.UNKNOWN:
+            sentence = f"Seal {number} was signed with key {seal.key_id}: not trusted."
+            yield Finding("key_unknown", sentence, number)
+        case Trust.WRONG:
+            yield Finding("signature_wrong", f"The signature of seal {number} is wrong.", number)
+        case Trust.OUTSIDE:
+            span = keys[seal.key_id].words
+            sentence = f"Seal {number} was signed with key {seal.key_id}, which is trusted {span} only."
+            yield Finding("key_outside", sentence, number)
+        case Trust.GOOD:
+            pass
+    if previous is not None and previous.key_id != seal.key_id and not _announced(seal):
+        sentence = f"Key {seal.key_id} signs from seal {number} on, and no event before it says so."
+        yield Finding("rotation_unannounced", sentence, number)
+
+
+def _announced(seal: SignedSeal) -> bool:
+    """Whether an event that this seal or an earlier one holds announced the key that it was signed with."""
+    statement = (
+        "SELECT EXISTS (SELECT FROM audit_event event JOIN audit_leaf leaf ON leaf.event_id = event.id "
+        "WHERE event.type = %s AND event.data #>> '{fields,key}' = %s AND leaf.batch <= %s)"
+    )
+    return bool(_rows(statement, [KEY_ANNOUNCED.name, seal.key_id, seal.batch])[0][0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +217,9 @@ def _agrees(row: Mapping[str, Any]) -> bool:
         return False
 
 
-def _verify_batch(seal: _Seal, previous: _Seal | None, leaves: Sequence[_Leaf]) -> Iterator[Finding]:
+def _verify_batch(
+    seal: SignedSeal, previous: SignedSeal | None, leaves: Sequence[_Leaf]
+) -> Iterator[Finding]:
     batch = seal.batch
     in_order = [leaf.idx for leaf in leaves] == list(range(seal.n))
     if not in_order:

@@ -157,7 +157,7 @@ def seal_is_sound() -> list[str]:
     """I9: seal everything with a key made for it, as the sealer would, and verify the whole trail."""
     key = SealingKey(Ed25519PrivateKey.generate())
     seal_everything(key)
-    report = verify({key.id: key.private.public_key()})
+    report = verify({key.id: key.trusted})
     return [f"I9 {finding.sentence}" for finding in report.findings]
 
 

@@ -22,6 +22,7 @@ from django_subatomic.db import transaction
 from pytest_django import Settings
 
 from audit.ledger import sealing
+from audit.ledger.anchored import anchored_lines
 from audit.ledger.keys import SealingKey, load_key, load_public_keys, make_key, public_path
 from audit.ledger.merkle import EMPTY_ROOT, leaf_hash, node_hash, root_hash, seal_hash
 from audit.ledger.models import Event, Leaf, Seal
@@ -52,7 +53,7 @@ def superuser(committed_db: str, postgres_server: PostgresServer) -> Iterator[ps
 
 
 def verified(key: SealingKey) -> Report:
-    return verify({key.id: key.private.public_key()})
+    return verify({key.id: key.trusted})
 
 
 def codes(report: Report) -> set[str]:
@@ -399,7 +400,7 @@ def test_the_command_names_the_first_bad_batch(
         call_command("audit_verify")
 
 
-def test_the_sealer_process_seals_and_stops_when_told(
+def test_the_sealer_process_seals_and_anchors_and_stops_when_told(
     committed_db: str, postgres_server: PostgresServer, tmp_path: Path
 ) -> None:
     key = make_key(tmp_path / "key")
@@ -407,6 +408,8 @@ def test_the_sealer_process_seals_and_stops_when_told(
         "PATH": os.environ.get("PATH", os.defpath),
         **postgres_server.environment("sealer", committed_db),
         "SEALING_KEY_PATH": str(tmp_path / "key"),
+        "AUDIT_ANCHORS": "file",
+        "AUDIT_ANCHOR_FILE": str(tmp_path / "seals.jsonl"),
     }
     note()
     command = [sys.executable, "manage.py", "seal", "--loop"]
@@ -418,14 +421,17 @@ def test_the_sealer_process_seals_and_stops_when_told(
             said = []
             for line in process.stdout:
                 said.append(line)
-                if "sealer.sealed" in line:
+                if {"sealer.sealed", "anchor.put"} <= {word for each in said for word in each.split('"')}:
                     break
             else:
-                pytest.fail("The sealer ended without sealing anything: " + "".join(said))
+                pytest.fail("The sealer ended without sealing and anchoring anything: " + "".join(said))
             process.send_signal(signal.SIGTERM)
             process.stdout.read()
             assert process.wait(20) == 0
         finally:
             process.kill()
     assert Leaf.objects.count() == 1
-    assert verified(key).sound
+    report = verify({key.id: key.trusted}, anchors=anchored_lines(tmp_path / "seals.jsonl"))
+    assert report.sound, report.findings
+    assert report.anchored is not None
+    assert report.anchored.agreeing == 1

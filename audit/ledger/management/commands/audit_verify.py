@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit.ledger.keys import KeyFileError, load_key, load_public_keys, public_path
+from audit.ledger.anchored import Compared, anchored_lines
+from audit.ledger.canonical import instant
+from audit.ledger.keys import KeyFileError, TrustedKey, load_key, load_public_keys, public_path
 from audit.ledger.verifying import verify
 
 
@@ -22,22 +23,32 @@ class Command(BaseCommand):
         parser.add_argument(
             "--public-key",
             action="append",
-            type=Path,
             default=[],
-            metavar="PATH",
-            help="a trusted public key, in PEM form; repeat it for former keys "
-            "(default: the one of SEALING_KEY_PATH)",
+            metavar="PATH[@SINCE..UNTIL]",
+            help="a trusted public key, in PEM form, for the seals from SINCE to UNTIL, each a batch's number, an "
+            "instant or nothing; repeat it for former keys (default: the one of SEALING_KEY_PATH)",
+        )
+        parser.add_argument(
+            "--anchors",
+            type=Path,
+            metavar="FILE",
+            help="the lines that a place outside the database has kept: every one is compared with its seal here",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
             keys = _trusted(options["public_key"])
+            anchors = anchored_lines(options["anchors"]) if options["anchors"] else None
         except KeyFileError as error:
             raise CommandError(str(error)) from error
-        report = verify(keys)
+        except OSError as error:
+            raise CommandError(f"The anchors can't be read: {error}") from error
+        report = verify(keys, anchors=anchors)
         self.stdout.write(f"Verified {report.events} events in {report.batches} sealed batches.")
         if report.unsealed:
             self.stdout.write(f"{report.unsealed} recent events wait for their seal.")
+        if report.anchored is not None:
+            self._tell_of_anchors(report.anchored)
         if report.sound:
             self.stdout.write(self.style.SUCCESS("Everything is as it was sealed."))
             return
@@ -49,8 +60,17 @@ class Command(BaseCommand):
         where = f"The first bad batch is {batch}." if batch is not None else "Every sealed batch is sound."
         raise CommandError(f"The audit trail isn't as it was sealed. {where}")
 
+    def _tell_of_anchors(self, compared: Compared) -> None:
+        newest = compared.newest
+        until = f"; the newest is seal {newest.batch} of {instant(newest.at)}" if newest else ""
+        self.stdout.write(f"{compared.agreeing} anchored seals are the ones here{until}.")
+        if compared.torn:
+            self.stdout.write(
+                f"{compared.torn} lines were cut off by a crash; later ones cover what they said."
+            )
 
-def _trusted(paths: Sequence[Path]) -> Mapping[str, Ed25519PublicKey]:
+
+def _trusted(paths: Sequence[str]) -> Mapping[str, TrustedKey]:
     """The named keys; else the public half of the configured one, from its own file or from the private key."""
     if paths:
         return load_public_keys(paths)
@@ -60,4 +80,4 @@ def _trusted(paths: Sequence[Path]) -> Mapping[str, Ed25519PublicKey]:
     if public_path(private).exists():
         return load_public_keys([public_path(private)])
     key = load_key(private)
-    return {key.id: key.private.public_key()}
+    return {key.id: key.trusted}
