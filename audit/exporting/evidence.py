@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from django.db import connection
 from django.template.loader import render_to_string
 
 from audit.exporting import offline
@@ -26,6 +27,9 @@ from base.clock import real_now
 
 FORMAT = 1
 MOST_EVENTS = 2_000
+# From a batch to the next anchored one are the seals of a minute, unless a place was away; so far it is looked for.
+MOST_LINKS_OF_ONE = 100
+MOST_LINKS = 20_000
 VERIFIER = Path(offline.__file__).with_name("access_portal_verify.py")
 
 
@@ -107,7 +111,23 @@ def _proofs(ids: Sequence[int]) -> tuple[dict[int, Mapping[str, Any]], list[Seal
         for event_id, index in inside:
             path = [each.hex() for each in audit_path(leaves, index)]
             proofs[event_id] = {"batch": batch, "index": index, "path": path}
-    return proofs, list(Seal.objects.filter(batch__in=places).order_by("batch"))
+    return proofs, list(Seal.objects.filter(batch__in={*places, *_links(list(places))}).order_by("batch"))
+
+
+_LINKS = """
+SELECT DISTINCT number FROM unnest(%s::bigint[]) AS given (batch)
+CROSS JOIN LATERAL (SELECT min(batch) AS batch FROM audit_anchor kept
+                    WHERE kept.batch BETWEEN given.batch AND given.batch + %s) anchored
+CROSS JOIN LATERAL generate_series(given.batch, anchored.batch) AS number
+ORDER BY number LIMIT %s
+"""
+
+
+def _links(batches: Sequence[int]) -> Sequence[int]:
+    """The batches that lead from each of these to the next that was anchored, where one is near."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LINKS, [list(batches), MOST_LINKS_OF_ONE, MOST_LINKS])
+        return [number for (number,) in cursor.fetchall()]
 
 
 def _seal(seal: Seal) -> Mapping[str, Any]:

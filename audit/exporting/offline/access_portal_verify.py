@@ -3,7 +3,7 @@
 
     python3 access_portal_verify.py PACK.zip --public-key sealing-key.pem.pub
 
-It needs Python 3.9 or newer and the package `cryptography`, nothing else, and reads nothing but the files it is
+It needs Python 3.11 or newer and the package `cryptography`, nothing else, and reads nothing but the files it is
 given. The public key must come from whoever keeps it outside the portal: what comes with a pack proves nothing.
 
 Exit code 0: everything is proven. 1: something isn't; each thing is named. 2: the pack can't be read.
@@ -14,9 +14,10 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 FORMAT = 1
 CONTEXT = b"access-portal audit seal 1\n"
+ANCHOR_FORMAT = "access-portal audit seal 1"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_BYTES = 1_000_000_000  # of one file in a pack, unpacked
 
@@ -98,8 +100,47 @@ def read_pack(path: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]], li
     return events, seals, wrong
 
 
+class Key:
+    """A public key, and the seals that it is trusted for: between two batches or instants, both included."""
+
+    def __init__(
+        self, public: Ed25519PublicKey, since: int | datetime | None, until: int | datetime | None
+    ) -> None:
+        self.public, self.since, self.until = public, since, until
+
+    def covers(self, batch: int, at: datetime) -> bool:
+        early = self.since is not None and (
+            at < self.since if isinstance(self.since, datetime) else batch < self.since
+        )
+        late = self.until is not None and (
+            at > self.until if isinstance(self.until, datetime) else batch > self.until
+        )
+        return not early and not late
+
+
+def instant_of(text: str) -> datetime:
+    """A time in UTC, with or without microseconds. Raises ValueError."""
+    form = "%Y-%m-%dT%H:%M:%S.%fZ" if "." in text else "%Y-%m-%dT%H:%M:%SZ"
+    return datetime.strptime(text, form).replace(tzinfo=UTC)
+
+
+def doubt(seal: dict[str, Any], keys: dict[str, Key]) -> str:
+    """What is wrong with a seal's signature; nothing when a trusted key made it."""
+    batch, value = seal["batch"], bytes.fromhex(seal["seal"])
+    key = keys.get(seal["key_id"])
+    if key is None:
+        return f"Seal {batch} was signed with key {seal['key_id']}, which wasn't given as trusted."
+    try:
+        key.public.verify(bytes.fromhex(seal["signature"]), CONTEXT + value)
+    except InvalidSignature:
+        return f"The signature of seal {batch} is wrong."
+    if not key.covers(batch, instant_of(seal["at"])):
+        return f"Seal {batch} was signed with key {seal['key_id']}, which isn't trusted for it."
+    return ""
+
+
 def check_seals(
-    seals: Sequence[dict[str, Any]], keys: dict[str, Ed25519PublicKey]
+    seals: Sequence[dict[str, Any]], keys: dict[str, Key]
 ) -> tuple[dict[int, dict[str, Any]], list[str]]:
     """The seals by batch, and what is wrong with them."""
     wrong: list[str] = []
@@ -110,14 +151,8 @@ def check_seals(
             wrong.append(f"Seal {batch} is in the pack twice.")
         if seal_of(seal) != value:
             wrong.append(f"Seal {batch} isn't the hash of what it seals.")
-        key = keys.get(seal["key_id"])
-        if key is None:
-            wrong.append(f"Seal {batch} was signed with key {seal['key_id']}, which wasn't given as trusted.")
-        else:
-            try:
-                key.verify(bytes.fromhex(seal["signature"]), CONTEXT + value)
-            except InvalidSignature:
-                wrong.append(f"The signature of seal {batch} is wrong.")
+        if doubted := doubt(seal, keys):
+            wrong.append(doubted)
         before = found.get(batch - 1)
         if before is not None and before["seal"] != seal["prev_seal"]:
             wrong.append(f"Seal {batch} doesn't follow seal {batch - 1}.")
@@ -171,17 +206,82 @@ def check_noted(noted: Sequence[str], seals: dict[int, dict[str, Any]]) -> list[
     return wrong
 
 
-def load_keys(paths: Sequence[str]) -> dict[str, Ed25519PublicKey]:
-    """Public keys by id: the first 16 hex digits of the SHA-256 of the 32 bytes."""
-    found: dict[str, Ed25519PublicKey] = {}
-    for path in paths:
+def check_anchors(
+    lines: Iterable[str], seals: dict[int, dict[str, Any]], keys: dict[str, Key]
+) -> tuple[int, list[str]]:
+    """How many of the pack's seals lead to one that was anchored, and what is wrong.
+
+    A seal leads to the next when that is in the pack too and follows it. A line that can't be read is forgiven when a
+    sound one follows it: a machine that died while writing leaves such a line.
+    """
+    wrong: list[str] = []
+    anchored: set[int] = set()
+    unreadable = 0
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            kept = json.loads(line)
+            if kept["anchor"] != ANCHOR_FORMAT:
+                raise ValueError
+            genuine = seal_of(kept).hex() == kept["seal"] and not doubt(kept, keys)
+        except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+            unreadable = unreadable or number
+            continue
+        batch = kept["batch"]
+        if not genuine:
+            wrong.append(f"Line {number} of the anchors holds a seal {batch} that no trusted key signed.")
+            continue
+        unreadable = 0
+        if batch not in seals:
+            continue
+        if seals[batch]["seal"] == kept["seal"]:
+            anchored.add(batch)
+        else:
+            wrong.append(
+                f"Seal {batch} isn't the one that was anchored (line {number}): the trail was rewritten, or an older "
+                "backup was put back."
+            )
+    if unreadable:
+        wrong.append(f"Line {unreadable} of the anchors can't be read, and no sound one follows it.")
+    leading: set[int] = set()
+    for batch in sorted(seals, reverse=True):
+        following = seals.get(batch + 1)
+        if batch in anchored or (
+            following is not None and batch + 1 in leading and following["prev_seal"] == seals[batch]["seal"]
+        ):
+            leading.add(batch)
+    return len(leading), wrong
+
+
+SPAN = re.compile(r"(?P<path>.+)@(?P<since>[^@]*)\.\.(?P<until>[^@]*)")
+
+
+def bound_of(text: str) -> int | datetime | None:
+    """A batch, an instant, or nothing."""
+    if not text or text.isdecimal():
+        return int(text) if text else None
+    try:
+        return instant_of(text)
+    except ValueError:
+        raise Unreadable(f"{text!r} is neither a batch nor an instant like 2026-05-01T12:00:00Z.") from None
+
+
+def load_keys(named: Sequence[str]) -> dict[str, Key]:
+    """Public keys by id: the first 16 hex digits of the SHA-256 of the 32 bytes. Each is PATH or PATH@SINCE..UNTIL."""
+    found: dict[str, Key] = {}
+    for each in named:
+        path, since, until = each, None, None
+        match = SPAN.fullmatch(each)
+        if match:
+            path, since, until = match["path"], bound_of(match["since"]), bound_of(match["until"])
         try:
             key = load_pem_public_key(Path(path).read_bytes())
         except (OSError, ValueError) as error:
             raise Unreadable(f"The public key {path} can't be read: {error}") from error
         if not isinstance(key, Ed25519PublicKey):
             raise Unreadable(f"{path} holds a public key, but not of the kind Ed25519.")
-        found[sha256(key.public_bytes_raw()).hex()[:16]] = key
+        found[sha256(key.public_bytes_raw()).hex()[:16]] = Key(key, since, until)
     return found
 
 
@@ -195,11 +295,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Check an evidence pack of Access Portal offline.")
     parser.add_argument("pack", help="the ZIP that the portal made")
     parser.add_argument(
-        "--public-key", action="append", required=True, help="PEM file; may be given several times"
+        "--public-key",
+        action="append",
+        required=True,
+        metavar="PATH[@SINCE..UNTIL]",
+        help="PEM file, trusted for seals from SINCE to UNTIL (each a batch, an instant in UTC or nothing); "
+        "may be given several times",
     )
     parser.add_argument(
         "--noted-seal", action="append", default=[], metavar="BATCH=HEX", help="a seal kept elsewhere"
     )
+    parser.add_argument("--anchors", metavar="FILE", help="seals that were anchored elsewhere, one line each")
     parser.add_argument("--show", action="store_true", help="print the proven events, one a line")
     chosen = parser.parse_args(arguments)
     try:
@@ -207,6 +313,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         events, given, wrong = read_pack(chosen.pack)
         seals, wrong_seals = check_seals(given, keys)
         wrong += wrong_seals + check_events(events, seals) + check_noted(chosen.noted_seal, seals)
+        leading = 0
+        if chosen.anchors:
+            try:
+                with Path(chosen.anchors).open(encoding="utf-8", errors="replace") as lines:
+                    leading, wrong_anchors = check_anchors(lines, seals, keys)
+            except OSError as error:
+                raise Unreadable(f"The anchors can't be read: {error}") from error
+            wrong += wrong_anchors
     except Unreadable as error:
         print(f"UNREADABLE: {safe(error)}")
         return 2
@@ -225,6 +339,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"WRONG: {safe(sentence)}")
     if not wrong:
         print(f"PROVEN: {len(events)} events are what {len(seals)} signed seals sealed.")
+        if chosen.anchors:
+            print(f"ANCHORED: {leading} of {len(seals)} seals lead to seals that were anchored elsewhere.")
     return 1 if wrong else 0
 
 

@@ -1,0 +1,131 @@
+"""Evidence packs against anchors, and keys that are trusted for some seals only, without the portal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from audit.exporting import evidence
+from audit.exporting.evidence import make_pack
+from audit.exporting.offline.access_portal_verify import check_anchors, load_keys, main, read_pack
+from audit.ledger.anchoring import anchor_newest
+from audit.ledger.anchors import FileAnchor, SignedSeal
+from audit.ledger.keys import SealingKey, make_key
+from audit.ledger.merkle import seal_hash
+from audit.ledger.reading import EventFilter, events
+from audit.ledger.recorder import Actor
+from audit.ledger.sealing import seal_everything
+from tests.audit.history.conftest import AsRole
+from tests.audit.ledger.factories import note
+from tests.requests_app import factories as make
+
+
+@pytest.fixture
+def anchors(tmp_path: Path) -> Path:
+    return tmp_path / "seals.jsonl"
+
+
+@pytest.fixture
+def pack(db: None, key: SealingKey, as_role: AsRole, tmp_path: Path, anchors: Path) -> Path:
+    """One event of somebody in batch 1 and one in batch 4; batch 3 is anchored, 4 isn't yet."""
+    actor = Actor.person(make.oid(), "Ada")
+    for batch in range(1, 5):
+        note(actor=actor if batch in {1, 4} else Actor.system())
+        with as_role("portal_sealer"):
+            seal_everything(key)
+            if batch == 3:
+                assert anchor_newest(FileAnchor(anchors)) is not None
+    with as_role("portal_web"):
+        made = make_pack(events(EventFilter(people=(actor.object_id,))).entries, title="Ada's events")
+    path = tmp_path / "pack.zip"
+    path.write_bytes(made.file.read())
+    return path
+
+
+def verify(pack: Path, *more: str | Path, key: str = "key.pub") -> int:
+    return main([str(pack), "--public-key", f"{pack.parent / key}", *map(str, more)])
+
+
+def test_a_pack_leads_to_the_next_anchored_seal(
+    pack: Path, anchors: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verify(pack, "--anchors", anchors) == 0
+    said = capsys.readouterr().out
+    assert "PROVEN: 2 events are what 4 signed seals sealed." in said
+    assert "ANCHORED: 3 of 4 seals lead to seals that were anchored elsewhere." in said
+
+
+def test_anchors_of_another_trail_show_a_rewriting(
+    pack: Path, anchors: Path, key: SealingKey, as_role: AsRole, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same key signed another seal 3: the pack is sound by itself, and not what was anchored."""
+    line = anchors.read_text()
+    other = forged(line, key)
+    anchors.write_text(other)
+    assert verify(pack) == 0
+    assert verify(pack, "--anchors", anchors) == 1
+    assert "Seal 3 isn't the one that was anchored (line 1)" in capsys.readouterr().out
+
+
+def forged(line: str, key: SealingKey) -> str:
+    seal = SignedSeal.parse(line)
+    value = seal_hash(seal.prev_seal, bytes(32), seal.n, seal.batch, seal.at)
+    return replace(seal, root=bytes(32), seal=value, signature=key.sign(value)).line() + "\n"
+
+
+def test_lines_that_prove_nothing_are_named(
+    pack: Path, anchors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = anchors.read_text()
+    anchors.write_text("torn" + "\n" + line)
+    assert verify(pack, "--anchors", anchors) == 0
+    anchors.write_text(line + "torn\n")
+    assert verify(pack, "--anchors", anchors) == 1
+    assert "Line 2 of the anchors can't be read" in capsys.readouterr().out
+    anchors.write_text(forged(line, make_key(tmp_path / "other")))
+    assert verify(pack, "--anchors", anchors) == 1
+    assert "no trusted key signed" in capsys.readouterr().out
+    anchors.write_text("")
+    assert verify(pack, "--anchors", anchors) == 0
+    assert "ANCHORED: 0 of 4" in capsys.readouterr().out
+    assert verify(pack, "--anchors", tmp_path / "absent") == 2
+
+
+def test_only_a_whole_chain_leads_to_an_anchor(pack: Path, anchors: Path) -> None:
+    keys, lines = load_keys([f"{pack.parent / 'key.pub'}"]), anchors.read_text().splitlines()
+    seals = {seal["batch"]: seal for seal in read_pack(str(pack))[1]}
+    assert check_anchors(lines, seals, keys) == (3, [])
+    assert check_anchors(lines, {**seals, 2: {**seals[2], "prev_seal": ""}}, keys) == (2, [])
+    assert check_anchors(lines, {batch: seals[batch] for batch in (1, 3, 4)}, keys) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("span", "code", "words"),
+    [
+        ("@..", 0, "PROVEN"),
+        ("@1..4", 0, "PROVEN"),
+        ("@2026-01-01T00:00:00Z..", 0, "PROVEN"),
+        ("@2..", 1, "Seal 1 was signed with key"),
+        ("@..3", 1, "isn't trusted for it"),
+        ("@..2020-01-01T00:00:00.5Z", 1, "isn't trusted for it"),
+        ("@yesterday..", 2, "neither a batch nor an instant"),
+    ],
+)
+def test_a_key_is_trusted_for_its_own_seals_only(
+    span: str, code: int, words: str, pack: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verify(pack, key=f"key.pub{span}") == code
+    assert words in capsys.readouterr().out
+
+
+def test_where_the_next_anchor_is_far_the_pack_holds_its_own_seals_only(
+    pack: Path, anchors: Path, monkeypatch: pytest.MonkeyPatch, as_role: AsRole, key: SealingKey
+) -> None:
+    assert list(evidence._links([1, 4])) == [1, 2, 3]
+    monkeypatch.setattr(evidence, "MOST_LINKS_OF_ONE", 1)
+    assert list(evidence._links([1, 4])) == []
+    monkeypatch.setattr(evidence, "MOST_LINKS_OF_ONE", 2)
+    monkeypatch.setattr(evidence, "MOST_LINKS", 2)
+    assert list(evidence._links([1])) == [1, 2]
