@@ -10,6 +10,7 @@ import uuid
 from datetime import datetime, timedelta
 from typing import ClassVar
 
+from django.contrib.postgres.indexes import GistIndex
 from django.db import models
 from django.db.models import F, Q
 
@@ -17,6 +18,7 @@ from catalog.models import PimGroup
 from clients.types import PimRequest
 from identity.models import Person
 from policy.models import RuleVersion
+from requests_app.held import HELD
 from requests_app.lifecycle import HOLDING, REVOKING, DecisionStatus, EndReason, GrantStatus, ItemStatus
 
 
@@ -269,6 +271,8 @@ class Grant(models.Model):
             models.Index(
                 fields=["-out_of_aws_at"], condition=Q(out_of_aws_at__isnull=False), name="grant_out_of_aws"
             ),
+            # Who had access at a given minute.
+            GistIndex(HELD, name="grant_held"),
         ]
 
     @property

@@ -1,4 +1,4 @@
-"""The timeline's filter: an allow-list of parameters, all of them in the address."""
+"""The filters of the auditor's pages: allow-lists of parameters, all of them in the address."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 
 from audit.history.words import action_choices, types_of
 from audit.ledger.models import Outcome
+from base.clock import business_now
 
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-_MINUTE = timedelta(minutes=1)
+MINUTE = timedelta(minutes=1)
 
 
 def _text(label: str, help_text: str = "") -> forms.CharField:
@@ -30,19 +31,13 @@ def _moment(label: str) -> forms.DateTimeField:
     )
 
 
-class TimelineForm(forms.Form):
-    """What to look for. Every field is optional; unknown parameters are ignored."""
+class NamesForm(forms.Form):
+    """Whom and what to look for. Every field is optional; unknown parameters are ignored."""
 
     person = _text("Person")
     permission_set = _text("Permission set")
     account = _text("AWS account")
     group = _text("PIM group")
-    action = forms.ChoiceField(label="Action", required=False)
-    outcome = forms.ChoiceField(
-        label="Outcome", required=False, choices=[("", "Any outcome"), *Outcome.choices]
-    )
-    since = _moment("From (UTC)")
-    until = _moment("To (UTC)")
 
     placeholders: ClassVar = {
         "person": "Beginning of a name, or object id",
@@ -53,11 +48,42 @@ class TimelineForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for name, words in self.placeholders.items():
+            self.fields[name].widget.attrs["placeholder"] = words
+
+
+class AsOfForm(NamesForm):
+    """At which minute, and whose access to what. Without a minute, it is this one."""
+
+    at = _moment("At (UTC)")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.order_fields(["at"])
+
+    def clean_at(self) -> datetime:
+        """The minute's beginning (business time)."""
+        at: datetime = self.cleaned_data["at"] or business_now()
+        if at > business_now():
+            raise forms.ValidationError("This minute has not come yet. Name one that has, or none for now.")
+        return at.replace(second=0, microsecond=0)
+
+
+class TimelineForm(NamesForm):
+    """Which events to look for."""
+
+    action = forms.ChoiceField(label="Action", required=False)
+    outcome = forms.ChoiceField(
+        label="Outcome", required=False, choices=[("", "Any outcome"), *Outcome.choices]
+    )
+    since = _moment("From (UTC)")
+    until = _moment("To (UTC)")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         action = self.fields["action"]
         if isinstance(action, forms.ChoiceField):
             action.choices = action_choices()
-        for name, words in self.placeholders.items():
-            self.fields[name].widget.attrs["placeholder"] = words
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -65,6 +91,6 @@ class TimelineForm(forms.Form):
         if since and until and since > until:
             self.add_error("until", "This is before the beginning. Swap the two, or clear one.")
         if until:
-            cleaned["until"] = until + _MINUTE  # a minute that is named is meant to its end
+            cleaned["until"] = until + MINUTE  # a minute that is named is meant to its end
         cleaned["types"] = types_of(cleaned.get("action") or "")
         return cleaned

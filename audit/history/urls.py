@@ -8,5 +8,6 @@ from audit.history import views
 
 urlpatterns = [
     path("audit/", views.history, name="audit_timeline"),
+    path("audit/as-of/", views.access_as_of, name="audit_as_of"),
     path("audit/requests/<uuid:request_id>/", views.request_case, name="audit_case"),
 ]

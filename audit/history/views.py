@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -9,8 +10,9 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
+from audit.history.as_of import AsOf, as_of
 from audit.history.case import case
-from audit.history.forms import TimelineForm
+from audit.history.forms import AsOfForm, TimelineForm
 from audit.history.searching import Timeline, timeline
 from audit.ledger.reading import Position
 from base.errors import Invalid
@@ -31,10 +33,8 @@ def history(request: PortalRequest) -> HttpResponse:
         "filtered": bool(kept),
         "kept": kept,
         "found": found,
-        "newest": f"{request.path}?{urlencode(kept)}" if before else "",
-        "older": f"{request.path}?{urlencode({**kept, 'before': str(found.older)})}"
-        if found and found.older
-        else "",
+        "newest": _address(request, kept) if before else "",
+        "older": _address(request, {**kept, "before": str(found.older)}) if found and found.older else "",
     }
     return render(request, "audit/timeline.html", context, status=422 if found is None else 200)
 
@@ -46,6 +46,44 @@ def _search(form: TimelineForm, before: Position | None) -> Timeline | None:
     except Invalid as error:
         form.add_error(error.field or None, error.sentence)
         return None
+
+
+@auditor_required
+@require_http_methods(["GET", "HEAD"])
+def access_as_of(request: PortalRequest) -> HttpResponse:
+    """Who had access to what at the minute that the address names, or now."""
+    form = AsOfForm(request.GET)
+    found = _as_of(form, request.GET.get("after", "")) if form.is_valid() else None
+    kept = {name: value for name in form.fields if (value := request.GET.get(name, ""))}
+    minute = {"at": f"{found.at:%Y-%m-%dT%H:%M}"} if found else {}  # so that "now" stays what it was
+    context = {
+        "form": form,
+        "found": found,
+        "filtered": bool(kept.keys() - {"at"}),
+        "first": _address(request, kept) if "after" in request.GET else "",
+        "next": _address(request, {**kept, **minute, "after": str(found.after)})
+        if found and found.after
+        else "",
+        "lasting": _address(request, {**kept, **minute}),
+    }
+    return render(request, "audit/as_of.html", context, status=422 if found is None else 200)
+
+
+def _as_of(form: AsOfForm, after: str) -> AsOf | None:
+    """The page that the form asks for, or None with the reason on the form. What isn't a grant's id is ignored."""
+    try:
+        behind = UUID(after) if after else None
+    except ValueError:
+        behind = None
+    try:
+        return as_of(form.cleaned_data, behind)
+    except Invalid as error:
+        form.add_error(error.field or None, error.sentence)
+        return None
+
+
+def _address(request: PortalRequest, parameters: Mapping[str, str]) -> str:
+    return f"{request.path}?{urlencode(parameters)}"
 
 
 @auditor_required

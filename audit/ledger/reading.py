@@ -110,7 +110,7 @@ def events(wanted: EventFilter, *, before: Position | None = None, limit: int = 
     Raises:
         Invalid: the search took longer than it may; the sentence says what to do.
     """
-    with _bounded():
+    with bounded():
         keys = list(_newest(wanted, before, limit + 1))
         shown = keys[:limit]
         entries = _entries(_by_keys(shown))
@@ -125,7 +125,7 @@ def count(wanted: EventFilter) -> int:
         Invalid: the search took longer than it may.
     """
     most = MOST_COUNTED + 1
-    with _bounded():
+    with bounded():
         return _newest(wanted, None, most).count()
 
 
@@ -133,7 +133,7 @@ def events_of_request(
     request_id: UUID, *, grant_ids: Sequence[UUID] = (), limit: int = MOST_OF_A_CASE
 ) -> Sequence[Entry]:
     """Everything about one request and its grants, oldest first; the newest `limit` of it."""
-    with _bounded():
+    with bounded():
         rows = Event.objects.filter(_reachable())
         keys = rows.filter(request_id=request_id).order_by("-at", "-id").values("at", "id")[:limit]
         if grant_ids:
@@ -143,7 +143,7 @@ def events_of_request(
 
 
 @contextmanager
-def _bounded() -> Iterator[None]:
+def bounded() -> Iterator[None]:
     """A transaction whose statements end after the limit, with a sentence for people instead of an error."""
     try:
         with transaction(), connection.cursor() as cursor:

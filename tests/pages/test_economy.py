@@ -94,6 +94,7 @@ def paths(world: World) -> Paths:
         attend(item_id=item.pk, person_id=world.ben.pk, actor=make.actor(world.ben))
     ada, ben = world.sign_in(world.ada), world.sign_in(world.ben)
     operator = world.sign_in(world.cy, "Operator")
+    auditor = world.sign_in(make.person("Una Auditor"), "Auditor")
     group = f"/access/{world.group.object_id}/"
     return {
         "home": (ada, "/"),
@@ -115,6 +116,7 @@ def paths(world: World) -> Paths:
         "queue live": (operator, "/operations/queue/live/"),
         "preferences": (ada, "/preferences/"),
         "messages": (operator, "/operations/notifications/?kind=decide&language=de"),
+        "as of": (auditor, f"/audit/as-of/?account={held.scope.all()[0].account_id}"),
         "components": (ada, "/components/"),
         "health": (operator, "/operations/"),
         "settings in force": (operator, "/operations/settings/"),
@@ -149,6 +151,7 @@ MOST_QUERIES = {
     "queue live": 8,
     "preferences": 11,
     "messages": 15,
+    "as of": 17,
     "components": 10,
     "health": 33,
     "alerts": 14,

@@ -1,0 +1,77 @@
+"""What people write in a filter, as the keys that rows are found by: names, object ids, numbers and ARNs."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from audit.ledger.reading import MOST_VALUES
+from base.errors import Invalid
+from catalog.models import AwsAccount, PermissionSet, PimGroup
+from identity.selectors import people
+from requests_app.models import RequestScope
+
+_OBJECT_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+_ACCOUNT_ID = re.compile(r"[0-9]{12}")
+
+
+def people_named(text: str) -> tuple[str, ...]:
+    """Object ids of everybody whose name begins so; empty for no text. Raises Invalid for nobody, or too many."""
+    if not text:
+        return ()
+    if _OBJECT_ID.fullmatch(text):
+        return (text.lower(),)
+    named = people().filter(
+        Q(display_name__istartswith=text)
+        | Q(surname__istartswith=text)
+        | Q(user_principal_name__istartswith=text)
+    )
+    return _some(named, "object_id", "person", "people")
+
+
+def groups_named(text: str) -> tuple[str, ...]:
+    """Object ids of the PIM groups whose name begins so; empty for no text. Raises Invalid for none, or too many."""
+    if not text:
+        return ()
+    if _OBJECT_ID.fullmatch(text):
+        return (text.lower(),)
+    named = PimGroup.objects.filter(display_name__istartswith=text)
+    return _some(named, "object_id", "group", "PIM groups")
+
+
+def scope_named(account: str, permission_set: str) -> QuerySet[RequestScope] | None:
+    """The rows of frozen scope with this account and permission set; None when neither is named.
+
+    Raises:
+        Invalid: a name fits nothing, or too much.
+    """
+    if not account and not permission_set:
+        return None
+    scope = RequestScope.objects.all()
+    if account:
+        numbers: tuple[str, ...] = (account,)
+        if not _ACCOUNT_ID.fullmatch(account):
+            named = AwsAccount.objects.filter(name__istartswith=account)
+            numbers = _some(named, "account_id", "account", "AWS accounts")
+        scope = scope.filter(account_id__in=numbers)
+    if permission_set:
+        by_arn = permission_set.startswith("arn:")
+        fits = Q(arn=permission_set) if by_arn else Q(name__istartswith=permission_set)
+        names = _some(PermissionSet.objects.filter(fits), "name", "permission_set", "permission sets")
+        scope = scope.filter(permission_set_name__in=names)  # which has an index
+        if by_arn:
+            scope = scope.filter(permission_set_arn=permission_set)
+    return scope
+
+
+def _some(rows: QuerySet[Any], key: str, field: str, things: str) -> tuple[str, ...]:
+    """The keys of the rows, of which there must be some and not too many."""
+    found = tuple(rows.values_list(key, flat=True).distinct().order_by(key)[: MOST_VALUES + 1])
+    if not found:
+        raise Invalid("audit.nothing_named", f"No {things} are called so, or begin so.", field=field)
+    if len(found) > MOST_VALUES:
+        sentence = f"More than {MOST_VALUES} {things} have a name that begins so. Write more of it."
+        raise Invalid("audit.too_many_named", sentence, field=field)
+    return found
