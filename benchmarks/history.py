@@ -28,6 +28,7 @@ _ANY: dict[str, Any] = {
     "permission_set": "",
     "since": None,
     "until": None,
+    "words": "",
 }
 
 

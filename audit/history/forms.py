@@ -72,12 +72,15 @@ class AsOfForm(NamesForm):
 class TimelineForm(NamesForm):
     """Which events to look for."""
 
+    words = _text("Words")
     action = forms.ChoiceField(label="Action", required=False)
     outcome = forms.ChoiceField(
         label="Outcome", required=False, choices=[("", "Any outcome"), *Outcome.choices]
     )
     since = _moment("From (UTC)")
     until = _moment("To (UTC)")
+
+    placeholders: ClassVar = {**NamesForm.placeholders, "words": "In what people wrote, or a reference"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

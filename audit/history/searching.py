@@ -60,6 +60,7 @@ def event_filter(wanted: Mapping[str, Any]) -> EventFilter:
         requests=_requests(wanted["account"], wanted["permission_set"]),
         since=wanted["since"],
         until=wanted["until"],
+        words=wanted["words"],
     )
 
 

@@ -21,6 +21,7 @@ from django_subatomic.db import transaction
 
 from audit.ledger.canonical import commitment
 from audit.ledger.models import Event, Outcome, PersonalWords
+from audit.ledger.wording import terms_of, with_words
 from base.clock import business_clock, business_now
 from base.errors import Invalid
 
@@ -72,8 +73,10 @@ class EventFilter:
     requests: Sequence[UUID] | QuerySet[Any, Any] | None = None
     since: datetime | None = None
     until: datetime | None = None
+    words: str = ""  # words and beginnings of words, all of which somebody wrote in one text
 
     def __post_init__(self) -> None:
+        terms_of(self.words)
         for values in (self.people, self.groups, self.types):
             if len(values) > MOST_VALUES:
                 raise Invalid("audit.too_many", f"At most {MOST_VALUES} values at once. Be more precise.")
@@ -187,7 +190,14 @@ def _newest(wanted: EventFilter, before: Position | None, most: int) -> QuerySet
 
 def _walks(wanted: EventFilter) -> Iterator[Q]:
     """The filter as conditions of which each is served by one index, together covering it."""
-    if wanted.people:
+    if wanted.words:
+        bare = replace(wanted, words="")
+        found = with_words(wanted.words)
+        if len(found) == 1:  # few are named: whatever else is asked is tried on each
+            yield found[0] & _people(wanted) & _rest(bare)
+        else:
+            yield from (walk & each for walk in _walks(bare) for each in found)
+    elif wanted.people:
         rest = _rest(replace(wanted, people=()))
         for person in wanted.people:
             yield Q(actor_oid=person) & rest
@@ -202,6 +212,13 @@ def _walks(wanted: EventFilter) -> Iterator[Q]:
         yield from (Q(type=name) & rest for name in wanted.types)
     else:
         yield _rest(wanted)
+
+
+def _people(wanted: EventFilter) -> Q:
+    """Any of the filter's people, as actor or as the one concerned."""
+    if not wanted.people:
+        return Q()
+    return Q(actor_oid__in=wanted.people) | Q(about_oid__in=wanted.people)
 
 
 def _rest(wanted: EventFilter) -> Q:

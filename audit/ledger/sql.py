@@ -235,6 +235,30 @@ END
 $$;
 """
 
+# What the words in a text are, for searching: in lower case, whatever language, parted at white space and at any ASCII
+# punctuation, so that "CHG-123" is found by either part. Only so much of a text that Postgres never refuses the row.
+# Erased words leave the index with their row; a reference is a fact of its event, and stays.
+SEARCHED_WORDS = ("answer", "comment", "justification", "question", "reason")
+WORDS = f"""
+CREATE FUNCTION public.audit_words(words text) RETURNS tsvector LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT pg_catalog.to_tsvector('pg_catalog.simple'::pg_catalog.regconfig, pg_catalog.translate(
+        pg_catalog.left(words, 100000), '!"#$%&''()*+,-./:;<=>?@[\\]^_`{{|}}~', pg_catalog.repeat(' ', 32)))
+$$;
+CREATE FUNCTION public.audit_reference_words(data jsonb) RETURNS tsvector
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT public.audit_words(nullif(data #>> '{{fields,reference}}', ''))
+$$;
+GRANT EXECUTE ON FUNCTION public.audit_words(text), public.audit_reference_words(jsonb) TO PUBLIC;
+CREATE INDEX audit_pii_words ON public.audit_pii USING gin (public.audit_words(words))
+    WHERE field IN ({", ".join(f"'{name}'" for name in SEARCHED_WORDS)});
+CREATE INDEX audit_event_reference ON public.audit_event USING gin (public.audit_reference_words(data))
+    WHERE public.audit_reference_words(data) IS NOT NULL;
+"""
+DROP_WORDS = """
+DROP INDEX public.audit_event_reference, public.audit_pii_words;
+DROP FUNCTION public.audit_reference_words(jsonb), public.audit_words(text);
+"""
+
 CREATE = "".join(
     (
         REFUSE_CHANGE,

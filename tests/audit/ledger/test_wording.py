@@ -1,0 +1,131 @@
+"""Words in what people wrote and in references: what is found, and what leaves when words are erased."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import psycopg
+import pytest
+from django.db import connection
+from django_subatomic.db import transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from audit.ledger.reading import EventFilter, count, events
+from audit.ledger.recorder import Subject, record
+from audit.ledger.registry import registered
+from audit.ledger.sql import SEARCHED_WORDS
+from audit.ledger.wording import MOST_NAMED, terms_of
+from base.errors import Invalid
+from tests.audit.ledger.factories import ADA, ask
+from tests.support.servers import PostgresServer
+
+
+def found(words: str, **more: object) -> list[int]:
+    return [entry.event.id for entry in events(EventFilter(words=words, **more)).entries]  # type: ignore[arg-type]
+
+
+def submit(reference: str = "", justification: str = "Deploy") -> int:
+    request_id = uuid4()
+    with transaction():
+        return record(
+            "request.submitted",
+            actor=ADA,
+            subject=Subject("request", request_id, 1),
+            fields={"reference": reference, "items": 1},
+            words={"justification": justification},
+            about_oid=ADA.object_id,
+            about_name="Ada Lovelace",
+            request_id=request_id,
+        )
+
+
+@pytest.mark.django_db
+def test_words_and_their_beginnings_are_found_in_texts_and_references() -> None:
+    event = submit(
+        "CHG-123/prod", "The Storefront's db-main-7 is FULL; see https://wiki.example/runbook Überlauf"
+    )
+    submit("CHG-999", "Something else entirely")
+    for words in (
+        "storefront", "STOREF", "db", "main", "db-main", "db-main-7", "full", "full.", "runbook", "wiki.example/run",
+        "the store fu", "chg-123", "CHG 12", "123", "prod", "Überl",
+    ):  # fmt: skip
+        assert found(words) == [event], words
+    for words in ("front", "hg-123", "storefront elsewhere", "123 storefront", "ada", "lovelace", "nothing"):
+        assert found(words) == [], words
+    assert len(found("chg")) == 2
+
+
+@pytest.mark.django_db
+def test_words_join_with_the_other_filters_and_are_counted() -> None:
+    with transaction():
+        asked = ask(actor=ADA, words="Disk is full")
+    assert found("disk", people=(ADA.object_id,)) == [asked]
+    assert found("disk", people=("somebody",)) == []
+    assert found("disk", types=("trial.asked",)) == [asked]
+    assert found("disk", types=("trial.noted",)) == []
+    assert count(EventFilter(words="disk")) == 1
+
+
+@pytest.mark.django_db
+def test_very_many_are_found_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = [submit("CHG-1", "The disk is full"), submit("DISK-2"), submit("", "disk")]
+    assert MOST_NAMED >= 500
+    monkeypatch.setattr("audit.ledger.wording.MOST_NAMED", 1)
+    assert found("disk") == written[::-1]
+    assert found("disk", people=(ADA.object_id,)) == written[::-1]
+    assert count(EventFilter(words="disk")) == 3
+
+
+def test_erased_words_are_found_no_more(committed_db: str, postgres_server: PostgresServer) -> None:
+    event = submit("CHG-7", "The disk is full")
+    assert found("disk") == [event]
+    with psycopg.connect(postgres_server.conninfo("portal_owner", committed_db), autocommit=True) as owner:
+        owner.execute("DELETE FROM audit_pii WHERE event_id = %s", [event])
+        owner.execute("VACUUM audit_pii")
+        (left,) = owner.execute("SELECT reltuples FROM pg_class WHERE relname = 'audit_pii_words'").fetchall()
+    assert left == (0,)
+    assert found("disk") == []
+    assert found("chg-7") == [event]
+
+
+@pytest.mark.django_db
+def test_no_text_is_too_long_to_be_kept() -> None:
+    event = submit("", "first " + " ".join(f"{n:x}word" for n in range(200_000)))
+    assert found("first") == [event]
+
+
+def test_everything_that_people_write_is_searched() -> None:
+    declared = {name for each in registered().values() for name in each.words}
+    assert declared - set(SEARCHED_WORDS) <= {"filter"}  # of an export: as its address had it
+
+
+@pytest.mark.django_db
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=30))
+def test_no_text_breaks_the_search(text: str) -> None:
+    try:
+        wanted = EventFilter(words=text)
+    except Invalid:
+        return
+    assert count(wanted) == 0 or not text.strip()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "text", ["a' | 'b", "x:* & !y", "\\'x", "a <-> b", "(x", "'); DROP TABLE x --", "%s %%"]
+)
+def test_the_syntax_of_queries_is_not_understood(text: str) -> None:
+    submit("", "nothing of it")
+    assert found(text) == []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def test_what_is_no_word_or_too_many() -> None:
+    assert terms_of("") == []
+    assert terms_of("CHG-123, O'Neill") == ["CHG", "123", "O", "Neill"]
+    with pytest.raises(Invalid, match="Write a word"):
+        terms_of("-- !")
+    with pytest.raises(Invalid, match="At most 10 words"):
+        terms_of("a " * 11)
