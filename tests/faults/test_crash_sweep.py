@@ -20,6 +20,7 @@ from uuid import UUID
 import pytest
 from django.test import override_settings
 
+from audit.ledger.models import Event
 from base import crash
 from requests_app.actions.deciding import submit_decision
 from requests_app.actions.ending import end_early
@@ -114,7 +115,8 @@ type Happens = Callable[[Fleet, Lane], None]
 class Fault:
     """Something awkward: before anything is asked, when access is ready, and a while later, when it is mended.
 
-    `ends` are the statuses in which the grant may end; `disturbs` when others change what the clouds hold.
+    `ends` are the statuses in which the grant may end; `disturbs` when others change what the clouds hold; `theirs`
+    when it is others who give the access, so that no grant may claim to have.
     """
 
     before: Happens = lambda _play, _lane: None
@@ -123,6 +125,7 @@ class Fault:
     mended_when: str = "deprovisioning"
     ends: frozenset[str] = frozenset({"ended"})
     disturbs: bool = False
+    theirs: bool = False
     looks: timedelta = LOOK_SELDOM
     together: bool = False  # it concerns everybody, so it comes when everybody's access is ready
     # The beginnings of the points at which a death can matter to it; all, when none is named.
@@ -190,6 +193,7 @@ FAULTS: dict[str, Fault] = {
         mended=_happen("member_removed"),
         ends=frozenset({"not_granted", "ended"}),
         disturbs=True,
+        theirs=True,
     ),
     "others take it away": Fault(ready=_happen("member_removed"), disturbs=True, looks=SOON),
     "the person is disabled": Fault(ready=_disabled, disturbs=True, looks=SOON),
@@ -388,6 +392,8 @@ def run_batch(
         context = f"{fault_name}, {brokers}, passing {passing}, {doing}"
         for lane in lanes:
             assert lane.status in fault.ends, f"{context}, {lane.point}: {lane.status}\n{play.describe()}"
+        claimed = Event.objects.filter(data__fields__target__in=["provisioning", "active"])
+        assert not (fault.theirs and claimed.exists()), f"{context}: {play.describe()}"
         invariants.check(play.scene(settled=True), context=context)
         assert not invariants.nothing_is_owed()
         with play.as_role("portal_sealer"):
