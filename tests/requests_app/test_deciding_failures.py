@@ -15,7 +15,7 @@ from base.errors import Conflict
 from requests_app.actions import deciding
 from requests_app.actions.deciding import check_decision
 from requests_app.models import Decision
-from tests.requests_app.test_deciding import play
+from tests.requests_app.deciding_scene import play
 from tests.support.stage import Stage
 
 __all__ = ["play"]

@@ -24,7 +24,7 @@ from requests_app.deliberation.reading import attention_to, thread, thread_state
 from requests_app.models import RequestItem
 from tests.requests_app import factories as make
 from tests.requests_app.conftest import AsRole
-from tests.requests_app.test_deciding import ask_under, colleague, people, refused, rule_of
+from tests.requests_app.deciding_scene import ask_under, colleague, people, refused, rule_of
 from tests.support.stage import Stage, stage
 
 pytestmark = pytest.mark.django_db
