@@ -13,6 +13,7 @@ from audit.ledger.models import Outcome
 from base.clock import business_now
 
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+_NO_SUCH_TIME = "Write a time between the years 2000 and 2200."
 MINUTE = timedelta(minutes=1)
 
 
@@ -26,7 +27,7 @@ def _moment(label: str) -> forms.DateTimeField:
         required=False,
         input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"],
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
-        validators=[MinValueValidator(_EARLIEST), MaxValueValidator(_LATEST)],
+        validators=[MinValueValidator(_EARLIEST, _NO_SUCH_TIME), MaxValueValidator(_LATEST, _NO_SUCH_TIME)],
         error_messages={"invalid": "Write a date and a time, such as 2026-05-01T14:30."},
     )
 
