@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from django.core.paginator import Page, Paginator
@@ -143,12 +143,6 @@ def findings_of_grants(grant_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[Find
         if row.grant_id is not None:
             found.setdefault(row.grant_id, []).append(FindingRow(row, now - row.first_seen_at))
     return found
-
-
-def last_looked_at() -> datetime | None:
-    """When the last whole comparison ended."""
-    done = DriftRun.objects.filter(status=DriftRun.Status.DONE).order_by("-started_at").first()
-    return done.finished_at if done else None
 
 
 @dataclass(frozen=True, slots=True)

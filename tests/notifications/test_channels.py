@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from base.clock import real_now
-from clients.errors import ClientError, NotPermitted, Unreachable
+from clients.errors import ClientError, NotPermitted
 from clients.notify.build import build_chats, build_notifiers
 from clients.types import Notice
 from notifications import channels, inert, planning
@@ -24,24 +24,12 @@ from tests.notifications.conftest import Post
 from tests.notifications.test_composing import HOSTILE, facts_with
 from tests.pages.conftest import World
 from tests.pages.moving import decide
-
-
-class Chat:
-    """A chat that keeps what it is told, or refuses."""
-
-    def __init__(self) -> None:
-        self.told: list[Notice] = []
-        self.away = False
-
-    def send(self, notice: Notice) -> None:
-        if self.away:
-            raise Unreachable("The chat is away.", code="away")
-        self.told.append(notice)
+from tests.support.fake_notifier import FakeNotifier
 
 
 @pytest.fixture
-def chat() -> Iterator[Chat]:
-    made = Chat()
+def chat() -> Iterator[FakeNotifier]:
+    made = FakeNotifier()
     with (
         patch.object(planning, "chats", lambda: {"team": made}),
         patch.object(channels, "chats", lambda: {"team": made}),
@@ -50,7 +38,9 @@ def chat() -> Iterator[Chat]:
 
 
 @pytest.mark.django_db
-def test_a_chat_hears_that_somebody_asks_and_that_it_is_handled(world: World, post: Post, chat: Chat) -> None:
+def test_a_chat_hears_that_somebody_asks_and_that_it_is_handled(
+    world: World, post: Post, chat: FakeNotifier
+) -> None:
     item = world.ask()
     tell()
     decide(item, world.ben, "approve", world.as_role)
@@ -66,13 +56,13 @@ def test_a_chat_hears_that_somebody_asks_and_that_it_is_handled(world: World, po
 
 
 @pytest.mark.django_db
-def test_a_chat_that_is_away_holds_up_no_mail(world: World, post: Post, chat: Chat) -> None:
+def test_a_chat_that_is_away_holds_up_no_mail(world: World, post: Post, chat: FakeNotifier) -> None:
     chat.away = True
     world.ask()
     tell()
     assert len(post.mails) == 2
     row = Message.objects.get(recipient="chat:team")
-    assert (row.state, row.attempts, row.problem) == ("owed", 1, "The chat is away.")
+    assert (row.state, row.attempts, row.problem) == ("owed", 1, "The channel is away.")
     chat.away = False
     Message.objects.update(retry_at=real_now())
     tell()

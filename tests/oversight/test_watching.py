@@ -27,7 +27,7 @@ from base.clock import business_now, real_now
 from catalog.freshness import HealthState, ProvisioningHealth
 from catalog.models import ProvisioningState
 from clients.breaker import SharedBreaker, Verdict
-from clients.errors import ClientError, NotPermitted, Unreachable
+from clients.errors import ClientError, NotPermitted
 from clients.notify.build import build_notifiers
 from clients.types import Notice
 from notifications import channels, sending
@@ -52,6 +52,7 @@ from requests_app.models import Grant
 from tests.pages.conftest import World, main_of
 from tests.pages.moving import bring
 from tests.requests_app import factories as make
+from tests.support.fake_notifier import FakeNotifier
 
 pytestmark = pytest.mark.django_db
 
@@ -189,22 +190,9 @@ def test_metrics_need_the_token_and_say_what_the_page_says(world: World) -> None
 # ------------------------------------------------------------ alerts
 
 
-class Channel:
-    """A notifier that keeps what it was told, or refuses."""
-
-    def __init__(self) -> None:
-        self.told: list[Notice] = []
-        self.away = False
-
-    def send(self, notice: Notice) -> None:
-        if self.away:
-            raise Unreachable("The channel is away.", code="away")
-        self.told.append(notice)
-
-
 @pytest.fixture
-def channel() -> Iterator[Channel]:
-    made = Channel()
+def channel() -> Iterator[FakeNotifier]:
+    made = FakeNotifier()
     with (
         patch.object(alerts, "notifiers", lambda: {"mail": made}),
         patch.object(channels, "notifiers", lambda: {"mail": made}),
@@ -216,7 +204,7 @@ def kinds() -> set[str]:
     return set(Alert.objects.filter(cleared_at=None).values_list("kind", flat=True))
 
 
-def test_each_trouble_raises_its_alert(world: World, channel: Channel) -> None:
+def test_each_trouble_raises_its_alert(world: World, channel: FakeNotifier) -> None:
     assert raise_and_clear(facts()) == (0, 0)
     a_grant(world, next_action_at=business_now() - timedelta(minutes=5), retry_at=None)
     ProvisioningState.objects.update(code="Quarantine")
@@ -233,7 +221,7 @@ def test_each_trouble_raises_its_alert(world: World, channel: Channel) -> None:
     assert not any(world.cy.display_name in alert.sentence for alert in Alert.objects.all())
 
 
-def test_it_is_told_when_it_begins_and_when_it_is_over(world: World, channel: Channel) -> None:
+def test_it_is_told_when_it_begins_and_when_it_is_over(world: World, channel: FakeNotifier) -> None:
     ProvisioningState.objects.update(code="Paused")
     raise_and_clear(facts())
     assert send_owed() == 1
@@ -245,7 +233,9 @@ def test_it_is_told_when_it_begins_and_when_it_is_over(world: World, channel: Ch
     assert len({notice.id for notice in channel.told}) == 2
 
 
-def test_what_can_not_be_known_now_is_not_called_over(world: World, channel: Channel, redis_url: str) -> None:
+def test_what_can_not_be_known_now_is_not_called_over(
+    world: World, channel: FakeNotifier, redis_url: str
+) -> None:
     stopped = ProvisioningHealth(HealthState.STOPPED, "Provisioning is in quarantine.", business_now())
     with override_settings(REDIS_URL=redis_url), redis.Redis.from_url(redis_url) as connection:
         for _ in range(5):
@@ -266,7 +256,7 @@ def test_what_can_not_be_known_now_is_not_called_over(world: World, channel: Cha
     ]
 
 
-def test_what_has_no_place_in_a_long_list_is_not_called_over(world: World, channel: Channel) -> None:
+def test_what_has_no_place_in_a_long_list_is_not_called_over(world: World, channel: FakeNotifier) -> None:
     finding = make.finding(make.person(), world.group, kind=FindingKind.ORPHAN)
     begun = business_now() - timedelta(minutes=40)
     late = a_grant(
@@ -286,7 +276,9 @@ def test_what_has_no_place_in_a_long_list_is_not_called_over(world: World, chann
         assert raise_and_clear(crowded) == (0, 2)
 
 
-def test_a_channel_that_is_away_is_tried_again_and_given_up_at_last(world: World, channel: Channel) -> None:
+def test_a_channel_that_is_away_is_tried_again_and_given_up_at_last(
+    world: World, channel: FakeNotifier
+) -> None:
     ProvisioningState.objects.update(code="Paused")
     channel.away = True
     raise_and_clear(facts())
@@ -303,7 +295,7 @@ def test_a_channel_that_is_away_is_tried_again_and_given_up_at_last(world: World
     assert "The channel is away." in main_of(world.sign_in(world.cy, "Operator").get("/operations/alerts/"))
 
 
-def test_a_channel_that_is_no_longer_configured_is_given_up(world: World, channel: Channel) -> None:
+def test_a_channel_that_is_no_longer_configured_is_given_up(world: World, channel: FakeNotifier) -> None:
     ProvisioningState.objects.update(code="Paused")
     raise_and_clear(facts())
     with patch.object(channels, "notifiers", dict):

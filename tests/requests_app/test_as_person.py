@@ -33,7 +33,7 @@ from simulator.world.pim import Ask, Caller
 from simulator.world.state import Expiration, Identity
 from tests.requests_app import factories as make
 from tests.requests_app.conftest import AsRole
-from tests.support.stage import Died, Stage, check_invariants, stage
+from tests.support.stage import Stage, check_invariants, stage
 from tests.support.world_personal import PIM_POST, SIGN_IN, token_for
 
 pytestmark = pytest.mark.django_db
@@ -256,44 +256,14 @@ def test_a_death_makes_no_second_activation(play: Stage, point: str) -> None:
     sign_in(play)
     item = play.ask()
     play.decide(item)
-    died: list[str] = []
-
-    def die(reached: str) -> None:
-        if reached == point and not died:
-            died.append(reached)
-            raise Died(reached)
-
-    crash.install(die)
-    for _ in range(60):
-        try:
-            play.work()
-        except Died:
-            break
-        play.step(timedelta(seconds=1))
-    crash.install(None)
-    assert died
+    play.work_until_it_dies(point)
     play.play_out()
     check_invariants(play, item)
 
 
 def test_a_death_while_giving_back_looks_again(play: Stage) -> None:
     play.decide(play.ask())
-    died: list[str] = []
-
-    def die(reached: str) -> None:
-        if reached == "personal.before_wait" and not died:
-            died.append(reached)
-            raise Died(reached)
-
-    crash.install(die)
-    for _ in range(60):
-        try:
-            play.work()
-        except Died:
-            break
-        play.step(timedelta(seconds=5))
-    crash.install(None)
-    assert died
+    play.work_until_it_dies("personal.before_wait", every=timedelta(seconds=5))
     waiting(play)
 
 

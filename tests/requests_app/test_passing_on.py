@@ -18,7 +18,7 @@ from simulator.world.pim import Caller
 from simulator.world.state import Identity
 from tests.oversight.test_drift import look, unresolved
 from tests.requests_app.test_as_person import play, requests, sign_in
-from tests.support.stage import Died, Stage, check_invariants
+from tests.support.stage import Stage, check_invariants
 from tests.support.world_personal import PIM_CANCEL, PIM_PATCH, PIM_POST
 
 __all__ = ["play"]
@@ -207,22 +207,7 @@ def test_a_death_leaves_one_activation(asked: Stage, point: str) -> None:
     sign_in(asked, who=asked.boss)
     if point == "passing.withdrawn":
         asked.world.faults.add(PIM_PATCH, "throttle", retry_after=120, count=1)
-    died: list[str] = []
-
-    def die(reached: str) -> None:
-        if reached == point and not died:
-            died.append(reached)
-            raise Died(reached)
-
-    crash.install(die)
-    for _ in range(200):
-        try:
-            asked.work()
-        except Died:
-            break
-        asked.step(timedelta(seconds=2))
-    crash.install(None)
-    assert died
+    asked.work_until_it_dies(point, every=timedelta(seconds=2))
     grant = asked.play_out()
     assert statuses(asked).count("Provisioned") == 1
     check_invariants(asked, grant.intervals.get().item)

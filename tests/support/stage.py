@@ -142,6 +142,24 @@ class Stage:
         self.time.now += by
         self.world.advance()
 
+    def work_until_it_dies(self, point: str, *, every: timedelta = timedelta(seconds=1)) -> None:
+        """Work, time passing in between, until the worker dies at its first passing of this crash point."""
+
+        def die(reached: str) -> None:
+            if reached == point:
+                raise Died(reached)
+
+        crash.install(die)
+        try:
+            for _ in range(200):
+                self.work()
+                self.step(every)
+        except Died:
+            return
+        finally:
+            crash.install(None)
+        raise AssertionError(f"{point} was never passed; {self.describe()}")
+
     def play(self, until: Callable[[], bool], *, at_most: timedelta = timedelta(days=2)) -> None:
         """Work and let time pass to the next thing due, until something holds. Raises AssertionError when it never does."""
         last = self.time.now + at_most
