@@ -152,6 +152,12 @@ def _twice(files: Files) -> None:
     files["events.jsonl"] += files["events.jsonl"].splitlines()[0] + b"\n"
 
 
+def _same_place(files: Files) -> None:
+    first, second, *rest = [json.loads(line) for line in files["events.jsonl"].splitlines()]
+    second["proof"] = first["proof"]
+    files["events.jsonl"] = b"".join(json.dumps(each).encode() + b"\n" for each in [first, second, *rest])
+
+
 def _cut(files: Files) -> None:
     files["seals.jsonl"] = files["seals.jsonl"].splitlines()[0] + b"\n"
 
@@ -171,6 +177,7 @@ def _cut(files: Files) -> None:
         (edit("seals.jsonl", 0, _set(key_id="0" * 16)), "wasn't given as trusted"),
         (_cut, "whose seal is missing"),
         (_twice, "is in the pack twice"),
+        (_same_place, "claims the place of another event"),
     ],
 )
 def test_what_was_changed_is_named(
