@@ -36,6 +36,7 @@ CLOUDS: Mapping[str, str] = {
     "sso-admin": "IAM Identity Center",
     "identitystore": "AWS's identity store",
     "organizations": "AWS Organizations",
+    "iam": "AWS IAM",
 }
 FAILURES = 5  # in a row
 FIRST_PAUSE = timedelta(seconds=2)

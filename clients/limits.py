@@ -56,6 +56,7 @@ RATES: Mapping[str, Rate] = {
     "sso-admin": Rate(12, burst=6),
     "identitystore": Rate(12, burst=6),
     "organizations": Rate(1, burst=2),
+    "iam": Rate(4, burst=4),
     "graph": Rate(50, burst=50),
     "graph-on-demand": Rate(10, burst=10),
 }

@@ -154,7 +154,7 @@ class EntraProvisioning(Protocol):
 
 
 class IdentityCenter(Protocol):
-    """IAM Identity Center: permission sets, account assignments and its identity store."""
+    """IAM Identity Center: permission sets, the policies they name, account assignments and its identity store."""
 
     def instance(self) -> Reading[IdentityCenterInstance]: ...
 
@@ -162,6 +162,14 @@ class IdentityCenter(Protocol):
 
     def permission_set(self, arn: str) -> Reading[PermissionSetDetails]:
         """One permission set with its policies, boundary and tags (six calls at the vendor)."""
+        ...
+
+    def managed_policy_version(self, arn: str) -> Reading[str]:
+        """Which version of an AWS managed policy holds now, e.g. v12. AWS changes them without anybody's doing."""
+        ...
+
+    def managed_policy_document(self, arn: str, version: str) -> Reading[str]:
+        """That version of an AWS managed policy as JSON text."""
         ...
 
     def group_assignments(self, store_group_id: str) -> Reading[tuple[GroupAssignment, ...]]:

@@ -58,6 +58,7 @@ CONCERNS: Mapping[str, frozenset[str]] = {
     "ENTRA_AWS_CERTIFICATE_ENDS": frozenset({WORKER}),
     "AWS_SCIM_TOKEN_ENDS": frozenset({WORKER}),
     "CLIENT_RATE_ORGANIZATIONS": frozenset({WORKER}),
+    "CLIENT_RATE_IAM": frozenset({WORKER}),
     "CLIENT_RATE_SSO_ADMIN": frozenset({WORKER}),
     "CLIENT_RATE_IDENTITYSTORE": frozenset({WORKER}),
     "ALERT_MAIL_TO": frozenset({WORKER}),

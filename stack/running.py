@@ -342,6 +342,7 @@ class Stack:
             "PORTAL_MANAGED_GROUPS_FILE": clouds["managed_groups_file"],
             # Nobody else calls these clouds, so the portal may take what they give.
             "CLIENT_RATE_ORGANIZATIONS": "5/10",
+            "CLIENT_RATE_IAM": "40/40",
             "CLIENT_RATE_SSO_ADMIN": "20/20",
             "CLIENT_RATE_IDENTITYSTORE": "20/20",
         }

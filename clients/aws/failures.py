@@ -96,7 +96,7 @@ def from_aws(error: AwsError, *, operation: str, client_request_id: str) -> Clie
             code=reason or code,
             receipt=receipt,
         )
-    if code.endswith("NotFoundException"):
+    if code.endswith("NotFoundException") or code == "NoSuchEntity":  # IAM has its own word
         return NotFound("AWS doesn't know this object (any more).", code=code, receipt=receipt)
     if status >= 500 or code in ("InternalServerException", "ServiceException"):
         return Unreachable(

@@ -1,7 +1,8 @@
-"""IAM Identity Center through sso-admin and identitystore, read-only."""
+"""IAM Identity Center through sso-admin, identitystore and, for what AWS managed policies say, iam. Read-only."""
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections import defaultdict
@@ -137,7 +138,7 @@ class Boto3IdentityCenter:
     def _store_id(self) -> str:
         return self.instance().value.identity_store_id
 
-    # --- permission sets and account assignments
+    # --- permission sets
 
     def permission_set_arns(self) -> Reading[tuple[str, ...]]:
         """See the port."""
@@ -189,6 +190,29 @@ class Boto3IdentityCenter:
             return self._sso(method, PermissionSetArn=arn).value
         except NotFound:
             return {}
+
+    # --- AWS managed policies, which are the same in every account: IAM's API reference, GetPolicy, GetPolicyVersion
+
+    def managed_policy_version(self, arn: str) -> Reading[str]:
+        """See the port.
+
+        Raises:
+            NotFound: when AWS has no such policy (any more).
+        """
+        answer = self._caller.one("iam", "get_policy", PolicyArn=arn)
+        return Reading(str(answer.value["Policy"]["DefaultVersionId"]), answer.receipt)
+
+    def managed_policy_document(self, arn: str, version: str) -> Reading[str]:
+        """See the port. boto3 gives the document parsed, or as it came where it is no JSON.
+
+        Raises:
+            NotFound: when AWS has no such policy or version (any more).
+        """
+        answer = self._caller.one("iam", "get_policy_version", PolicyArn=arn, VersionId=version)
+        document = answer.value["PolicyVersion"]["Document"]
+        return Reading(document if isinstance(document, str) else json.dumps(document), answer.receipt)
+
+    # --- account assignments
 
     def group_assignments(self, store_group_id: str) -> Reading[tuple[GroupAssignment, ...]]:
         """See the port.

@@ -1,4 +1,4 @@
-"""The WSGI application that stands in for AWS: sso-admin, identitystore, organizations and sts at one address.
+"""The WSGI application that stands in for AWS: sso-admin, identitystore, organizations, iam and sts at one address.
 
 Clients find it through `AWS_ENDPOINT_URL`. Signatures aren't checked; the credential scope says which service is
 meant, as at AWS. It opens no connection of its own.

@@ -18,9 +18,9 @@ from moto.core.request import Request
 from moto.core.responses import ActionResult, BaseResponse
 from moto.core.utils import get_service_model
 
-from simulator.aws import cloudtrail, control_policies, identitystore, organizations, sso_admin, sts
+from simulator.aws import cloudtrail, control_policies, iam, identitystore, organizations, sso_admin, sts
 from simulator.aws.calls import Call, Handler
-from simulator.aws.roles import Keys, Role, action_of, not_authorized, role_arn
+from simulator.aws.roles import QUERY, Keys, Role, action_of, not_authorized, role_arn
 from simulator.aws.shapes import is_known_error, problems
 from simulator.aws.throttles import Throttles
 from simulator.world.errors import WorldError
@@ -32,10 +32,11 @@ OPERATIONS: Mapping[str, Mapping[str, Handler]] = {
     "identitystore": identitystore.OPERATIONS,
     "organizations": {**organizations.OPERATIONS, **control_policies.OPERATIONS},
     "sts": sts.OPERATIONS,
+    "iam": iam.OPERATIONS,
     "cloudtrail": cloudtrail.OPERATIONS,
 }
 SIGNING_NAMES = {"sso": "sso-admin"}  # signing name -> service, where they differ
-THROTTLED = {"organizations": "TooManyRequestsException", "sts": "Throttling"}
+THROTTLED = {"organizations": "TooManyRequestsException", "sts": "Throttling", "iam": "Throttling"}
 
 
 @dataclass(frozen=True)
@@ -199,17 +200,17 @@ class WorldResponse(BaseResponse):  # type: ignore[misc]  # moto has no types
 def _unknown_key(service: str) -> Answer:
     """What AWS answers before it looks at anything else, in each protocol's form."""
     message = "The security token included in the request is invalid."
-    if service == "sts":
+    if service in QUERY:
         return refused(service, 403, "InvalidClientTokenId", message)
     return refused(service, 400, "UnrecognizedClientException", message)
 
 
 def refused(service: str, status: int, code: str, message: str) -> Answer:
     """An error that the service's model has no shape for, in its protocol's form."""
-    if service != "sts":
+    if service not in QUERY:
         return refusal(status, code, message)
     body = (
-        '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>'
+        f'<ErrorResponse xmlns="{QUERY[service]}"><Error><Type>Sender</Type>'
         f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error></ErrorResponse>"
     )
     return Answer(status, {"Content-Type": "text/xml"}, body.encode())

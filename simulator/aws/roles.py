@@ -13,6 +13,11 @@ from simulator.world.errors import WorldError
 
 # service -> prefix of its IAM actions, where they differ
 PREFIXES = {"sso-admin": "sso"}
+# Services of the query protocol, which answer in XML and with codes of their own, and their namespaces.
+QUERY = {
+    "sts": "https://sts.amazonaws.com/doc/2011-06-15/",
+    "iam": "https://iam.amazonaws.com/doc/2010-05-08/",
+}
 UNQUESTIONED = {"sts:GetCallerIdentity"}  # needs no permission
 
 SSO_READS = (
@@ -37,6 +42,7 @@ STORE_READS = (
     "identitystore:ListGroupMembershipsForMember",
     "identitystore:IsMemberInGroups",
 )
+IAM_READS = ("iam:GetPolicy", "iam:GetPolicyVersion")
 ORGANIZATIONS_READS = (
     "organizations:ListRoots",
     "organizations:ListOrganizationalUnitsForParent",
@@ -98,7 +104,7 @@ class Keys:
 
 
 ADMINISTRATOR = Role("Administrator")
-WORKER = Role("AccessPortalWorker", (*SSO_READS, *STORE_READS, *ORGANIZATIONS_READS))
+WORKER = Role("AccessPortalWorker", (*SSO_READS, *STORE_READS, *IAM_READS, *ORGANIZATIONS_READS))
 REMOVER = Role("AccessPortalRemover", REMOVALS)
 SEVERER = Role("AccessPortalSeverer", SEVERING)
 
@@ -116,7 +122,7 @@ def role_arn(role: Role, account: str) -> str:
 def not_authorized(service: str, operation: str, caller_arn: str) -> WorldError:
     """AccessDeniedException in IAM's words; the query protocol has its own code and status for it."""
     action = action_of(service, operation)
-    status, code = (403, "AccessDenied") if service == "sts" else (400, "AccessDeniedException")
+    status, code = (403, "AccessDenied") if service in QUERY else (400, "AccessDeniedException")
     return WorldError(
         status,
         code,

@@ -37,7 +37,7 @@ GROUP, OTHER_GROUP, USER = (
     "22222222-2222-4222-8222-222222222222",
     "33333333-3333-4333-8333-333333333333",
 )
-FAST = {name: Rate(10_000, burst=10_000) for name in ("sso-admin", "identitystore", "organizations")}
+FAST = {name: Rate(10_000, burst=10_000) for name in ("sso-admin", "identitystore", "organizations", "iam")}
 
 
 class Recording(LocalLimiter):

@@ -8,6 +8,7 @@ adapters do. A method of a port without a case fails.
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -389,6 +390,21 @@ def everything_in_a_permission_set_is_read(cloud: Cloud) -> None:
     assert (found.tags, found.customer_managed_policies) == ({"owner": "team"}, (("/x/", "Own"),))
     assert found.inline_policy == made.inline_policy
     assert found.permissions_boundary == "arn:aws:iam::aws:policy/PowerUserAccess"
+
+
+@case("IdentityCenter.managed_policy_version", "IdentityCenter.managed_policy_document")
+def what_an_aws_managed_policy_says_is_read(cloud: Cloud) -> None:
+    center, arn = cloud.clients.identity_center, "arn:aws:iam::aws:policy/job-function/ViewOnlyAccess"
+    version = center.managed_policy_version(arn)
+    assert version.value.startswith("v")
+    assert version.receipt.vendor_request_id
+    statements = json.loads(center.managed_policy_document(arn, version.value).value)["Statement"]
+    assert "acm:ListCertificates" in statements[0]["Action"]
+    for unknown in ("arn:aws:iam::aws:policy/ViewOnlyAccess", "arn:aws:iam::aws:policy/Nothing"):
+        with pytest.raises(errors.NotFound):
+            center.managed_policy_version(unknown)
+    with pytest.raises(errors.NotFound):
+        center.managed_policy_document(arn, "v0")
 
 
 @case("IdentityCenter.group_assignments")

@@ -21,7 +21,7 @@ from simulator.aws.throttles import NEVER
 from simulator.listener import Listener
 from tests.simulator.world.factory import Small, small_world
 
-FAST = {name: Rate(10_000, burst=10_000) for name in ("sso-admin", "identitystore", "organizations")}
+FAST = {name: Rate(10_000, burst=10_000) for name in ("sso-admin", "identitystore", "organizations", "iam")}
 NOBODY = "00000000-0000-4000-8000-00000000dead"
 
 

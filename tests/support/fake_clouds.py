@@ -75,6 +75,8 @@ class FakeClouds:
     accounts: list[OrganizationAccount] = field(default_factory=list)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     permission_sets: dict[str, PermissionSetDetails] = field(default_factory=dict)
+    # by ARN: version and document
+    managed_policies: dict[str, tuple[str, str]] = field(default_factory=dict)
     assignments: dict[str, set[tuple[str, str]]] = field(default_factory=dict)  # by store group
     store_groups: list[StoreGroup] = field(default_factory=list)
     store_users: list[StoreUser] = field(default_factory=list)
@@ -215,6 +217,18 @@ class _IdentityCenter(_Port):
 
     def permission_set(self, arn: str) -> Reading[PermissionSetDetails]:
         return self.clouds.say("permission_set", self.clouds.permission_sets[arn], arn)
+
+    def managed_policy_version(self, arn: str) -> Reading[str]:
+        return self.clouds.say("managed_policy_version", self._policy(arn)[0], arn)
+
+    def managed_policy_document(self, arn: str, version: str) -> Reading[str]:
+        assert version == self._policy(arn)[0]
+        return self.clouds.say("managed_policy_document", self._policy(arn)[1], arn)
+
+    def _policy(self, arn: str) -> tuple[str, str]:
+        if arn not in self.clouds.managed_policies:
+            raise NotFound("There is no such policy.")
+        return self.clouds.managed_policies[arn]
 
     def group_assignments(self, store_group_id: str) -> Reading[tuple[GroupAssignment, ...]]:
         held = sorted(self.clouds.assignments.get(store_group_id, ()))

@@ -6,6 +6,7 @@ that a schedule of faults means the same here and there.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -34,6 +35,7 @@ from clients.types import (
     StoreMembership,
     StoreUser,
 )
+from simulator.aws.iam import managed_policy
 from simulator.world.aws_state import StoreUser as WorldStoreUser
 from simulator.world.durations import parse_duration
 from simulator.world.pim import Ask, Caller
@@ -303,6 +305,14 @@ class WorldIdentityCenter(WorldPort):
             )
 
         return self._read("aws.sso-admin.DescribePermissionSet", answer)
+
+    def managed_policy_version(self, arn: str) -> Reading[str]:
+        return self._read("aws.iam.GetPolicy", lambda: managed_policy(arn)["DefaultVersionId"])
+
+    def managed_policy_document(self, arn: str, version: str) -> Reading[str]:
+        return self._read(
+            "aws.iam.GetPolicyVersion", lambda: json.dumps(managed_policy(arn, version)["Document"])
+        )
 
     def group_assignments(self, store_group_id: str) -> Reading[tuple[GroupAssignment, ...]]:
         return self._read(

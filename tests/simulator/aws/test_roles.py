@@ -40,6 +40,11 @@ def test_the_worker_reads_and_changes_nothing(small: Small, keyed: Aws) -> None:
         " authorized to perform: identitystore:DeleteGroupMembership because no identity-based policy allows the"
         " identitystore:DeleteGroupMembership action",
     }
+    iam = keyed.client("iam", access_key=KEYS["worker"])
+    policy = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+    assert iam.get_policy(PolicyArn=policy)["Policy"]["PolicyName"] == "ReadOnlyAccess"
+    refused = keyed.client("iam", access_key=KEYS["remover"]).get_policy
+    assert code_of(refused, PolicyArn=policy) == "AccessDenied"
     sso = keyed.client("sso-admin", access_key=KEYS["worker"])
     one = {"InstanceArn": center.instance_arn, "PermissionSetArn": small.permission_set.arn}
     assert code_of(sso.put_inline_policy_to_permission_set, **one, InlinePolicy="{}") == DENIED

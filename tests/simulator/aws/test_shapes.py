@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from simulator.aws.iam import managed_policy
 from simulator.aws.protocol import OPERATIONS
+from simulator.aws.roles import QUERY
 from simulator.aws.shapes import problems
 from simulator.sample import load_sample
 from simulator.world.clock import WorldClock
@@ -19,6 +21,7 @@ from simulator.world.world import World
 from tests.simulator.aws.running import Aws, serving
 from tests.simulator.world.factory import START
 
+READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 DENIAL = '{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}'
 
 
@@ -123,6 +126,12 @@ def calls(names: Names) -> list[tuple[str, str, dict[str, Any]]]:
         ("organizations", "list_children", {"ParentId": names.unit, "ChildType": "ACCOUNT"}),
         ("organizations", "list_tags_for_resource", {"ResourceId": names.account}),
         ("organizations", "list_delegated_administrators", {}),
+        ("iam", "get_policy", {"PolicyArn": READ_ONLY}),
+        (
+            "iam",
+            "get_policy_version",
+            {"PolicyArn": READ_ONLY, "VersionId": managed_policy(READ_ONLY)["DefaultVersionId"]},
+        ),
         ("sts", "get_caller_identity", {}),
         (
             "sts",
@@ -199,8 +208,11 @@ class Probe:
         name = client.meta.method_to_api_mapping[method]
         self.made.add((service, name))
         shape = client.meta.service_model.operation_model(name).output_shape
-        self.wrong += [f"{service}.{method}{each}" for each in problems(shape, answer)]
-        if service != "sts" and shape is not None:
+        if (
+            name != "GetPolicyVersion"
+        ):  # whose document boto3 gives parsed; the simulator holds its text to the model
+            self.wrong += [f"{service}.{method}{each}" for each in problems(shape, answer)]
+        if service not in QUERY and shape is not None:
             raw = json.loads(self._sent or b"{}")
             self.wrong += [f"{service}.{method}{each} (as sent)" for each in problems(shape, raw)]
         return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
