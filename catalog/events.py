@@ -64,6 +64,12 @@ PERMISSION_SET_VANISHED = EventType(
     {"name": Field(), "arn": Field(Kind.ID)},
 )
 
+MANAGED_POLICY_CHANGED = EventType(
+    "catalog.managed_policy_changed",
+    "AWS changed its managed policy {name} from {before} to {after}, and so what permission sets with it allow",
+    {"name": Field(), "arn": Field(Kind.ID), "before": Field(), "after": Field()},
+)
+
 
 def register_all() -> None:
     """Declare this room's event types; called once when Django starts."""
@@ -77,4 +83,5 @@ def register_all() -> None:
         ACTIVATION_MODE_CHANGED,
         PERMISSION_SET_CHANGED,
         PERMISSION_SET_VANISHED,
+        MANAGED_POLICY_CHANGED,
     )

@@ -74,6 +74,41 @@ class PermissionSet(models.Model):
         return self.name
 
 
+class ManagedPolicy(models.Model):
+    """An AWS managed policy that a permission set names, as last read. AWS changes them by itself."""
+
+    arn = models.CharField(max_length=512, unique=True)
+    version = models.CharField(max_length=24, blank=True)  # "" while it was never read
+    document = models.TextField(blank=True)  # JSON text
+    read_at = models.DateTimeField(null=True)  # real time
+    problem = models.TextField(blank=True)  # why the last reading failed; a sentence for people
+
+    def __str__(self) -> str:
+        return self.arn.rpartition("/")[2]
+
+
+class Judgement(models.Model):
+    """What a permission set allows and what of it is dangerous, worked out by a worker (catalog.judging, ADR 0038).
+
+    The three sets of actions are bits of the table that `actions` names, lowest byte first.
+    """
+
+    permission_set = models.OneToOneField(PermissionSet, on_delete=models.CASCADE, related_name="judgement")
+    basis = models.CharField(max_length=64)  # hash of everything that it was made of
+    content_hash = models.CharField(
+        max_length=64
+    )  # of the permission set then; of another one it says nothing
+    actions = models.CharField(max_length=16)  # version of the table of actions
+    wide = models.BinaryField()
+    named = models.BinaryField()
+    conditional = models.BinaryField()
+    findings = models.JSONField(default=list)  # [{"danger", "ways", "more", "hedge"}]
+    unknown = models.JSONField(default=list)  # [[reason, name]]
+    strangers = models.JSONField(default=list)  # actions that the table doesn't know
+    bounded = models.BooleanField(default=False)
+    judged_at = models.DateTimeField()  # business time
+
+
 class PimGroup(models.Model):
     """A PIM-managed Entra group: the thing that a request really activates."""
 

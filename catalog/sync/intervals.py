@@ -25,5 +25,7 @@ UNREAD_RETRY = timedelta(seconds=60)
 OVERDUE_AFTER = timedelta(minutes=15)
 # A person's own eligibilities are read again when a page is opened and they are older than this.
 PERSON_FRESH_FOR = timedelta(seconds=60)
+# AWS managed policies: AWS changes one now and then, and says so nowhere.
+MANAGED_POLICIES_FRESH_FOR = timedelta(hours=24)
 # Account tags: one slow call each.
 TAGS_FRESH_FOR = timedelta(days=7)

@@ -1,4 +1,7 @@
-"""Permission sets and what each allows. Six calls a set at the vendor, and no way to ask what changed."""
+"""Permission sets and what each allows. Six calls a set at the vendor, and no way to ask what changed.
+
+Then the AWS managed policies that they name, once a day, and a judgement of each set whose content became another.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from audit.ledger.recorder import Actor, record
 from catalog.describing import summarise
 from catalog.models import AccountAssignment, PermissionSet
 from catalog.sync.differences import write_differences
+from catalog.sync.judgements import judge_changed
+from catalog.sync.managed_policies import read_managed_policies
 from catalog.sync.scopes import refresh_scopes
 from catalog.sync.work import Work
 from clients.errors import ClientError, NotFound
@@ -31,7 +36,7 @@ _CONTENT = {
 
 
 class PermissionSets:
-    """The list, then the details of each, then what follows for the groups that open them."""
+    """The list, the details of each, what follows for the groups that open them, and what it all allows."""
 
     def advance(self, work: Work) -> bool:
         """See the engine's Part."""
@@ -42,11 +47,17 @@ class PermissionSets:
             case "details":
                 if _read_details(work):
                     work.cursor["stage"] = "groups"
-            case _:
+            case "groups":
                 waiting: list[int] = work.cursor.get("groups", [])
                 refresh_scopes(waiting[:GROUPS_PER_STEP])
                 work.cursor["groups"] = waiting[GROUPS_PER_STEP:]
-                return not work.cursor["groups"]
+                if not work.cursor["groups"]:
+                    work.cursor["stage"] = "policies"
+            case "policies":
+                if read_managed_policies(work):
+                    work.cursor["stage"] = "judging"
+            case _:
+                return judge_changed(work)
         return False
 
 
