@@ -34,6 +34,7 @@ class Section:
     shape: str
     current: str  # aria-current: "page" on its own address, "true" below it
     count: int = 0
+    key: str = ""  # after "g", where shortcuts are on
 
 
 class Portal:
@@ -73,6 +74,11 @@ class Portal:
     @property
     def person(self) -> Person | None:
         return self.user.person if self.user else None
+
+    @property
+    def shortcuts(self) -> bool:
+        """Whether single keys act on pages for this person."""
+        return self.user is not None and self.user.shortcuts
 
     @property
     def initials(self) -> str:
@@ -123,16 +129,18 @@ class Portal:
     def sections(self) -> list[Section]:
         """The navigation of this person."""
         entries = [
-            self._section("/", "Home", "home"),
-            self._section("/access/", "Access", "key"),
-            self._section("/requests/", "Requests", "queue-list"),
-            self._section("/approvals/", "Approvals", "check-badge", count=self.waiting),
+            self._section("/", "Home", "home", key="h"),
+            self._section("/access/", "Access", "key", key="c"),
+            self._section("/requests/", "Requests", "queue-list", key="r"),
+            self._section("/approvals/", "Approvals", "check-badge", key="i", count=self.waiting),
         ]
         if self.user and self.user.is_auditor:
-            entries.append(self._section("/audit/", "Audit", "document-magnifying-glass"))
+            entries.append(self._section("/audit/", "Audit", "document-magnifying-glass", key="a"))
         if self.user and self.user.is_operator:
             entries.append(
-                self._section("/operations/", "Operations", "wrench-screwdriver", count=alert_count())
+                self._section(
+                    "/operations/", "Operations", "wrench-screwdriver", key="o", count=alert_count()
+                )
             )
         return entries
 
@@ -141,11 +149,11 @@ class Portal:
         """The tabs of the operator's pages that this person may open."""
         return tabs_for(self.user, self._request.path) if self.user else []
 
-    def _section(self, address: str, name: str, shape: str, *, count: int = 0) -> Section:
+    def _section(self, address: str, name: str, shape: str, *, key: str, count: int = 0) -> Section:
         path = self._request.path
         below = address != "/" and path.startswith(address)
         current = "page" if path == address else "true" if below else ""
-        return Section(address=address, name=name, shape=shape, current=current, count=count)
+        return Section(address=address, name=name, shape=shape, current=current, count=count, key=key)
 
 
 def portal(request: HttpRequest) -> dict[str, Any]:

@@ -95,6 +95,8 @@ class User(AbstractBaseUser):
     subject = models.CharField(max_length=80, unique=True)  # "<tenant id>:<object id>"
     app_roles = models.JSONField(default=list)  # as the last ID token said; refreshed at every sign-in
     is_active = models.BooleanField(default=True)
+    # Whether single keys act on pages; whoever speaks to their computer, or types by chance, switches it off.
+    shortcuts = models.BooleanField(default=True, db_default=True)
 
     objects: ClassVar[UserManager] = UserManager()
 

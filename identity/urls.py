@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from identity import views as own
 from identity.signin import views
 from identity.signin.provider import PROVIDER_ID
 
@@ -20,4 +21,5 @@ urlpatterns = [
     path("signin/front-channel-logout", views.front_channel_logout, name="front_channel_logout"),
     path("signout/", views.signout, name="signout"),
     path("signed-out/", views.signed_out, name="signed_out"),
+    path("preferences/keyboard/", own.keyboard, name="keyboard"),
 ]
