@@ -53,7 +53,7 @@ def eligible_groups(
     sets, accounts, organisational units and tags. An unknown cursor begins at the first page.
     """
     limit = max(1, min(limit, LARGEST_PAGE))
-    groups = _visible_to(person, now)
+    groups = visible_to(person, now)
     if words := search_words(query):
         groups = groups.filter(search=SearchQuery(words, config="simple", search_type="raw"))
     if after.isdecimal() and (last := PimGroup.objects.filter(pk=int(after[:18])).first()):
@@ -67,7 +67,8 @@ def eligible_groups(
     return GroupPage(rows, next=str(page[-1].pk) if more else "")
 
 
-def _visible_to(person: Person, now: datetime) -> QuerySet[PimGroup]:
+def visible_to(person: Person, now: datetime) -> QuerySet[PimGroup]:
+    """The PIM groups that a person is or will be eligible for; `now` is business time."""
     held = Eligibility.objects.filter(_not_over(now), person=person, group=OuterRef("pk"))
     return PimGroup.objects.filter(Exists(held), present=True)
 
@@ -163,7 +164,7 @@ def group_for(
     Raises:
         Missing: no such group, or not for this person: the same answer.
     """
-    group = _visible_to(person, now).filter(object_id=object_id.lower()[:64]).defer("search").first()
+    group = visible_to(person, now).filter(object_id=object_id.lower()[:64]).defer("search").first()
     held = eligibilities_of(person, [group], now) if group else {}
     if group is None or group.pk not in held:
         raise Missing("group.missing", "There is no such PIM group, or you are not eligible for it.")

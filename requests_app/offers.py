@@ -20,6 +20,7 @@ from policy.matching import current_versions, match
 from policy.models import RuleVersion
 from policy.preflight import why_nobody
 from policy.requestable import Circumstances, Requestability, judge
+from requests_app.favourites.marking import starred_among
 from requests_app.freezes.holding import freezes_by_group
 from requests_app.lifecycle import ENDABLE, OPEN, ItemStatus
 from requests_app.models import Grant, RequestItem
@@ -39,6 +40,7 @@ class Offer:
     open_request: UUID | None = None  # one that is pending, or whose access has not ended yet
     standing: Standing | None = None  # of that request
     held: Grant | None = None  # access that a further request would lengthen
+    starred: bool = False
 
     @property
     def version(self) -> RuleVersion | None:
@@ -126,6 +128,10 @@ class Offer:
     @property
     def preview_address(self) -> str:
         return reverse("request_preview", args=[self.group.object_id])
+
+    @property
+    def star_address(self) -> str:
+        return reverse("favourite", args=[self.group.object_id])
 
     @property
     def open_address(self) -> str:
@@ -228,6 +234,7 @@ def _judge_all(person: Person, rows: Sequence[tuple[PimGroup, Sequence[Eligibili
     names = names_in(version.parsed for version in versions)
     running = _running(person, [group for group, _ in rows])
     frozen = freezes_by_group(person, [group for group, _ in rows])
+    stars = starred_among(person, [group for group, _ in rows])
     nobody: dict[int, str] = {}  # by rule version: why nobody can decide, "" where somebody can
     found = []
     for group, eligibilities in rows:
@@ -246,7 +253,19 @@ def _judge_all(person: Person, rows: Sequence[tuple[PimGroup, Sequence[Eligibili
             frozen=frozen[group.pk].sentence if group.pk in frozen else "",
         )
         judged = judge(person, group, eligibilities, around)
-        found.append(Offer(group, eligibilities, judged, names, *running.get(group.pk, (None, None, None))))
+        open_request, state_of_it, held = running.get(group.pk, (None, None, None))
+        found.append(
+            Offer(
+                group,
+                eligibilities,
+                judged,
+                names,
+                open_request,
+                state_of_it,
+                held,
+                starred=group.pk in stars,
+            )
+        )
     return found
 
 

@@ -81,9 +81,17 @@ class Row:
         return reverse("decision", args=[self.item.pk])
 
     @property
+    def request_address(self) -> str:
+        return reverse("request_access", args=[self.item.group.object_id])
+
+    @property
     def again_address(self) -> str:
-        ask = reverse("request_access", args=[self.item.group.object_id])
-        return f"{ask}?again={self.item.request_id}"
+        return f"{self.request_address}?again={self.item.request_id}"
+
+    @property
+    def hours_and_minutes(self) -> tuple[int, int]:
+        """The length that was asked for, as the fields of the form take any."""
+        return divmod(int(self.item.duration.total_seconds()) // 60, 60)
 
 
 def rows(items: Sequence[RequestItem]) -> list[Row]:

@@ -18,6 +18,7 @@ from policy.models import RuleVersion
 from requests_app.deliberation.models import Attention, Remark
 from requests_app.deliberation.reading import attention_to, thread
 from requests_app.estimates import Hop, hop
+from requests_app.favourites.marking import favourites_of
 from requests_app.freezes.holding import freeze_for_item
 from requests_app.freezes.models import Freeze
 from requests_app.lifecycle import ENDABLE, OPEN, DecisionStatus, GrantStatus, ItemStatus
@@ -51,6 +52,7 @@ class Home:
     pending: Sequence[RequestItem]  # what they wait for
     to_decide: Sequence[RequestItem]  # what waits for them, oldest first
     recent: Sequence[RequestItem]  # the last few, to ask for again
+    favourites: Sequence[PimGroup]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ def home(person: Person) -> Home:
         pending=list(own.filter(status=ItemStatus.PENDING).order_by("-created_at")[:PAGE]),
         to_decide=inbox(person, limit=5),
         recent=list(own.exclude(status=ItemStatus.PENDING).order_by("-created_at")[:5]),
+        favourites=favourites_of(person),
     )
 
 

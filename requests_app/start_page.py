@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.urls import reverse
 
+from catalog.models import PimGroup
 from requests_app import selectors
 from requests_app.deliberation.reading import thread_states
 from requests_app.lifecycle import ENDABLE, GrantStatus, ItemStatus
@@ -59,6 +60,27 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Starred:
+    """A favourite on Home. What keeps it from being asked for, the form says."""
+
+    group: PimGroup
+    standing: Standing | None  # of what the person has or has asked for already
+    open_address: str
+
+    @property
+    def address(self) -> str:
+        return reverse("group", args=[self.group.object_id])
+
+    @property
+    def request_address(self) -> str:
+        return reverse("request_access", args=[self.group.object_id])
+
+    @property
+    def scope_words(self) -> str:
+        return scope_words(self.group)
+
+
+@dataclass(frozen=True, slots=True)
 class HomePage:
     """The start page."""
 
@@ -67,6 +89,7 @@ class HomePage:
     deciding_count: int
     waiting: Sequence[Row]
     recent: Sequence[Row]
+    favourites: Sequence[Starred]
 
     @property
     def live_address(self) -> str:
@@ -86,6 +109,7 @@ class HomePage:
             [(held.grant.pk, fingerprint_of(held.grant)) for held in self.held],
             [(row.item.pk, row.thread, row.attention and row.attention.person_id) for row in self.deciding],
             self.deciding_count,
+            [each.group.pk for each in self.favourites],
             [
                 (row.item.pk, row.grant and row.grant.version, row.thread)
                 for row in (*self.waiting, *self.recent)
@@ -98,8 +122,13 @@ def home_page(home: selectors.Home, *, deciding_count: int) -> HomePage:
     held = {grant.first_request_id for grant in home.grants}
     said = thread_states([*home.to_decide, *home.pending])
     recent = [row for row in rows(home.recent) if row.item.request_id not in held]
+    known = {row.item.group_id: (row.standing, row.address) for row in map(Row, home.pending)}
+    known |= {
+        grant.group_id: (each.standing, each.address) for grant in home.grants for each in [Held(grant)]
+    }
     return HomePage(
         held=[Held(grant) for grant in home.grants],
+        favourites=[Starred(group, *known.get(group.pk, (None, ""))) for group in home.favourites],
         deciding=[Row(item, thread=said.get(item.pk, "")) for item in home.to_decide],
         deciding_count=deciding_count,
         waiting=[Row(item, thread=said.get(item.pk, "")) for item in home.pending],

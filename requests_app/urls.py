@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from requests_app.views import access, approvals, home, queue, requests
+from requests_app.views import access, approvals, favourites, home, queue, requests
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -13,6 +13,7 @@ urlpatterns = [
     path("access/<uuid:group_id>/", access.group, name="group"),
     path("access/<uuid:group_id>/request/", access.request_access, name="request_access"),
     path("access/<uuid:group_id>/request/preview/", access.preview, name="request_preview"),
+    path("access/<uuid:group_id>/favourite/", favourites.favourite, name="favourite"),
     path("requests/", requests.mine, name="my_requests"),
     path("requests/<uuid:request_id>/", requests.page, name="request"),
     path("requests/<uuid:request_id>/live/", requests.live, name="request_live"),

@@ -62,6 +62,8 @@ def request_access(request: PortalRequest, group_id: UUID) -> HttpResponse:
     if request.method != "POST":
         want_refresh(request.user.person)
         return _show(request, found, _form(offer, initial=_again(request, offer)))
+    if "again" in request.POST and not request.POST.get("justification", "").strip():
+        return redirect(f"{offer.request_address}?{urlencode({'again': request.POST['again']})}")
     form = _form(offer, request.POST)
     if "check" in request.POST:
         return _show(request, found, form)

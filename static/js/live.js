@@ -2,9 +2,15 @@
 const openDetails = (region) => [...region.querySelectorAll("details[id][open]")].map((each) => each.id);
 let before = { region: "", open: [], focused: false };
 
+// Somebody is answering a question in this region, or writing: what they wrote must not go.
+const busy = (region) =>
+  region.querySelector("dialog[open]") ||
+  [...region.querySelectorAll("input, textarea")].some((field) => field.value !== field.defaultValue);
+
 document.addEventListener("htmx:beforeRequest", (event) => {
-  // Somebody is answering a question in this region: ask the server later.
-  if (event.detail.target?.querySelector?.("dialog[open]")) event.preventDefault();
+  const { elt, target } = event.detail;
+  // The region asks the server later; a form that is sent goes at once.
+  if (elt === target && target.hasAttribute("hx-trigger") && busy(target)) event.preventDefault();
 });
 
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {

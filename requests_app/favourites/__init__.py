@@ -1,0 +1,1 @@
+"""Stars: the PIM groups that somebody wants at hand on Home."""
