@@ -347,6 +347,9 @@ AWS_SESSION_CACHE = timedelta(hours=1)
 PROVISIONING_CYCLE = timedelta(minutes=40)
 # How far ahead a request may ask to start (business time).
 LATEST_START = timedelta(days=env.int("LATEST_START_DAYS", 14))
+# By when a decision is wanted, by which an approver's inbox is ordered (business time); none: half of the time that a
+# request waits at most.
+DECISION_TARGET = timedelta(minutes=env.int("DECISION_TARGET_MINUTES", 0))
 # What leaves the portal at most in any ten seconds towards one enterprise application: Entra takes five, and people
 # who activate in Entra itself use the same path. Whether PIM's assignments draw on it too is not established.
 NARROW_PATH_PLACES = 4

@@ -43,6 +43,7 @@ SHOWN: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
             ("OVERDUE_ENTRA", "how long after its end a membership may be in Entra before it is overdue"),
             ("OVERDUE_AWS", "how long it may be in AWS after that before it is overdue"),
             ("LATEST_START", "how far ahead a request may ask to start"),
+            ("DECISION_TARGET", "within which a decision is wanted; none: half of the time that it waits"),
             ("NARROW_PATH_PLACES", "calls that leave at most for the enterprise application's narrow path"),
             ("NARROW_PATH_SPAN", "in any span of this length"),
             ("NARROW_PATH_SHARED_WITH_PIM", "whether PIM's assignments draw on the narrow path too"),

@@ -176,6 +176,21 @@ class DecisionForm(TimeForm):
         length.choices = [as_asked, *shorter, (OTHER, "Another, shorter")]
 
 
+class TogetherForm(RefusableForm):
+    """One word on several requests."""
+
+    unseen = ("verdict",)
+
+    verdict = forms.CharField(required=False)
+    comment = forms.CharField(
+        label="Comment",
+        required=False,
+        max_length=LONGEST_COMMENT,
+        help_text="Each requester reads it. To deny, say why.",
+        widget=forms.Textarea(attrs={"rows": 4}),
+    )
+
+
 class ReasonForm(RefusableForm):
     """Why somebody does something to somebody else's access."""
 

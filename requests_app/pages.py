@@ -22,6 +22,7 @@ from requests_app.models import Decision, Grant, GrantInterval, RequestItem, Req
 from requests_app.overdue import overdue
 from requests_app.presentation import WAITS, Phase, Standing, phases, standing
 from requests_app.shortening import time_given
+from requests_app.targets import due_at
 from requests_app.ways_in import WayIn, aws_config, ways_in
 
 ON_ITS_WAY = frozenset({GrantStatus.SCHEDULED, GrantStatus.ACTIVATING, GrantStatus.PROVISIONING})
@@ -79,6 +80,15 @@ class Row:
     @property
     def decide_address(self) -> str:
         return reverse("decision", args=[self.item.pk])
+
+    @property
+    def due_at(self) -> datetime:
+        """By when a decision is wanted."""
+        return due_at(self.item)
+
+    @property
+    def past_due(self) -> bool:
+        return self.due_at <= business_now()
 
     @property
     def request_address(self) -> str:

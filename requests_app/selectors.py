@@ -25,6 +25,7 @@ from requests_app.lifecycle import ENDABLE, OPEN, DecisionStatus, GrantStatus, I
 from requests_app.models import AccessRequest, Decision, Grant, RequestItem, RequestScope, Revocation
 from requests_app.narrow_path import WAITS_IN, Waiting, waiting_of
 from requests_app.permissions import can_decide, is_decider, is_operator, may_see_request, revoking_as
+from requests_app.targets import due
 
 PAGE = 25
 # The navigation counts no further.
@@ -50,7 +51,7 @@ class Home:
 
     grants: Sequence[Grant]  # what they have, or what is on its way in or out
     pending: Sequence[RequestItem]  # what they wait for
-    to_decide: Sequence[RequestItem]  # what waits for them, oldest first
+    to_decide: Sequence[RequestItem]  # what waits for them, the first due first
     recent: Sequence[RequestItem]  # the last few, to ask for again
     favourites: Sequence[PimGroup]
 
@@ -126,10 +127,13 @@ def my_requests(
 def inbox(
     person: Person, *, after: tuple[datetime, UUID] | None = None, limit: int = PAGE
 ) -> Sequence[RequestItem]:
-    """Pending items that this person may decide on now and hasn't yet, oldest first. Three queries."""
-    rows = to_decide(person).order_by("created_at", "pk")
+    """Pending items that this person may decide on now and hasn't yet, the first due first. Three queries.
+
+    `after` is the place of the last one before: by when it is due (`targets.due_at`), and its id.
+    """
+    rows = to_decide(person).annotate(due=due()).order_by("due", "pk")
     if after is not None:
-        rows = rows.filter(Q(created_at__gt=after[0]) | Q(created_at=after[0], pk__gt=after[1]))
+        rows = rows.filter(Q(due__gt=after[0]) | Q(due=after[0], pk__gt=after[1]))
     return list(rows[:limit])
 
 

@@ -7,7 +7,7 @@ contents of permission sets included. A page carries them, the action compares t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Exists, F, OuterRef, Q
@@ -47,6 +47,16 @@ class Facts:
         return _mark(ask), _mark(rule), _mark(item.group.scope_hash)
 
     @property
+    def as_asked(self) -> bool:
+        """Whether rule and group are what they were when it was asked for."""
+        version, item = self.judging.version, self.item
+        return (
+            version is not None
+            and version.pk == item.rule_version_id
+            and item.group.scope_hash == item.scope_hash
+        )
+
+    @property
     def token(self) -> str:
         return ".".join(self.marks)
 
@@ -81,6 +91,12 @@ def _mark(fact: object) -> str:
 def read_facts(item: RequestItem) -> Facts:
     """What stands now, of an item read with request, group and rule version. One query."""
     return Facts(item, match(item.group.object_id, current_versions()))
+
+
+def read_all_facts(items: Iterable[RequestItem]) -> list[Facts]:
+    """What stands now, of each of several items read as for `read_facts`. One query for all of them."""
+    versions = current_versions()
+    return [Facts(item, match(item.group.object_id, versions)) for item in items]
 
 
 def since_asked(facts: Facts) -> Sequence[str]:

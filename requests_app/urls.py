@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from requests_app.views import access, approvals, favourites, home, queue, requests
+from requests_app.views import access, approvals, favourites, home, queue, requests, together
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -29,5 +29,6 @@ urlpatterns = [
     path("approvals/", approvals.inbox, name="inbox"),
     path("approvals/<uuid:item_id>/", approvals.decision, name="decision"),
     path("approvals/<uuid:item_id>/attention/", approvals.attention, name="attend"),
+    path("approvals/<uuid:item_id>/together/", together.together, name="together"),
     path("approvals/<uuid:item_id>/live/", approvals.live, name="decision_live"),
 ]

@@ -16,6 +16,7 @@ from identity.http import PortalRequest, not_activity
 from requests_app import selectors
 from requests_app.actions.attending import attend, put_down
 from requests_app.actions.deciding import Changed, submit_decision
+from requests_app.bundles import bundled
 from requests_app.deliberation.reading import thread_states
 from requests_app.forms import DecisionForm
 from requests_app.lifecycle import ItemStatus
@@ -23,20 +24,21 @@ from requests_app.pages import Page, Row
 from requests_app.rule_words import names_in, rule_sentences, waits_for
 from requests_app.shown import read_facts, since_asked
 from requests_app.surroundings import surroundings
+from requests_app.targets import due_at
 from requests_app.views.paging import read_place, write_place
 
 
 @require_http_methods(["GET", "HEAD"])
 def inbox(request: PortalRequest) -> HttpResponse:
-    """What waits for this person's decision, the longest waiting first."""
+    """What waits for this person's decision, the first due first, those that are alike together."""
     after = read_place(request.GET.get("after", ""))
     found = selectors.inbox(request.user.person, after=after, limit=selectors.PAGE + 1)
     shown = found[: selectors.PAGE]
     said = thread_states(shown)
     more = len(found) > len(shown)
-    older = urlencode({"after": write_place(shown[-1].created_at, shown[-1].pk)}) if more else ""
+    older = urlencode({"after": write_place(due_at(shown[-1]), shown[-1].pk)}) if more else ""
     context = {
-        "rows": [Row(item, thread=said.get(item.pk, "")) for item in shown],
+        "bundles": bundled([Row(item, thread=said.get(item.pk, "")) for item in shown]),
         "older": older and f"?{older}",
         "newest": after and request.path,
     }

@@ -44,7 +44,7 @@ class Visitor:
         with self.as_role("portal_web"):
             return cast("HttpResponse", self.client.get(path, headers=headers))
 
-    def post(self, path: str, **fields: str) -> HttpResponse:
+    def post(self, path: str, **fields: str | list[str]) -> HttpResponse:
         with self.as_role("portal_web"):
             return cast("HttpResponse", self.client.post(path, fields))
 

@@ -29,7 +29,7 @@ def page_of(item: RequestItem) -> str:
     return f"/approvals/{item.pk}/"
 
 
-def test_the_inbox_has_the_longest_waiting_first_and_counts_them(world: World, ben: Visitor) -> None:
+def test_the_inbox_has_the_first_due_first_and_counts_them(world: World, ben: Visitor) -> None:
     world.ask()
     second = make.pim_group("AWS - Asked later")
     with world.as_role("portal_web"):

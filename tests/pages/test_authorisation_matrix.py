@@ -250,6 +250,9 @@ def what_to_send(world: World) -> dict[str, Sent]:
         "/approvals/<uuid:item_id>/": Sent(
             item, {"verdict": "approve", "comment": "", "shown": make.shown(pending)}
         ),
+        "/approvals/<uuid:item_id>/together/": Sent(
+            item, {"item": str(pending.pk), "verdict": "approve", f"shown-{pending.pk}": make.shown(pending)}
+        ),
         "/approvals/<uuid:item_id>/attention/": Sent(item),
         "/approvals/<uuid:item_id>/live/": Sent(item),
         "/audit/requests/<uuid:request_id>/": Sent(request),

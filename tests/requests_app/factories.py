@@ -115,10 +115,16 @@ def actor(who: Person) -> Actor:
 
 
 def pending_item(
-    requester: Person, group: PimGroup, version: RuleVersion, *, duration: timedelta = timedelta(hours=1)
+    requester: Person,
+    group: PimGroup,
+    version: RuleVersion,
+    *,
+    duration: timedelta = timedelta(hours=1),
+    ago: timedelta = timedelta(0),
+    lapses_after: timedelta = timedelta(days=1),
 ) -> RequestItem:
-    """A request that waits for a decision. Runs as the web role, which is who may make one."""
-    now = business_now()
+    """A request that waits for a decision, since `ago`. Runs as the web role, which is who may make one."""
+    now = business_now() - ago
     with transaction():
         request = AccessRequest.objects.create(
             requester=requester,
@@ -146,7 +152,7 @@ def pending_item(
             scope_hash=group.scope_hash,
             longest_session=group.longest_session or timedelta(hours=1),
             created_at=now,
-            lapses_at=now + timedelta(days=1),
+            lapses_at=now + lapses_after,
         )
         create(
             item,

@@ -1,0 +1,80 @@
+"""Several requests decided with one word, and what came of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from base.errors import DomainError, Invalid, Missing
+from identity.actors import actor_of
+from identity.http import PortalRequest
+from requests_app.actions.deciding_together import submit_decisions
+from requests_app.forms import TogetherForm
+from requests_app.together_page import Candidate, candidates, is_own_to_decide
+from requests_app.views.paging import read_id
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def together(request: PortalRequest, item_id: UUID) -> HttpResponse:
+    """One request with others that the address names, and one form for all of them."""
+    person, posted = request.user.person, request.method == "POST"
+    if not is_own_to_decide(person, item_id):
+        raise Missing("item.missing", "There is no such request, or it is not yours to decide.")
+    chosen = _ids(request.POST.getlist("item") if posted else [str(item_id), *request.GET.getlist("item")])
+    named = [item_id, *_ids(request.POST.getlist("named"))]
+    found = candidates(person, {*named, *chosen}, request.POST.dict(), chosen)
+    form = TogetherForm(request.POST if posted else None)
+    if not found:
+        messages.info(request, "These have been decided, or were taken back. Nothing of it waits for you.")
+        return redirect("inbox")
+    if posted and form.is_valid() and _decided(request, found, chosen, form):
+        return redirect("inbox")
+    context = {"found": found, "form": form}
+    return render(request, "approvals/together.html", context, status=422 if posted else 200)
+
+
+def _decided(
+    request: PortalRequest, found: Sequence[Candidate], chosen: Sequence[UUID], form: TogetherForm
+) -> bool:
+    """Submit the decisions and say what came of each; False when nothing was stored, with the reason in the form."""
+    if not chosen:
+        form.add_error(None, "Choose at least one.")
+        return False
+    try:
+        outcomes = submit_decisions(
+            shown={item_id: request.POST.get(f"shown-{item_id}", "") for item_id in chosen},
+            approver_id=request.user.person.pk,
+            verdict=form.cleaned_data["verdict"],
+            comment=form.cleaned_data["comment"],
+            actor=actor_of(request),
+        )
+    except Invalid as error:
+        form.refuse(error)
+        return False
+    _say(request, found, outcomes)
+    return True
+
+
+def _say(
+    request: PortalRequest, found: Sequence[Candidate], outcomes: Mapping[UUID, DomainError | None]
+) -> None:
+    taken = sum(error is None for error in outcomes.values())
+    if taken:
+        what = "1 decision is" if taken == 1 else f"{taken} decisions are"
+        messages.success(request, f"{what} being checked, and will count in a few seconds.")
+    names = {
+        each.item.pk: f"{each.item.requester.display_name}, {each.item.group.display_name}" for each in found
+    }
+    for item_id, error in outcomes.items():
+        if error is not None:
+            messages.warning(request, f"{names.get(item_id, 'One of them')}: {error.sentence}")
+
+
+def _ids(texts: Sequence[str]) -> list[UUID]:
+    """Each id once; what is none names nothing."""
+    return list(dict.fromkeys(found for text in texts if (found := read_id(text))))
