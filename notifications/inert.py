@@ -10,6 +10,7 @@ import unicodedata
 
 LONGEST_LINE = 160
 LONGEST_WORDS = 1000
+MOST_READ = 20_000  # characters of a text that are looked at: however long it is, a message takes no longer
 # Kept of the invisible ones: the two joiners belong to emoji and to the scripts of Persian and Hindi.
 _JOINERS = {"\u200c", "\u200d"}
 # Marks of Slack's, Teams' and Markdown's languages, by what looks like them.
@@ -27,7 +28,7 @@ def line(text: str, *, longest: int = LONGEST_LINE) -> str:
     Addresses are broken, so that no mail program links them. It begins with none of the marks that a letter's template
     knows (`composing`), and holds nothing that a header's reader would decode (RFC 2047).
     """
-    shown = " ".join(_visible(_BREAKS.sub(" ", text)).split()).replace("=?", "= ?")
+    shown = " ".join(_visible(_BREAKS.sub(" ", text[:MOST_READ])).split()).replace("=?", "= ?")
     return _shortened(_ADDRESS.sub(_broken, shown).lstrip("-> "), longest)
 
 
@@ -38,7 +39,7 @@ def for_chat(text: str) -> str:
 
 def words(text: str, *, longest: int = LONGEST_WORDS) -> str:
     """Lines of what somebody wrote, without blank ones. Addresses are broken, as in `line`."""
-    lines = (" ".join(_visible(each).split()) for each in _BREAKS.split(text))
+    lines = (" ".join(_visible(each).split()) for each in _BREAKS.split(text[:MOST_READ]))
     return _shortened(_ADDRESS.sub(_broken, "\n".join(each for each in lines if each)), longest)
 
 

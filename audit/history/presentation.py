@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from audit.ledger import sentences
 from audit.ledger.models import Leaf, Outcome
 from audit.ledger.reading import Entry
 from audit.ledger.sentences import Piece, known_type
+from base.visible import visible
 
 # Every state has a tone and so a shape: an outcome is never told by colour alone.
 OUTCOME_TONES = {Outcome.DONE: "live", Outcome.REFUSED: "problem", Outcome.FAILED: "problem"}
@@ -44,7 +45,7 @@ class Row:
 
     @property
     def pieces(self) -> Sequence[Piece]:
-        return sentences.pieces(self.entry)
+        return [_shown(piece) for piece in sentences.pieces(self.entry)]
 
     @property
     def action(self) -> str:
@@ -52,7 +53,7 @@ class Row:
 
     @property
     def actor(self) -> str:
-        return sentences.actor_name(self.entry)
+        return visible(sentences.actor_name(self.entry))
 
     @property
     def outcome(self) -> str:
@@ -77,7 +78,7 @@ class Row:
         declared = known_type(self.entry.event.type)
         names = declared.words if declared else ()
         return [
-            (label_words(name), self.entry.texts.get(name, "(erased)"))
+            (label_words(name), visible(self.entry.texts.get(name, "(erased)")))
             for name in names
             if name in self.entry.texts or name in self.entry.erased
         ]
@@ -90,7 +91,7 @@ class Row:
         source, target = self.entry.fields.get("source"), self.entry.fields.get("target")
         step = [("Status", Piece("value", f"{source or 'new'} → {target}"))] if target else []
         return step + [
-            (label_words(name), sentences.field_piece(declared, name, self.entry.fields[name]))
+            (label_words(name), _shown(sentences.field_piece(declared, name, self.entry.fields[name])))
             for name in order
             if name not in _SAID and _says_something(self.entry.fields.get(name))
         ]
@@ -107,7 +108,7 @@ class Row:
             ("Address", event.ip),
             ("Session", event.session),
         ]
-        return [(name, value) for name, value in given if value]
+        return [(name, visible(value)) for name, value in given if value]
 
     @property
     def seal_words(self) -> str:
@@ -122,6 +123,11 @@ def rows(entries: Sequence[Entry]) -> list[Row]:
         )
     )
     return [Row(entry, batches.get(entry.event.id)) for entry in entries]
+
+
+def _shown(piece: Piece) -> Piece:
+    """The piece with nothing in it that is invisible, or reorders the sentence around it."""
+    return replace(piece, value=visible(piece.value)) if isinstance(piece.value, str) else piece
 
 
 def _says_something(value: Any) -> bool:
