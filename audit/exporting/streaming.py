@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from audit.exporting.tables import csv_lines, json_lines
+from audit.exporting.tables import csv_lines, json_lines, ocsf_lines
+from audit.exporting.workbook import workbook_bytes
 from audit.history.presentation import Row, rows
 from audit.ledger import reading
 from audit.ledger.reading import EventFilter
@@ -18,34 +19,58 @@ log = structlog.get_logger(__name__)
 
 PAGE = 1_000
 MOST_ROWS = 1_000_000
+# A workbook is sent when its last row is there, and whoever waits for it sees nothing until then.
+MOST_OF_A_WORKBOOK = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A kind of file: what it is called, how browsers take it, and how rows become its text."""
+    """A kind of file: what it is called, how browsers take it, how rows become it, and how many it holds."""
 
+    label: str
     suffix: str
     content_type: str
-    lines: Callable[[Iterable[Row]], Iterator[str]]
+    chunks: Callable[[Iterable[Row]], Iterator[bytes]]
+    most: int = MOST_ROWS
 
 
+def _text(lines: Callable[[Iterable[Row]], Iterator[str]]) -> Callable[[Iterable[Row]], Iterator[bytes]]:
+    """A file of lines, a page of them at a time."""
+
+    def chunks(rows: Iterable[Row]) -> Iterator[bytes]:
+        chunk: list[str] = []
+        for line in lines(rows):
+            chunk.append(line)
+            if len(chunk) >= PAGE:
+                yield "".join(chunk).encode()
+                chunk.clear()
+        yield "".join(chunk).encode()
+
+    return chunks
+
+
+_NDJSON = "application/x-ndjson"
+_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 FORMS: Mapping[str, Form] = {
-    "csv": Form("csv", "text/csv; charset=utf-8", csv_lines),
-    "jsonl": Form("jsonl", "application/x-ndjson", json_lines),
+    "csv": Form("CSV", "csv", "text/csv; charset=utf-8", _text(csv_lines)),
+    "xlsx": Form("Excel", "xlsx", _XLSX, workbook_bytes, MOST_OF_A_WORKBOOK),
+    "jsonl": Form("JSON Lines", "jsonl", _NDJSON, _text(json_lines)),
+    "ocsf": Form("OCSF", "ocsf.jsonl", _NDJSON, _text(ocsf_lines)),
 }
 
 
 class _Counted:
     """Rows newest first, page by page, counted as they leave."""
 
-    def __init__(self, wanted: EventFilter) -> None:
+    def __init__(self, wanted: EventFilter, most: int) -> None:
         self.wanted = wanted
+        self.most = most
         self.count = 0
 
     def __iter__(self) -> Iterator[Row]:
         before = None
-        while self.count < MOST_ROWS:
-            page = reading.events(self.wanted, before=before, limit=min(PAGE, MOST_ROWS - self.count))
+        while self.count < self.most:
+            page = reading.events(self.wanted, before=before, limit=min(PAGE, self.most - self.count))
             for row in rows(page.entries):
                 self.count += 1
                 yield row
@@ -55,8 +80,9 @@ class _Counted:
 
 
 def stream(form: str, wanted: EventFilter, *, query: str, actor: Actor) -> Iterator[bytes]:
-    """The bytes of an export, at most MOST_ROWS events, newest first. Its beginning is recorded before the first.
+    """The bytes of an export, newest first, at most as many events as its form holds.
 
+    Its beginning is recorded before the first byte.
     `query` is the filter as the address had it, which is kept as words. Whoever breaks it off (GeneratorExit) and
     whatever fails on the way is recorded too; a failure breaks the transfer, so that no half file looks whole.
     """
@@ -67,7 +93,8 @@ def stream(form: str, wanted: EventFilter, *, query: str, actor: Actor) -> Itera
         fields={"form": form, "export_id": export_id},
         words={"filter": query} if query else {},
     )
-    return _stream(FORMS[form], form, _Counted(wanted), export_id, actor)
+    kind = FORMS[form]
+    return _stream(kind, form, _Counted(wanted, kind.most), export_id, actor)
 
 
 def _stream(form: Form, name: str, counted: _Counted, export_id: UUID, actor: Actor) -> Iterator[bytes]:
@@ -77,13 +104,7 @@ def _stream(form: Form, name: str, counted: _Counted, export_id: UUID, actor: Ac
         )
 
     try:
-        chunk: list[str] = []
-        for line in form.lines(counted):
-            chunk.append(line)
-            if len(chunk) >= PAGE:
-                yield "".join(chunk).encode()
-                chunk.clear()
-        yield "".join(chunk).encode()
+        yield from form.chunks(counted)
     except GeneratorExit:
         ended("export.cancelled")
         raise

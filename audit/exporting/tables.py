@@ -1,4 +1,4 @@
-"""Events as lines of CSV and of JSON Lines, inert in whatever opens them.
+"""Events as lines of CSV, of JSON Lines and of OCSF, inert in whatever opens them.
 
 CSV follows RFC 4180. A cell that a spreadsheet would take for a formula begins with an apostrophe (OWASP, "CSV
 Injection"); characters that no one can see, or that reorder what stands beside them, are written as their number.
@@ -9,13 +9,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from audit.forwarding import ocsf
 from audit.history.presentation import Row
 from audit.ledger import sentences
 from audit.ledger.canonical import instant
+from base.visible import visible
 
 COLUMNS = (
     *("event_id", "recorded_at", "business_at", "type", "outcome", "sentence"),
@@ -32,23 +33,11 @@ COLUMNS = (
     ),
 )
 _FORMULA = frozenset("=+-@\t\r|%")
-_KEPT = frozenset("\n\t")
-_HIDDEN = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
-
-
-def inert(text: str) -> str:
-    """The text with what is invisible, or reorders, as backslash, u and the number."""
-    return "".join(
-        f"\\u{ord(character):04x}"
-        if unicodedata.category(character) in _HIDDEN and character not in _KEPT
-        else character
-        for character in text
-    )
 
 
 def cell(value: object) -> str:
     """A value as a cell that no spreadsheet runs."""
-    text = "" if value is None else inert(str(value))
+    text = "" if value is None else visible(str(value))
     return f"'{text}" if text.lstrip()[:1] in _FORMULA and text.strip() else text
 
 
@@ -92,6 +81,12 @@ def json_lines(rows: Iterable[Row]) -> Iterator[str]:
     """An object a line, in ASCII: nothing in it can act on whatever prints it."""
     for row in rows:
         yield json.dumps(facts(row), ensure_ascii=True) + "\n"
+
+
+def ocsf_lines(rows: Iterable[Row]) -> Iterator[str]:
+    """A document of the Open Cybersecurity Schema Framework a line, in ASCII."""
+    for row in rows:
+        yield ocsf.json_line(row.entry, row.batch) + "\n"
 
 
 def _csv_line(cells: Sequence[str]) -> str:

@@ -52,7 +52,8 @@ def _export(request: PortalRequest, form: TimelineForm, chosen: str, query: str)
             )
         return _send(request, page.entries, "Events of the audit trail", query)
     if chosen not in FORMS:
-        raise Invalid("export.form", "Choose CSV, JSON Lines or an evidence pack.")
+        kinds = ", ".join(form.label for form in FORMS.values())
+        raise Invalid("export.form", f"Choose {kinds} or an evidence pack.")
     answer = StreamingHttpResponse(
         stream(chosen, wanted, query=query, actor=actor_of(request)), content_type=FORMS[chosen].content_type
     )

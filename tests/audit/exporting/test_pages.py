@@ -67,8 +67,8 @@ def test_a_case_as_evidence(item: RequestItem, auditor: Client) -> None:
 @pytest.mark.parametrize(
     ("sent", "words"),
     [
-        ({"form": "exe"}, "Choose CSV, JSON Lines or an evidence pack"),
-        ({}, "Choose CSV, JSON Lines or an evidence pack"),
+        ({"form": "exe"}, "Choose CSV, Excel, JSON Lines, OCSF or an evidence pack"),
+        ({}, "Choose CSV, Excel, JSON Lines, OCSF or an evidence pack"),
         ({"form": "csv", "person": "Nobody at all"}, "No people are called so"),
         ({"form": "csv", "since": "yesterday"}, "Write a date and a time"),
     ],

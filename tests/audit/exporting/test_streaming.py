@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from audit.exporting import streaming
-from audit.exporting.streaming import stream
+from audit.exporting.streaming import FORMS, stream
 from audit.ledger import reading
 from audit.ledger.models import Event
 from audit.ledger.reading import EventFilter
@@ -79,7 +80,7 @@ def test_a_failure_breaks_the_transfer_and_is_recorded(
 
 
 def test_it_ends_at_the_most(wanted: EventFilter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "MOST_ROWS", 5)
+    monkeypatch.setattr(streaming, "FORMS", {"jsonl": replace(FORMS["jsonl"], most=5)})
     lines = b"".join(stream("jsonl", wanted, query="", actor=ADA)).splitlines()
     assert len(lines) == 5
     assert told()[-1] == ("export.finished", "done", 5)
