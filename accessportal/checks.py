@@ -47,6 +47,8 @@ SECRETS: Mapping[str, frozenset[str]] = {
             "ALERT_CHATS",
             "ALERT_WEBHOOK_URL",
             "APPROVAL_CHATS",
+            "AUDIT_STREAM_SYSLOG_CERTIFICATE",
+            "AUDIT_STREAM_WEBHOOK_SECRET",
             "MAIL_PASSWORD",
             "ENTRA_SIGNIN_WORKER_SECRET",
             "PERSONAL_TOKEN_KEYS_PATH",
@@ -138,6 +140,7 @@ ADDRESSES: Mapping[str, bool] = {
     "GRAPH_BASE_URL": True,
     "AWS_ENDPOINT_URL": True,
     "AUDIT_ANCHOR_WEBHOOK_URL": True,
+    "AUDIT_STREAM_WEBHOOK_URL": True,
     "PORTAL_ORIGIN": True,
 }
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

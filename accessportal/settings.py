@@ -74,6 +74,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "heroicons",
     "audit.ledger.apps.LedgerConfig",
+    "audit.forwarding.apps.ForwardingConfig",
     "identity.apps.IdentityConfig",
     "catalog.apps.CatalogConfig",
     "policy.apps.PolicyConfig",
@@ -307,8 +308,22 @@ CELERY_TIMEZONE = "UTC"
 CELERY_TASK_DEFAULT_QUEUE = "access"
 CELERY_TASK_QUEUES = [Queue("access"), Queue("catalogue")]
 CELERY_TASK_ROUTES = {
-    f"{room}.tasks.*": {"queue": "catalogue"} for room in ("catalog", "notifications", "oversight")
+    f"{room}.tasks.*": {"queue": "catalogue"}
+    for room in ("audit.forwarding", "catalog", "notifications", "oversight")
 }
+
+# The trail's receivers outside, by blanks: webhook, syslog. Everybody knows which, so that pages can say how they
+# stand; only the worker knows where.
+AUDIT_STREAMS = env.str("AUDIT_STREAMS", "").split()
+AUDIT_STREAM_WEBHOOK_URL = env.str("AUDIT_STREAM_WEBHOOK_URL", "")
+AUDIT_STREAM_WEBHOOK_SECRET = env.str("AUDIT_STREAM_WEBHOOK_SECRET", "")
+AUDIT_STREAM_SYSLOG = env.str("AUDIT_STREAM_SYSLOG", "")
+AUDIT_STREAM_SYSLOG_PAYLOAD = env.str("AUDIT_STREAM_SYSLOG_PAYLOAD", "ocsf")
+AUDIT_STREAM_SYSLOG_CA = env.str("AUDIT_STREAM_SYSLOG_CA", "")
+AUDIT_STREAM_SYSLOG_CERTIFICATE = env.str("AUDIT_STREAM_SYSLOG_CERTIFICATE", "")
+# Whether the server answers the end of a TLS session as RFC 5425 asks it to: the only acknowledgement there is.
+AUDIT_STREAM_SYSLOG_CONFIRMS = env.bool("AUDIT_STREAM_SYSLOG_CONFIRMS", True)
+FORWARD_EVERY = timedelta(seconds=5)
 
 
 def _every(task: str, period: timedelta) -> dict[str, Any]:
@@ -322,6 +337,7 @@ CELERY_BEAT_SCHEDULE = {
     "sync": _every("catalog.tasks.sync_due", timedelta(seconds=15)),
     "watch": _every("oversight.tasks.watch", timedelta(seconds=15)),
     "tell": _every("notifications.tasks.tell", timedelta(seconds=5)),
+    "forward": _every("audit.forwarding.tasks.forward", FORWARD_EVERY),
     "sessions": _every("identity.tasks.clear_expired_sessions", timedelta(hours=1)),
 }
 

@@ -14,6 +14,7 @@ import redis
 from django.conf import settings
 from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
 
+from audit.forwarding.carrying import StreamState, stream_states
 from audit.ledger.anchoring import AnchorState, anchor_states
 from audit.ledger.models import Event, Leaf
 from base.clock import business_clock, business_now, real_now
@@ -57,6 +58,7 @@ class Facts:
     seal_lag: timedelta  # real time
     unsealed: int
     anchors: Sequence[AnchorState]  # the configured ones
+    streams: Sequence[StreamState]  # the configured ones
     expiries: Sequence[Expiry]
     alerts: int
     hops: Sequence[Hop]  # with this installation's own times
@@ -102,6 +104,7 @@ def facts() -> Facts:
         seal_lag=lag,
         unsealed=unsealed,
         anchors=anchor_states(settings.AUDIT_ANCHORS),
+        streams=stream_states(settings.AUDIT_STREAMS),
         expiries=list(Expiry.objects.order_by("ends_at")),
         alerts=Alert.objects.filter(cleared_at=None).count(),
         hops=hops(),

@@ -18,6 +18,7 @@ SWEEP, WATCH = "task:requests_app.tasks.sweep", "task:oversight.tasks.watch"
 LATE_BEAT = timedelta(minutes=1)
 LATE_SEAL = timedelta(minutes=2)
 LATE_ANCHOR = timedelta(minutes=10)
+LATE_STREAM = timedelta(minutes=10)
 LATE_DRIFT = timedelta(minutes=25)  # business time: two comparisons were missed
 
 
@@ -113,6 +114,7 @@ def _machines(found: Facts) -> Iterator[Hop]:
         sentence if late else "",
     )
     yield from _anchors(found)
+    yield from _streams(found)
 
 
 def _anchors(found: Facts) -> Iterator[Hop]:
@@ -130,6 +132,23 @@ def _anchors(found: Facts) -> Iterator[Hop]:
             _seen(anchor.at),
             sentence if late else "",
         )
+
+
+def _streams(found: Facts) -> Iterator[Hop]:
+    for stream in found.streams:
+        late = stream.lag > LATE_STREAM
+        tone, state = "live", "Works"
+        if late:
+            tone, state = "problem", "Late"
+        elif stream.problem:
+            tone, state = "waiting", "Failing"
+        elif stream.acknowledged_at is None:
+            tone, state = "waiting", "Nothing sent yet"
+        waits = f"The oldest event that it lacks has waited for {duration_words(stream.lag)}; it is tried on."
+        sentence = " ".join(
+            filter(None, (stream.problem, waits if stream.lag and (late or stream.problem) else ""))
+        )
+        yield Hop(f"Trail to {stream.name}", tone, state, _seen(stream.acknowledged_at), sentence)
 
 
 def _catalogue(found: Facts) -> Iterator[Hop]:

@@ -55,6 +55,10 @@ class FactsCollector(Collector):
         yield _one("unsealed_events", "Events that wait for their seal.", found.unsealed)
         lags = ((each.place, each.lag.total_seconds()) for each in found.anchors)
         yield _by("anchor_lag_seconds", "Age of the oldest seal that a place doesn't cover.", "place", lags)
+        late = ((each.name, each.lag.total_seconds()) for each in found.streams)
+        yield _by("stream_lag_seconds", "Age of the oldest event that a receiver lacks.", "stream", late)
+        sent = ((each.name, each.sent) for each in found.streams)
+        yield _by("stream_events", "Events that a receiver has acknowledged.", "stream", sent)
         read = (
             (age.part, (found.now - age.read_at).total_seconds()) for age in found.catalogue if age.read_at
         )
