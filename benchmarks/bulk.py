@@ -45,7 +45,7 @@ _ASK = (
     ),
     (
         "INSERT INTO requests_app_requestitem "
-        "(id, request_id, requester_id, group_id, duration, status, version, stage, rule_version_id, "
+        "(id, request_id, requester_id, group_id, duration, status, version, stage, terms_id, "
         "scope_hash, longest_session, created_at, lapses_at, close_reason) "
         "SELECT item, request, requester, pim, interval '1 hour', 'pending', 1, 0, %(rule)s, "
         "'scope', interval '1 hour', at, now() + interval '1 day', '' FROM asked"
@@ -179,7 +179,12 @@ def _people_and_catalogue(size: Size) -> None:
 
 def _ask(size: Size, version: RuleVersion) -> None:
     """Requests of one item each, with their scope and both events; as the web process, in one transaction."""
-    common = {"n": size.requests, "people": size.people, "groups": size.groups, "rule": version.pk}
+    common = {
+        "n": size.requests,
+        "people": size.people,
+        "groups": size.groups,
+        "rule": make.terms(version).pk,
+    }
     asked = f"""
         WITH asked AS (
             SELECT i, {_id(_REQUEST, "i")}::uuid AS request, {_id(_ITEM, "i")}::uuid AS item,

@@ -18,11 +18,12 @@ MOST_ASKED = 50
 
 def to_ask(item: RequestItem) -> tuple[Sequence[Person], int]:
     """Who is asked to decide at the item's stage, each human once, and how many may. Two queries, three where many may."""
-    stages = item.rule_version.parsed.stages
+    demands = item.terms.parsed
+    stages = demands.stages
     if item.stage >= len(stages):
         return (), 0
     approvers = stages[item.stage].approvers
-    may = deciders(approvers, item.requester)
+    may = deciders(approvers, item.requester, guests=demands.guests_decide)
     for decision in item.decisions.exclude(status=DecisionStatus.REFUSED).select_related("approver"):
         may = may.exclude(is_human_account(decision.approver))
     named_first = Case(When(object_id__in=approvers.people, then=Value(0)), default=Value(1))

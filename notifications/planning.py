@@ -146,7 +146,7 @@ def _subject(event: Event) -> str:
 
 
 def _item(key: UUID | str) -> RequestItem:
-    rows = RequestItem.objects.select_related("request", "requester", "group", "rule_version")
+    rows = RequestItem.objects.select_related("request", "requester", "group", "terms")
     return rows.get(pk=key)
 
 
@@ -214,7 +214,7 @@ def _settled(kind: Kind | None, event: Event) -> Iterator[Message]:
 
 def _grant(event: Event) -> tuple[Grant, RequestItem | None]:
     grant = Grant.objects.select_related("person", "group").get(pk=str(event.grant_id))
-    items = RequestItem.objects.filter(interval__grant=grant).select_related("requester", "rule_version")
+    items = RequestItem.objects.filter(interval__grant=grant).select_related("requester", "terms")
     return grant, items.order_by("-interval__starts_at").first()
 
 

@@ -11,7 +11,7 @@ from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, NullIf
 
 from identity.models import DirectoryMembership, Person
-from policy.document import Approvers, RuleDocument
+from policy.demands import Approvers, Demands
 
 
 def same_human(one: Person, other: Person) -> bool:
@@ -25,46 +25,49 @@ def is_human(person: Person, field: str) -> Q:
     return same | Q(**{f"{field}__employee_id": person.employee_id}) if person.employee_id else same
 
 
-def may_decide(person: Person, document: RuleDocument, stage: int, requester: Person) -> bool:
+def may_decide(person: Person, demands: Demands, stage: int, requester: Person) -> bool:
     """Whether this person may decide on this requester's item at this stage. Never the requester, by any account."""
-    if stage >= len(document.stages) or not person.enabled or person.guest or same_human(person, requester):
+    if stage >= len(demands.stages) or not person.enabled or same_human(person, requester):
         return False
-    approvers = document.stages[stage].approvers
+    if person.guest and not demands.guests_decide:
+        return False
+    approvers = demands.stages[stage].approvers
     if person.object_id in approvers.people:
         return True
     return bool(approvers.groups) and _groups_of(person, approvers.groups)
 
 
-def somebody_can_decide(document: RuleDocument, requester: Person) -> bool:
+def somebody_can_decide(demands: Demands, requester: Person) -> bool:
     """Whether every stage can reach its quorum with humans who decide nowhere else on the item, nor ask for it.
 
     One query a stage. No stage needs to know more candidates than the rule needs humans in all:
     whoever has that many is left with enough, whatever the others take.
     """
-    needed = sum(stage.quorum for stage in document.stages)
+    needed = sum(stage.quorum for stage in demands.stages)
     seats: list[Sequence[str]] = []
-    for stage in document.stages:
-        humans = _humans(stage.approvers, requester, at_most=needed)
+    for stage in demands.stages:
+        humans = _humans(deciders(stage.approvers, requester, guests=demands.guests_decide), at_most=needed)
         if len(humans) < stage.quorum:
             return False
         seats += [humans] * stage.quorum
     return _all_seated(seats)
 
 
-def deciders(approvers: Approvers, requester: Person) -> QuerySet[Person]:
+def deciders(approvers: Approvers, requester: Person, *, guests: bool) -> QuerySet[Person]:
     """Whoever could decide on this requester's item at a stage of these approvers, by snapshots; never the requester."""
     members = DirectoryMembership.objects.filter(group__object_id__in=approvers.groups).values("person")
     found: QuerySet[Person] = Person.objects.filter(
-        Q(object_id__in=approvers.people) | Q(pk__in=members), enabled=True, guest=False
+        Q(object_id__in=approvers.people) | Q(pk__in=members), enabled=True
     ).exclude(pk=requester.pk)
+    if not guests:
+        found = found.filter(guest=False)
     if requester.employee_id:
         found = found.exclude(employee_id=requester.employee_id)
     return found
 
 
-def _humans(approvers: Approvers, requester: Person, *, at_most: int) -> list[str]:
+def _humans(found: QuerySet[Person], *, at_most: int) -> list[str]:
     """Those who could decide, each human once: by employee id, or by object id where there is none."""
-    found = deciders(approvers, requester)
     human = Coalesce(NullIf(F("employee_id"), Value("")), F("object_id"))
     return list(found.annotate(human=human).values_list("human", flat=True).distinct()[:at_most])
 

@@ -1,4 +1,4 @@
-"""What Postgres itself refuses about rules: a version, once written, stays as it is."""
+"""What Postgres itself refuses about rules: a version, and the terms of requests, once written stay as they are."""
 
 INSTALL = """
 CREATE FUNCTION policy_ruleversion_is_final() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -19,4 +19,25 @@ REMOVE = """
 DROP TRIGGER policy_ruleversion_final ON policy_ruleversion;
 DROP TRIGGER policy_ruleversion_untruncated ON policy_ruleversion;
 DROP FUNCTION policy_ruleversion_is_final();
+"""
+
+INSTALL_TERMS = """
+CREATE FUNCTION policy_terms_are_final() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'The terms of a request never change: write other terms instead.'
+        USING ERRCODE = 'integrity_constraint_violation';
+END
+$$;
+CREATE TRIGGER policy_terms_final BEFORE UPDATE OR DELETE ON policy_terms
+    FOR EACH ROW EXECUTE FUNCTION policy_terms_are_final();
+CREATE TRIGGER policy_terms_untruncated BEFORE TRUNCATE ON policy_terms
+    FOR EACH STATEMENT EXECUTE FUNCTION policy_terms_are_final();
+ALTER TABLE policy_terms ENABLE ALWAYS TRIGGER policy_terms_final;
+ALTER TABLE policy_terms ENABLE ALWAYS TRIGGER policy_terms_untruncated;
+"""
+
+REMOVE_TERMS = """
+DROP TRIGGER policy_terms_final ON policy_terms;
+DROP TRIGGER policy_terms_untruncated ON policy_terms;
+DROP FUNCTION policy_terms_are_final();
 """

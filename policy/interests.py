@@ -1,16 +1,18 @@
-"""What rules need to know of the directory: the people and groups that current rules name as approvers."""
+"""What rules need to know of the directory: the people and groups that current rules name."""
 
 from __future__ import annotations
 
 from catalog.sync.directory import Interest, register_interest
+from policy.asking import requester_groups_named
 from policy.matching import current_versions
 
 
 def named_by_rules() -> Interest:
     """Everybody whom a current version names. One query."""
-    stages = [stage for version in current_versions() for stage in version.parsed.stages]
+    versions = current_versions()
+    stages = [stage for version in versions for stage in version.parsed.demands.stages]
     return Interest(
-        groups=frozenset().union(*(stage.approvers.groups for stage in stages)),
+        groups=requester_groups_named(versions).union(*(stage.approvers.groups for stage in stages)),
         people=frozenset().union(*(stage.approvers.people for stage in stages)),
     )
 

@@ -61,6 +61,13 @@ def parse_rules(raw: object) -> dict[str, RuleDocument]:
 
 
 def _document(name: str, raw: Mapping[str, Any]) -> RuleDocument:
+    if not {"applies_to", "groups", "fallback"} & set(raw):
+        raise Invalid(
+            "rule.applies_to",
+            f"Rule “{name}” doesn't say what it applies to. Give applies_to, or `fallback: true` for whatever has no "
+            "other rule.",
+            field="applies_to",
+        )
     try:
         document = parse_document(_with_plain_ids(raw))
     except Invalid as error:
@@ -71,11 +78,15 @@ def _document(name: str, raw: Mapping[str, Any]) -> RuleDocument:
 
 
 def _with_plain_ids(raw: Mapping[str, Any]) -> dict[str, Any]:
-    stages = [
-        {**stage, "people": _ids(stage.get("people", [])), "groups": _ids(stage.get("groups", []))}
-        for stage in raw.get("stages", [])
-    ]
-    return {**raw, "groups": _ids(raw.get("groups", [])), "stages": stages}
+    plain = dict(raw)
+    plain["stages"] = [_ids_in(stage, "people", "groups") for stage in raw.get("stages", [])]
+    if isinstance(raw.get("applies_to"), Mapping):
+        plain["applies_to"] = _ids_in(raw["applies_to"], "groups", "requester_groups")
+    return _ids_in(plain, "groups")
+
+
+def _ids_in(raw: Mapping[str, Any], *fields: str) -> dict[str, Any]:
+    return {**raw, **{field: _ids(raw[field]) for field in fields if field in raw}}
 
 
 def _ids(values: object) -> list[str]:

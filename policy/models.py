@@ -1,4 +1,6 @@
-"""Rules and their versions. A rule never changes: it gets a new version, and each request keeps its own."""
+"""Rules, their versions, and the terms of requests. A rule never changes: it gets a new version, and each request
+keeps what it was judged by.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from typing import Any, ClassVar
 
 from django.db import models
 
+from policy.demands import Demands, parse_demands
 from policy.document import RuleDocument, parse_document
 
 
@@ -45,3 +48,40 @@ class RuleVersion(models.Model):
     def parsed(self) -> RuleDocument:
         """The document as typed values; it was validated when it was written."""
         return parse_document(self.document)
+
+
+class Terms(models.Model):
+    """What a request is held to: the demands of every rule version that judged it, combined and with people for
+    descriptions. Written once, and shared by requests that are held to the same by the same.
+    """
+
+    demands: models.JSONField[Any, Any] = (
+        models.JSONField()
+    )  # as `policy.demands.serialise_demands` writes them
+    judged_by: models.JSONField[Any, Any] = (
+        models.JSONField()
+    )  # [{"rule", "version"}: keys; "name", "number"}]
+    document_hash = models.CharField(max_length=64, unique=True)  # of both
+
+    def __str__(self) -> str:
+        return " and ".join(f"{each['name']} v{each['number']}" for each in self.judged_by)
+
+    @cached_property
+    def parsed(self) -> Demands:
+        """The demands as typed values; they were validated when they were written."""
+        return parse_demands(self.demands)
+
+    @property
+    def rules(self) -> frozenset[int]:
+        """Keys of the rules."""
+        return frozenset(each["rule"] for each in self.judged_by)
+
+    @property
+    def versions(self) -> frozenset[int]:
+        """Keys of the rule versions."""
+        return frozenset(each["version"] for each in self.judged_by)
+
+    @property
+    def rule_words(self) -> str:
+        """The rules by name and version, for people."""
+        return " and ".join(f"{each['name']}, version {each['number']}" for each in self.judged_by)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from identity.models import DirectoryGroup, DirectoryMembership, Person
 from policy.approvers import deciders
-from policy.document import Approvers, RuleDocument
+from policy.demands import Approvers, Demands, Stage
 
 # Names told for a stage; that there are more is said.
 MOST_NAMED = 5
@@ -24,12 +24,12 @@ class Deciders:
     known_at: datetime | None
 
 
-def who_can_decide(document: RuleDocument, requester: Person) -> list[Deciders]:
+def who_can_decide(demands: Demands, requester: Person) -> list[Deciders]:
     """Who could decide on a request of this person now, stage by stage. Three queries a stage at most."""
     found = []
-    for stage in document.stages:
+    for stage in demands.stages:
         names = list(
-            deciders(stage.approvers, requester)
+            deciders(stage.approvers, requester, guests=demands.guests_decide)
             .order_by("display_name", "pk")
             .values_list("display_name", flat=True)[: MOST_NAMED + 1]
         )
@@ -49,23 +49,28 @@ def _known_at(approvers: Approvers) -> datetime | None:
     return min(known) if known and len(known) == len(read) else None
 
 
-def why_nobody(document: RuleDocument, requester: Person) -> str:
+def why_nobody(demands: Demands, requester: Person) -> str:
     """Why the rule's stages can't all be filled by others than the requester, in a sentence; six queries a stage at most."""
-    for number, stage in enumerate(document.stages, start=1):
+    for number, stage in enumerate(demands.stages, start=1):
         humans = {
             employee or oid
-            for employee, oid in deciders(stage.approvers, requester).values_list("employee_id", "object_id")
+            for employee, oid in deciders(
+                stage.approvers, requester, guests=demands.guests_decide
+            ).values_list("employee_id", "object_id")
         }
         if len(humans) < stage.quorum:
-            where = f"At stage {number}, " if len(document.stages) > 1 else ""
-            reasons = _reasons(stage.approvers, requester, len(humans), stage.quorum)
+            where = f"At stage {number}, " if len(demands.stages) > 1 else ""
+            reasons = _reasons(stage, requester, len(humans), guests=demands.guests_decide)
             sentence = where + "; ".join(reasons) + "."
             return sentence[0].upper() + sentence[1:]
     return "The same people would have to decide at several stages, and one person decides once."
 
 
-def _reasons(approvers: Approvers, requester: Person, able: int, quorum: int) -> list[str]:
+def _reasons(stage: Stage, requester: Person, able: int, *, guests: bool) -> list[str]:
     reasons = []
+    approvers, quorum = stage.approvers, stage.quorum
+    if not approvers.named:
+        reasons.append("an account has no owner whom the portal knows")
     if approvers.groups:
         reasons += _group_reasons(approvers)
     members = DirectoryMembership.objects.filter(group__object_id__in=approvers.groups).values("person")
@@ -76,11 +81,17 @@ def _reasons(approvers: Approvers, requester: Person, able: int, quorum: int) ->
         for pk, _, _, employee in everybody
         if pk == requester.pk or (employee and employee == requester.employee_id)
     ]
-    unfit = [pk for pk, enabled, guest, _ in everybody if pk not in oneself and (not enabled or guest)]
+    unfit = [
+        pk
+        for pk, enabled, guest, _ in everybody
+        if pk not in oneself and (not enabled or (guest and not guests))
+    ]
     if oneself:
         reasons.append("you are among those who decide, and nobody decides on their own request")
     if unfit:
-        reasons.append(f"{len(unfit)} of them can't decide, being disabled or a guest in Entra")
+        reasons.append(
+            f"{len(unfit)} of them can't decide, being disabled{'' if guests else ' or a guest'} in Entra"
+        )
     if able:
         reasons.append(f"{quorum} are needed and {able} could decide")
     return reasons or ["the people whom the rule names are not known in Entra"]

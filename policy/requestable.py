@@ -18,6 +18,8 @@ from catalog.models import Eligibility, PimGroup, ProvisioningState
 from clients.types import ProvisioningCode
 from identity.models import Person
 from policy.approvers import somebody_can_decide
+from policy.asking import read_ask
+from policy.demands import Demands
 from policy.matching import Match, current_versions, match
 from policy.models import RuleVersion
 from policy.preflight import why_nobody
@@ -39,10 +41,14 @@ class Requestability:
     """The judgement. `longest` is None when refused; `ends_by` is the eligibility's own end, if it has one."""
 
     refusals: tuple[Refusal, ...]
-    version: RuleVersion | None
-    rule_words: str
+    match: Match
     longest: timedelta | None
     ends_by: datetime | None
+
+    @property
+    def demands(self) -> Demands | None:
+        """What a request would be held to, None when no rule judges it."""
+        return self.match.demands
 
     @property
     def allowed(self) -> bool:
@@ -69,10 +75,11 @@ def requestability(
     now: datetime,
     versions: Sequence[RuleVersion] | None = None,
 ) -> Requestability:
-    """Judge from the database; at most four queries and one per approval stage."""
-    found = match(group.object_id, current_versions() if versions is None else versions)
+    """Judge from the database; at most eight queries and one per approval stage."""
+    versions = current_versions() if versions is None else versions
+    found = match(read_ask(person, group, versions, at=now), versions)
     state = ProvisioningState.objects.order_by("-observed_at").first()
-    rule = found.version.parsed if found.version else None
+    rule = found.demands
     seated = rule is None or somebody_can_decide(rule, person)
     return judge(
         person,
@@ -111,7 +118,7 @@ def judge(
             )
         )
         longest = None
-    return Requestability(tuple(refusals), around.match.version, around.match.words, longest, ends_by)
+    return Requestability(tuple(refusals), around.match, longest, ends_by)
 
 
 def _in_force(eligibility: Eligibility, now: datetime) -> bool:
@@ -121,8 +128,8 @@ def _in_force(eligibility: Eligibility, now: datetime) -> bool:
 
 def _longest(group: PimGroup, around: Circumstances, ends_by: datetime | None) -> timedelta:
     bounds = [group.activation_maximum, group.assignment_maximum]
-    if around.match.version is not None:
-        bounds.append(around.match.version.parsed.longest_duration)
+    if around.match.demands is not None:
+        bounds.append(around.match.demands.longest_duration)
     if ends_by is not None:
         bounds.append(ends_by - around.now)
     return min(bound for bound in bounds if bound is not None)
@@ -266,7 +273,7 @@ def _policy_refusals(group: PimGroup, now: datetime) -> list[Refusal]:
 
 
 def _rule_refusals(around: Circumstances) -> list[Refusal]:
-    if around.match.version is None:
+    if around.match.demands is None:
         return [Refusal("rule.none", around.match.words)]
     if not around.somebody_can_decide:
         return [

@@ -58,9 +58,9 @@ def bundled(rows: Sequence[Row]) -> list[Bundle]:
 def _alike(row: Row) -> object:
     """What is the same in requests that are alike; the request itself where it stands alone."""
     item = row.item
-    stages = item.rule_version.parsed.stages
+    stages = item.terms.parsed.stages
     simple = len(stages) == 1 and stages[0].quorum == 1 and item.scope_hash == item.group.scope_hash
     starts_now = item.wanted_start is None or item.wanted_start <= business_now()
     if not simple or not starts_now or row.thread or row.attention:
         return item.pk
-    return (item.group_id, item.duration, item.rule_version_id)
+    return (item.group_id, item.duration, item.terms_id)

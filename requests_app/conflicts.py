@@ -37,7 +37,7 @@ def about_to_be_decided(item: RequestItem, verdict: str) -> str:
     owed = [word for word in words if word.status == DecisionStatus.SUBMITTED]
     settling = [word for word in owed if word.verdict == Verdict.DENY]
     approvals = [word for word in words if word.verdict == Verdict.APPROVE]
-    enough = len(approvals) >= item.rule_version.parsed.stages[item.stage].quorum
+    enough = len(approvals) >= item.terms.parsed.stages[item.stage].quorum
     if not settling and verdict == Verdict.APPROVE and enough:
         settling = [word for word in approvals if word in owed]
     if not settling:

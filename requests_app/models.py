@@ -17,7 +17,7 @@ from django.db.models import F, Q
 from catalog.models import PimGroup
 from clients.types import PimRequest
 from identity.models import Person
-from policy.models import RuleVersion
+from policy.models import Terms
 from requests_app.held import HELD
 from requests_app.lifecycle import HOLDING, REVOKING, DecisionStatus, EndReason, GrantStatus, ItemStatus
 
@@ -51,7 +51,7 @@ class RequestItem(models.Model):
     status = models.CharField(max_length=12, choices=ItemStatus)
     version = models.IntegerField(default=1)
     stage = models.IntegerField(default=0)  # index of the approval stage that decides next
-    rule_version = models.ForeignKey(RuleVersion, on_delete=models.PROTECT, related_name="request_items")
+    terms = models.ForeignKey(Terms, on_delete=models.PROTECT, related_name="request_items")
     scope_hash = models.CharField(max_length=64)  # what the group opened when it was asked for
     longest_session = models.DurationField()
     created_at = models.DateTimeField()  # business time

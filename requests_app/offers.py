@@ -16,8 +16,9 @@ from catalog.freshness import PartAge, ages
 from catalog.models import Eligibility, PermissionSet, PimGroup, ProvisioningState
 from identity.models import Person
 from policy.approvers import somebody_can_decide
+from policy.asking import read_asks
+from policy.demands import Demands
 from policy.matching import current_versions, match
-from policy.models import RuleVersion
 from policy.preflight import why_nobody
 from policy.requestable import Circumstances, Requestability, judge
 from requests_app.favourites.marking import starred_among
@@ -43,8 +44,8 @@ class Offer:
     starred: bool = False
 
     @property
-    def version(self) -> RuleVersion | None:
-        return self.judged.version
+    def demands(self) -> Demands | None:
+        return self.judged.demands
 
     @property
     def obstacle(self) -> str:
@@ -56,7 +57,7 @@ class Offer:
         """What can be asked for at most; for what can't be asked for, what its own settings would allow."""
         if self.judged.longest is not None:
             return self.judged.longest
-        rule = self.version.parsed.longest_duration if self.version else None
+        rule = self.demands.longest_duration if self.demands else None
         known = [span for span in (self.group.activation_maximum, rule) if span is not None]
         return min(known) if known else None
 
@@ -72,7 +73,7 @@ class Offer:
         return self.standing is not None and self.standing.tone == "waiting"
 
     @property
-    def demands(self) -> list[str]:
+    def pim_demands(self) -> list[str]:
         """What PIM demands of whoever activates it, where that is done in the requester's own name."""
         group = self.group
         if not group.as_person:
@@ -87,7 +88,7 @@ class Offer:
 
     @property
     def stages(self) -> list[str]:
-        return stages_words(self.version.parsed, self.names) if self.version else []
+        return stages_words(self.demands, self.names) if self.demands else []
 
     @property
     def deciders(self) -> str:
@@ -231,19 +232,20 @@ def _judge_all(person: Person, rows: Sequence[tuple[PimGroup, Sequence[Eligibili
     now = business_now()
     versions = current_versions()
     state = ProvisioningState.objects.order_by("-observed_at").first()
-    names = names_in(version.parsed for version in versions)
     running = _running(person, [group for group, _ in rows])
     frozen = freezes_by_group(person, [group for group, _ in rows])
     stars = starred_among(person, [group for group, _ in rows])
-    nobody: dict[int, str] = {}  # by rule version: why nobody can decide, "" where somebody can
+    nobody: dict[Demands, str] = {}  # why nobody can decide, "" where somebody can
+    asks = read_asks([(person, group, now) for group, _ in rows], versions)
+    matches = [match(ask, versions) for ask in asks]
+    names = names_in({each.demands for each in matches if each.demands is not None})
     found = []
-    for group, eligibilities in rows:
-        matched = match(group.object_id, versions)
-        version = matched.version
-        if version is not None and version.pk not in nobody:
-            seated = somebody_can_decide(version.parsed, person)
-            nobody[version.pk] = "" if seated else why_nobody(version.parsed, person)
-        why = nobody[version.pk] if version is not None else ""
+    for (group, eligibilities), matched in zip(rows, matches, strict=True):
+        demands = matched.demands
+        if demands is not None and demands not in nobody:
+            seated = somebody_can_decide(demands, person)
+            nobody[demands] = "" if seated else why_nobody(demands, person)
+        why = nobody[demands] if demands is not None else ""
         around = Circumstances(
             match=matched,
             somebody_can_decide=not why,

@@ -15,7 +15,7 @@ from requests_app.models import AccessRequest, Grant, RequestItem
 
 def is_decider(person: Person, item: RequestItem) -> bool:
     """Whether the item's rule, at any of its stages, lets this person decide on it."""
-    document = item.rule_version.parsed
+    document = item.terms.parsed
     return any(may_decide(person, document, stage, item.requester) for stage in range(len(document.stages)))
 
 
@@ -23,7 +23,7 @@ def may_see_request(person: Person, request: AccessRequest, *, overseer: bool) -
     """Its requester, those who may decide on it, and auditors and operators."""
     if overseer or request.requester_id == person.pk:
         return True
-    items = request.items.select_related("requester", "rule_version")
+    items = request.items.select_related("requester", "terms")
     return any(is_decider(person, item) or item.decisions.filter(approver=person).exists() for item in items)
 
 
@@ -45,7 +45,7 @@ def check_may_decide(person: Person, item: RequestItem) -> None:
         raise Denied("decision.own_request", "Nobody decides on their own request. Another approver has to.")
     if not person.enabled or not is_decider(person, item):
         raise Missing("item.missing", "There is no such request, or it is not yours.")
-    if not may_decide(person, item.rule_version.parsed, item.stage, item.requester):
+    if not may_decide(person, item.terms.parsed, item.stage, item.requester):
         raise Denied("decision.other_stage", "Other approvers decide at this stage of the request.")
     if item.status == ItemStatus.PENDING and has_decided(person, item):
         raise Conflict(
@@ -70,7 +70,7 @@ def can_decide(person: Person, item: RequestItem) -> bool:
     open_now = item.status == ItemStatus.PENDING and business_now() < item.lapses_at
     return (
         open_now
-        and may_decide(person, item.rule_version.parsed, item.stage, item.requester)
+        and may_decide(person, item.terms.parsed, item.stage, item.requester)
         and not has_decided(person, item)
     )
 
@@ -93,7 +93,7 @@ def revoking_as(person: Person, grant: Grant, *, operator: bool) -> str:
         return ""
     if operator:
         return "operator"
-    items = RequestItem.objects.filter(interval__grant=grant).select_related("requester", "rule_version")
+    items = RequestItem.objects.filter(interval__grant=grant).select_related("requester", "terms")
     return "approver" if any(is_decider(person, item) for item in items) else ""
 
 

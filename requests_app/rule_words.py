@@ -6,18 +6,19 @@ from collections.abc import Iterable, Mapping
 
 from base.words import duration_words
 from identity.models import DirectoryGroup, Person
-from policy.document import RuleDocument, Stage
+from policy.demands import Demands, Stage
+from policy.document import RuleDocument
 
 # More names than this are counted, not listed.
 MOST_NAMES = 4
 
 
-def names_in(documents: Iterable[RuleDocument]) -> Mapping[str, str]:
-    """Display names by object id of everybody and every group that these rules name. Two queries at most."""
+def names_in(demanded: Iterable[Demands]) -> Mapping[str, str]:
+    """Display names by object id of everybody and every group that these demands name. Two queries at most."""
     people: set[str] = set()
     groups: set[str] = set()
-    for document in documents:
-        for stage in document.stages:
+    for demands in demanded:
+        for stage in demands.stages:
             people |= stage.approvers.people
             groups |= stage.approvers.groups
     names: dict[str, str] = {}
@@ -42,9 +43,9 @@ def stage_words(stage: Stage, names: Mapping[str, str]) -> str:
     return " or ".join((", ".join(shown[:-1]), shown[-1])) if len(shown) > 1 else shown[0]
 
 
-def stages_words(document: RuleDocument, names: Mapping[str, str]) -> list[str]:
+def stages_words(demands: Demands, names: Mapping[str, str]) -> list[str]:
     """Who decides, stage by stage."""
-    words = [stage_words(stage, names) for stage in document.stages]
+    words = [stage_words(stage, names) for stage in demands.stages]
     return (
         words
         if len(words) == 1
@@ -52,28 +53,63 @@ def stages_words(document: RuleDocument, names: Mapping[str, str]) -> list[str]:
     )
 
 
-def waits_for(document: RuleDocument, stage: int, names: Mapping[str, str]) -> str:
+def waits_for(demands: Demands, stage: int, names: Mapping[str, str]) -> str:
     """Who decides at a stage, "" when there is no such stage."""
-    return stage_words(document.stages[stage], names) if stage < len(document.stages) else ""
+    return stage_words(demands.stages[stage], names) if stage < len(demands.stages) else ""
 
 
-def rule_sentences(document: RuleDocument, names: Mapping[str, str]) -> list[str]:
-    """The whole rule, a sentence for each thing it says."""
-    groups = len(document.groups)
-    applies = (
-        "1 PIM group by name"
-        if groups == 1
-        else f"{groups} PIM groups by name"
-        if groups
-        else "every PIM group"
-    )
-    sentences = [f"Applies to {applies}."]
-    sentences += [f"Decided by {words}." for words in stages_words(document, names)]
-    if document.longest_duration is not None:
-        sentences.append(f"At most {duration_words(document.longest_duration)}.")
-    sentences.append(f"The justification has at least {document.shortest_justification} characters.")
-    if document.reference_required:
+def demand_sentences(demands: Demands, names: Mapping[str, str]) -> list[str]:
+    """All that is demanded, a sentence for each thing."""
+    sentences = [f"Decided by {words}." for words in stages_words(demands, names)]
+    if demands.second_approver_outside:
+        hours = " or ".join(each.words for each in demands.second_approver_outside)
+        sentences.append(f"One more agrees at the first stage outside {hours}.")
+    if demands.longest_duration is not None:
+        sentences.append(f"At most {duration_words(demands.longest_duration)}.")
+    sentences.append(f"The justification has at least {demands.shortest_justification} characters.")
+    sentences += [f"The justification fits {pattern}." for pattern in demands.justification_patterns]
+    if demands.reference_required:
         sentences.append("A reference is required.")
-    sentences.append(f"Unanswered, a request lapses after {duration_words(document.lapses_after)}.")
+    sentences += [f"A reference fits {pattern}." for pattern in demands.reference_patterns]
+    sentences.append(f"Unanswered, a request lapses after {duration_words(demands.lapses_after)}.")
+    if demands.guests_decide:
+        sentences.append("Guests of the directory may decide.")
     sentences.append("Never by the requester.")
     return sentences
+
+
+def scope_sentence(document: RuleDocument) -> str:
+    """What a rule applies to, in a sentence."""
+    scope = document.applies_to
+    parts = [
+        _counted(len(values), one, many)
+        for values, one, many in (
+            (scope.groups, "PIM group by name", "PIM groups by name"),
+            (scope.permission_sets, "permission set by name", "permission sets by name"),
+            (scope.accounts, "account by number", "accounts by number"),
+            (
+                scope.units,
+                "organisational unit with all below it",
+                "organisational units with all below them",
+            ),
+        )
+        if values
+    ]
+    parts += [f"accounts tagged {key} {' or '.join(sorted(values))}" for key, values in scope.account_tags]
+    if scope.requester_groups:
+        parts.append(
+            f"members of {_counted(len(scope.requester_groups), 'directory group', 'directory groups')}"
+        )
+    parts += [f"people whose {key} is {' or '.join(sorted(values))}" for key, values in scope.requester]
+    if scope.during:
+        parts.append(f"requests made during {scope.during.words}")
+    if scope.outside:
+        parts.append(f"requests made outside {scope.outside.words}")
+    if document.fallback:
+        limits = f", of {', and '.join(parts)}" if parts else ""
+        return f"Applies to what no other rule applies to{limits}."
+    return f"Applies to {', and '.join(parts) if parts else 'every PIM group'}."
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"

@@ -14,7 +14,7 @@ from base.errors import Missing
 from catalog.models import PimGroup
 from identity.models import DirectoryMembership, Person
 from policy.approvers import is_human
-from policy.models import RuleVersion
+from policy.models import Terms
 from requests_app.deliberation.models import Attention, Remark
 from requests_app.deliberation.reading import attention_to, thread
 from requests_app.estimates import Hop, hop
@@ -79,9 +79,7 @@ class RequestPage:
 
 
 def _items() -> QuerySet[RequestItem]:
-    return RequestItem.objects.select_related(
-        "request", "requester", "group", "rule_version__rule", "attention__person"
-    )
+    return RequestItem.objects.select_related("request", "requester", "group", "terms", "attention__person")
 
 
 def my_grants(person: Person) -> Sequence[Grant]:
@@ -145,15 +143,15 @@ def waiting_count(person: Person) -> int:
 def to_decide(person: Person) -> QuerySet[RequestItem]:
     """What this person may decide on now and hasn't yet: the items for which `permissions.can_decide` holds.
 
-    Rules are few and items carry their rule version: the stages that name the person are found
-    first, then the items at those stages. Never one's own, by any account of the same employee.
+    Items share their terms: the stages that name the person are found first, then the items at
+    those stages. Never one's own, by any account of the same employee.
     """
-    stages = _stages_naming(person) if person.enabled and not person.guest else {}
+    stages = _stages_naming(person) if person.enabled else {}
     if not stages:
         return RequestItem.objects.none()
     at_those = Q()
-    for version, numbers in stages.items():
-        at_those |= Q(rule_version=version, stage__in=numbers)
+    for terms, numbers in stages.items():
+        at_those |= Q(terms=terms, stage__in=numbers)
     decided = Decision.objects.filter(is_human(person, "approver"), item=OuterRef("pk")).exclude(
         status=DecisionStatus.REFUSED
     )
@@ -168,14 +166,16 @@ def to_decide(person: Person) -> QuerySet[RequestItem]:
 
 
 def _stages_naming(person: Person) -> dict[int, list[int]]:
-    """The stages that name this person or one of their groups, by rule version, where something is pending."""
+    """The stages that name this person or one of their groups, by terms, where something is pending."""
     groups = set(DirectoryMembership.objects.filter(person=person).values_list("group__object_id", flat=True))
-    pending = RequestItem.objects.filter(status=ItemStatus.PENDING).values("rule_version")
+    pending = RequestItem.objects.filter(status=ItemStatus.PENDING).values("terms")
     named: dict[int, list[int]] = {}
-    for version in RuleVersion.objects.filter(pk__in=pending):
-        for number, stage in enumerate(version.parsed.stages):
+    for terms in Terms.objects.filter(pk__in=pending):
+        if person.guest and not terms.parsed.guests_decide:
+            continue
+        for number, stage in enumerate(terms.parsed.stages):
             if person.object_id in stage.approvers.people or groups & stage.approvers.groups:
-                named.setdefault(version.pk, []).append(number)
+                named.setdefault(terms.pk, []).append(number)
     return named
 
 

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from django.db.models import Exists, F, OuterRef, Q
 
 from catalog.models import AccountAssignment
+from policy.asking import read_ask, read_asks
 from policy.matching import Match, current_versions, match
+from policy.terms import terms_of
 from requests_app.models import RequestItem, RequestScope
-from requests_app.rule_words import names_in, rule_sentences
+from requests_app.rule_words import demand_sentences, names_in
 
 # Differences named one by one; more are only said to be there.
 MOST_NAMED = 5
@@ -31,7 +33,7 @@ class Facts:
 
     @property
     def marks(self) -> tuple[str, str, str]:
-        item, version = self.item, self.judging.version
+        item = self.item
         ask = (
             item.pk,
             item.requester_id,
@@ -39,20 +41,20 @@ class Facts:
             item.wanted_start,
             item.request.justification,
             item.request.reference,
-            item.rule_version_id,
+            item.terms_id,
             item.scope_hash,
             item.stage,
         )
-        rule = version.pk if version else self.judging.words
+        rule = terms_of(self.judging).document_hash if self.judging.demands else self.judging.words
         return _mark(ask), _mark(rule), _mark(item.group.scope_hash)
 
     @property
     def as_asked(self) -> bool:
-        """Whether rule and group are what they were when it was asked for."""
-        version, item = self.judging.version, self.item
+        """Whether rules and group are what they were when it was asked for."""
+        item = self.item
         return (
-            version is not None
-            and version.pk == item.rule_version_id
+            self.judging.demands is not None
+            and terms_of(self.judging).document_hash == item.terms.document_hash
             and item.group.scope_hash == item.scope_hash
         )
 
@@ -75,13 +77,15 @@ class Facts:
 
     @property
     def rule_words(self) -> str:
-        """Which rule judges now, against the one by which the request is judged."""
-        version, asked = self.judging.version, self.item.rule_version
-        if version is None:
+        """Which rules judge now, against those by which the request is judged."""
+        if self.judging.demands is None:
             return self.judging.words
-        if version.rule_id != asked.rule_id:
-            return f"Another rule judges this PIM group now: “{version.rule.name}”."
-        return f"The rule “{version.rule.name}” is at version {version.number} now."
+        now, asked = terms_of(self.judging), self.item.terms
+        if now.rules != asked.rules:
+            return f"Other rules judge this PIM group now: {now.rule_words}."
+        if now.versions != asked.versions:
+            return f"The rules have changed: now it is {now.rule_words}."
+        return "Who decides by the rules is others than when it was asked for."
 
 
 def _mark(fact: object) -> str:
@@ -89,14 +93,16 @@ def _mark(fact: object) -> str:
 
 
 def read_facts(item: RequestItem) -> Facts:
-    """What stands now, of an item read with request, group and rule version. One query."""
-    return Facts(item, match(item.group.object_id, current_versions()))
+    """What stands now, of an item read with request, requester, group and terms. Five queries at most."""
+    versions = current_versions()
+    return Facts(item, match(read_ask(item.requester, item.group, versions, at=item.created_at), versions))
 
 
 def read_all_facts(items: Iterable[RequestItem]) -> list[Facts]:
-    """What stands now, of each of several items read as for `read_facts`. One query for all of them."""
-    versions = current_versions()
-    return [Facts(item, match(item.group.object_id, versions)) for item in items]
+    """What stands now, of each of several items read as for `read_facts`. Five queries at most for all of them."""
+    versions, several = current_versions(), list(items)
+    asks = read_asks([(item.requester, item.group, item.created_at) for item in several], versions)
+    return [Facts(item, match(ask, versions)) for item, ask in zip(several, asks, strict=True)]
 
 
 def since_asked(facts: Facts) -> Sequence[str]:
@@ -105,16 +111,17 @@ def since_asked(facts: Facts) -> Sequence[str]:
 
 
 def _rule_since(facts: Facts) -> list[str]:
-    version, asked = facts.judging.version, facts.item.rule_version
-    if version is not None and version.pk == asked.pk:
+    demands, asked = facts.judging.demands, facts.item.terms
+    now = terms_of(facts.judging) if demands is not None else None
+    if now is not None and now.document_hash == asked.document_hash:
         return []
-    if version is None or version.rule_id != asked.rule_id:
+    if demands is None or now is None or now.rules != asked.rules or now.versions == asked.versions:
         return [f"{facts.rule_words} An approval doesn't count any more: the requester has to ask again."]
-    names = names_in([version.parsed, asked.parsed])
-    before = rule_sentences(asked.parsed, names)
-    new = [sentence for sentence in rule_sentences(version.parsed, names) if sentence not in before]
-    says = f" It says now: {' '.join(new)}" if new else ""
-    return [f"{facts.rule_words} This request is judged by version {asked.number}.{says}"]
+    names = names_in([demands, asked.parsed])
+    before = demand_sentences(asked.parsed, names)
+    new = [sentence for sentence in demand_sentences(demands, names) if sentence not in before]
+    says = f" They say now: {' '.join(new)}" if new else ""
+    return [f"{facts.rule_words} This request is judged by {asked.rule_words}.{says}"]
 
 
 def _opens_since(item: RequestItem) -> list[str]:

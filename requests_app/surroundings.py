@@ -44,7 +44,7 @@ def surroundings(item: RequestItem) -> Surroundings:
 
 
 def _next_words(item: RequestItem) -> str:
-    stages = item.rule_version.parsed.stages
+    stages = item.terms.parsed.stages
     if item.stage >= len(stages):
         return ""
     counted = item.decisions.filter(
@@ -56,5 +56,7 @@ def _next_words(item: RequestItem) -> str:
         return f"After yours, {others} needed at this stage."
     if item.stage + 1 < len(stages):
         following = stages[item.stage + 1]
-        return f"After yours, the next stage decides: {stage_words(following, names_in([item.rule_version.parsed]))}."
+        return (
+            f"After yours, the next stage decides: {stage_words(following, names_in([item.terms.parsed]))}."
+        )
     return "An approval of yours is the last one needed."

@@ -61,7 +61,7 @@ class Candidate:
 def candidates(
     person: Person, ids: Collection[UUID], sent: Mapping[str, str], chosen: Collection[UUID]
 ) -> list[Candidate]:
-    """Those of the named items that this person may decide on now, the first due first. Nine queries at most.
+    """Those of the named items that this person may decide on now, the first due first. Thirteen queries at most.
 
     `sent` has the tokens of what was shown before, by "shown-" and the item's id; `chosen` are ticked.
     """
@@ -72,13 +72,13 @@ def candidates(
         .order_by("due", "pk")
     )
     said, opens = thread_states(items), _opens(items)
-    names = names_in(item.rule_version.parsed for item in items)
+    names = names_in(item.terms.parsed for item in items)
     return [
         Candidate(
             row=Row(facts.item, thread=said.get(facts.item.pk, "")),
             facts=facts,
             opens=opens.get(facts.item.pk, ""),
-            deciders=stages_words(facts.item.rule_version.parsed, names),
+            deciders=stages_words(facts.item.terms.parsed, names),
             token=sent.get(f"shown-{facts.item.pk}", facts.token),
             chosen=facts.item.pk in chosen,
         )
@@ -88,7 +88,7 @@ def candidates(
 
 def is_own_to_decide(person: Person, item_id: UUID) -> bool:
     """Whether the item is this person's to decide, now or at another time."""
-    item = RequestItem.objects.filter(pk=item_id).select_related("requester", "rule_version").first()
+    item = RequestItem.objects.filter(pk=item_id).select_related("requester", "terms").first()
     return item is not None and is_decider(person, item)
 
 

@@ -98,7 +98,7 @@ def case(request_id: UUID) -> Case:
     request = AccessRequest.objects.select_related("requester").filter(pk=request_id).first()
     items = list(
         RequestItem.objects.filter(request_id=request_id)
-        .select_related("requester", "group", "rule_version__rule")
+        .select_related("requester", "group", "terms")
         .order_by("created_at", "pk")[:MOST_ITEMS]
     )
     keys = [item.pk for item in items]

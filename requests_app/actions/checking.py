@@ -14,7 +14,7 @@ from base.clock import business_now
 from clients.errors import NotFound
 from clients.registry import clients
 from clients.types import DirectoryUser, PimEligibility, PimPolicy, ProvisioningCode, ProvisioningJob
-from policy.document import Approvers
+from policy.demands import Approvers
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,11 @@ def _is_member(person_oid: str, group_oid: str) -> bool:
     except NotFound:
         return False  # the group is gone
     return any(_same_id(user.object_id, person_oid) for user in members.users)
+
+
+def fresh_groups_of(person_oid: str, named: frozenset[str]) -> frozenset[str]:
+    """Those of these directory groups that the person is in right now. One call a group."""
+    return frozenset(group for group in sorted(named) if _is_member(person_oid, group))
 
 
 def fresh_person(object_id: str) -> DirectoryUser | None:

@@ -28,7 +28,10 @@ from clients import errors
 from clients.registry import clients
 from identity.models import Person
 from policy.approvers import is_human, same_human
+from policy.asking import read_ask, requester_groups_named
 from policy.matching import current_versions, match
+from policy.models import RuleVersion
+from policy.terms import terms_of
 from requests_app import nudges
 from requests_app.actions import checking
 from requests_app.actions.extending import extend, lock_open_windows
@@ -184,9 +187,9 @@ def _claim(decision_id: UUID) -> Decision | None:
     )
     if not taken:
         return None
-    return Decision.objects.select_related(
-        "approver", "item__requester", "item__group", "item__rule_version"
-    ).get(pk=decision_id)
+    return Decision.objects.select_related("approver", "item__requester", "item__group", "item__terms").get(
+        pk=decision_id
+    )
 
 
 def _postpone(decision: Decision, sentence: str, wait: timedelta | None = None) -> None:
@@ -214,11 +217,12 @@ UNBOUNDED = Bounds()
 def _check(decision: Decision) -> tuple[str, Bounds]:
     """A sentence when the decision may not count, else ""; and what its window must keep to."""
     item, approver = decision.item, decision.approver
-    stages = item.rule_version.parsed.stages
+    demands = item.terms.parsed
+    stages = demands.stages
     user = checking.fresh_person(approver.object_id)
     if user is None or not user.enabled:
         return "The approver's account is disabled or gone in Entra.", UNBOUNDED
-    if user.guest:
+    if user.guest and not demands.guests_decide:
         return "The approver is a guest in Entra now, and guests don't decide.", UNBOUNDED
     if decision.stage >= len(stages) or not checking.fresh_right_to_decide(
         approver.object_id, stages[decision.stage].approvers
@@ -263,14 +267,27 @@ def _check_approval(item: RequestItem, given: timedelta) -> tuple[str, Bounds]:
 
 
 def _rule_no_longer_fits(item: RequestItem, given: timedelta) -> str:
-    """A sentence when the rule that the item names doesn't judge this group any more, or never did.
+    """A sentence when the rules that the item names don't judge this request any more, or never did.
 
-    The item was written by the web process; what it names is held against the rules here.
+    The item and its terms were written by the web process; they are held against the rules here, with the
+    requester's groups read afresh.
     """
-    found = match(item.group.object_id, current_versions())
-    if found.version is None or found.version.rule_id != item.rule_version.rule_id:
-        return "Another rule judges this PIM group now. The requester has to ask again."
-    longest = item.rule_version.parsed.longest_duration
+    judging = current_versions()
+    terms = item.terms
+    asked = list(
+        RuleVersion.objects.filter(pk__in=terms.versions).select_related("rule").order_by("rule__name")
+    )
+    named = requester_groups_named([*judging, *asked])
+    groups = checking.fresh_groups_of(item.requester.object_id, named)
+    now, before = (
+        match(read_ask(item.requester, item.group, some, at=item.created_at, requester_groups=groups), some)
+        for some in (judging, asked)
+    )
+    if now.demands is None or now.rules != terms.rules:
+        return "Other rules judge this PIM group now. The requester has to ask again."
+    if before.demands is None or terms_of(before).document_hash != terms.document_hash:
+        return "What the rules demand of this request is something else now. The requester has to ask again."
+    longest = terms.parsed.longest_duration
     if longest is not None and given > longest:
         return f"The rule allows only {duration_words(longest)}. Approve it for that or less."
     return ""
@@ -351,7 +368,7 @@ def _has_an_earlier_word(decision: Decision, item: RequestItem) -> bool:
 
 
 def _count_approval(decision: Decision, item: RequestItem, bounds: Bounds) -> tuple[UUID, ...]:
-    stages = item.rule_version.parsed.stages
+    stages = item.terms.parsed.stages
     counted = item.decisions.filter(
         stage=item.stage, verdict=Verdict.APPROVE, status=DecisionStatus.COUNTED
     ).count()

@@ -16,7 +16,7 @@ def lock_item(item_id: UUID) -> RequestItem:
     """The item, locked. Raises Missing."""
     item = (
         RequestItem.objects.select_for_update(of=("self",))
-        .select_related("request", "requester", "group", "rule_version")
+        .select_related("request", "requester", "group", "terms")
         .filter(pk=item_id)
         .first()
     )

@@ -98,7 +98,7 @@ def _explaining(item: RequestItem, request: PimRequest) -> list[Decision]:
         for each in stored.exclude(status=DecisionStatus.REFUSED).select_related("approver")
         if not same_human(each.approver, item.requester)
     ]
-    stages = item.rule_version.parsed.stages
+    stages = item.terms.parsed.stages
     enough = all(
         sum(1 for each in words if each.stage == number) >= stage.quorum
         for number, stage in enumerate(stages)

@@ -14,8 +14,11 @@ from base.errors import Conflict, Invalid, Missing
 from base.words import duration_words
 from catalog.models import AccountAssignment, Eligibility, PimGroup
 from identity.models import Person
-from policy.models import RuleVersion
+from policy.demands import Demands
+from policy.fields import fits
+from policy.matching import Match
 from policy.requestable import Requestability, requestability
+from policy.terms import keep_terms
 from requests_app.actions.moving import create
 from requests_app.freezes.holding import freeze_for, keep_freezes_out
 from requests_app.lifecycle import ItemStatus
@@ -56,12 +59,12 @@ def submit_request(
     if group is None or not eligibilities:
         raise Missing("group.missing", "There is no such PIM group, or you are not eligible for it.")
     judged = requestability(requester, group, eligibilities, now=now)
-    version = _check_judgement(judged)
+    demands = _check_judgement(judged)
     _check_duration(duration, judged)
     _check_start(wanted_start, now, judged)
     _check_extension(duration, judged, extendable_grant(requester, group, wanted_start))
-    words = _check_justification(justification, version)
-    reference = _check_reference(reference, version, group)
+    words = _check_justification(justification, demands)
+    reference = _check_reference(reference, demands, group)
     with transaction():
         _check_room(requester)
         keep_freezes_out()
@@ -69,15 +72,15 @@ def submit_request(
             raise Conflict("request.frozen", frozen.sentence)
         scope = _read_scope(group)
         request = _make_request(requester, words, reference, actor)
-        _make_item(request, group, version, duration, scope, actor, wanted_start)
+        _make_item(request, group, judged.match, duration, scope, actor, wanted_start)
     return request.pk
 
 
-def _check_judgement(judged: Requestability) -> RuleVersion:
-    if judged.refusals or judged.version is None:
+def _check_judgement(judged: Requestability) -> Demands:
+    if judged.refusals or judged.demands is None:
         sentences = " ".join(refusal.sentence for refusal in judged.refusals)
         raise Invalid(judged.refusals[0].code if judged.refusals else "rule.none", sentences)
-    return judged.version
+    return judged.demands
 
 
 def _check_duration(duration: timedelta, judged: Requestability) -> None:
@@ -137,19 +140,26 @@ def _check_extension(duration: timedelta, judged: Requestability, held: Grant | 
         )
 
 
-def _check_justification(justification: str, version: RuleVersion) -> str:
+def _check_justification(justification: str, demands: Demands) -> str:
     words = clean_words(justification, longest=LONGEST_JUSTIFICATION, field="justification")
-    shortest = max(version.parsed.shortest_justification, 1)
+    shortest = max(demands.shortest_justification, 1)
     if len(words) < shortest:
         raise Invalid(
             "justification.short",
             f"Say what you need the access for, in at least {shortest} characters: approvers and auditors read it.",
             field="justification",
         )
+    for pattern in demands.justification_patterns:
+        if not fits(pattern, words):
+            raise Invalid(
+                "justification.pattern",
+                f"The rule for this group wants the justification to fit the pattern {pattern}.",
+                field="justification",
+            )
     return words
 
 
-def _check_reference(reference: str, version: RuleVersion, group: PimGroup) -> str:
+def _check_reference(reference: str, demands: Demands, group: PimGroup) -> str:
     cleaned = clean_reference(reference)
     if group.ticket_demanded and not cleaned:
         raise Invalid(
@@ -157,12 +167,19 @@ def _check_reference(reference: str, version: RuleVersion, group: PimGroup) -> s
             "PIM asks for a reference for this group (a ticket number), such as INC0012345.",
             field="reference",
         )
-    if version.parsed.reference_required and not cleaned:
+    if demands.reference_required and not cleaned:
         raise Invalid(
             "reference.missing",
             "The rule for this group asks for a reference, such as INC0012345.",
             field="reference",
         )
+    for pattern in demands.reference_patterns if cleaned else ():
+        if not fits(pattern, cleaned):
+            raise Invalid(
+                "reference.pattern",
+                f"The rule for this group wants references that fit the pattern {pattern}.",
+                field="reference",
+            )
     return cleaned
 
 
@@ -218,12 +235,13 @@ def _read_scope(group: PimGroup) -> list[AccountAssignment]:
 def _make_item(
     request: AccessRequest,
     group: PimGroup,
-    version: RuleVersion,
+    judged: Match,
     duration: timedelta,
     scope: list[AccountAssignment],
     actor: Actor,
     wanted_start: datetime | None,
 ) -> RequestItem:
+    terms = keep_terms(judged)
     item = RequestItem(
         request=request,
         requester=request.requester,
@@ -231,11 +249,11 @@ def _make_item(
         duration=duration,
         wanted_start=wanted_start,
         status=ItemStatus.PENDING,
-        rule_version=version,
+        terms=terms,
         scope_hash=group.scope_hash,
         longest_session=max(row.permission_set.session_duration for row in scope),
         created_at=request.created_at,
-        lapses_at=request.created_at + version.parsed.lapses_after,
+        lapses_at=request.created_at + terms.parsed.lapses_after,
     )
     create(
         item,
@@ -245,8 +263,8 @@ def _make_item(
             "group_name": group.display_name,
             "duration": duration,
             "wanted_start": wanted_start,
-            "rule_version": str(version),
-            "rule_hash": version.document_hash,
+            "rule_version": str(terms),
+            "rule_hash": terms.document_hash,
             "scope_hash": group.scope_hash,
             "accounts": len({row.account_id for row in scope}),
             "permission_sets": len({row.permission_set_id for row in scope}),

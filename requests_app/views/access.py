@@ -107,14 +107,14 @@ def _submitted(request: PortalRequest, found: Offer, form: RequestForm) -> tuple
 def _show(request: PortalRequest, found: FullOffer, form: RequestForm, *, status: int = 200) -> HttpResponse:
     offer = found.offer
     context: dict[str, object] = {"full": found, "offer": offer, "form": form, "freshness": read_freshness()}
-    if offer.version is not None and not offer.obstacle:
-        context["deciders"] = who_can_decide(offer.version.parsed, request.user.person)
+    if offer.demands is not None and not offer.obstacle:
+        context["deciders"] = who_can_decide(offer.demands, request.user.person)
     context |= _preview(found.offer, form)
     return render(request, "access/request.html", context, status=status)
 
 
 def _form(found: Offer, data: Any = None, initial: dict[str, Any] | None = None) -> RequestForm:
-    rule = found.version.parsed if found.version else None
+    rule = found.demands
     return RequestForm(
         data,
         initial=initial,

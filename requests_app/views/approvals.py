@@ -21,7 +21,7 @@ from requests_app.deliberation.reading import thread_states
 from requests_app.forms import DecisionForm
 from requests_app.lifecycle import ItemStatus
 from requests_app.pages import Page, Row
-from requests_app.rule_words import names_in, rule_sentences, waits_for
+from requests_app.rule_words import demand_sentences, names_in, waits_for
 from requests_app.shown import read_facts, since_asked
 from requests_app.surroundings import surroundings
 from requests_app.targets import due_at
@@ -107,12 +107,12 @@ def _decided(request: PortalRequest, item_id: UUID, form: DecisionForm) -> int:
 
 def _read(request: PortalRequest, item_id: UUID) -> Page:
     read = selectors.decision_page(request.user.person, item_id)
-    rule = read.item.rule_version.parsed
+    rule = read.item.terms.parsed
     names = names_in([rule])
     return Page(
         read,
         deciding=True,
         viewer_id=request.user.person.pk,
-        rule_words=rule_sentences(rule, names),
+        rule_words=demand_sentences(rule, names),
         waits_for=waits_for(rule, read.item.stage, names),
     )

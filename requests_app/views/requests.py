@@ -182,7 +182,7 @@ def _read(request: PortalRequest, request_id: UUID) -> Page:
     user = request.user
     overseer = user.is_auditor or user.is_operator
     read = selectors.request_page(user.person, request_id, overseer=overseer)
-    rule = read.item.rule_version.parsed
+    rule = read.item.terms.parsed
     pending = read.item.status == ItemStatus.PENDING
     waiting = waits_for(rule, read.item.stage, names_in([rule])) if pending else ""
     return Page(read, viewer_id=user.person.pk, waits_for=waiting)

@@ -299,9 +299,7 @@ def test_what_waits_for_somebody_is_what_they_may_decide(world: World) -> None:
     items[1].stage = 1
     for person in (world.ada, world.ben, world.cy, twin, guest, disabled):
         expected = {
-            item.pk
-            for item in items
-            if may_decide(person, item.rule_version.parsed, item.stage, item.requester)
+            item.pk for item in items if may_decide(person, item.terms.parsed, item.stage, item.requester)
         }
         assert {item.pk for item in to_decide(person)} == expected, person
     assert [item.pk for item in inbox(world.cy)] == [items[1].pk]

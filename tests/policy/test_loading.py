@@ -44,7 +44,9 @@ def test_a_new_wording_makes_the_next_version_and_keeps_the_old() -> None:
     rule = Rule.objects.get()
     assert rule.current is not None
     assert rule.current.number == 2
-    assert [version.parsed.longest_duration is None for version in rule.versions.order_by("number")] == [
+    assert [
+        version.parsed.demands.longest_duration is None for version in rule.versions.order_by("number")
+    ] == [
         True,
         False,
     ]
@@ -78,6 +80,29 @@ def test_rules_that_the_file_does_not_name_stay_unless_told_otherwise() -> None:
         ({"rules": [a_rule(groups="*")]}, "lists"),
         ({"rules": [a_rule(longest_duration="two hours")]}, "duration"),
         ({"rules": [a_rule(quorum=2)]}, "no field"),
+        ({"rules": [{"name": "Open", "stages": [{"groups": [APPROVERS]}]}]}, "what it applies to"),
+        ({"rules": [a_rule(applies_to="everything")]}, "not at the top too"),
+        ({"rules": [a_rule(groups=[], applies_to={})]}, "names nothing"),
+        ({"rules": [a_rule(groups=[], applies_to={"regions": ["eu"]})]}, "no field regions"),
+        ({"rules": [a_rule(groups=[], applies_to={"accounts": ["12345"]})]}, "twelve digits"),
+        ({"rules": [a_rule(groups=[], applies_to={"units": ["Production"]})]}, "ou-ab12"),
+        ({"rules": [a_rule(groups=[], applies_to={"requester": {"shoe_size": ["9"]}})]}, "shoe_size"),
+        ({"rules": [a_rule(groups=[], applies_to={"requester_groups": ["admins"]})]}, "no Entra object id"),
+        ({"rules": [a_rule(groups=[], applies_to={"during": {"from": "8", "to": "18:00"}})]}, "08:00"),
+        ({"rules": [a_rule(second_approver_outside={"from": "08:00", "to": "08:00"})]}, "same time"),
+        (
+            {"rules": [a_rule(second_approver_outside={"from": "08:00", "to": "18:00", "zone": "Mars"})]},
+            "Mars",
+        ),
+        ({"rules": [a_rule(second_approver_outside={"days": ["bank holidays"]})]}, "some of mon"),
+        ({"rules": [a_rule(reference_pattern="INC[")]}, "RE2"),
+        ({"rules": [a_rule(reference_pattern="(a+)+\\1")]}, "RE2"),
+        ({"rules": [a_rule(justification_pattern=["a" * 201])]}, "200"),
+        ({"rules": [a_rule(reference_required="yes")]}, "true or false"),
+        ({"rules": [a_rule(shortest_justification=-1)]}, "at least 0"),
+        ({"rules": [a_rule(stages=[{"groups": [APPROVERS], "quorum": 0}])]}, "at least 1"),
+        ({"rules": [a_rule(stages=[{"account_owner": {"tag": ""}}])]}, "key of a tag"),
+        ({"rules": [a_rule(stages=[{"groups": [APPROVERS], "manager": True}])]}, "no field manager"),
     ],
 )
 def test_a_bad_file_is_refused_with_the_place_and_the_reason(raw: object, words: str) -> None:
@@ -94,7 +119,8 @@ def test_the_command_loads_yaml_and_has_the_approvers_read(
     monkeypatch.setattr(current_app, "send_task", lambda name, args, retry: rung.append((name, args)))
     file = tmp_path / "rules.yaml"
     file.write_text(
-        f"rules:\n  - name: Production\n    stages:\n      - people: [{BOSS}]  # the boss\n        groups: [{APPROVERS}]\n"
+        "rules:\n  - name: Production\n    fallback: true\n    stages:\n"
+        f"      - people: [{BOSS}]  # the boss\n        groups: [{APPROVERS}]\n"
     )
     call_command("load_rules", str(file))
     assert capsys.readouterr().out == "Production: created (version 1)\n"

@@ -9,7 +9,7 @@ import pytest
 from base.clock import business_now
 from identity.models import DirectoryGroup, DirectoryMembership, Person
 from policy.approvers import somebody_can_decide
-from policy.document import Approvers, RuleDocument, Stage
+from policy.demands import Approvers, Demands, Stage
 from policy.preflight import MOST_NAMED, who_can_decide, why_nobody
 from tests.requests_app import factories as make
 
@@ -24,7 +24,7 @@ def group(*members: Person, name: str = "Leads", **extra: object) -> DirectoryGr
     return row
 
 
-def rule(*stages: tuple[tuple[DirectoryGroup | Person, ...], int]) -> RuleDocument:
+def rule(*stages: tuple[tuple[DirectoryGroup | Person, ...], int]) -> Demands:
     made = [
         Stage(
             Approvers(
@@ -35,14 +35,7 @@ def rule(*stages: tuple[tuple[DirectoryGroup | Person, ...], int]) -> RuleDocume
         )
         for named, quorum in stages
     ]
-    return RuleDocument(
-        groups=frozenset(),
-        stages=tuple(made),
-        longest_duration=None,
-        shortest_justification=10,
-        reference_required=False,
-        lapses_after=timedelta(days=1),
-    )
+    return Demands(stages=tuple(made))
 
 
 def test_names_and_the_oldest_reading_that_they_stand_on() -> None:
@@ -66,7 +59,7 @@ def test_why_nobody_can() -> None:
     twin, guest = make.person("Ada Admin", employee_id="E1"), make.person("Gil Guest", guest=True)
     ben = make.person("Ben Boss")
     gone = DirectoryGroup(object_id=make.oid())
-    cases: list[tuple[RuleDocument, str]] = [
+    cases: list[tuple[Demands, str]] = [
         (rule(((group(name="Empty"),), 1)), "The group Empty has no members in Entra."),
         (rule(((group(name="Gone", missing=True),), 1)), "The group Gone no longer exists in Entra."),
         (rule(((gone,), 1)), f"The group {gone.object_id} has not been read from Entra yet."),

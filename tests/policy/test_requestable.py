@@ -54,9 +54,14 @@ def a_version(longest: timedelta | None = None) -> RuleVersion:
     return RuleVersion(rule=Rule(name="Everything"), number=1, document=document, document_hash="h")
 
 
+def a_match(longest: timedelta | None = None) -> Match:
+    version = a_version(longest)
+    return Match((version,), version.parsed.demands, ("It applies.",))
+
+
 def around(**changes: Any) -> Circumstances:
     values: dict[str, Any] = {
-        "match": Match(a_version(), "It applies."),
+        "match": a_match(),
         "somebody_can_decide": True,
         "provisioning": ProvisioningCode.ACTIVE.value,
         "now": NOW,
@@ -119,7 +124,7 @@ REASONS: list[tuple[str, dict[str, Any]]] = [
     ("provisioning.stopped", {"provisioning": ProvisioningCode.PAUSED.value}),
     ("provisioning.stopped", {"provisioning": ProvisioningCode.NOT_RUN.value}),
     ("provisioning.stopped", {"provisioning": ProvisioningCode.UNKNOWN.value}),
-    ("rule.none", {"match": Match(None, "No rule says who decides.")}),
+    ("rule.none", {"match": Match((), None, ("No rule says who decides.",))}),
     ("rule.nobody", {"somebody_can_decide": False}),
     ("eligibility.not_begun", {"eligibilities": [held(NOW + timedelta(hours=1))]}),
     ("eligibility.none", {"eligibilities": [held(ends_at=NOW)]}),
@@ -141,7 +146,7 @@ def test_all_reasons_are_told_at_once() -> None:
     judgement = judged(
         person={"enabled": False},
         group={"managed": False, "requires_mfa": True, "requires_ticket": True},
-        match=Match(None, "No rule says who decides."),
+        match=Match((), None, ("No rule says who decides.",)),
     )
     assert codes(judgement) == {
         "person.disabled",
@@ -184,7 +189,7 @@ def test_the_shortest_bound_wins_and_is_never_below_five_minutes(
     judgement = judged(
         group={"activation_maximum": activation, "assignment_maximum": assignment},
         eligibilities=[held(ends_at=None if left is None else NOW + left)],
-        match=Match(a_version(rule), "It applies."),
+        match=a_match(rule),
     )
     bounds = [bound for bound in (activation, assignment, rule, left) if bound is not None]
     if min(bounds) < settings.PIM_MINIMUM:

@@ -21,11 +21,11 @@ def test_every_group_is_judged_by_whom_the_organisation_suggests() -> None:
     decided_by = {
         group: approvers
         for document in rules.values()
-        for group in document.groups
-        for approvers in document.stages[0].approvers.groups
+        for group in document.applies_to.groups
+        for approvers in document.demands.stages[0].approvers.groups
     }
     assert decided_by == sample_approvers(world)
-    named = Counter(group for document in rules.values() for group in document.groups)
+    named = Counter(group for document in rules.values() for group in document.applies_to.groups)
     assert set(named.values()) == {1}
 
 

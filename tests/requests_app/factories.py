@@ -15,7 +15,9 @@ from catalog.models import AccountAssignment, AwsAccount, Eligibility, Permissio
 from identity.models import Person
 from oversight.models import Finding, FindingKind
 from policy.document import document_hash
-from policy.models import Rule, RuleVersion
+from policy.matching import Match
+from policy.models import Rule, RuleVersion, Terms
+from policy.terms import keep_terms
 from requests_app.actions.moving import create
 from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus
 from requests_app.models import AccessRequest, Decision, Grant, GrantInterval, RequestItem, RequestScope
@@ -109,6 +111,16 @@ def rule(*approvers: Person, quorum: int = 1, groups: tuple[PimGroup, ...] = ())
     return version
 
 
+def terms(version: RuleVersion) -> Terms:
+    """What a request is held to that this rule alone judges."""
+    return keep_terms(Match((version,), version.parsed.demands, ()))
+
+
+def judging(item: RequestItem) -> RuleVersion:
+    """The one rule version that an item's terms came from."""
+    return RuleVersion.objects.get(pk__in=item.terms.versions)
+
+
 def actor(who: Person) -> Actor:
     """The person as an actor."""
     return Actor.person(who.object_id, who.display_name)
@@ -125,6 +137,7 @@ def pending_item(
 ) -> RequestItem:
     """A request that waits for a decision, since `ago`. Runs as the web role, which is who may make one."""
     now = business_now() - ago
+    held_to = terms(version)
     with transaction():
         request = AccessRequest.objects.create(
             requester=requester,
@@ -148,7 +161,7 @@ def pending_item(
             group=group,
             duration=duration,
             status=ItemStatus.PENDING,
-            rule_version=version,
+            terms=held_to,
             scope_hash=group.scope_hash,
             longest_session=group.longest_session or timedelta(hours=1),
             created_at=now,
@@ -161,8 +174,8 @@ def pending_item(
                 "group_name": group.display_name,
                 "item_id": item.pk,
                 "duration": duration,
-                "rule_version": str(version),
-                "rule_hash": version.document_hash,
+                "rule_version": str(held_to),
+                "rule_hash": held_to.document_hash,
                 "scope_hash": group.scope_hash,
                 "accounts": group.account_count,
                 "permission_sets": group.permission_set_count,
@@ -209,7 +222,7 @@ def scheduled_grant(item: RequestItem, *, revision: int = 1) -> Grant:
 
 def shown(item: RequestItem) -> str:
     """What stands about an item now, as the page that it is decided on carries it."""
-    rows = RequestItem.objects.select_related("request", "group", "rule_version__rule")
+    rows = RequestItem.objects.select_related("request", "requester", "group", "terms")
     return read_facts(rows.get(pk=item.pk)).token
 
 

@@ -225,7 +225,7 @@ def test_a_rule_that_judges_no_more_decides_no_more(play: Stage) -> None:
     decision_id = play.decide(item)
     rule_of(play, people(play.boss))
     assert check_decision(decision_id=decision_id) == ()
-    assert "Another rule judges" in Decision.objects.get(pk=decision_id).reason
+    assert "Other rules judge" in Decision.objects.get(pk=decision_id).reason
 
 
 def test_checking_again_changes_nothing(play: Stage) -> None:

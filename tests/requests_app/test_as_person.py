@@ -204,7 +204,7 @@ def test_what_pim_demands_is_said_and_its_ticket_asked_for_in_the_form(play: Sta
     PimGroup.objects.update(requires_ticket=True, requires_mfa=True, requires_approval=True)
     group = PimGroup.objects.get(pk=play.group.pk)
     judged = requestability(play.asker, group, [], now=play.time.now)
-    demands = Offer(group, [], judged, {}).demands
+    demands = Offer(group, [], judged, {}).pim_demands
     assert [words.partition(",")[0] for words in demands] == [
         "Multifactor authentication",
         "A reference number",

@@ -96,7 +96,7 @@ def spans(grant: Grant, item: RequestItem, **spans: timedelta) -> None:
 def further(item: RequestItem, as_role: AsRole, *, approved: bool = True) -> RequestItem:
     """Another item of the same person and group."""
     with as_role("portal_web"):
-        again = make.pending_item(item.requester, item.group, item.rule_version)
+        again = make.pending_item(item.requester, item.group, make.judging(item))
     if approved:
         with subatomic():
             move(
@@ -166,7 +166,7 @@ def test_what_an_interval_must_be_for_an_end_to_move(item: RequestItem, as_role:
     other = further(item, as_role, approved=why != "pending")
     if why == "somebody else's":
         with as_role("portal_web"):
-            strange = make.pending_item(make.person(), item.group, item.rule_version)
+            strange = make.pending_item(make.person(), item.group, make.judging(item))
         other = approved(strange)
     begins = -HOUR / 2 if why == "overlapping" else NOTHING
     spans(grant, other, begins=begins, ends=HOUR)

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from policy.document import Approvers, RuleDocument, Stage, parse_document
-from requests_app.rule_words import names_in, rule_sentences, stage_words, stages_words, waits_for
+from policy.demands import Approvers, Demands, Stage, parse_demands
+from policy.document import parse_document
+from requests_app.rule_words import (
+    demand_sentences,
+    names_in,
+    scope_sentence,
+    stage_words,
+    stages_words,
+    waits_for,
+)
 from tests.requests_app import factories as make
 
 NAMES = {"a": "Ada", "b": "Ben", "c": "Cy", "d": "Dee", "e": "Eve", "g": "Platform leads"}
@@ -30,8 +38,8 @@ def test_who_decides(given: Stage, words: str) -> None:
     assert stage_words(given, NAMES) == words
 
 
-def a_rule(**more: object) -> RuleDocument:
-    return parse_document({"stages": [{"people": ["b"]}, {"groups": ["g"]}], **more})
+def a_rule(**more: object) -> Demands:
+    return parse_demands({"stages": [{"people": ["b"]}, {"groups": ["g"]}], **more})
 
 
 def test_stages_are_numbered_where_there_are_several() -> None:
@@ -41,10 +49,26 @@ def test_stages_are_numbered_where_there_are_several() -> None:
 
 
 def test_the_whole_rule_is_said() -> None:
-    rule = a_rule(groups=["x"], longest_duration="PT2H", reference_required=True, lapses_after="PT4H")
-    said = " ".join(rule_sentences(rule, NAMES))
+    rule = a_rule(
+        longest_duration="PT2H",
+        reference_required=True,
+        lapses_after="PT4H",
+        justification_pattern="(?s).*because.*",
+        reference_pattern=["INC[0-9]{7}"],
+        guests_decide=True,
+        second_approver_outside={
+            "days": ["mon", "fri"],
+            "from": "08:00",
+            "to": "17:00",
+            "zone": "Europe/Berlin",
+        },
+    )
+    said = " ".join(demand_sentences(rule, NAMES))
     for part in (
-        "1 PIM group by name",
+        "The justification fits (?s).*because.*.",
+        "A reference fits INC[0-9]{7}.",
+        "Guests of the directory may decide.",
+        "One more agrees at the first stage outside Mon, Fri 08:00 to 17:00 (Europe/Berlin).",
         "Stage 1: Ben",
         "At most 2 h.",
         "A reference is required.",
@@ -53,8 +77,32 @@ def test_the_whole_rule_is_said() -> None:
         assert part in said
 
 
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ({}, "Applies to what no other rule applies to."),
+        ({"groups": ["x"]}, "Applies to 1 PIM group by name."),
+        ({"applies_to": "everything"}, "Applies to every PIM group."),
+        (
+            {"applies_to": {"accounts": ["111111111111"], "account_tags": {"env": ["prod", "live"]}}},
+            "Applies to 1 account by number, and accounts tagged env live or prod.",
+        ),
+        (
+            {"applies_to": {"units": ["r-ab12", "ou-ab12-cd34"], "requester": {"department": ["IT"]}}},
+            "Applies to 2 organisational units with all below them, and people whose department is IT.",
+        ),
+        (
+            {"applies_to": {"requester_groups": ["g"], "permission_sets": ["Admin"]}, "fallback": True},
+            "Applies to what no other rule applies to, of 1 permission set by name, and members of 1 directory group.",
+        ),
+    ],
+)
+def test_what_a_rule_applies_to_is_said(raw: dict[str, object], said: str) -> None:
+    assert scope_sentence(parse_document({"stages": [{"people": ["b"]}], **raw})) == said
+
+
 @pytest.mark.django_db
 def test_names_are_looked_up_once() -> None:
     ben = make.person("Ben Boss")
-    rule = parse_document({"stages": [{"people": [ben.object_id], "groups": [make.oid()]}]})
+    rule = parse_demands({"stages": [{"people": [ben.object_id], "groups": [make.oid()]}]})
     assert names_in([rule, rule]) == {ben.object_id: "Ben Boss"}

@@ -16,6 +16,7 @@ from base.clock import business_now
 from base.errors import Conflict, Invalid, Missing
 from catalog.models import AccountAssignment, Eligibility, PimGroup
 from identity.models import Person
+from policy.models import Rule
 from policy.requestable import Requestability, requestability
 from requests_app.actions import submitting
 from requests_app.actions.submitting import MOST_PENDING, submit_request
@@ -50,7 +51,7 @@ def test_a_request_keeps_what_it_opens_and_the_rule_it_is_judged_by(asker: Perso
     request = AccessRequest.objects.get(pk=ask(asker, group, reference="INC0012345"))
     item = RequestItem.objects.get(request=request)
     assert (item.status, item.version, item.duration) == ("pending", 1, timedelta(hours=1))
-    assert item.rule_version.rule.current_id == item.rule_version_id
+    assert item.terms.versions == {Rule.objects.get().current_id}
     assert RequestScope.objects.filter(item=item).count() == 2
     assert item.lapses_at == item.created_at + timedelta(days=1)
     assert request.reference == "INC0012345"

@@ -97,8 +97,8 @@ def next_version(play: Stage) -> None:
 
 
 CHANGES: dict[str, tuple[Callable[[Stage], object], str]] = {
-    "a new version of the rule": (next_version, "is at version 2 now"),
-    "another rule": (lambda play: rule_of(play, people(play.boss)), "Another rule judges this PIM group now"),
+    "a new version of the rule": (next_version, "The rules have changed"),
+    "another rule": (lambda play: rule_of(play, people(play.boss)), "Other rules judge this PIM group now"),
     "no rule": (lambda _: Rule.objects.update(retired=True), "No rule says who decides"),
     "what the group opens": (
         lambda play: PimGroup.objects.filter(pk=play.group.pk).update(scope_hash="other"),
@@ -141,7 +141,7 @@ def test_an_approval_does_not_count_once_its_rule_has_changed_and_a_denial_does(
     assert check_decision(decision_id=approval) == ()
     decision = Decision.objects.get(pk=approval)
     assert decision.status == "refused"
-    assert "is at version 2 now" in decision.reason
+    assert "The rules have changed" in decision.reason
     assert Event.objects.get(type="decision.submitted").data["fields"]["shown"] == decision.shown != ""
     denial = play.decide(item, "deny")
     Rule.objects.update(retired=True)
@@ -175,12 +175,12 @@ def test_other_contents_are_said_by_the_name_of_their_permission_set(play: Stage
     PimGroup.objects.filter(pk=play.group.pk).update(scope_hash="other")
     next_version(play)
     rule, contents, last = since_asked(facts_of(item))
-    assert "This request is judged by version 1. It says now: The justification has at least 12" in rule
+    assert "They say now: The justification has at least 12" in rule
     assert contents == f"The contents are others in: {opened.permission_set.name}."
     assert "has to ask again" in last
 
 
 def facts_of(item: RequestItem) -> Facts:
     return read_facts(
-        RequestItem.objects.select_related("request", "group", "rule_version__rule").get(pk=item.pk)
+        RequestItem.objects.select_related("request", "requester", "group", "terms").get(pk=item.pk)
     )

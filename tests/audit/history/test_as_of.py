@@ -126,7 +126,7 @@ class Past:
             )
             item = RequestItem(
                 request=request, requester=person, group=group, duration=until - since,
-                status=ItemStatus.APPROVED, rule_version=self.version, scope_hash="", created_at=since,
+                status=ItemStatus.APPROVED, terms=make.terms(self.version), scope_hash="", created_at=since,
                 longest_session=timedelta(hours=1), lapses_at=since, decided_at=since,
             )  # fmt: skip
             if number == 0:

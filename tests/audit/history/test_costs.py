@@ -44,7 +44,7 @@ def many_requests(
     with django_db_blocker.unblock():
         with pointed_at(postgres_server, name, step_into="portal_worker"):
             person, group = make.person("Ada Asker"), make.pim_group("AWS - Group")
-            version = make.rule(person)
+            version = make.terms(make.rule(person))
         _fill_scopes(postgres_server, name, person.pk, group.pk, version.pk)
         _fill_words(postgres_server, name)
         with pointed_at(postgres_server, name, step_into="portal_web"):
@@ -67,7 +67,7 @@ def _fill_scopes(server: PostgresServer, name: str, person: int, group: int, ver
         )
         direct.execute(
             "INSERT INTO requests_app_requestitem (id, request_id, requester_id, group_id, duration, status, version,"
-            " stage, rule_version_id, scope_hash, longest_session, created_at, lapses_at, decided_at,"
+            " stage, terms_id, scope_hash, longest_session, created_at, lapses_at, decided_at,"
             " close_reason)"
             " SELECT md5('item' || n)::uuid, md5('request' || n)::uuid, %(person)s, %(group)s, interval '1 hour',"
             " 'denied', 2, 0, %(version)s, '', interval '1 hour', now(), now(), now(), ''"

@@ -1,0 +1,206 @@
+"""What requests are held to: who decides, and what has to be said. Typed, validated, and combined. Pure.
+
+A rule demands such things of what it applies to; where several rules apply, a request is held to their combination,
+in which each dimension is as strict as the strictest of them (`combine`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils.duration import duration_iso_string
+
+from base.errors import Invalid
+from policy.fields import duration, ids, mapping, patterns, refuse_unknown, rows, whole, yes
+from policy.hours import Hours, parse_hours, serialise_hours
+
+SHORTEST_JUSTIFICATION = 10
+LAPSES_AFTER = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Approvers:
+    """Who may decide at a stage: named people and members of directory groups (object ids), and owners of accounts.
+
+    `account_owner` is the key of an account's tag that names its owner by object id, sign-in name or mail address;
+    it is resolved to people when a request is made (`policy.sources`), and is "" from then on.
+    """
+
+    people: frozenset[str]
+    groups: frozenset[str]
+    account_owner: str = ""
+
+    @property
+    def named(self) -> bool:
+        return bool(self.people or self.groups or self.account_owner)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of a decision: `quorum` different approvers must agree."""
+
+    approvers: Approvers
+    quorum: int
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What a request is held to. Patterns are RE2's and match a text as a whole; each of them has to.
+
+    When none of the hours of `second_approver_outside` holds, one more has to agree at the first stage.
+    """
+
+    stages: tuple[Stage, ...]
+    longest_duration: timedelta | None = None
+    shortest_justification: int = SHORTEST_JUSTIFICATION  # characters
+    justification_patterns: tuple[str, ...] = ()
+    reference_required: bool = False
+    reference_patterns: tuple[str, ...] = ()
+    lapses_after: timedelta = LAPSES_AFTER  # business time until an unanswered request lapses
+    guests_decide: bool = False
+    second_approver_outside: tuple[Hours, ...] = ()
+
+    def at(self, moment: datetime) -> Demands:
+        """What is demanded of a request that is made at this instant: the quorum as it is then."""
+        hours = self.second_approver_outside
+        if not hours or any(each.hold(moment) for each in hours):
+            return replace(self, second_approver_outside=())
+        first, *others = self.stages
+        return replace(
+            self,
+            stages=(replace(first, quorum=first.quorum + 1), *others),
+            second_approver_outside=(),
+        )
+
+
+FIELDS = (
+    "stages",
+    "longest_duration",
+    "shortest_justification",
+    "justification_pattern",
+    "reference_required",
+    "reference_pattern",
+    "lapses_after",
+    "guests_decide",
+    "second_approver_outside",
+)
+
+
+def parse_demands(raw: Mapping[str, Any]) -> Demands:
+    """Read the demands out of a document; what else is in it is left to others.
+
+    Raises:
+        Invalid: no stage, a stage without approvers, or a value of the wrong kind.
+    """
+    stages = tuple(_stage(entry, number) for number, entry in enumerate(rows(raw, "stages"), start=1))
+    if not stages:
+        raise Invalid("rule.no_stage", "A rule needs at least one approval stage.", field="stages")
+    outside = raw.get("second_approver_outside")
+    given = [outside] if isinstance(outside, Mapping) else rows(raw, "second_approver_outside")
+    return Demands(
+        stages=stages,
+        longest_duration=duration(raw["longest_duration"], "longest_duration")
+        if raw.get("longest_duration")
+        else None,
+        shortest_justification=whole(raw, "shortest_justification", SHORTEST_JUSTIFICATION, least=0),
+        justification_patterns=patterns(raw, "justification_pattern"),
+        reference_required=yes(raw, "reference_required"),
+        reference_patterns=patterns(raw, "reference_pattern"),
+        lapses_after=duration(raw.get("lapses_after", "P1D"), "lapses_after"),
+        guests_decide=yes(raw, "guests_decide"),
+        second_approver_outside=tuple(parse_hours(each, "second_approver_outside") for each in given),
+    )
+
+
+def _stage(raw: Mapping[str, Any], number: int) -> Stage:
+    refuse_unknown(raw, {"people", "groups", "account_owner", "quorum"}, f"Stage {number}")
+    owner = mapping(raw, "account_owner")
+    refuse_unknown(owner, {"tag"}, "account_owner")
+    tag = str(owner.get("tag", "")).strip()
+    if owner and not tag:
+        raise Invalid(
+            "rule.account_owner", f"Stage {number}: account_owner needs the key of a tag.", field="stages"
+        )
+    approvers = Approvers(people=ids(raw, "people"), groups=ids(raw, "groups"), account_owner=tag)
+    if not approvers.named:
+        raise Invalid("rule.no_approver", f"Stage {number} names nobody who may decide.", field="stages")
+    return Stage(approvers=approvers, quorum=whole(raw, "quorum", 1, least=1))
+
+
+def serialise_demands(demands: Demands) -> dict[str, Any]:
+    """The JSON form that `parse_demands` reads, with sorted members, so that equal demands hash equally.
+
+    What a rule doesn't demand has no entry, so that a demand which rules learn later changes no hash.
+    """
+    raw: dict[str, Any] = {
+        "stages": [_serialise_stage(stage) for stage in demands.stages],
+        "shortest_justification": demands.shortest_justification,
+        "reference_required": demands.reference_required,
+        "lapses_after": duration_iso_string(demands.lapses_after),
+    }
+    if demands.longest_duration is not None:
+        raw["longest_duration"] = duration_iso_string(demands.longest_duration)
+    if demands.justification_patterns:
+        raw["justification_pattern"] = list(demands.justification_patterns)
+    if demands.reference_patterns:
+        raw["reference_pattern"] = list(demands.reference_patterns)
+    if demands.guests_decide:
+        raw["guests_decide"] = True
+    if demands.second_approver_outside:
+        raw["second_approver_outside"] = [serialise_hours(each) for each in demands.second_approver_outside]
+    return raw
+
+
+def _serialise_stage(stage: Stage) -> dict[str, Any]:
+    raw: dict[str, Any] = {
+        "quorum": stage.quorum,
+        "people": sorted(stage.approvers.people),
+        "groups": sorted(stage.approvers.groups),
+    }
+    if stage.approvers.account_owner:
+        raw["account_owner"] = {"tag": stage.approvers.account_owner}
+    return raw
+
+
+def combine(demanded: Sequence[Demands]) -> Demands:
+    """What a request is held to where all of these apply: in each dimension the strictest, and every stage.
+
+    Each is as of the moment of the request (`Demands.at`).
+
+    Stages of the same approvers are one, with the higher quorum: the same people aren't asked twice.
+    """
+    if len(demanded) == 1:
+        return demanded[0]
+    longest = [each.longest_duration for each in demanded if each.longest_duration is not None]
+    return Demands(
+        stages=_all_stages(demanded),
+        longest_duration=min(longest, default=None),
+        shortest_justification=max(each.shortest_justification for each in demanded),
+        justification_patterns=_union(each.justification_patterns for each in demanded),
+        reference_required=any(each.reference_required for each in demanded),
+        reference_patterns=_union(each.reference_patterns for each in demanded),
+        lapses_after=min(each.lapses_after for each in demanded),
+        guests_decide=all(each.guests_decide for each in demanded),
+    )
+
+
+def _all_stages(demanded: Sequence[Demands]) -> tuple[Stage, ...]:
+    """Every rule's stages in their order; where a rule repeats approvers, its repetitions are kept apart."""
+    merged: list[Stage] = []
+    for each in demanded:
+        free = list(range(len(merged)))
+        for stage in each.stages:
+            same = next((n for n in free if merged[n].approvers == stage.approvers), None)
+            if same is None:
+                merged.append(stage)
+            else:
+                free.remove(same)
+                merged[same] = replace(merged[same], quorum=max(merged[same].quorum, stage.quorum))
+    return tuple(merged)
+
+
+def _union(found: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(sorted({each for some in found for each in some}))

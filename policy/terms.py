@@ -1,0 +1,37 @@
+"""The terms of a request: what a match demands, kept with the rule versions that it came from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from policy.demands import serialise_demands
+from policy.document import document_hash
+from policy.matching import Match
+from policy.models import Terms
+
+
+def terms_of(found: Match) -> Terms:
+    """The terms that a match makes, not stored. The match has demands."""
+    if found.demands is None:
+        raise ValueError("No rule judges it, so there are no terms.")
+    demands = serialise_demands(found.demands)
+    judged_by: list[dict[str, Any]] = [
+        {
+            "rule": version.rule_id,
+            "version": version.pk,
+            "name": version.rule.name,
+            "number": version.number,
+        }
+        for version in found.versions
+    ]
+    wording = document_hash({"demands": demands, "judged_by": judged_by})
+    return Terms(demands=demands, judged_by=judged_by, document_hash=wording)
+
+
+def keep_terms(found: Match) -> Terms:
+    """The stored terms that a match makes; two requests at once share one row."""
+    made = terms_of(found)
+    kept, _ = Terms.objects.get_or_create(
+        document_hash=made.document_hash, defaults={"demands": made.demands, "judged_by": made.judged_by}
+    )
+    return kept
