@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 
 from django.core.exceptions import BadRequest
@@ -12,7 +13,7 @@ from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django_structlog.middlewares import RequestMiddleware
 
-from base.errors import DomainError
+from base.errors import DomainError, TooOften
 
 logger = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -122,5 +123,7 @@ def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
     fragment = bool(getattr(request, "htmx", False)) and not request.headers.get("HX-Boosted")
     template = "errors/refused.html#refusal" if fragment else "errors/refused.html"
     response = render(request, template, {"error": error}, status=error.status)
+    if isinstance(error, TooOften):
+        response["Retry-After"] = str(max(1, math.ceil(error.wait.total_seconds())))
     patch_vary_headers(response, ["HX-Request"])
     return response

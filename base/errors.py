@@ -5,6 +5,8 @@ A wrong state is a `Conflict`, a missing right is a `Denied`: never one for the 
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 
 class DomainError(Exception):
     """Base of everything an action refuses with; nothing was changed."""
@@ -40,3 +42,13 @@ class Missing(DomainError):
     """Absent, or not for this person to see: deliberately the same answer."""
 
     status = 404
+
+
+class TooOften(DomainError):
+    """This person did so much of it in a short time that the rest has to wait."""
+
+    status = 429
+
+    def __init__(self, code: str, sentence: str, *, wait: timedelta) -> None:
+        super().__init__(code, sentence)
+        self.wait = wait  # real time

@@ -22,6 +22,7 @@ from base.clock import business_now
 from base.errors import Invalid
 from identity.actors import actor_of
 from identity.http import PortalRequest, auditor_required
+from identity.limiting import Act, spend
 
 EVIDENCE = "evidence"
 
@@ -42,6 +43,7 @@ def export(request: PortalRequest) -> HttpResponseBase:
 
 
 def _export(request: PortalRequest, form: TimelineForm, chosen: str, query: str) -> HttpResponseBase:
+    spend(request.user.person, Act.EXPORT)
     wanted = event_filter(form.cleaned_data)
     if chosen == EVIDENCE:
         page = reading.events(wanted, limit=MOST_EVENTS)
@@ -65,6 +67,7 @@ def _export(request: PortalRequest, form: TimelineForm, chosen: str, query: str)
 @require_POST
 def case_evidence(request: PortalRequest, request_id: UUID) -> HttpResponseBase:
     """One request's events as an evidence pack."""
+    spend(request.user.person, Act.EXPORT)
     found = case(request_id)
     entries = [row.entry for row in found.rows]
     return _send(request, entries, found.title, urlencode({"request": request_id}), request_id)

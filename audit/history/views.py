@@ -17,6 +17,7 @@ from audit.history.searching import Timeline, timeline
 from audit.ledger.reading import Position
 from base.errors import Invalid
 from identity.http import PortalRequest, auditor_required
+from identity.limiting import Act, spend
 
 
 @auditor_required
@@ -24,6 +25,8 @@ from identity.http import PortalRequest, auditor_required
 def history(request: PortalRequest) -> HttpResponse:
     """Every step of every request, newest first, filtered as the address says."""
     form = TimelineForm(request.GET)
+    if any(name in request.GET for name in form.fields):
+        spend(request.user.person, Act.SEARCH)
     before = Position.parse(request.GET.get("before", ""))
     found = _search(form, before) if form.is_valid() else None
     # Only what the form knows goes on into the next address.
@@ -53,6 +56,7 @@ def _search(form: TimelineForm, before: Position | None) -> Timeline | None:
 def access_as_of(request: PortalRequest) -> HttpResponse:
     """Who had access to what at the minute that the address names, or now."""
     form = AsOfForm(request.GET)
+    spend(request.user.person, Act.SEARCH)
     found = _as_of(form, request.GET.get("after", "")) if form.is_valid() else None
     kept = {name: value for name in form.fields if (value := request.GET.get(name, ""))}
     minute = {"at": f"{found.at:%Y-%m-%dT%H:%M}"} if found else {}  # so that "now" stays what it was

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods
 from base.errors import DomainError, Missing
 from identity.actors import actor_of
 from identity.http import PortalRequest, operator_required, overseer_required
+from identity.limiting import Act, spend
 from oversight.forms import SubjectSearch
 from oversight.incidents import candidates, incident_or_missing, incidents_page, preview
 from requests_app.actions.freezing import freeze, lift, lift_refusal, subject_of
@@ -33,6 +34,8 @@ def new(request: PortalRequest) -> HttpResponse:
     """Find who or what is to be frozen."""
     form = SubjectSearch(request.GET)
     query = form.cleaned_data["q"] if form.is_valid() else ""
+    if query:
+        spend(request.user.person, Act.SEARCH)
     return render(request, "oversight/incident_new.html", {"query": query, "found": candidates(query)})
 
 
