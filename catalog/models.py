@@ -270,6 +270,17 @@ class SyncRun(models.Model):
         ]
 
 
+class DeciderRefresh(models.Model):
+    """A page's wish that somebody who may decide be read afresh: a person, or a directory group with its members."""
+
+    object_id = models.CharField(max_length=36, unique=True)
+    asked_at = (
+        models.DateTimeField()
+    )  # real time a page last asked; again only after a while, whatever came of it
+    owed = models.BooleanField()
+    lease_until = models.DateTimeField(null=True)  # real time; a worker is at it
+
+
 class PersonRefresh(models.Model):
     """When one person's eligibilities were last read from PIM, and by when a fresh look is owed."""
 

@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from base.clock import real_now
 from catalog.models import PersonRefresh, SyncRun
+from catalog.sync import deciders
 from catalog.sync.engine import SLICE, Outcome, being_worked_on, due_parts, run_part
 from catalog.sync.person import refresh
 
@@ -39,6 +40,8 @@ def sync_due() -> None:
     free = unheard.filter(Q(lease_until=None) | Q(lease_until__lte=real_now()))
     for person_id in free.order_by("wanted_at").values_list("person_id", flat=True)[:MOST_PEOPLE]:
         refresh_person.delay(person_id)
+    if asked := deciders.unheard(UNHEARD_AFTER):
+        refresh_deciders.delay(list(asked))
 
 
 @shared_task(name="catalog.tasks.sync_part", soft_time_limit=SOFT_LIMIT, time_limit=LIMIT)
@@ -52,3 +55,9 @@ def sync_part(part: str) -> None:
 def refresh_person(person_id: int) -> None:
     """Read one person's eligibilities and the policies of those groups afresh."""
     refresh(person_id)
+
+
+@shared_task(name="catalog.tasks.refresh_deciders")
+def refresh_deciders(object_ids: list[str]) -> None:
+    """Read these people and groups of those who decide afresh."""
+    deciders.refresh_deciders(object_ids)

@@ -27,5 +27,7 @@ OVERDUE_AFTER = timedelta(minutes=15)
 PERSON_FRESH_FOR = timedelta(seconds=60)
 # AWS managed policies: AWS changes one now and then, and says so nowhere.
 MANAGED_POLICIES_FRESH_FOR = timedelta(hours=24)
+# Whoever decides is read again when a page asks and they are older than this; and no page asks more often.
+DECIDER_FRESH_FOR = timedelta(seconds=60)
 # Account tags: one slow call each.
 TAGS_FRESH_FOR = timedelta(days=7)
