@@ -7,5 +7,7 @@ class IdentityConfig(AppConfig):
 
     def ready(self) -> None:
         from identity import events
+        from identity.absences import events as absence_events
 
         events.register_all()
+        absence_events.register_all()

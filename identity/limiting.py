@@ -1,4 +1,4 @@
-"""How often one person may ask for, decide, remark, search and export: what no human does is slowed down (ADR 0038).
+"""How often one person may ask for, decide, remark, search and export: what no human does is slowed down (ADR 0045).
 
 One number for each person and act, in Redis, moved by one script on Redis's own clock, so that all web processes count
 together. While Redis is away pages go on without: what a page does is held to rights and to the rows' own bounds in any

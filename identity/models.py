@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
+from django.db.models.functions import Lower, Trim
 
 
 class Person(models.Model):
@@ -38,10 +39,16 @@ class Person(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["display_name"], name="person_by_name"),
             models.Index(fields=["store_user_id"], name="person_by_store_user"),
+            models.Index(Lower(Trim("employee_id")), name="person_by_mark"),
         ]
 
     def __str__(self) -> str:
         return self.display_name
+
+    @property
+    def mark(self) -> str:
+        """What accounts of one human have in common, however it is spelled (`identity.humans`); "" where there is none."""
+        return self.employee_id.strip(" ").lower()
 
 
 class DirectoryGroup(models.Model):
@@ -163,3 +170,7 @@ class PersonalToken(models.Model):
 
     def __str__(self) -> str:
         return f"sealed for {self.key_id} at {self.stored_at:%Y-%m-%d %H:%M}"
+
+
+# Further rows about people, beside what they serve; they name models of this module.
+import identity.absences.models  # noqa: E402, F401 - so that Django finds them

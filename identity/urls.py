@@ -1,10 +1,11 @@
-"""Signing in and out. These are the only addresses behind which allauth stands."""
+"""Signing in and out, behind which alone allauth stands, and being away."""
 
 from __future__ import annotations
 
 from django.urls import path
 
 from identity import views as own
+from identity.absences import views as absences
 from identity.signin import views
 from identity.signin.provider import PROVIDER_ID
 
@@ -22,4 +23,7 @@ urlpatterns = [
     path("signout/", views.signout, name="signout"),
     path("signed-out/", views.signed_out, name="signed_out"),
     path("preferences/keyboard/", own.keyboard, name="keyboard"),
+    path("me/absence/", absences.own, name="absence"),
+    path("operations/absences/", absences.everybody, name="operations_absences"),
+    path("operations/absences/<uuid:person_id>/", absences.of_somebody, name="operations_absence"),
 ]

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from types import ModuleType
 from urllib.parse import urlencode
 from uuid import UUID
@@ -230,7 +231,10 @@ def what_to_send(world: World) -> dict[str, Sent]:
     because = {"reason": "The change was called off"}
     asking = {"length": "60", "justification": "Fix the stuck deployment"}
     end = {"day": business_now().date().replace(year=business_now().year + 1, day=1).isoformat()}
+    away = {"ends": f"{business_now() + timedelta(days=1):%Y-%m-%dT%H:%M}"}
     return {
+        "/me/absence/": Sent(form=away),
+        "/operations/absences/<uuid:person_id>/": Sent({"person_id": world.ada.object_id}, away),
         "/signin/": Sent(yes=(200, 302)),
         "/signin/start/": Sent(yes=(302, 502)),
         "/accounts/oidc/entra/login/callback/": Sent(yes=(400,)),

@@ -1,0 +1,1 @@
+"""Who is away from when until when, and who decides for them meanwhile."""

@@ -1,0 +1,74 @@
+"""Who is away at an instant, and for whom somebody stands in. `at` is business time throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db.models import Q, QuerySet
+
+from identity.absences.models import Absence
+from identity.humans import MARK, is_human, same_human
+from identity.models import Person
+
+# Somebody who stands in for more at a time is no help to any of them; the rest is not looked at.
+MOST_STOOD_IN_FOR = 20
+MOST_LISTED = 50
+LISTED_FOR = timedelta(days=90)
+
+
+def standing_at(at: datetime) -> QuerySet[Absence]:
+    """The absences in force."""
+    return Absence.objects.filter(
+        Q(withdrawn_at=None) | Q(withdrawn_at__gt=at), begins_at__lte=at, ends_at__gt=at
+    )
+
+
+def away_at(at: datetime) -> Q:
+    """As a condition on people: those who are away, by whatever account they said so."""
+    absent = standing_at(at)
+    marked = absent.exclude(**{f"person__{MARK}": ""})
+    return Q(pk__in=absent.values("person")) | Q(**{f"{MARK}__in": marked.values(f"person__{MARK}")})
+
+
+def delegates_at(at: datetime, absent: QuerySet[Person]) -> Q:
+    """As a condition on people: those who stand in for any of these, and may. Nobody stands in for oneself."""
+    return Q(
+        pk__in=standing_at(at).filter(person__in=absent).values("delegate"), enabled=True, guest=False
+    ) & ~away_at(at)
+
+
+def own_absence(person: Person, at: datetime) -> Absence | None:
+    """The absence in force of this human, or None. One query."""
+    rows = standing_at(at).filter(is_human(person, "person")).select_related("delegate", "person")
+    return rows.order_by("-ends_at", "pk").first()
+
+
+def stood_in_for(person: Person, at: datetime) -> Sequence[Absence]:
+    """The absences in which this account stands in, the oldest first; none for who may not. One query."""
+    if not person.enabled or person.guest:
+        return ()
+    rows = standing_at(at).filter(delegate=person).select_related("person").order_by("begins_at", "pk")
+    return [each for each in rows[:MOST_STOOD_IN_FOR] if not same_human(person, each.person)]
+
+
+def absences_of(person: Person, now: datetime) -> Sequence[Absence]:
+    """This account's absences, the latest first: what stands or comes, and what ended lately. One query."""
+    rows = Absence.objects.filter(person=person, ends_at__gt=now - LISTED_FOR)
+    return list(
+        rows.select_related("person", "delegate", "declared_by", "withdrawn_by").order_by("-begins_at", "pk")[
+            :MOST_LISTED
+        ]
+    )
+
+
+def delegations_of(person: Person, now: datetime) -> Sequence[Absence]:
+    """The absences in which this account is the delegate, that stand or come, the next first. One query."""
+    rows = Absence.objects.filter(delegate=person, withdrawn_at=None, ends_at__gt=now)
+    return list(rows.select_related("person").order_by("begins_at", "pk")[:MOST_LISTED])
+
+
+def absences_ahead(now: datetime) -> Sequence[Absence]:
+    """Everybody's that stand or come, the next first, for operators. One query."""
+    rows = Absence.objects.filter(withdrawn_at=None, ends_at__gt=now)
+    return list(rows.select_related("person", "delegate").order_by("begins_at", "pk")[:MOST_LISTED])
