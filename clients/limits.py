@@ -1,7 +1,8 @@
 """One rate limit for all worker processes, because the vendors count per tenant and per account.
 
 IAM Identity Center throttles all sso-admin calls together at 20 per second and each identity store
-operation at 20 per second (IAM Identity Center user guide, "Limits"); Organizations is far slower. Other
+operation at 20 per second (IAM Identity Center user guide, "Limits"); Organizations is far slower, and CloudTrail
+takes two look-ups per second in each account and Region (its API reference, LookupEvents). Other
 tools of the same account share these buckets, so the portal takes at most about 60 % of each. The five calls
 in ten seconds of provisionOnDemand are kept in PostgreSQL, strictly (`requests_app.narrow_path`); its bucket
 here carries the vendor's 429 alone.
@@ -57,6 +58,8 @@ RATES: Mapping[str, Rate] = {
     "identitystore": Rate(12, burst=6),
     "organizations": Rate(1, burst=2),
     "iam": Rate(4, burst=4),
+    "sts": Rate(5, burst=5),
+    "cloudtrail": Rate(1, burst=2),  # a bucket for each account and Region, of which AWS takes two a second
     "graph": Rate(50, burst=50),
     "graph-on-demand": Rate(10, burst=10),
 }

@@ -38,6 +38,8 @@ from clients.types import (
     StoreGroup,
     StoreMembership,
     StoreUser,
+    TrailPage,
+    TrailQuestion,
 )
 
 
@@ -204,6 +206,22 @@ class Organization(Protocol):
     def accounts(self) -> Reading[tuple[OrganizationAccount, ...]]: ...
 
     def account_tags(self, account_id: str) -> Reading[Mapping[str, str]]: ...
+
+
+class ActivityTrail(Protocol):
+    """What CloudTrail keeps of an account and Region: management events of the last ninety days.
+
+    A store of one's own (a CloudTrail Lake event data store, or Athena over a trail's bucket) can stand behind it as
+    well: it has to answer an exact attribute with exact matches, newest first, in pages that can be asked for again.
+    """
+
+    def look_up(self, question: TrailQuestion, *, page: str = "") -> Reading[TrailPage]:
+        """One page of events; `page` is the `next_page` of the one before, of the very same question.
+
+        `clients.errors.NotPermitted` says why this account or Region can't be read; the others may be readable.
+        `Refused` for a `page` that isn't known (any more): begin anew.
+        """
+        ...
 
 
 class MembershipRemoval(Protocol):

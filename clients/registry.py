@@ -13,6 +13,7 @@ from importlib import import_module
 
 from clients.breaker import Breaker, LocalBreaker, build_breaker
 from clients.ports import (
+    ActivityTrail,
     AwsStanding,
     EntraDirectory,
     EntraPim,
@@ -38,6 +39,7 @@ class Clients:
     entra_standing: EntraStanding
     aws_standing: AwsStanding
     personal: PersonalPim
+    trail: ActivityTrail
     breaker: Breaker = field(default_factory=LocalBreaker)
 
 
@@ -63,6 +65,7 @@ def clients() -> Clients:
             entra_standing=entra.standing,
             aws_standing=aws.standing,
             personal=entra.personal,
+            trail=aws.trail,
             breaker=build_breaker(os.environ),
         )
     return _current

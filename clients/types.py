@@ -257,6 +257,7 @@ class IdentityCenterInstance:
     instance_arn: str
     identity_store_id: str
     region: str
+    owner_account_id: str = ""  # the account that the instance belongs to; "" where AWS doesn't say
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +344,49 @@ class ControlPolicyDocument:
 
     content: str
     owner_account_id: str
+
+
+# --- CloudTrail
+
+
+@dataclass(frozen=True, slots=True)
+class TrailQuestion:
+    """Which events of one account and Region are looked for. `attribute` "": all; else its exact `value`."""
+
+    account_id: str
+    region: str
+    starts_at: datetime
+    ends_at: datetime
+    attribute: str = ""  # as LookupEvents names it: Username, EventName
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrailEvent:
+    """What is kept of one event: who, what, when, and whether it was refused. "" where the event doesn't say."""
+
+    event_id: str
+    at: datetime
+    source: str  # the service, e.g. ec2.amazonaws.com
+    name: str  # the action, e.g. StopInstances
+    account_id: str  # in which it happened
+    identity_type: str
+    principal_id: str = ""  # of a role session: <role id>:<session name>
+    role_arn: str = ""  # of a role session: the role that it was opened with
+    store_user_id: str = ""  # on whose behalf, by IAM Identity Center
+    session_started_at: datetime | None = None
+    error_code: str = ""
+    opened_account_id: str = ""  # of a session that IAM Identity Center opened
+    opened_permission_set: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrailPage:
+    """Some events, newest first. `unreadable` ones are counted, not shown."""
+
+    events: tuple[TrailEvent, ...]
+    next_page: str = ""
+    unreadable: int = 0
 
 
 # --- Notices to operators

@@ -11,6 +11,7 @@ from clients.aws.config import AwsConfig
 from clients.aws.identity_center import Boto3IdentityCenter
 from clients.aws.organization import Boto3Organization
 from clients.aws.standing import Boto3Standing
+from clients.aws.trail import Boto3ActivityTrail
 from clients.breaker import build_breaker
 from clients.limits import Limiter, build_limiter
 from clients.observing import observe_with
@@ -24,6 +25,7 @@ class AwsAdapters:
     identity_center: Boto3IdentityCenter
     organization: Boto3Organization
     standing: Boto3Standing
+    trail: Boto3ActivityTrail
 
 
 def build_aws(
@@ -43,11 +45,13 @@ def build_aws(
     config = AwsConfig.from_environ(environ)
     if observer is not None:
         observe_with(observer)
-    caller = AwsCaller(config, limiter or build_limiter(environ), breaker=build_breaker(environ))
+    limiter, breaker = limiter or build_limiter(environ), build_breaker(environ)
+    caller = AwsCaller(config, limiter, breaker=breaker)
     return AwsAdapters(
         identity_center=Boto3IdentityCenter(caller),
         organization=Boto3Organization(caller),
         standing=Boto3Standing(caller),
+        trail=Boto3ActivityTrail(caller, limiter, breaker),
     )
 
 

@@ -29,9 +29,7 @@ _ATTEMPTS = 6
 
 
 def bucket_for(service: str, operation: str) -> str:
-    """What is counted together: all of sso-admin, each identity store operation, all of Organizations."""
-    if service == "sts":  # asked once in a while by an operator's command: no budget of its own
-        return "organizations"
+    """What is counted together: all of sso-admin, each identity store operation, all of Organizations, all of STS."""
     return f"{service}:{operation}" if service == "identitystore" else service
 
 
@@ -46,11 +44,17 @@ class AwsCaller:
         attempts: int = _ATTEMPTS,
         breaker: Breaker | None = None,
         credentials: Mapping[str, str] | None = None,
+        bucket: str = "",
+        circuit: str = "",
     ) -> None:
-        """`credentials` are boto3's names of a key of one's own; None leaves it to boto3's usual chain."""
+        """`credentials` are boto3's names of a key of one's own; None leaves it to boto3's usual chain.
+
+        `bucket` and `circuit` take the place of the service's own, for a service that counts otherwise.
+        """
         self.config = config
         self._credentials = dict(credentials or {})
         self._limiter = limiter
+        self._bucket, self._circuit = bucket, circuit
         self._breaker: Breaker = breaker or LocalBreaker()
         self._botocore = Config(
             region_name=config.region,
@@ -72,14 +76,16 @@ class AwsCaller:
         client_request_id = client_request_id or str(uuid.uuid4())
         with (
             watching("aws", operation, client_request_id=client_request_id) as watched,
-            guarded(self._breaker, service),
+            guarded(self._breaker, self._circuit or service),
         ):
             try:
                 answer = getattr(self._client(service), method)(**arguments)
             except AwsError as error:
                 mapped = failures.from_aws(error, operation=operation, client_request_id=client_request_id)
                 if isinstance(mapped, Throttled):
-                    self._limiter.hold(bucket_for(service, _camel(method)), mapped.retry_after)
+                    self._limiter.hold(
+                        self._bucket or bucket_for(service, _camel(method)), mapped.retry_after
+                    )
                 raise mapped from error
             except BotoCoreError as error:
                 raise failures.from_botocore(
@@ -124,7 +130,7 @@ class AwsCaller:
 
     def _pace(self, service: str) -> Callable[..., None]:
         def before_send(*, event_name: str, **_: Any) -> None:
-            self._limiter.acquire(bucket_for(service, event_name.rpartition(".")[2]))
+            self._limiter.acquire(self._bucket or bucket_for(service, event_name.rpartition(".")[2]))
 
         return before_send
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from clients.environment import required, setting
 
+ACTIVITY_ROLE = "AccessPortalActivity"
+
 
 @dataclass(frozen=True, slots=True)
 class AwsConfig:
@@ -14,10 +16,11 @@ class AwsConfig:
 
     region: str
     instance_arn: str = ""  # needed only where an account sees several instances
+    activity_role: str = ACTIVITY_ROLE  # of the accounts, by which their CloudTrail is read
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> AwsConfig:
-        """Read AWS_REGION (or AWS_DEFAULT_REGION) and AWS_IDENTITY_CENTER_INSTANCE_ARN.
+        """Read AWS_REGION (or AWS_DEFAULT_REGION), AWS_IDENTITY_CENTER_INSTANCE_ARN and ACTIVITY_ROLE_NAME.
 
         Raises:
             NotPermitted: when there is no region.
@@ -27,4 +30,8 @@ class AwsConfig:
             "AWS_DEFAULT_REGION" if setting(environ, "AWS_DEFAULT_REGION") else "AWS_REGION",
             why="IAM Identity Center answers only in the Region of its instance",
         )
-        return cls(region=region, instance_arn=setting(environ, "AWS_IDENTITY_CENTER_INSTANCE_ARN"))
+        return cls(
+            region=region,
+            instance_arn=setting(environ, "AWS_IDENTITY_CENTER_INSTANCE_ARN"),
+            activity_role=setting(environ, "ACTIVITY_ROLE_NAME") or ACTIVITY_ROLE,
+        )

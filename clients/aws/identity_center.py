@@ -119,6 +119,7 @@ class Boto3IdentityCenter:
             instance_arn=str(rows[0]["InstanceArn"]),
             identity_store_id=str(rows[0]["IdentityStoreId"]),
             region=config.region,
+            owner_account_id=str(rows[0].get("OwnerAccountId") or ""),
         )
         reading = Reading(found, answer.receipt)
         self._instance = (self._now(), reading)

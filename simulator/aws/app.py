@@ -20,6 +20,7 @@ from simulator.aws.protocol import (
     operation_of,
     refusal,
     service_of,
+    where_of,
 )
 from simulator.aws.roles import Keys, Role
 from simulator.aws.throttles import Throttles
@@ -72,7 +73,8 @@ def _answer(backend: Backend, environ: dict[str, Any], hold: Hold) -> Answer:
     if environ["REQUEST_METHOD"] != "POST" or service is None:
         return refusal(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
     with backend.lock:
-        fault = backend.world.faults.take(f"aws.{service}.{operation_of(environ, body)}")
+        operation = f"aws.{service}.{operation_of(environ, body)}"
+        fault = backend.world.faults.take(operation, where_of(backend, environ, body))
     if fault is not None and fault.kind == "lose_request":
         raise NoAnswerError
     if fault is not None and fault.kind == "delay":

@@ -5,6 +5,7 @@ back ends nothing is used: an operation that the world doesn't answer is refused
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import RLock
@@ -229,6 +230,25 @@ def service_of(authorization: str) -> str | None:
         return None
     name = SIGNING_NAMES.get(parts[3], parts[3])
     return name if name in OPERATIONS else None
+
+
+def where_of(backend: Backend, environ: Mapping[str, Any], body: bytes) -> str:
+    """`account/Region` of a call to CloudTrail; the account whose role is to be assumed; else "" """
+    scope = (
+        str(environ.get("HTTP_AUTHORIZATION", "")).partition("Credential=")[2].partition(",")[0].split("/")
+    )
+    if len(scope) != 5:
+        return ""
+    key, _, region, name, _ = scope
+    if name == "sts":
+        found = re.search(r"(?:^|&)RoleArn=arn%3Aaws%3Aiam%3A%3A(\d{12})%3A", body.decode(errors="replace"))
+        return found.group(1) if found else ""
+    if name != "cloudtrail":
+        return ""
+    held = backend.keys.temporary.get(key)
+    role = held[0] if held else (backend.keys.lasting or {}).get(key)
+    account = role.account if role else ""
+    return f"{account or backend.world.state.organization.management_account_id}/{region}"
 
 
 def operation_of(environ: Mapping[str, Any], body: bytes) -> str:

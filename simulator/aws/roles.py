@@ -65,6 +65,7 @@ SEVERING = (
     "sso:ProvisionPermissionSet",
     "sso:DescribePermissionSetProvisioningStatus",
 )
+ACTIVITY = ("sts:AssumeRole",)  # of the role below, which is all that can be assumed here
 ASSUMABLE: Mapping[str, tuple[str, ...]] = {"AccessPortalActivity": ("cloudtrail:LookupEvents",)}
 
 
@@ -104,7 +105,7 @@ class Keys:
 
 
 ADMINISTRATOR = Role("Administrator")
-WORKER = Role("AccessPortalWorker", (*SSO_READS, *STORE_READS, *IAM_READS, *ORGANIZATIONS_READS))
+WORKER = Role("AccessPortalWorker", (*SSO_READS, *STORE_READS, *IAM_READS, *ORGANIZATIONS_READS, *ACTIVITY))
 REMOVER = Role("AccessPortalRemover", REMOVALS)
 SEVERER = Role("AccessPortalSeverer", SEVERING)
 

@@ -35,9 +35,10 @@ class Fault:
     fitted: int = 0  # calls that it fits, met by it or not
     taken: int = 0
 
-    def meets(self, operation: str) -> bool:
-        """Whether this call is met by it: the operation fits, and the dice fall so."""
-        if self.kind == "stale" or not fnmatch.fnmatchcase(operation, self.operation):
+    def meets(self, operation: str, where: str = "") -> bool:
+        """Whether this call is met by it: the operation fits (or `operation@where` does), and the dice fall so."""
+        names = [operation, f"{operation}@{where}"] if where else [operation]
+        if self.kind == "stale" or not any(fnmatch.fnmatchcase(each, self.operation) for each in names):
             return False
         self.fitted += 1
         return self.rate >= 1 or random.Random(f"{self.seed} {self.id} {self.fitted}").random() < self.rate
@@ -105,10 +106,13 @@ class Faults:
         self._world.journal("fault asked for", f"{kind} on {operation}", count=str(count))
         return fault
 
-    def take(self, operation: str) -> Fault | None:
-        """The oldest waiting fault for this operation, used up by one; None when none meets it."""
+    def take(self, operation: str, where: str = "") -> Fault | None:
+        """The oldest waiting fault for this operation, used up by one; None when none meets it.
+
+        `where` is the account and Region (`222233334444/eu-west-1`) of a service that has one of each for itself.
+        """
         for fault in self._faults:
-            if fault.meets(operation):
+            if fault.meets(operation, where):
                 fault.taken += 1
                 if fault.count is not None:
                     fault.count -= 1

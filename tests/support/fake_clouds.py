@@ -42,6 +42,8 @@ from clients.types import (
     StoreGroup,
     StoreMembership,
     StoreUser,
+    TrailPage,
+    TrailQuestion,
 )
 
 
@@ -97,7 +99,10 @@ class FakeClouds:
         entra: ports.EntraStanding = _EntraStanding(self)
         aws: ports.AwsStanding = _AwsStanding(self)
         personal: ports.PersonalPim = _PersonalPim(self)
-        return Clients(directory, pim, provisioning, identity_center, organization, entra, aws, personal)
+        trail: ports.ActivityTrail = _Trail(self)
+        return Clients(
+            directory, pim, provisioning, identity_center, organization, entra, aws, personal, trail
+        )
 
     def say[T](self, operation: str, value: T, about: str = "") -> Reading[T]:
         """Count the call and answer it, or raise what the test wants."""
@@ -396,3 +401,8 @@ class _AwsStanding:
         return self._clouds.say(
             "aws_identity", AwsIdentity("111122223333", "arn:aws:iam::111122223333:role/r", None)
         )
+
+
+class _Trail(_Port):
+    def look_up(self, question: TrailQuestion, *, page: str = "") -> Reading[TrailPage]:
+        return self.clouds.say("look_up", TrailPage(()), f"{question.account_id}/{question.region}")

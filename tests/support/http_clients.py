@@ -18,6 +18,7 @@ from clients.aws.config import AwsConfig
 from clients.aws.identity_center import Boto3IdentityCenter
 from clients.aws.organization import Boto3Organization
 from clients.aws.standing import Boto3Standing
+from clients.aws.trail import Boto3ActivityTrail
 from clients.entra.caller import GraphCaller
 from clients.entra.config import EntraConfig
 from clients.entra.directory import GraphDirectory
@@ -95,7 +96,8 @@ def http_clients(world: World, folder: Path) -> Iterator[tuple[Clients, Provider
         "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
         "AWS_SECRET_ACCESS_KEY": "secret",
     }
-    caller = AwsCaller(AwsConfig(world.state.identity_center.region), LocalLimiter(UNPACED), attempts=3)
+    limiter = LocalLimiter(UNPACED)
+    caller = AwsCaller(AwsConfig(world.state.identity_center.region), limiter, attempts=3)
     for listener in (plain, aws):
         listener.start()
     try:
@@ -115,6 +117,7 @@ def http_clients(world: World, folder: Path) -> Iterator[tuple[Clients, Provider
                     entra_standing=GraphStanding(graph, config),
                     aws_standing=Boto3Standing(caller),
                     personal=GraphPersonalPim(graph, config),
+                    trail=Boto3ActivityTrail(caller, limiter),
                 ),
                 provider,
             )

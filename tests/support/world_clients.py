@@ -46,6 +46,7 @@ from tests.support.world_personal import WorldPersonalPim
 from tests.support.world_port import Calls, WorldPort
 from tests.support.world_requests import request_from
 from tests.support.world_standing import WorldAwsStanding, WorldEntraStanding
+from tests.support.world_trail import WorldTrail
 
 WORKER = Caller(identity=Identity(application_id="worker", application_name="Access Portal"))
 PIM_REQUESTS = "assignmentScheduleRequests"
@@ -277,7 +278,9 @@ class WorldIdentityCenter(WorldPort):
 
     def instance(self) -> Reading[IdentityCenterInstance]:
         state = self._world.state.identity_center
-        found = IdentityCenterInstance(state.instance_arn, state.identity_store_id, state.region)
+        found = IdentityCenterInstance(
+            state.instance_arn, state.identity_store_id, state.region, state.owner_account_id
+        )
         return self._read("aws.sso-admin.ListInstances", lambda: found)
 
     def permission_set_arns(self) -> Reading[tuple[str, ...]]:
@@ -418,6 +421,7 @@ def world_clients(world: World) -> tuple[Clients, Calls]:
             entra_standing=WorldEntraStanding(world, calls),
             aws_standing=WorldAwsStanding(world, calls),
             personal=WorldPersonalPim(world, calls),
+            trail=WorldTrail(world, calls),
         ),
         calls,
     )

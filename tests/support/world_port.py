@@ -41,27 +41,33 @@ class WorldPort:
         self._calls = calls
         self._numbers = 0
 
-    def _read[T](self, operation: str, answer: Callable[[], T]) -> Reading[T]:
-        return self._call(operation, answer, client_request_id="", writes=False)
+    def _read[T](self, operation: str, answer: Callable[[], T], *, where: str = "") -> Reading[T]:
+        return self._call(operation, answer, client_request_id="", writes=False, where=where)
 
     def _write[T](self, operation: str, answer: Callable[[], T], client_request_id: str) -> Reading[T]:
         return self._call(operation, answer, client_request_id=client_request_id, writes=True)
 
     def _call[T](
-        self, operation: str, answer: Callable[[], T], *, client_request_id: str, writes: bool
+        self,
+        operation: str,
+        answer: Callable[[], T],
+        *,
+        client_request_id: str,
+        writes: bool,
+        where: str = "",
     ) -> Reading[T]:
         with self._one_at_a_time:
-            return self._answer(operation, answer, client_request_id, writes=writes)
+            return self._answer(operation, answer, client_request_id, writes=writes, where=where)
 
     def _answer[T](
-        self, operation: str, answer: Callable[[], T], client_request_id: str, *, writes: bool
+        self, operation: str, answer: Callable[[], T], client_request_id: str, *, writes: bool, where: str
     ) -> Reading[T]:
         self._world.advance()
         self._numbers += 1
         receipt = Receipt(
             client_request_id=client_request_id, vendor_request_id=f"{operation}#{self._numbers}"
         )
-        fault = self._world.faults.take(operation)
+        fault = self._world.faults.take(operation, where)
         lost: type[errors.ClientError] = errors.OutcomeUnknown if writes else errors.Unreachable
         if fault is not None:
             match fault.kind:
@@ -72,6 +78,9 @@ class WorldPort:
                     raise errors.Throttled(
                         "Entra asks to wait.", retry_after=wait, code="429", receipt=receipt
                     )
+                case "error" if fault.status < 500:
+                    refusal = WorldError(fault.status, fault.code, fault.message)
+                    raise _translated(refusal, receipt)
                 case "error":
                     raise lost("Entra had an error of its own.", code=str(fault.status), receipt=receipt)
                 case "delay":

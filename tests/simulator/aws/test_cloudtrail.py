@@ -220,9 +220,29 @@ def test_names_of_reading_operations() -> None:
     assert not is_read("Authenticate")
 
 
-def test_the_worker_looks_nothing_up(small: Small) -> None:
+def test_the_worker_looks_events_up_with_the_accounts_role_alone(small: Small) -> None:
     with serving(small.world, roles={ACCESS_KEY: WORKER}) as running:
         assert code_of(running.client("cloudtrail").lookup_events) == "AccessDeniedException"
         arn = f"arn:aws:iam::{small.account.id}:role/AccessPortalActivity"
         assume = running.client("sts").assume_role
-        assert code_of(assume, RoleArn=arn, RoleSessionName="portal") == "AccessDenied"
+        key = assume(RoleArn=arn, RoleSessionName="portal")["Credentials"]["AccessKeyId"]
+        assert running.client("cloudtrail", access_key=key).lookup_events()["Events"] == []
+        other = arn.replace("AccessPortalActivity", "Administrator")
+        assert code_of(assume, RoleArn=other, RoleSessionName="portal") == "AccessDenied"
+
+
+def test_a_fault_of_one_account_and_region(small: Small) -> None:
+    small.world.faults.add(
+        "aws.cloudtrail.LookupEvents@*/eu-west-1", "error", status=400, code="Here", count=None
+    )
+    small.world.faults.add(
+        f"aws.sts.AssumeRole@{small.account.id}", "error", status=400, code="There", count=None
+    )
+    with serving(small.world) as running:
+        assert code_of(running.client("cloudtrail").lookup_events) == "Here"
+        assert running.client("cloudtrail", region="us-east-1").lookup_events()["Events"] == []
+        arn = f"arn:aws:iam::{small.account.id}:role/AccessPortalActivity"
+        assume = running.client("sts").assume_role
+        assert code_of(assume, RoleArn=arn, RoleSessionName="portal") == "There"
+        owner = arn.replace(small.account.id, small.world.state.organization.management_account_id)
+        assert assume(RoleArn=owner, RoleSessionName="portal")["Credentials"]
