@@ -191,6 +191,7 @@ def environment_problems(
     yield from _addresses(given, mode)
     yield from _files(given, process)
     yield from _cutting(given, process)
+    yield from _activity(given)
     yield from _personal(given, process)
     yield from _mail(given, mode)
     if process == WEB:
@@ -305,6 +306,27 @@ def _cutting(given: Mapping[str, str], process: str) -> Iterator[checks.CheckMes
                 f"Give it {owner.upper()}_AWS_ACCESS_KEY_ID and {owner.upper()}_AWS_SECRET_ACCESS_KEY, or a role of "
                 "its own from the platform (web identity or container credentials).",
             )
+
+
+def _activity(given: Mapping[str, str]) -> Iterator[checks.CheckMessage]:
+    """Reading activity: settings that are none, and no Region to read."""
+    if (chosen := given.get("ACTIVITY", "off")) not in ("off", "on"):
+        yield _error(22, f"ACTIVITY is {chosen!r}.", "It is off or on.")
+    if chosen == "on" and not given.get("ACTIVITY_REGIONS", "").split():
+        yield _error(
+            23,
+            "ACTIVITY is on, and ACTIVITY_REGIONS names no Region.",
+            "Name the Regions in which people may act, by blanks; what is global is in us-east-1.",
+        )
+    if (by := given.get("ACTIVITY_LOOKUP", "session_name")) not in ("session_name", "everything"):
+        yield _error(22, f"ACTIVITY_LOOKUP is {by!r}.", "It is session_name or everything.")
+    days = given.get("ACTIVITY_KEEP_DAYS", "400")
+    if not days.isdecimal() or int(days) < 90:
+        yield _error(
+            22,
+            f"ACTIVITY_KEEP_DAYS is {days!r}.",
+            "It is a number of days, 90 at least: CloudTrail's event history itself reaches back so far.",
+        )
 
 
 def _personal(given: Mapping[str, str], process: str) -> Iterator[checks.CheckMessage]:

@@ -308,8 +308,14 @@ CELERY_TIMEZONE = "UTC"
 CELERY_TASK_DEFAULT_QUEUE = "access"
 CELERY_TASK_QUEUES = [Queue("access"), Queue("catalogue")]
 CELERY_TASK_ROUTES = {
-    f"{room}.tasks.*": {"queue": "catalogue"}
-    for room in ("audit.forwarding", "catalog", "notifications", "oversight")
+    task: {"queue": "catalogue"}
+    for task in (
+        "audit.forwarding.tasks.*",
+        "catalog.tasks.*",
+        "notifications.tasks.*",
+        "oversight.tasks.*",
+        "requests_app.tasks.read_activity",
+    )
 }
 
 # The trail's receivers outside, by blanks: webhook, syslog. Everybody knows which, so that pages can say how they
@@ -336,6 +342,7 @@ CELERY_BEAT_SCHEDULE = {
     "queue": _every("requests_app.tasks.call_up", timedelta(seconds=1)),
     "sync": _every("catalog.tasks.sync_due", timedelta(seconds=15)),
     "watch": _every("oversight.tasks.watch", timedelta(seconds=15)),
+    "activity": _every("requests_app.tasks.read_activity", timedelta(seconds=60)),
     "tell": _every("notifications.tasks.tell", timedelta(seconds=5)),
     "forward": _every("audit.forwarding.tasks.forward", FORWARD_EVERY),
     "sessions": _every("identity.tasks.clear_expired_sessions", timedelta(hours=1)),
@@ -392,6 +399,22 @@ SEVERING_TAKES_EFFECT = timedelta(minutes=env.int("SEVERING_TAKES_EFFECT_MINUTES
 # Most characters of a service control policy, and of an inline policy without its blanks.
 SEVERING_POLICY_SIZE = env.int("SEVERING_POLICY_SIZE", 5120)
 SEVERING_INLINE_SIZE = 10_240
+
+# --- What was done with access (off by default)
+
+# on: workers read CloudTrail with a role of each account, named ACTIVITY_ROLE_NAME (clients/aws/config.py).
+ACTIVITY = env.str("ACTIVITY", "off")
+# Regions in which people may act, by blanks: only these are read. What is global is in us-east-1.
+ACTIVITY_REGIONS = list(dict.fromkeys(env.str("ACTIVITY_REGIONS", "").split()))
+# Events of a session are asked for by its name; everything: all of the account, sorted out here. Whether CloudTrail
+# finds a role session's events by its name isn't documented.
+ACTIVITY_LOOKUP = env.str("ACTIVITY_LOOKUP", "session_name")
+# How long CloudTrail takes to deliver an event (AWS: about five minutes, on average; business time).
+ACTIVITY_DELIVERY_LAG = timedelta(minutes=env.int("ACTIVITY_DELIVERY_LAG_MINUTES", 15))
+# Most pages of fifty events that one reading takes of one account and Region; older events are cut off then.
+ACTIVITY_MOST_PAGES = env.int("ACTIVITY_MOST_PAGES", 40)
+# How long summaries are kept after the access (business time).
+ACTIVITY_KEEP = timedelta(days=env.int("ACTIVITY_KEEP_DAYS", 400))
 
 SEALING_KEY_PATH = env.str("SEALING_KEY_PATH", "")
 # Where seals are kept outside the database, by blanks: file, webhook. Everybody knows which, so that pages can say

@@ -54,6 +54,9 @@ SHOWN: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
             ),
             ("SESSION_SEVERING", "whether open AWS sessions of access that is over are denied"),
             ("SESSION_SEVERING_PLACES", "where those denials may be written"),
+            ("ACTIVITY", "whether what was done with access is read from CloudTrail"),
+            ("ACTIVITY_REGIONS", "the Regions that are read"),
+            ("ACTIVITY_KEEP", "how long summaries of it are kept"),
         ),
     ),
     (
@@ -96,6 +99,8 @@ def _words(value: object) -> str:
             return "not set"
         case bool():
             return "on" if value else "off"
+        case list():
+            return ", ".join(map(str, value)) or "not set"
         case timedelta():
             return duration_words(value)
         case _:

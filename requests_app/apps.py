@@ -12,11 +12,13 @@ class RequestsAppConfig(AppConfig):
 
     def ready(self) -> None:
         from requests_app import events
+        from requests_app.activity import events as activity_events
         from requests_app.cutting import events as cutting_events
         from requests_app.deliberation import events as deliberation_events
         from requests_app.freezes import events as freeze_events
 
         events.register_all()
+        activity_events.register_all()
         cutting_events.register_all()
         deliberation_events.register_all()
         freeze_events.register_all()

@@ -486,6 +486,7 @@ class PathTicket(models.Model):
 
 
 # Further rows of the life cycle, beside what they serve; they name models of this module.
+import requests_app.activity.models  # noqa: E402 - so that Django finds them
 import requests_app.cutting.models  # noqa: E402 - so that Django finds them
 import requests_app.deliberation.models  # noqa: E402 - so that Django finds them
 import requests_app.favourites.models  # noqa: E402 - so that Django finds them

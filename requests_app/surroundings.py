@@ -8,6 +8,7 @@ from datetime import datetime
 
 from django.db.models import Count, Max, Q
 
+from requests_app.activity.reading import last_uses
 from requests_app.lifecycle import HOLDING, DecisionStatus
 from requests_app.models import Grant, RequestItem, Verdict
 from requests_app.rule_words import names_in, stage_words
@@ -17,18 +18,28 @@ MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
+class LastUse:
+    """When the requester last used a permission set in AWS, with any access that the portal gave; None: not known."""
+
+    permission_set: str
+    at: datetime | None  # business time
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Facts from the portal's own grants; what was used in AWS is not among them."""
+    """Facts from the portal's own grants, and from what was read of their use."""
 
     holders: Sequence[str]  # others who hold the PIM group now, or may
     more_holders: int
     had: int  # times that this person's access through the group arrived before
     last_arrived_at: datetime | None  # business time
     next_words: str  # what an approval now leads to
+    last_used: Sequence[LastUse]  # of each permission set that it opens, as far as CloudTrail was read
+    more_sets: int
 
 
 def surroundings(item: RequestItem) -> Surroundings:
-    """Read it for one item. Five queries at most, however many grants there are."""
+    """Read it for one item. Seven queries at most, however many grants there are."""
     same = Grant.objects.filter(group=item.group_id)
     others = same.filter(status__in=HOLDING).exclude(person=item.requester_id)
     names = list(
@@ -40,7 +51,19 @@ def surroundings(item: RequestItem) -> Surroundings:
     own = same.filter(person=item.requester_id).aggregate(
         had=Count("pk", filter=Q(arrived_at__isnull=False)), last=Max("arrived_at")
     )
-    return Surroundings(names, more, own["had"], own["last"], _next_words(item))
+    sets = list(
+        item.scope.order_by("permission_set_name").values_list("permission_set_name", flat=True).distinct()
+    )
+    used = last_uses(item.requester_id, sets)
+    return Surroundings(
+        names,
+        more,
+        own["had"],
+        own["last"],
+        _next_words(item),
+        [LastUse(name, used.get(name)) for name in sets[:MOST_NAMED]],
+        max(len(sets) - MOST_NAMED, 0),
+    )
 
 
 def _next_words(item: RequestItem) -> str:

@@ -13,6 +13,8 @@ from requests_app.actions.advancing import advance_grant
 from requests_app.actions.deciding import check_decision as check_decision_action
 from requests_app.actions.freezing import carry_freezes as carry_freezes_action
 from requests_app.actions.sweeping import sweep as sweep_action
+from requests_app.activity.fetching import read_owed
+from requests_app.activity.planning import plan
 
 
 @shared_task(name="requests_app.tasks.check_decision")
@@ -49,6 +51,16 @@ def call_up() -> None:
     """Ring for whoever's turn it is on the narrow path; the sweeper would find them seconds later."""
     for grant_id in pathing.call_up():
         advance.delay(str(grant_id))
+
+
+@shared_task(name="requests_app.tasks.read_activity", soft_time_limit=100, time_limit=110)
+def read_activity() -> None:
+    """Read what was done with access, for one slice. It never rings itself: the queue is for others, too.
+
+    The last call of a slice may take its time, so the limits are wider than other tasks'.
+    """
+    plan()
+    read_owed()
 
 
 @shared_task(name="requests_app.tasks.carry_freezes")

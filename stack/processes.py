@@ -63,6 +63,8 @@ CONCERNS: Mapping[str, frozenset[str]] = {
     "CLIENT_RATE_IAM": frozenset({WORKER}),
     "CLIENT_RATE_SSO_ADMIN": frozenset({WORKER}),
     "CLIENT_RATE_IDENTITYSTORE": frozenset({WORKER}),
+    "CLIENT_RATE_CLOUDTRAIL": frozenset({WORKER}),
+    "ACTIVITY_ROLE_NAME": frozenset({WORKER}),
     "ALERT_MAIL_TO": frozenset({WORKER}),
     "MAIL_BACKEND": frozenset({WORKER}),
     "MAIL_FROM": frozenset({WORKER}),

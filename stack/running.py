@@ -45,7 +45,7 @@ ENTRA_CALLBACK = "/accounts/oidc/entra/login/callback/"
 SIGNED_OUT = "/signed-out/"
 SIMULATOR = "simulator"
 # Settings of the portal that the demo takes from the shell.
-CHOICES = ("FAST_REMOVAL", "SESSION_SEVERING", "SESSION_SEVERING_PLACES")
+CHOICES = ("ACTIVITY", "FAST_REMOVAL", "SESSION_SEVERING", "SESSION_SEVERING_PLACES")
 
 
 class Stack:
@@ -208,7 +208,7 @@ class Stack:
 
     @staticmethod
     def _chosen() -> dict[str, str]:
-        """What whoever starts the stack chose of the settings that take access away faster; they are off by default."""
+        """What whoever starts the stack chose of those settings; what takes access away faster is off by default."""
         return {name: os.environ[name] for name in CHOICES if os.environ.get(name)}
 
     def _keep_copies(self, process: Process) -> None:
@@ -340,11 +340,14 @@ class Stack:
             "SEVERER_AWS_SECRET_ACCESS_KEY": clouds["aws_severer_secret_access_key"],
             "AWS_ACCESS_PORTAL_URL": clouds["access_portal_url"],
             "PORTAL_MANAGED_GROUPS_FILE": clouds["managed_groups_file"],
+            "ACTIVITY": "on",
+            "ACTIVITY_REGIONS": f"{clouds['region']} us-east-1",
             # Nobody else calls these clouds, so the portal may take what they give.
             "CLIENT_RATE_ORGANIZATIONS": "5/10",
             "CLIENT_RATE_IAM": "40/40",
             "CLIENT_RATE_SSO_ADMIN": "20/20",
             "CLIENT_RATE_IDENTITYSTORE": "20/20",
+            "CLIENT_RATE_CLOUDTRAIL": "2/2",
         }
 
     def _secrets(self) -> Mapping[str, str]:

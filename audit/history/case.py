@@ -11,6 +11,8 @@ from audit.history.presentation import Row, rows
 from audit.ledger.reading import MOST_OF_A_CASE, events_of_request
 from base.errors import Missing
 from oversight.selectors import FindingRow, findings_of_grants
+from requests_app.activity.models import ActivityLook
+from requests_app.activity.planning import is_on
 from requests_app.estimates import last_possible_use
 from requests_app.lifecycle import DecisionStatus, GrantStatus
 from requests_app.models import (
@@ -41,6 +43,7 @@ class CaseItem:
     attempts: Sequence[Attempt]
     scope_rows: Sequence[RequestScope]
     findings: Sequence[FindingRow] = ()
+    activity: ActivityLook | None = None
 
     @property
     def standing(self) -> Standing:
@@ -89,6 +92,11 @@ class Case:
         return len(self.rows) >= MOST_OF_A_CASE
 
     @property
+    def activity_is_read(self) -> bool:
+        """Whether what was done with access is read in this installation, or was for this request."""
+        return is_on() or any(each.activity for each in self.items)
+
+    @property
     def unsealed(self) -> int:
         return sum(1 for row in self.rows if row.batch is None)
 
@@ -121,6 +129,7 @@ def case(request_id: UUID) -> Case:
     for attempt in Attempt.objects.filter(grant__in=grant_ids).order_by("started_at", "pk")[:MOST_ATTEMPTS]:
         attempts.setdefault(attempt.grant_id, []).append(attempt)
     findings = findings_of_grants(grant_ids)
+    looks = {look.grant_id: look for look in ActivityLook.objects.filter(grant__in=grant_ids)}
     return Case(
         request_id,
         request,
@@ -132,6 +141,7 @@ def case(request_id: UUID) -> Case:
                 attempts.get(grant.pk, []) if grant else [],
                 [row for row in scope[:MOST_SCOPE] if row.item_id == item.pk],
                 findings.get(grant.pk, ()) if grant else (),
+                looks.get(grant.pk) if grant else None,
             )
             for item in items
         ],

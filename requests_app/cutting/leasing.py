@@ -1,4 +1,4 @@
-"""Leases on the rows of remover and severer: claim, call, settle, as for grants (`requests_app.actions.claiming`)."""
+"""Leases on rows of work beside grants (removals, denials, readings): claim, call, settle, as in `actions.claiming`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from django.db.models import Q
 from django_subatomic.db import transaction
 
 from base.clock import business_now, real_now
+from requests_app.activity.models import ActivityLook
 from requests_app.cutting.models import FastRemoval, SeveringPlace
 
 # A call has one attempt and ends within its time-outs (5 s to connect, 15 s to read): this much of a lease must be
@@ -22,7 +23,7 @@ from requests_app.cutting.models import FastRemoval, SeveringPlace
 LONGEST_CALL = timedelta(seconds=25)
 LONGEST_BACK_OFF = timedelta(minutes=1)
 
-type Row = FastRemoval | SeveringPlace
+type Row = FastRemoval | SeveringPlace | ActivityLook
 
 
 class Lost(Exception):
@@ -30,7 +31,7 @@ class Lost(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Claim[T: (FastRemoval, SeveringPlace)]:
+class Claim[T: (FastRemoval, SeveringPlace, ActivityLook)]:
     """Proof that this process holds a row's lease, and the row as it was when claimed."""
 
     row: T
@@ -42,7 +43,7 @@ class Claim[T: (FastRemoval, SeveringPlace)]:
         return real_now() + LONGEST_CALL < self.until
 
 
-def owed[T: (FastRemoval, SeveringPlace)](model: type[T], *, most: int = 200) -> list[UUID]:
+def owed[T: (FastRemoval, SeveringPlace, ActivityLook)](model: type[T], *, most: int = 200) -> list[UUID]:
     """Ids of the rows that are due and free, the longest due first."""
     now = real_now()
     rows = model.objects.filter(
@@ -53,7 +54,7 @@ def owed[T: (FastRemoval, SeveringPlace)](model: type[T], *, most: int = 200) ->
     return list(rows.order_by("next_action_at").values_list("pk", flat=True)[:most])
 
 
-def claim[T: (FastRemoval, SeveringPlace)](model: type[T], row_id: UUID) -> Claim[T] | None:
+def claim[T: (FastRemoval, SeveringPlace, ActivityLook)](model: type[T], row_id: UUID) -> Claim[T] | None:
     """Take the lease of a row that is due, or None when it isn't, or somebody is at it."""
     token, now = uuid.uuid4(), real_now()
     until = now + settings.LEASE
@@ -65,7 +66,7 @@ def claim[T: (FastRemoval, SeveringPlace)](model: type[T], row_id: UUID) -> Clai
 
 
 @contextmanager
-def settle[T: (FastRemoval, SeveringPlace)](claim: Claim[T]) -> Iterator[T]:
+def settle[T: (FastRemoval, SeveringPlace, ActivityLook)](claim: Claim[T]) -> Iterator[T]:
     """One transaction in which the locked, current row is ours to change. Raises Lost."""
     with transaction():
         row = type(claim.row).objects.select_for_update().get(pk=claim.row.pk)

@@ -209,6 +209,20 @@ def test_taking_access_away_faster(changes: dict[str, str | None], number: str) 
     assert ids(found("remover", **changes)) == [number]
 
 
+@pytest.mark.parametrize(
+    ("changes", "number"),
+    [
+        ({"ACTIVITY": "yes"}, "portal.E022"),
+        ({"ACTIVITY_LOOKUP": "prefix"}, "portal.E022"),
+        ({"ACTIVITY_KEEP_DAYS": "30"}, "portal.E022"),
+        ({"ACTIVITY": "on"}, "portal.E023"),
+    ],
+)
+def test_reading_activity(changes: dict[str, str | None], number: str) -> None:
+    assert ids(found("worker", **changes)) == [number]
+    assert found("worker", ACTIVITY="on", ACTIVITY_REGIONS="eu-west-1 us-east-1") == []
+
+
 def test_a_setting_that_is_on_without_its_process_credential() -> None:
     assert ids(found("severer", AWS_WEB_IDENTITY_TOKEN_FILE=None)) == ["portal.E017"]
     off: dict[str, str | None] = {"SESSION_SEVERING": "off", "AWS_WEB_IDENTITY_TOKEN_FILE": None}

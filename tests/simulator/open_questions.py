@@ -88,7 +88,7 @@ ENTRA = (
 _THERE = "tests/simulator/test_open_questions_aws.py"
 _SCIM = ("/scim/", "scim2")
 _PORTAL = ("get_role_credentials", "list_account_roles")
-_TRAIL = ("lookup_events",)
+_OPEN = "tests/requests_app/activity/test_fetching.py::test_what_the_vendor_leaves_open_changes_nothing"
 
 AWS = (
     Question("membership_created_at", (f"{_THERE}::test_when_a_membership_landed",)),
@@ -115,10 +115,10 @@ AWS = (
     Question("provision_busy_code", (f"{_THERE}::test_too_many_provisionings_are_asked_for_again",)),
     Question("policy_effect_seconds", (f"{_THERE}::test_denials_may_act_at_once_or_later",)),
     Question("control_policy_characters", (f"{_THERE}::test_a_denial_may_be_too_long",)),
-    Question("sessions_carry_on_behalf_of", unmet="no events are looked up", unless=_TRAIL),
-    Question("sign_in_identity_type", unmet="no events are looked up", unless=_TRAIL),
-    Question("trail_username_is_session_name", unmet="no events are looked up", unless=_TRAIL),
-    Question("trail_delay_seconds", unmet="no events are looked up", unless=_TRAIL),
+    Question("sessions_carry_on_behalf_of", (_OPEN,)),
+    Question("sign_in_identity_type", (_OPEN,)),
+    Question("trail_username_is_session_name", (_OPEN,)),
+    Question("trail_delay_seconds", (_OPEN,)),
     Question(
         "portal_shows_new_after_seconds", unmet="no role session is opened by the portal", unless=_PORTAL
     ),

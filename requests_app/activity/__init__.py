@@ -1,0 +1,1 @@
+"""What was done with access, as CloudTrail tells it: read by workers, kept as a summary, shown to auditors."""

@@ -1,0 +1,316 @@
+"""Reading what was done with one grant: one question after the other, a page at a time, in slices of thirty seconds.
+
+First IAM Identity Center's own events say which sessions the person opened; then the events of the sessions are read,
+in the accounts that were opened first. Where a worker dies, the next one goes on from the row's cursor; a page is
+counted in the same transaction that moves the cursor, so that none counts twice. An account or Region that can't be
+read is a gap with its reason, and keeps nothing else from being read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django_subatomic.db import durable
+
+from base.clock import business_now, real_now
+from clients.errors import ClientError, NotPermitted, Refused, Throttled, Unreachable
+from clients.registry import clients
+from clients.types import TrailPage, TrailQuestion
+from requests_app.activity import tallying
+from requests_app.activity.matching import SIGN_IN_EVENTS, Holder, session_use, sign_in_use
+from requests_app.activity.models import ActivityLook, ActivityPlace, ActivityUse
+from requests_app.activity.planning import EVERY, KEPT_BY_AWS, is_on, last_use_of, next_reading
+from requests_app.cutting import leasing
+from requests_app.cutting.leasing import Claim, Lost
+from requests_app.cutting.scopes import scopes_of
+from requests_app.models import Grant
+
+log = structlog.get_logger(__name__)
+
+SLICE = timedelta(seconds=30)  # real time
+# A place that doesn't answer, or asks to wait, is waited for so often within a reading; then it is a gap.
+PATIENCE = 5
+MOST_ACCOUNTS = 30  # of one reading; those beyond are gaps
+BY_NAME, EVERYTHING = "session_name", "everything"
+WAITED = "CloudTrail didn't answer in time, several times in a row. It is read again."
+
+
+def owed(*, most: int = 20) -> list[UUID]:
+    """Looks that are due and free, the longest due first; none while activity is off."""
+    return leasing.owed(ActivityLook, most=most) if is_on() else []
+
+
+@durable
+def read_activity(*, look_id: UUID, seconds: float | None = None) -> bool:
+    """Work on one look for a slice (30 s unless told); True when more is owed at once. Harmless when repeated.
+
+    Raises:
+        Exception: a mistake of ours; the look rests and is tried again.
+    """
+    claim = leasing.claim(ActivityLook, look_id)
+    if claim is None:
+        return False
+    deadline = real_now() + (timedelta(seconds=seconds) if seconds is not None else SLICE)
+    try:
+        return _Reading(claim).work(deadline)
+    except Lost:
+        log.warning("activity_lease_lost", look=str(look_id))
+        return False
+    except Exception:
+        with leasing.settle(claim) as row:
+            wait = leasing.back_off(row.failures)
+            leasing.rest(row, until=row.next_action_at, retry_in=wait, failed=True)
+        raise
+
+
+class _Reading:
+    """One slice of one look, under its lease."""
+
+    def __init__(self, claim: Claim[ActivityLook]) -> None:
+        self._claim = claim
+        self._look = claim.row
+        self._grant = Grant.objects.select_related("person", "group").get(pk=claim.row.grant_id)
+        self._granted = _granted(self._grant)
+
+    def work(self, deadline: datetime) -> bool:
+        """Ask until nothing is left, the slice is over, or CloudTrail wants to be waited for."""
+        cursor = self._look.cursor
+        try:
+            if not cursor:
+                cursor = self._begin()
+            while cursor["todo"]:
+                cursor = self._one(cursor)
+                if real_now() >= deadline and cursor["todo"]:
+                    self._rest(retry_in=None)
+                    return True
+        except Unreachable as error:
+            self._wait(cursor, error)
+            return False
+        except ClientError as error:
+            self._give_up(error.sentence)
+            return False
+        self._finish(cursor)
+        return False
+
+    # --- the steps
+
+    def _begin(self) -> dict[str, Any]:
+        """Whom to look for, until when, and the first questions."""
+        center, person = clients().identity_center, self._grant.person
+        instance = center.instance().value
+        found = center.find_user(person.user_principal_name).value
+        user_id = found.user_id if found else person.store_user_id
+        if not user_id or not instance.owner_account_id:
+            missing = "The person" if not user_id else "The owner of the instance"
+            raise Refused(f"{missing} isn't known in IAM Identity Center, so nothing can be looked up.")
+        until = min(business_now(), last_use_of(self._grant))
+        delivered = min(business_now() - settings.ACTIVITY_DELIVERY_LAG, last_use_of(self._grant))
+        cursor = {
+            "until": until.isoformat(),
+            "delivered": delivered.isoformat(),
+            "user_id": user_id,
+            "user_name": found.user_name if found else person.user_principal_name,
+            "todo": [[instance.owner_account_id, instance.region, name] for name in SIGN_IN_EVENTS],
+            "sessions": False,
+            **_fresh(),
+        }
+        self._save(cursor)
+        return cursor
+
+    def _one(self, cursor: dict[str, Any]) -> dict[str, Any]:
+        """One page of the first question, and the cursor after it."""
+        question, holder = self._question(cursor), self._holder(cursor)
+        try:
+            page = clients().trail.look_up(question, page=cursor["page"]).value
+        except Unreachable:
+            raise
+        except NotPermitted as error:
+            return self._gap(cursor, error.sentence, error.code)
+        except Refused as error:
+            if not cursor["page"]:
+                return self._gap(cursor, error.sentence, error.code)
+            # The page isn't known any more: this question begins anew, and a gap when that goes on.
+            if cursor["tries"] >= PATIENCE:
+                return self._gap(cursor, error.sentence, error.code)
+            return self._save({**cursor, **_fresh(), "tries": cursor["tries"] + 1})
+        return self._count(cursor, question, holder, page)
+
+    def _count(
+        self, cursor: dict[str, Any], question: TrailQuestion, holder: Holder, page: TrailPage
+    ) -> dict[str, Any]:
+        tally = cursor["tally"]
+        for event in page.events:
+            used = sign_in_use(event, holder) if cursor["todo"][0][2] else session_use(event, holder)
+            if used is not None:
+                tallying.add(tally, event, used)
+        tally["unreadable"] += page.unreadable
+        if page.events:
+            tally["oldest"] = page.events[-1].at.isoformat()
+        cursor = {**cursor, "tally": tally, "pages": cursor["pages"] + 1, "page": page.next_page, "tries": 0}
+        if page.next_page and cursor["pages"] < settings.ACTIVITY_MOST_PAGES:
+            return self._save(cursor)
+        cut_off = page.next_page and (tally["oldest"] or question.ends_at.isoformat())
+        with leasing.settle(self._claim) as row:
+            place = self._place(cursor)
+            place.read_until = datetime.fromisoformat(cursor["delivered"])
+            place.problem = place.code = ""
+            place.cut_off_at = datetime.fromisoformat(cut_off) if cut_off else None
+            tallying.keep(place, tally)
+            return self._settle(row, self._after(cursor))
+
+    def _gap(self, cursor: dict[str, Any], sentence: str, code: str) -> dict[str, Any]:
+        """The place couldn't be read; what was read of it before stays."""
+        log.warning("activity_gap", look=str(self._look.pk), place=cursor["todo"][0], reason=sentence)
+        with leasing.settle(self._claim) as row:
+            place = self._place(cursor)
+            place.problem, place.code = sentence, code[:64]
+            place.save()
+            return self._settle(row, self._after(cursor))
+
+    def _after(self, cursor: dict[str, Any]) -> dict[str, Any]:
+        """The next question: after the sign-ins those about sessions, the accounts that were opened first."""
+        cursor = {**cursor, "todo": cursor["todo"][1:], **_fresh()}
+        if cursor["todo"] or cursor["sessions"]:
+            return cursor
+        opened = set(
+            ActivityUse.objects.filter(place__look=self._look)
+            .exclude(place__event_name="")
+            .values_list("account_id", flat=True)
+        )
+        accounts = sorted(self._granted, key=lambda account: (account not in opened, account))
+        todo = [
+            [account, region, ""]
+            for account in accounts[:MOST_ACCOUNTS]
+            for region in settings.ACTIVITY_REGIONS
+        ]
+        return {**cursor, "todo": todo, "sessions": True}
+
+    def _finish(self, cursor: dict[str, Any]) -> None:
+        delivered = datetime.fromisoformat(cursor["delivered"])
+        grant = Grant.objects.get(pk=self._grant.pk)  # as it is by now
+        with leasing.settle(self._claim) as row:
+            gaps = row.places.exclude(problem="").exists()
+            following = next_reading(row, grant, read_until=delivered, gaps=gaps)
+            over = delivered >= last_use_of(grant)
+            leasing.rest(
+                row,
+                until=following,
+                cursor={},
+                read_until=delivered,
+                read_at=business_now(),
+                complete=following is None,
+                repeats=row.repeats + 1 if gaps and over else 0,
+                problem="",
+            )
+        log.info("activity_read", grant=str(grant.pk), complete=following is None, gaps=gaps)
+
+    # --- waiting and giving up
+
+    def _wait(self, cursor: dict[str, Any], error: Unreachable) -> None:
+        """Wait for CloudTrail; a place that was waited for long enough is a gap."""
+        wait = leasing.back_off(cursor.get("tries", 0))
+        if isinstance(error, Throttled):
+            wait = max(wait, error.retry_after)
+        if cursor and error.code != "LocalRateLimit":
+            cursor = {**cursor, "tries": cursor["tries"] + 1}
+            if cursor["tries"] > PATIENCE:
+                cursor = self._gap(cursor, WAITED, error.code)
+        self._rest(retry_in=wait, cursor=cursor)
+
+    def _give_up(self, sentence: str) -> None:
+        """Nothing can be asked at all; tried again while there is anything to find."""
+        again = business_now() + EVERY
+        until = again if again < last_use_of(self._grant) + KEPT_BY_AWS else None
+        with leasing.settle(self._claim) as row:
+            leasing.rest(row, until=until, cursor={}, problem=sentence)
+
+    # --- the row
+
+    def _save(self, cursor: dict[str, Any]) -> dict[str, Any]:
+        with leasing.settle(self._claim) as row:
+            return self._settle(row, cursor)
+
+    def _settle(self, row: ActivityLook, cursor: dict[str, Any]) -> dict[str, Any]:
+        """Move the locked row's cursor, and hold on to it."""
+        leasing.note(row, cursor=cursor, lease_until=real_now() + settings.LEASE)
+        return cursor
+
+    def _rest(self, *, retry_in: timedelta | None, cursor: Mapping[str, Any] | None = None) -> None:
+        with leasing.settle(self._claim) as row:
+            kept = row.cursor if cursor is None else cursor
+            leasing.rest(row, until=row.next_action_at, retry_in=retry_in, cursor=kept)
+
+    def _place(self, cursor: Mapping[str, Any]) -> ActivityPlace:
+        account, region, name = cursor["todo"][0]
+        found, _ = ActivityPlace.objects.get_or_create(
+            look=self._look, account_id=account, region=region, event_name=name
+        )
+        return found
+
+    def _question(self, cursor: Mapping[str, Any]) -> TrailQuestion:
+        account, region, name = cursor["todo"][0]
+        attribute, value = ("EventName", name) if name else ("Username", cursor["user_name"])
+        if not name and settings.ACTIVITY_LOOKUP == EVERYTHING:
+            attribute = value = ""
+        until = datetime.fromisoformat(cursor["until"])
+        return TrailQuestion(account, region, min(self._since, until), until, attribute, value)
+
+    @property
+    def _since(self) -> datetime:
+        """Events name whole seconds."""
+        return (self._grant.assigned_at or self._grant.starts_at).replace(microsecond=0)
+
+    def _holder(self, cursor: Mapping[str, Any]) -> Holder:
+        return Holder(
+            store_user_id=cursor["user_id"],
+            user_name=cursor["user_name"],
+            granted=self._granted,
+            since=self._since,
+            until=_sessions_until(self._grant),
+        )
+
+
+def _fresh() -> dict[str, Any]:
+    """The part of a cursor that a question begins with."""
+    return {"page": "", "pages": 0, "tries": 0, "tally": tallying.empty()}
+
+
+def _granted(grant: Grant) -> Mapping[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for scope, what in scopes_of([grant]).get(grant.pk, {}).items():
+        found.setdefault(scope.account_id, set()).add(what.name)
+    return {account: frozenset(names) for account, names in found.items()}
+
+
+def _sessions_until(grant: Grant) -> datetime:
+    """Sessions that began from then on belong to later access to the same, or can't be of this one."""
+    later = (
+        Grant.objects.filter(person=grant.person_id, group=grant.group_id, starts_at__gt=grant.starts_at)
+        .exclude(pk=grant.pk)
+        .filter(seen_in_entra_at__isnull=False)
+        .order_by("starts_at")[:1]
+    )
+    ends = [each.assigned_at or each.starts_at for each in later]
+    if grant.out_of_aws_at is not None:
+        ends.append(grant.out_of_aws_at + settings.AWS_SESSION_CACHE)
+    return min(ends, default=last_use_of(grant) + timedelta(days=1))
+
+
+def read_owed(*, seconds: float | None = None) -> bool:
+    """Work on what is owed for one slice in all; True when something is left. For tasks."""
+    until = real_now() + (timedelta(seconds=seconds) if seconds is not None else SLICE)
+    for look_id in owed():
+        left = (until - real_now()).total_seconds()
+        if left <= 0:
+            return True
+        if read_activity(look_id=look_id, seconds=left):
+            return True
+    return False
+
+
+__all__ = ["owed", "read_activity", "read_owed"]

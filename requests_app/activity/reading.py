@@ -1,0 +1,236 @@
+"""What is known about what was done, for pages: from rows alone, with what is not in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Max
+from django.utils.functional import cached_property
+
+from requests_app.activity.matching import SIGN_IN_EVENTS
+from requests_app.activity.models import ActivityLook, ActivityPlace, ActivityUse
+from requests_app.cutting.scopes import scopes_of
+from requests_app.models import Grant
+
+# Bounds of one page; beyond them it says so.
+MOST_USES = 1000
+MOST_NEWEST = 100
+# What no reading of CloudTrail's event history can show.
+COVERAGE = (
+    "Management events only: no data events, such as reading objects of S3 or invoking functions of Lambda.",
+    "Only sessions of the permission sets that this access opened: no access outside IAM Identity Center.",
+    "Only PIM groups that the portal manages.",
+    "What a session's role did in its turn, by assuming another role, is that role's.",
+    "Use of the same permission set on the same account by other access of the person at that time is counted as well.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRow:
+    """One action of a service, over all accounts and Regions that were read."""
+
+    service: str
+    action: str
+    permission_sets: Sequence[str]
+    accounts: Sequence[str]
+    count: int
+    errors: int
+    denied: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GrantedRow:
+    """A permission set on an account that the access opened, and what is known of its use."""
+
+    account_id: str
+    permission_set: str
+    opened: int  # sessions that IAM Identity Center says were opened
+    events: int
+    last_at: datetime | None
+    unknown: str  # why no use is no proof of none; "" where the account was read
+
+    @property
+    def used(self) -> bool:
+        return bool(self.opened or self.events)
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What was done with one grant."""
+
+    grant: Grant
+    look: ActivityLook | None
+    places: Sequence[ActivityPlace] = ()
+    uses: Sequence[ActivityUse] = ()
+    granted: Sequence[tuple[str, str]] = ()  # account id, permission set
+    uses_cut: bool = False
+    regions: Sequence[str] = field(default_factory=lambda: tuple(settings.ACTIVITY_REGIONS))
+
+    @property
+    def read(self) -> bool:
+        """Whether a reading has ended."""
+        return self.look is not None and self.look.read_at is not None
+
+    @cached_property
+    def actions(self) -> list[ActionRow]:
+        """What sessions did, the most frequent first; actions beyond the bound of a reading last."""
+        found: dict[tuple[str, str], list[ActivityUse]] = {}
+        for use in self.uses:
+            if not use.place.event_name:
+                found.setdefault((use.service, use.action), []).append(use)
+        rows = [
+            ActionRow(
+                service=service,
+                action=action,
+                permission_sets=sorted({use.permission_set_name for use in uses}),
+                accounts=sorted({use.account_id for use in uses}),
+                count=sum(use.count for use in uses),
+                errors=sum(use.errors for use in uses),
+                denied=sum(use.denied for use in uses),
+                first_at=min(use.first_at for use in uses),
+                last_at=max(use.last_at for use in uses),
+            )
+            for (service, action), uses in found.items()
+        ]
+        return sorted(rows, key=lambda row: (not row.service, -row.count, row.service, row.action))
+
+    @cached_property
+    def scope(self) -> list[GrantedRow]:
+        """Everything that was granted, what was used first."""
+        rows = [self._granted(account, name) for account, name in self.granted]
+        return sorted(rows, key=lambda row: (not row.used, row.permission_set, row.account_id))
+
+    def _granted(self, account: str, name: str) -> GrantedRow:
+        uses = [use for use in self.uses if (use.account_id, use.permission_set_name) == (account, name)]
+        sessions = [use for use in uses if not use.place.event_name]
+        return GrantedRow(
+            account_id=account,
+            permission_set=name,
+            opened=sum(use.count for use in uses if use.place.event_name),
+            events=sum(use.count for use in sessions),
+            last_at=max((use.last_at for use in uses), default=None),
+            unknown=self._unread(account),
+        )
+
+    def _unread(self, account: str) -> str:
+        places = [each for each in self.places if each.account_id == account and not each.event_name]
+        if not places:
+            return "not read"
+        if any(each.problem or each.cut_off_at for each in places):
+            return "not read whole"
+        return ""
+
+    @property
+    def used(self) -> int:
+        """How many of what was granted were used."""
+        return sum(row.used for row in self.scope)
+
+    @property
+    def contradictions(self) -> list[GrantedRow]:
+        """Opened, as IAM Identity Center says, and nothing was found in the account."""
+        return [row for row in self.scope if row.opened and not row.events]
+
+    @property
+    def gaps(self) -> list[ActivityPlace]:
+        """What couldn't be read."""
+        return [each for each in self.places if each.problem]
+
+    @property
+    def cut_off(self) -> list[ActivityPlace]:
+        """Where there was too much to read it all."""
+        return [each for each in self.places if each.cut_off_at]
+
+    @property
+    def unreadable(self) -> int:
+        return sum(each.unreadable for each in self.places)
+
+    @property
+    def sign_ins_known(self) -> bool:
+        """Whether every question about sign-ins was answered whole."""
+        whole = {
+            each.event_name
+            for each in self.places
+            if each.event_name and not each.problem and not each.cut_off_at
+        }
+        return whole >= set(SIGN_IN_EVENTS)
+
+    @property
+    def newest(self) -> Sequence[Mapping[str, object]]:
+        """The newest events themselves, as they are called in CloudTrail."""
+        rows = [
+            {
+                **row,
+                "at": datetime.fromisoformat(row["at"]),
+                "account_id": each.account_id,
+                "region": each.region,
+            }
+            for each in self.places
+            if not each.event_name
+            for row in each.newest
+        ]
+        return sorted(rows, key=lambda row: row["at"], reverse=True)[:MOST_NEWEST]
+
+    @property
+    def events(self) -> int:
+        """Events of sessions, in all."""
+        return sum(each.events for each in self.places if not each.event_name)
+
+    @property
+    def coverage(self) -> Sequence[str]:
+        """What this can't show, in sentences."""
+        regions = ", ".join(self.regions) or "none"
+        return (*COVERAGE, f"These Regions were asked: {regions}. What was done in others isn't here.")
+
+    @property
+    def delivery_lag(self) -> timedelta:
+        lag: timedelta = settings.ACTIVITY_DELIVERY_LAG
+        return lag
+
+
+def activity_of(grants: Iterable[Grant]) -> Mapping[UUID, Activity]:
+    """By grant. Five queries, however many grants and events."""
+    listed = list(grants)
+    looks = {look.grant_id: look for look in ActivityLook.objects.filter(grant__in=listed)}
+    places: dict[UUID, list[ActivityPlace]] = {}
+    by_place = ActivityPlace.objects.filter(look__in=looks.values())
+    for place in by_place.order_by("account_id", "region", "event_name"):
+        places.setdefault(place.look_id, []).append(place)
+    found = list(
+        ActivityUse.objects.filter(place__look__in=looks.values())
+        .select_related("place")
+        .order_by("-count", "pk")[: MOST_USES + 1]
+    )
+    uses: dict[UUID, list[ActivityUse]] = {}
+    for use in found[:MOST_USES]:
+        uses.setdefault(use.place.look_id, []).append(use)
+    scopes = scopes_of(listed)
+    activities = {}
+    for grant in listed:
+        look = looks.get(grant.pk)
+        activities[grant.pk] = Activity(
+            grant=grant,
+            look=look,
+            places=places.get(look.pk, []) if look else (),
+            uses=uses.get(look.pk, []) if look else (),
+            granted=[(scope.account_id, what.name) for scope, what in scopes.get(grant.pk, {}).items()],
+            uses_cut=len(found) > MOST_USES,
+        )
+    return activities
+
+
+def last_uses(person_id: int, permission_sets: Iterable[str]) -> Mapping[str, datetime]:
+    """When this person last used each of these permission sets, by name, as far as it was read. One query."""
+    rows = (
+        ActivityUse.objects.filter(
+            place__look__grant__person=person_id, permission_set_name__in=set(permission_sets)
+        )
+        .values("permission_set_name")
+        .annotate(last=Max("last_at"))
+    )
+    return {row["permission_set_name"]: row["last"] for row in rows}
