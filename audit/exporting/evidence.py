@@ -30,6 +30,7 @@ MOST_EVENTS = 2_000
 # From a batch to the next anchored one are the seals of a minute, unless a place was away; so far it is looked for.
 MOST_LINKS_OF_ONE = 100
 MOST_LINKS = 20_000
+_NOTHING: Mapping[str, bytes] = {}
 VERIFIER = Path(offline.__file__).with_name("access_portal_verify.py")
 
 
@@ -42,20 +43,30 @@ class Pack:
     sha256: str
 
 
-def make_pack(entries: Sequence[Entry], *, title: str) -> Pack:
-    """A pack of these events, at most MOST_EVENTS, oldest first. Raises ValueError for more."""
+def make_pack(entries: Sequence[Entry], *, title: str, beside: Mapping[str, bytes] = _NOTHING) -> Pack:
+    """A pack of these events, at most MOST_EVENTS, oldest first. Raises ValueError for more.
+
+    `beside` are further files by name, which no seal covers; the manifest does.
+    """
     if len(entries) > MOST_EVENTS:
         raise ValueError(f"A pack holds at most {MOST_EVENTS} events.")
     entries = sorted(entries, key=lambda entry: (entry.event.at, entry.event.id))
     proofs, seals = _proofs([entry.event.id for entry in entries])
     shown = rows(entries)
-    page = {"title": title, "rows": shown, "made_at": real_now(), "unsealed": len(entries) - len(proofs)}
+    page = {
+        "title": title,
+        "rows": shown,
+        "made_at": real_now(),
+        "unsealed": len(entries) - len(proofs),
+        "beside": beside,
+    }
     files = {
         "events.jsonl": _lines(_events(entries, proofs)),
         "seals.jsonl": _lines(_seal(seal) for seal in seals),
         "case.html": render_to_string("audit/pack.html", page).encode(),
         "README.txt": render_to_string("audit/pack.txt", page).encode(),
         VERIFIER.name: VERIFIER.read_bytes(),
+        **beside,
     }
     manifest = {
         "format": FORMAT,

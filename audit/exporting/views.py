@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
@@ -12,6 +13,7 @@ from django.views.decorators.http import require_POST
 
 from audit.exporting.evidence import MOST_EVENTS, Pack, make_pack
 from audit.exporting.streaming import FORMS, stream
+from audit.history.activity import activity_file
 from audit.history.case import case
 from audit.history.forms import TimelineForm
 from audit.history.searching import event_filter
@@ -23,6 +25,7 @@ from base.errors import Invalid
 from identity.actors import actor_of
 from identity.http import PortalRequest, auditor_required
 from identity.limiting import Act, spend
+from requests_app.activity.viewing import note_view
 
 EVIDENCE = "evidence"
 
@@ -70,13 +73,22 @@ def case_evidence(request: PortalRequest, request_id: UUID) -> HttpResponseBase:
     spend(request.user.person, Act.EXPORT)
     found = case(request_id)
     entries = [row.entry for row in found.rows]
-    return _send(request, entries, found.title, urlencode({"request": request_id}), request_id)
+    activity = activity_file(request_id)
+    if activity and found.request:
+        note_view(found.request, viewer=request.user.person, actor=actor_of(request))
+    beside = {"activity.json": activity} if activity else {}
+    return _send(request, entries, found.title, urlencode({"request": request_id}), request_id, beside)
 
 
 def _send(
-    request: PortalRequest, entries: Sequence[Entry], title: str, query: str, request_id: UUID | None = None
+    request: PortalRequest,
+    entries: Sequence[Entry],
+    title: str,
+    query: str,
+    request_id: UUID | None = None,
+    beside: Mapping[str, bytes] = MappingProxyType({}),
 ) -> HttpResponse | FileResponse:
-    pack: Pack = make_pack(entries, title=title)
+    pack: Pack = make_pack(entries, title=title, beside=beside)
     record_alone(
         "export.packed",
         actor=actor_of(request),

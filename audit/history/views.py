@@ -10,14 +10,17 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
+from audit.history.activity import case_activity
 from audit.history.as_of import AsOf, as_of
 from audit.history.case import case
 from audit.history.forms import AsOfForm, TimelineForm
 from audit.history.searching import Timeline, timeline
 from audit.ledger.reading import Position
 from base.errors import Invalid
+from identity.actors import actor_of
 from identity.http import PortalRequest, auditor_required
 from identity.limiting import Act, spend
+from requests_app.activity.viewing import note_view
 
 
 @auditor_required
@@ -95,3 +98,12 @@ def _address(request: PortalRequest, parameters: Mapping[str, str]) -> str:
 def request_case(request: PortalRequest, request_id: UUID) -> HttpResponse:
     """One request from the ask to the end."""
     return render(request, "audit/case.html", {"case": case(request_id)})
+
+
+@auditor_required
+@require_http_methods(["GET", "HEAD"])
+def request_activity(request: PortalRequest, request_id: UUID) -> HttpResponse:
+    """What was done with one request's access; that somebody looks is recorded before anything is shown."""
+    found = case_activity(request_id)
+    note_view(found.request, viewer=request.user.person, actor=actor_of(request))
+    return render(request, "audit/activity.html", {"case": found})

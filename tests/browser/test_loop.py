@@ -112,6 +112,9 @@ def test_from_sign_in_to_ended_with_the_trail_of_it(
     ):
         ruth.sees(step)
     ruth.sees(WHY)
+    ruth.open(f"/audit/requests/{request_id}/activity/")
+    ruth.sees("What this covers")
+    ruth.open(f"/audit/requests/{request_id}/")
 
     # Take it away, and verify it without the portal; a copy in which a byte was changed isn't believed.
     with ruth.page.expect_download() as download:

@@ -12,12 +12,13 @@ from identity.models import DirectoryGroup, DirectoryMembership, Person
 from policy.approvers import may_decide
 from policy.models import RuleVersion
 from requests_app.lifecycle import DecisionStatus, GrantStatus
-from requests_app.models import Decision, RequestItem
+from requests_app.models import Decision, Grant, RequestItem
 from requests_app.selectors import inbox, to_decide, waiting_count
 from requests_app.surroundings import surroundings
 from tests.pages.conftest import Visitor, World, main_of
 from tests.pages.moving import bring, decide, step
 from tests.requests_app import factories as make
+from tests.requests_app.activity.rows import activity
 
 
 @pytest.fixture
@@ -190,7 +191,8 @@ def test_who_else_has_it_what_this_person_had_and_who_decides_next(world: World,
     for words in (
         "Nobody, by the portal&#x27;s own grants",
         "Never through the portal",
-        "Whether it was used in AWS is not known here.",
+        "Last use in AWS",
+        ": not known",
         "An approval of yours is the last one needed.",
     ):
         assert words.replace("&#x27;", "'") in page.replace("&#x27;", "'")
@@ -212,6 +214,10 @@ def test_surroundings_count_what_arrived_and_name_who_holds_it(world: World) -> 
     assert found.had == 1
     assert found.last_arrived_at is not None
     assert found.next_words == "After yours, the next stage decides: Leads."
+    assert [use.at for use in found.last_used] == [None]
+    used = activity(Grant.objects.get(person=world.ada)).uses.latest("last_at")
+    (last,) = surroundings(item).last_used
+    assert (last.permission_set, last.at) == (used.permission_set_name, used.last_at)
     two, elsewhere = make.rule(world.ben, world.cy, quorum=2), make.pim_group()
     with world.as_role("portal_web"):
         other = make.pending_item(world.ada, elsewhere, two)

@@ -27,6 +27,7 @@ from tests.pages.conftest import Visitor, World
 from tests.pages.moving import bring, decide
 from tests.pages.test_incidents import confirm_address
 from tests.requests_app import factories as make
+from tests.requests_app.activity.rows import activity
 
 ROOT = Path(settings.BASE_DIR)
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
@@ -85,7 +86,7 @@ def paths(world: World) -> Paths:
     with world.as_role("portal_web"):
         held = make.pending_item(world.ada, other, world.rule)
     decide(held, world.ben, "approve", world.as_role)
-    bring(make.scheduled_grant(held), GrantStatus.ACTIVE)
+    activity(bring(make.scheduled_grant(held), GrantStatus.ACTIVE))
     waiting = [wait_in_queue(world) for _ in range(5)][-1]
     item = world.ask()
     with world.as_role("portal_web"):
@@ -121,6 +122,7 @@ def paths(world: World) -> Paths:
         "absence": (ben, "/me/absence/"),
         "absences": (operator, "/operations/absences/?q=ben"),
         "absence of somebody": (operator, f"/operations/absences/{world.ben.object_id}/"),
+        "activity": (auditor, f"/audit/requests/{held.request_id}/activity/"),
         "components": (ada, "/components/"),
         "health": (operator, "/operations/"),
         "settings in force": (operator, "/operations/settings/"),
@@ -160,6 +162,7 @@ MOST_QUERIES = {
     "absence": 12,
     "absences": 13,
     "absence of somebody": 13,
+    "activity": 20,
     "components": 10,
     "health": 33,
     "alerts": 14,

@@ -121,5 +121,5 @@ def test_it_costs_a_bounded_number_of_queries(
     request_id = play.grant().first_request_id
     with play.as_role("portal_web"):
         browser = browser_of(olga, AppRole.AUDITOR)
-        with django_assert_max_num_queries(21):
+        with django_assert_max_num_queries(22):
             browser.get(f"/audit/requests/{request_id}/")

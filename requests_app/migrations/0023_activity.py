@@ -11,7 +11,7 @@ from base.migration_operations import GrantRights
 class Migration(migrations.Migration):
     dependencies = [
         ("identity", "0003_personal"),
-        ("requests_app", "0019_held_at_a_minute"),
+        ("requests_app", "0022_terms_only"),
     ]
 
     operations = [
