@@ -1,7 +1,8 @@
 """Requests that are alike, as one row of the inbox: decided together, or one by one.
 
 Alike are requests of different people for the same PIM group, for as long, by the same rule. Only where little can go
-wrong: one approval is all that is needed, what the group opens is as it was asked for, and nobody has asked anything.
+wrong: one approval is all that is needed, what the group opens is as it was asked for, nothing of it is judged to be
+dangerous or isn't known, and nobody has asked anything.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from base.clock import business_now
+from catalog.selectors import free_of_danger
 from requests_app.pages import Row
 
 
@@ -48,10 +50,11 @@ def together_address(rows: Sequence[Row]) -> str:
 
 
 def bundled(rows: Sequence[Row]) -> list[Bundle]:
-    """The rows in their order, those that are alike at the place of the first of them."""
+    """The rows in their order, those that are alike at the place of the first of them. One query."""
+    harmless = free_of_danger({row.item.group_id for row in rows})
     bundles: dict[object, list[Row]] = {}
     for row in rows:
-        bundles.setdefault(_alike(row), []).append(row)
+        bundles.setdefault(_alike(row) if row.item.group_id in harmless else row.item.pk, []).append(row)
     return [Bundle(members) for members in bundles.values()]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 from pytest_django import Settings
 
-from catalog.models import PimGroup
+from base.clock import business_now
+from catalog.models import Judgement, PermissionSet, PimGroup
 from policy.models import RuleVersion
 from requests_app.actions import deciding_together
 from requests_app.bundles import bundled
@@ -34,6 +36,24 @@ def asked(
     """Somebody else's request each time."""
     with world.as_role("portal_web"):
         return make.pending_item(make.person(), group or world.group, rule or world.rule, **how)
+
+
+@pytest.fixture(autouse=True)
+def judged(world: World) -> None:
+    """Nothing of what the group opens is dangerous, and all of it is known."""
+    judge(world.group)
+
+
+def judge(group: PimGroup, *, findings: Sequence[object] = (), unknown: Sequence[object] = ()) -> None:
+    """What a worker has found out about the group's permission set."""
+    found = PermissionSet.objects.filter(account_assignments__group=group).distinct().get()
+    Judgement.objects.update_or_create(
+        permission_set=found,
+        defaults={
+            "content_hash": found.content_hash, "findings": list(findings), "unknown": list(unknown),
+            "wide": b"", "named": b"", "conditional": b"", "judged_at": business_now(),
+        },
+    )  # fmt: skip
 
 
 def as_it_was(group: PimGroup) -> PimGroup:
@@ -88,6 +108,23 @@ def test_alike_are_those_of_one_group_length_and_rule_with_nothing_to_weigh(worl
         tuple(item.pk for item in same[:2]),
         *((item.pk,) for item in (same[2], longer, elsewhere, changed)),
     }
+
+
+@pytest.mark.parametrize("why", ["dangerous", "unknown", "changed", "never judged"])
+def test_what_may_do_harm_is_never_alike(world: World, why: str) -> None:
+    for _ in range(2):
+        asked(world)
+    assert len(bundled([Row(item) for item in inbox(world.ben)])) == 1
+    match why:
+        case "dangerous":
+            judge(world.group, findings=[{"danger": "audit", "ways": [], "more": 0, "hedge": ""}])
+        case "unknown":
+            judge(world.group, unknown=[["customer", "Boundary"]])
+        case "changed":
+            PermissionSet.objects.update(content_hash="other")
+        case _:
+            Judgement.objects.all().delete()
+    assert len(bundled([Row(item) for item in inbox(world.ben)])) == 2
 
 
 def test_alike_stand_in_one_row_that_leads_to_each_and_to_all(world: World, ben: Visitor) -> None:
