@@ -90,28 +90,87 @@ def test_asking_and_withdrawing_work_without_javascript(enter: Enter) -> None:
     jonas.sees("Withdrawn")
 
 
+def focused(somebody: Visitor) -> str:
+    """What has the focus, in words."""
+    return str(
+        somebody.page.evaluate("document.activeElement.textContent || document.activeElement.id").strip()
+    )
+
+
+def tab_to(somebody: Visitor, words: str) -> None:
+    """Press Tab until something of these words has the focus, which can be seen there."""
+    for _ in range(40):
+        somebody.page.keyboard.press("Tab")
+        if words in focused(somebody):
+            outline = somebody.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+            assert outline != "none", f"the focus on {words} can't be seen"
+            return
+    raise AssertionError(f"{words} can't be reached with Tab; it stopped at {focused(somebody)}")
+
+
 def test_asking_works_by_keyboard_alone(enter: Enter) -> None:
     amara = enter("Amara Okafor")
-    amara.open("/access/")
-    amara.page.keyboard.press("Tab")
-    assert "skip" in amara.page.evaluate("document.activeElement.textContent").lower()
-    amara.page.get_by_role("link", name=GROUP).first.focus()
-    amara.page.keyboard.press("Enter")
-    amara.page.get_by_role("link", name="Request this access").focus()
-    amara.page.keyboard.press("Enter")
-    amara.page.get_by_label("Why do you need it").focus()
-    amara.page.keyboard.type("Roll back the broken release of the shop")
-    outline = amara.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-    assert outline != "none", "the focus can't be seen"
-    amara.page.get_by_role("button", name="Send the request").focus()
-    amara.page.keyboard.press("Enter")
+    keys = amara.page.keyboard
+    keys.press("Tab")
+    assert "skip" in focused(amara).lower()
+
+    # What there is to press; the focus comes back.
+    keys.press("?")
+    amara.page.get_by_role("dialog", name="Keyboard shortcuts").wait_for()
+    amara.check()
+    keys.press("Escape")
+    assert "skip" in focused(amara).lower()
+
+    # To the catalogue, into its search, along what it found, and into one of it.
+    keys.press("g")
+    keys.press("c")
+    amara.page.wait_for_url("**/access/")
+    keys.press("/")
+    keys.type("storefront jk?")
+    assert amara.page.get_by_role("searchbox").input_value() == "storefront jk?", "keys act on nothing else"
+    for _ in range(4):
+        keys.press("Backspace")
+    keys.press("Enter")
+    amara.page.wait_for_url("**/access/?q=storefront*")
+    found = amara.page.locator(".offer .title-link").all_inner_texts()
+    for name in found:
+        keys.press("j")
+        assert focused(amara) == name
+    keys.press("j")
+    keys.press("Control+k")
+    assert focused(amara) == found[-1], "there is none after the last, and a modifier means something else"
+    while focused(amara) != GROUP:
+        keys.press("k")
+    keys.press("Enter")
+    amara.page.wait_for_url("**/access/*-*/")
+    tab_to(amara, "Request this access")
+    keys.press("Enter")
+    amara.page.wait_for_url("**/request/")
+    tab_to(amara, "id_justification")
+    keys.type("Roll back the broken release of the shop")
+    tab_to(amara, "Send the request")
+    keys.press("Enter")
     amara.sees("to decide")
-    amara.page.get_by_role("button", name="Withdraw").first.focus()
-    amara.page.keyboard.press("Enter")
-    amara.page.get_by_role("dialog").get_by_role("button", name="Withdraw it").focus()
-    amara.page.keyboard.press("Enter")
+    tab_to(amara, "Withdraw")
+    keys.press("Enter")
+    amara.page.get_by_role("dialog").get_by_role("button", name="Withdraw it").wait_for()
+    keys.press("Shift+Tab")
+    assert focused(amara) == "Withdraw it"
+    keys.press("Enter")
     amara.sees("Withdrawn")
     amara.check()
+
+    # Switched off, keys are only keys.
+    amara.open("/preferences/")
+    tab_to(amara, "Switch them off")
+    keys.press("Enter")
+    amara.sees("Single-key shortcuts are off")
+    keys.press("j")
+    keys.press("?")
+    assert amara.page.get_by_role("dialog").count() == 0
+    assert focused(amara) != GROUP
+    amara.click("button", "Switch them on")
+    amara.sees("Single-key shortcuts are on")
 
 
 def test_signing_out_ends_the_session_at_entra_too(enter: Enter) -> None:
