@@ -20,6 +20,7 @@ from notifications.models import Message
 from requests_app.deliberation.models import Remark
 from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus
 from requests_app.models import Decision, Grant, RequestItem, Revocation
+from requests_app.pages import part_of_request
 from requests_app.shortening import time_given
 
 type Facts = dict[str, str]
@@ -41,9 +42,11 @@ def path_of(message: Message) -> str:
     if message.kind in (Kind.DECIDE, Kind.NOT_COUNTED, Kind.ANSWERED) and message.item is not None:
         return reverse("decision", args=[message.item.pk])
     if message.item is not None:
-        return reverse("request", args=[message.item.request_id])
+        return part_of_request("request", message.item)
     if message.grant is not None:
-        return reverse("request", args=[message.grant.first_request_id])
+        begun = message.grant.intervals.select_related("item__request").order_by("starts_at").first()
+        named = begun and part_of_request("request", begun.item)
+        return named or reverse("request", args=[message.grant.first_request_id])
     return reverse("home")
 
 

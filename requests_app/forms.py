@@ -67,6 +67,22 @@ class TimeForm(RefusableForm):
         return cleaned
 
 
+def offer_lengths(form: TimeForm, longest: timedelta) -> None:
+    """Let the form choose among what can be had at most."""
+    length = cast("forms.ChoiceField", form.fields["length"])
+    length.choices = length_choices(longest)
+    length.help_text = f"At most {duration_words(longest)}."
+
+
+class ItemForm(TimeForm):
+    """For how long one of several is asked for. The prefix tells it from the others."""
+
+    def __init__(self, *args: Any, longest: timedelta, what: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offer_lengths(self, longest)
+        self.fields["length"].label = f"{what}: for how long?"
+
+
 class LengthForm(TimeForm):
     """For how long, and from when."""
 
@@ -80,10 +96,7 @@ class LengthForm(TimeForm):
 
     def __init__(self, *args: Any, longest: timedelta, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        length = cast("forms.ChoiceField", self.fields["length"])
-        length.choices = length_choices(longest)
-        length.help_text = f"At most {duration_words(longest)}."
-
+        offer_lengths(self, longest)
         start = cast("forms.DateTimeField", self.fields["start"])
         start.help_text = (
             f"Date and time in UTC, at most {settings.LATEST_START.days} days ahead. Empty: as soon as it is approved. "
@@ -145,6 +158,15 @@ class RequestForm(LengthForm):
         self.fields["reference"].help_text = "A change or incident number, such as INC0012345."
         # Not `required` for Django, whose refusal would come before the action's; for the label only.
         self.demanded = {"justification", "reference"} if reference_required else {"justification"}
+
+
+class SeveralForm(RequestForm):
+    """Why, from when, and a reference, of several that are asked for together; each has its own ItemForm."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, longest=timedelta(0), **kwargs)
+        for name in ("length", "hours", "minutes"):
+            del self.fields[name]
 
 
 class DecisionForm(TimeForm):

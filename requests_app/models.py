@@ -30,6 +30,7 @@ class AccessRequest(models.Model):
     requester = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="access_requests")
     justification = models.TextField()
     reference = models.CharField(max_length=64, blank=True)
+    item_count = models.SmallIntegerField(default=1, db_default=1)  # written with it; no page counts
     created_at = models.DateTimeField()  # business time
     created_real_at = models.DateTimeField()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -28,6 +28,7 @@ from requests_app.models import Grant, RequestItem
 from requests_app.pages import scope_words
 from requests_app.presentation import Standing, standing
 from requests_app.rule_words import names_in, stages_words
+from requests_app.selectors import MOST_ITEMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,11 @@ class Offer:
     def undecided(self) -> bool:
         """Whether a request for it waits for a decision; another one has to wait for that."""
         return self.standing is not None and self.standing.tone == "waiting"
+
+    @property
+    def choosable(self) -> bool:
+        """Whether it can be asked for now, alone or with others."""
+        return not self.obstacle and not self.undecided
 
     @property
     def pim_demands(self) -> list[str]:
@@ -152,6 +158,20 @@ def offers(person: Person, *, query: str, after: str) -> OfferPage:
     page = catalogue.eligible_groups(person, business_now(), query=query, after=after)
     rows = [(row.group, (row.eligibility, *row.others)) for row in page.rows]
     return OfferPage(_judge_all(person, rows), page.next)
+
+
+def offers_of(person: Person, group_ids: Collection[UUID]) -> list[Offer]:
+    """Those of the named groups that this person is eligible for, by name; at most as many as one request has."""
+    now = business_now()
+    named = [str(each) for each in group_ids][:MOST_ITEMS]
+    groups = list(
+        catalogue.visible_to(person, now)
+        .filter(object_id__in=named)
+        .defer("search")
+        .order_by("display_name", "pk")
+    )
+    held = catalogue.eligibilities_of(person, groups, now)
+    return _judge_all(person, [(group, held[group.pk]) for group in groups if group.pk in held])
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,12 @@ def fingerprint_of(grant: Grant) -> tuple[object, ...]:
     )
 
 
+def part_of_request(name: str, item: RequestItem) -> str:
+    """An address of a request's pages, for this one of its items."""
+    address = reverse(name, args=[item.request_id])
+    return f"{address}?item={item.pk}" if item.request.item_count > 1 else address
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One item in a list."""
@@ -75,7 +81,7 @@ class Row:
 
     @property
     def address(self) -> str:
-        return reverse("request", args=[self.item.request_id])
+        return part_of_request("request", self.item)
 
     @property
     def decide_address(self) -> str:
@@ -241,10 +247,10 @@ class Page:
 
     @property
     def live_address(self) -> str:
-        name, key = (
-            ("decision_live", self.item.pk) if self.deciding else ("request_live", self.item.request_id)
-        )
-        return f"{reverse(name, args=[key])}?seen={self.seen}"
+        if self.deciding:
+            return f"{reverse('decision_live', args=[self.item.pk])}?seen={self.seen}"
+        address = part_of_request("request_live", self.item)
+        return f"{address}{'&' if '?' in address else '?'}seen={self.seen}"
 
     @property
     def leaving(self) -> bool:
@@ -435,15 +441,24 @@ class Page:
 
     @property
     def address(self) -> str:
-        return reverse("request", args=[self.item.request_id])
+        return part_of_request("request", self.item)
 
     @property
     def decide_address(self) -> str:
         return reverse("decision", args=[self.item.pk])
 
     @property
+    def others(self) -> Sequence[Row]:
+        """What else was asked for in the same request, as far as the viewer may see it."""
+        return [Row(item) for item in self.read.others]
+
+    @property
+    def overview_address(self) -> str:
+        return reverse("request", args=[self.item.request_id])
+
+    @property
     def thread_address(self) -> str:
-        return reverse("thread", args=[self.item.request_id])
+        return part_of_request("thread", self.item)
 
     @property
     def attend_address(self) -> str:
@@ -451,23 +466,23 @@ class Page:
 
     @property
     def withdraw_address(self) -> str:
-        return reverse("withdraw", args=[self.item.request_id])
+        return part_of_request("withdraw", self.item)
 
     @property
     def done_address(self) -> str:
-        return reverse("end_early", args=[self.item.request_id])
+        return part_of_request("end_early", self.item)
 
     @property
     def sign_in_address(self) -> str:
-        return reverse("request_sign_in", args=[self.item.request_id])
+        return part_of_request("request_sign_in", self.item)
 
     @property
     def revoke_address(self) -> str:
-        return reverse("revoke", args=[self.item.request_id])
+        return part_of_request("revoke", self.item)
 
     @property
     def repeat_address(self) -> str:
-        return reverse("repeat", args=[self.item.request_id])
+        return part_of_request("repeat", self.item)
 
     @property
     def again_address(self) -> str:

@@ -24,7 +24,12 @@ def may_see_request(person: Person, request: AccessRequest, *, overseer: bool) -
     if overseer or request.requester_id == person.pk:
         return True
     items = request.items.select_related("requester", "terms")
-    return any(is_decider(person, item) or item.decisions.filter(approver=person).exists() for item in items)
+    return any(may_see_item(person, item) for item in items)
+
+
+def may_see_item(person: Person, item: RequestItem) -> bool:
+    """Those who may decide on it, and who have: of a request with several items, each sees those."""
+    return is_decider(person, item) or item.decisions.filter(approver=person).exists()
 
 
 def has_decided(person: Person, item: RequestItem) -> bool:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 
 from base.clock import business_now
-from base.errors import Missing
+from base.errors import Invalid, Missing
 from catalog.models import PimGroup
 from identity.models import DirectoryMembership, Person
 from policy.approvers import is_human
@@ -22,12 +22,29 @@ from requests_app.favourites.marking import favourites_of
 from requests_app.freezes.holding import freeze_for_item
 from requests_app.freezes.models import Freeze
 from requests_app.lifecycle import ENDABLE, OPEN, DecisionStatus, GrantStatus, ItemStatus
-from requests_app.models import AccessRequest, Decision, Grant, RequestItem, RequestScope, Revocation
+from requests_app.models import (
+    AccessRequest,
+    Decision,
+    Grant,
+    GrantInterval,
+    RequestItem,
+    RequestScope,
+    Revocation,
+)
 from requests_app.narrow_path import WAITS_IN, Waiting, waiting_of
-from requests_app.permissions import can_decide, is_decider, is_operator, may_see_request, revoking_as
+from requests_app.permissions import (
+    can_decide,
+    is_decider,
+    is_operator,
+    may_see_item,
+    may_see_request,
+    revoking_as,
+)
 from requests_app.targets import due
 
 PAGE = 25
+# PIM groups that one request asks for at most.
+MOST_ITEMS = 10
 # The navigation counts no further.
 MOST_COUNTED = 99
 # Accounts times permission sets shown on a request's page at once; the count says what is cut.
@@ -76,6 +93,7 @@ class RequestPage:
     may_remark: bool  # the viewer, while it is pending: ask as somebody who decides, answer as its requester
     attention: Attention | None  # who is looking at it
     may_decide: bool  # now: pending, not lapsed, at a stage of theirs, no word of theirs yet
+    others: Sequence[RequestItem]  # of the same request, as far as the viewer may see them
 
 
 def _items() -> QuerySet[RequestItem]:
@@ -87,6 +105,7 @@ def my_grants(person: Person) -> Sequence[Grant]:
     return list(
         Grant.objects.filter(person=person, status__in=VISIBLE_GRANTS)
         .select_related("group", "first_request")
+        .prefetch_related(Prefetch("intervals", GrantInterval.objects.select_related("item__request")))
         .order_by("-created_at")[:PAGE]
     )
 
@@ -179,13 +198,17 @@ def _stages_naming(person: Person) -> dict[int, list[int]]:
     return named
 
 
-def own_item(person: Person, request_id: UUID) -> RequestItem | None:
-    """What this person asked for in an earlier request of theirs, or None."""
-    return _items().filter(request_id=request_id, requester=person).order_by("created_at", "pk").first()
+def own_items(person: Person, request_id: UUID) -> Sequence[RequestItem]:
+    """What this person asked for in an earlier request of theirs; nothing of anybody else's."""
+    return list(
+        _items()
+        .filter(request_id=request_id, requester=person)
+        .order_by("group__display_name", "pk")[:MOST_ITEMS]
+    )
 
 
-def request_page(person: Person, request_id: UUID, *, overseer: bool = False) -> RequestPage:
-    """One request's page for somebody who may see it.
+def request_items(person: Person, request_id: UUID, *, overseer: bool = False) -> Sequence[RequestItem]:
+    """What was asked for in a request, as far as this person may see it: at least one item.
 
     Raises:
         Missing: absent, or not theirs to see; deliberately the same.
@@ -193,10 +216,29 @@ def request_page(person: Person, request_id: UUID, *, overseer: bool = False) ->
     request = AccessRequest.objects.select_related("requester").filter(pk=request_id).first()
     if request is None or not may_see_request(person, request, overseer=overseer):
         raise Missing("request.missing", "There is no such request, or it is not yours to see.")
-    item = _items().filter(request=request).order_by("created_at", "pk").first()
+    items = list(_items().filter(request=request).order_by("group__display_name", "pk")[:MOST_ITEMS])
+    if request.item_count > 1 and not overseer and request.requester_id != person.pk:
+        items = [item for item in items if may_see_item(person, item)]
+    if not items:
+        raise Missing("request.missing", "There is no such request, or it is not yours to see.")
+    return items
+
+
+def request_page(person: Person, items: Sequence[RequestItem], *, item_id: UUID | None = None) -> RequestPage:
+    """The page of one of these items of a request (`request_items`); by default of its only one.
+
+    Raises:
+        Missing: `item_id` names none of them.
+        Invalid: the request has several items, and none is named.
+    """
+    if item_id is None and items[0].request.item_count > 1:
+        raise Invalid(
+            "request.which", "This request asks for several PIM groups. Open the one that you mean first."
+        )
+    item = next((each for each in items if item_id in (None, each.pk)), None)
     if item is None:
         raise Missing("request.missing", "There is no such request, or it is not yours to see.")
-    return _page(person, request, item)
+    return _page(person, item, [each for each in items if each != item])
 
 
 def decision_page(person: Person, item_id: UUID) -> RequestPage:
@@ -208,10 +250,17 @@ def decision_page(person: Person, item_id: UUID) -> RequestPage:
     item = _items().filter(pk=item_id).first()
     if item is None or not (is_decider(person, item) or item.decisions.filter(approver=person).exists()):
         raise Missing("item.missing", "There is no such request, or it is not yours to decide.")
-    return _page(person, item.request, item)
+    others: Sequence[RequestItem] = []
+    if item.request.item_count > 1:
+        siblings = (
+            _items().filter(request=item.request_id).exclude(pk=item.pk).order_by("group__display_name", "pk")
+        )
+        others = [each for each in siblings[:MOST_ITEMS] if may_see_item(person, each)]
+    return _page(person, item, others)
 
 
-def _page(person: Person, request: AccessRequest, item: RequestItem) -> RequestPage:
+def _page(person: Person, item: RequestItem, others: Sequence[RequestItem]) -> RequestPage:
+    request = item.request
     scope = RequestScope.objects.filter(item=item).order_by("permission_set_name", "account_name")
     rows = list(scope[: MOST_SCOPE + 1])
     grant = (
@@ -240,4 +289,5 @@ def _page(person: Person, request: AccessRequest, item: RequestItem) -> RequestP
         and (item.requester_id == person.pk or is_decider(person, item)),
         attention=attention_to(item),
         may_decide=can_decide(person, item),
+        others=others,
     )

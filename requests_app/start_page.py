@@ -11,8 +11,8 @@ from catalog.models import PimGroup
 from requests_app import selectors
 from requests_app.deliberation.reading import thread_states
 from requests_app.lifecycle import ENDABLE, GrantStatus, ItemStatus
-from requests_app.models import Grant
-from requests_app.pages import Row, fingerprint, fingerprint_of, rows, scope_words
+from requests_app.models import Grant, RequestItem
+from requests_app.pages import Row, fingerprint, fingerprint_of, part_of_request, rows, scope_words
 from requests_app.presentation import Standing, standing
 
 
@@ -27,12 +27,22 @@ class Held:
         return standing(ItemStatus.APPROVED, self.grant)
 
     @property
+    def items(self) -> Sequence[RequestItem]:
+        """What it stands on, as read with it: the ask that it began with, and its extensions."""
+        return [each.item for each in sorted(self.grant.intervals.all(), key=lambda each: each.starts_at)]
+
+    @property
     def address(self) -> str:
-        return reverse("request", args=[self.grant.first_request_id])
+        return self._address("request")
 
     @property
     def done_address(self) -> str:
-        return reverse("end_early", args=[self.grant.first_request_id])
+        return self._address("end_early")
+
+    def _address(self, name: str) -> str:
+        """Of the request that it began with; a grant that was found again may stand on none."""
+        items = self.items
+        return part_of_request(name, items[0]) if items else reverse(name, args=[self.grant.first_request_id])
 
     @property
     def action_name(self) -> str:
@@ -119,9 +129,9 @@ class HomePage:
 
 def home_page(home: selectors.Home, *, deciding_count: int) -> HomePage:
     """The start page from what was read."""
-    held = {grant.first_request_id for grant in home.grants}
+    held = {item.pk for grant in home.grants for item in Held(grant).items}
     said = thread_states([*home.to_decide, *home.pending])
-    recent = [row for row in rows(home.recent) if row.item.request_id not in held]
+    recent = [row for row in rows(home.recent) if row.item.pk not in held]
     known = {row.item.group_id: (row.standing, row.address) for row in map(Row, home.pending)}
     known |= {
         grant.group_id: (each.standing, each.address) for grant in home.grants for each in [Held(grant)]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from django.urls import path
 
-from requests_app.views import access, approvals, favourites, home, queue, requests, together
+from requests_app.views import access, approvals, favourites, home, queue, requests, several, together
 
 urlpatterns = [
     path("", home.home, name="home"),
     path("live/", home.live, name="home_live"),
     path("access/", access.catalogue, name="catalogue"),
+    path("access/request/", several.request_several, name="request_several"),
     path("access/<uuid:group_id>/", access.group, name="group"),
     path("access/<uuid:group_id>/request/", access.request_access, name="request_access"),
     path("access/<uuid:group_id>/request/preview/", access.preview, name="request_preview"),

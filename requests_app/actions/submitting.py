@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -10,7 +12,7 @@ from django_subatomic.db import transaction
 
 from audit.ledger.recorder import Actor, Subject, record
 from base.clock import business_now, real_now
-from base.errors import Conflict, Invalid, Missing
+from base.errors import Conflict, DomainError, Invalid, Missing
 from base.words import duration_words
 from catalog.models import AccountAssignment, Eligibility, PimGroup
 from identity.models import Person
@@ -23,12 +25,41 @@ from requests_app.actions.moving import create
 from requests_app.freezes.holding import freeze_for, keep_freezes_out
 from requests_app.lifecycle import ItemStatus
 from requests_app.models import AccessRequest, Grant, RequestItem, RequestScope
-from requests_app.selectors import extendable_grant
+from requests_app.selectors import MOST_ITEMS, extendable_grant
 from requests_app.texts import clean_reference, clean_words
 
 LONGEST_JUSTIFICATION = 2000
 # More open requests than this by one person is an accident or an attack.
 MOST_PENDING = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One PIM group of an ask, and for how long."""
+
+    group_object_id: str
+    duration: timedelta
+
+
+class ItemsRefused(DomainError):
+    """Some of what was asked for can't be had, each with its reason; nothing was asked for."""
+
+    status = 422
+
+    def __init__(self, refusals: Mapping[str, DomainError]) -> None:
+        super().__init__("items.refused", " ".join(error.sentence for error in refusals.values()))
+        self.refusals = refusals  # by the group's object id
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One PIM group as it was judged."""
+
+    group: PimGroup
+    judged: Match
+    duration: timedelta
+    words: str
+    reference: str
 
 
 def submit_request(
@@ -52,28 +83,98 @@ def submit_request(
         Invalid: a refusal that belongs to a field, or a group that can't be asked for now.
         Conflict: the same is pending already, too much is pending, or an incident has frozen it.
     """
+    try:
+        return submit_items(
+            requester_id=requester_id,
+            wanted=[Wanted(group_object_id, duration)],
+            justification=justification,
+            reference=reference,
+            actor=actor,
+            wanted_start=wanted_start,
+        )
+    except ItemsRefused as refused:
+        raise refused.refusals[group_object_id] from refused
+
+
+def submit_items(
+    *,
+    requester_id: int,
+    wanted: Sequence[Wanted],
+    justification: str,
+    reference: str,
+    actor: Actor,
+    wanted_start: datetime | None = None,
+) -> UUID:
+    """Make one request for several PIM groups, all of them or none; gives its id. Otherwise as `submit_request`.
+
+    Raises:
+        Missing: one of the groups isn't there, or not for this person; deliberately the same.
+        ItemsRefused: some can't be asked for so, or now; each is named with its reason.
+        Invalid: none, too many, or one of them twice.
+        Conflict: too much is pending.
+    """
     now = business_now()
     requester = Person.objects.get(pk=requester_id)
-    group = PimGroup.objects.filter(object_id=group_object_id).first()
+    if not 1 <= len(wanted) <= MOST_ITEMS:
+        raise Invalid("items.number", f"Between 1 and {MOST_ITEMS} PIM groups can be asked for together.")
+    if len({each.group_object_id for each in wanted}) < len(wanted):
+        raise Invalid(
+            "items.twice", "The same PIM group is there twice. Ask for it once, for as long as you need it."
+        )
+    parts, refusals = [], {}
+    for each in wanted:
+        try:
+            parts.append(_judge(requester, each, justification, reference, wanted_start, now))
+        except (Invalid, Conflict) as error:
+            refusals[each.group_object_id] = error
+    if refusals:
+        raise ItemsRefused(refusals)
+    with transaction():
+        _check_room(requester, len(parts))
+        keep_freezes_out()
+        request = _make_request(requester, parts, actor)
+        # In one order, so that two asks for the same wait for each other and never in a circle.
+        for part in sorted(parts, key=lambda part: part.group.pk):
+            try:
+                _add(request, part, actor, wanted_start)
+            except (Invalid, Conflict) as error:
+                refusals[part.group.object_id] = error
+        if refusals:
+            raise ItemsRefused(refusals)
+    return request.pk
+
+
+def _judge(
+    requester: Person,
+    wanted: Wanted,
+    justification: str,
+    reference: str,
+    wanted_start: datetime | None,
+    now: datetime,
+) -> _Part:
+    group = PimGroup.objects.filter(object_id=wanted.group_object_id).first()
     eligibilities = list(Eligibility.objects.filter(person=requester, group=group)) if group else []
     if group is None or not eligibilities:
         raise Missing("group.missing", "There is no such PIM group, or you are not eligible for it.")
     judged = requestability(requester, group, eligibilities, now=now)
     demands = _check_judgement(judged)
-    _check_duration(duration, judged)
+    _check_duration(wanted.duration, judged)
     _check_start(wanted_start, now, judged)
-    _check_extension(duration, judged, extendable_grant(requester, group, wanted_start))
-    words = _check_justification(justification, demands)
-    reference = _check_reference(reference, demands, group)
-    with transaction():
-        _check_room(requester)
-        keep_freezes_out()
-        if frozen := freeze_for(requester, group):
-            raise Conflict("request.frozen", frozen.sentence)
-        scope = _read_scope(group)
-        request = _make_request(requester, words, reference, actor)
-        _make_item(request, group, judged.match, duration, scope, actor, wanted_start)
-    return request.pk
+    _check_extension(wanted.duration, judged, extendable_grant(requester, group, wanted_start))
+    return _Part(
+        group=group,
+        judged=judged.match,
+        duration=wanted.duration,
+        words=_check_justification(justification, demands),
+        reference=_check_reference(reference, demands, group),
+    )
+
+
+def _add(request: AccessRequest, part: _Part, actor: Actor, wanted_start: datetime | None) -> None:
+    if frozen := freeze_for(request.requester, part.group):
+        raise Conflict("request.frozen", frozen.sentence)
+    scope = _read_scope(part.group)
+    _make_item(request, part.group, part.judged, part.duration, scope, actor, wanted_start)
 
 
 def _check_judgement(judged: Requestability) -> Demands:
@@ -183,19 +284,23 @@ def _check_reference(reference: str, demands: Demands, group: PimGroup) -> str:
     return cleaned
 
 
-def _check_room(requester: Person) -> None:
-    if RequestItem.objects.filter(requester=requester, status=ItemStatus.PENDING).count() >= MOST_PENDING:
+def _check_room(requester: Person, more: int) -> None:
+    waiting = RequestItem.objects.filter(requester=requester, status=ItemStatus.PENDING).count()
+    if waiting + more > MOST_PENDING:
         raise Conflict(
             "item.too_many",
-            f"You have {MOST_PENDING} requests that wait for a decision. Withdraw one before you ask for more.",
+            f"You have {waiting} requests that wait for a decision, and {MOST_PENDING} may. Withdraw one before you "
+            "ask for more.",
         )
 
 
-def _make_request(requester: Person, words: str, reference: str, actor: Actor) -> AccessRequest:
+def _make_request(requester: Person, parts: Sequence[_Part], actor: Actor) -> AccessRequest:
+    words, reference = parts[0].words, parts[0].reference  # the same words, as each rule has let them pass
     request = AccessRequest.objects.create(
         requester=requester,
         justification=words,
         reference=reference,
+        item_count=len(parts),
         created_at=business_now(),
         created_real_at=real_now(),
     )
@@ -203,7 +308,7 @@ def _make_request(requester: Person, words: str, reference: str, actor: Actor) -
         "request.submitted",
         actor=actor,
         subject=Subject("request", request.pk, request.version),
-        fields={"reference": reference, "items": 1},
+        fields={"reference": reference, "items": len(parts)},
         words={"justification": words},
         about_oid=requester.object_id,
         about_name=requester.display_name,

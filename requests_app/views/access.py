@@ -127,11 +127,12 @@ def _form(found: Offer, data: Any = None, initial: dict[str, Any] | None = None)
 def _again(request: PortalRequest, found: Offer) -> dict[str, Any]:
     """Length and reference of an earlier request of the same person, when the address names one."""
     named = read_id(request.GET.get("again", ""))
-    earlier = selectors.own_item(request.user.person, named) if named else None
+    earlier = selectors.own_items(request.user.person, named) if named else []
     longest = found.longest or timedelta(0)
-    if earlier is None:
+    if not earlier:
         return length_input(min(longest, timedelta(hours=1)), longest)
-    return {"reference": earlier.request.reference, **length_input(min(earlier.duration, longest), longest)}
+    item = next((each for each in earlier if each.group_id == found.group.pk), earlier[0])
+    return {"reference": item.request.reference, **length_input(min(item.duration, longest), longest)}
 
 
 def _preview(found: Offer, form: LengthForm) -> dict[str, Any]:

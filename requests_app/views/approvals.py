@@ -16,7 +16,7 @@ from identity.http import PortalRequest, not_activity
 from requests_app import selectors
 from requests_app.actions.attending import attend, put_down
 from requests_app.actions.deciding import Changed, submit_decision
-from requests_app.bundles import bundled
+from requests_app.bundles import bundled, together_address
 from requests_app.deliberation.reading import thread_states
 from requests_app.forms import DecisionForm
 from requests_app.lifecycle import ItemStatus
@@ -57,7 +57,9 @@ def decision(request: PortalRequest, item_id: UUID) -> HttpResponse:
             return redirect("decision", item_id)
         page = _read(request, item_id)  # as it is now, not as it was before the refusal
     facts = read_facts(page.item)
+    waiting = [row for row in page.others if row.item.status == ItemStatus.PENDING]
     context: dict[str, object] = {"page": page}
+    context["together"] = together_address([Row(page.item), *waiting]) if waiting and page.decidable else ""
     context["form"] = form if page.decidable or form.is_bound else None
     if page.item.status == ItemStatus.PENDING:
         context["around"] = surroundings(page.item)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -28,6 +29,11 @@ def read_id(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
+
+
+def read_ids(texts: Iterable[str]) -> list[UUID]:
+    """The ids among these, each once."""
+    return list(dict.fromkeys(found for text in texts if (found := read_id(text))))
 
 
 def write_place(instant: datetime, key: UUID) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -19,13 +20,15 @@ from requests_app.actions.conversing import remark
 from requests_app.actions.ending import end_early
 from requests_app.actions.ending import revoke as revoke_grant
 from requests_app.actions.submitting import submit_request
-from requests_app.actions.withdrawing import withdraw_item
+from requests_app.actions.withdrawing import withdraw_item, withdraw_waiting
 from requests_app.forms import ReasonForm, RemarkForm
 from requests_app.lifecycle import ItemStatus
+from requests_app.models import RequestItem
+from requests_app.overview import Overview, overview
 from requests_app.pages import Page, rows
 from requests_app.permissions import check_may_remark, check_may_revoke
 from requests_app.rule_words import names_in, waits_for
-from requests_app.views.paging import read_instant
+from requests_app.views.paging import read_id, read_instant
 
 
 @require_http_methods(["GET", "HEAD"])
@@ -42,26 +45,41 @@ def mine(request: PortalRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD"])
 def page(request: PortalRequest, request_id: UUID) -> HttpResponse:
     """One request, for its requester, for those who may decide on it, for auditors and operators."""
-    return render(request, "requests/page.html", {"page": _read(request, request_id)})
+    items = _items(request, request_id)
+    if several := _overview(request, items):
+        return render(request, "requests/overview.html", {"overview": several})
+    return render(request, "requests/page.html", {"page": _read(request, request_id, items)})
 
 
 @not_activity
 @require_http_methods(["GET", "HEAD"])
 def live(request: PortalRequest, request_id: UUID) -> HttpResponse:
     """What changes by itself on a request's page, or 204 while the browser shows it already."""
-    shown = _read(request, request_id)
+    items = _items(request, request_id)
+    several = _overview(request, items)
+    shown = several or _read(request, request_id, items)
     if request.GET.get("seen") == shown.seen:
         return HttpResponse(status=204)
+    if several:
+        return render(request, "requests/_overview.html", {"overview": several, "fragment": True})
     return render(request, "requests/_live.html", {"page": shown, "fragment": True})
 
 
 @require_http_methods(["POST"])
 def withdraw(request: PortalRequest, request_id: UUID) -> HttpResponse:
-    """Take a pending request back."""
-    shown = _read(request, request_id)
-    withdraw_item(item_id=shown.item.pk, person_id=request.user.person.pk, actor=actor_of(request))
+    """Take back what waits for a decision: one item, or all of them."""
+    who, actor = request.user.person.pk, actor_of(request)
+    items = _items(request, request_id)
+    if several := _overview(request, items):
+        count = withdraw_waiting(request_id=request_id, person_id=who, actor=actor)
+        messages.success(
+            request, f"{count} of {len(several.parts)} are withdrawn. Nobody has to decide on them any more."
+        )
+        return redirect("request", request_id)
+    shown = _read(request, request_id, items)
+    withdraw_item(item_id=shown.item.pk, person_id=who, actor=actor)
     messages.success(request, "Your request is withdrawn. Nobody has to decide on it any more.")
-    return redirect("request", request_id)
+    return redirect(shown.address)
 
 
 @require_http_methods(["POST"])
@@ -72,7 +90,7 @@ def end(request: PortalRequest, request_id: UUID) -> HttpResponse:
         raise Http404
     end_early(grant_id=shown.grant.pk, person_id=request.user.person.pk, actor=actor_of(request))
     messages.success(request, "Your access is on its way out. This page follows it.")
-    return redirect("request", request_id)
+    return redirect(shown.address)
 
 
 @require_http_methods(["POST"])
@@ -83,7 +101,7 @@ def sign_in(request: PortalRequest, request_id: UUID) -> HttpResponse:
         raise Http404
     if not shown.sign_in_wanted:
         messages.info(request, "Another sign-in isn't needed for this any more.")
-        return redirect("request", request_id)
+        return redirect(shown.address)
     return start_again(
         request,
         person=request.user.person,
@@ -105,7 +123,7 @@ def revoke(request: PortalRequest, request_id: UUID) -> HttpResponse:
         read_by="Whoever holds the access reads it, and it stays in the history.",
     )
     if form.is_bound and form.is_valid() and _revoked(request, shown.grant.pk, form):
-        return redirect("request", request_id)
+        return redirect(shown.address)
     context = {"page": shown, "form": form}
     return render(request, "requests/revoke.html", context, status=422 if form.is_bound else 200)
 
@@ -178,11 +196,24 @@ def repeat(request: PortalRequest, request_id: UUID) -> HttpResponse:
     return redirect("request", new)
 
 
-def _read(request: PortalRequest, request_id: UUID) -> Page:
+def _items(request: PortalRequest, request_id: UUID) -> Sequence[RequestItem]:
     user = request.user
     overseer = user.is_auditor or user.is_operator
-    read = selectors.request_page(user.person, request_id, overseer=overseer)
+    return selectors.request_items(user.person, request_id, overseer=overseer)
+
+
+def _read(request: PortalRequest, request_id: UUID, items: Sequence[RequestItem] | None = None) -> Page:
+    """The page of the item that the address names, or of the only one."""
+    item_id = read_id(request.GET.get("item", ""))
+    read = selectors.request_page(request.user.person, items or _items(request, request_id), item_id=item_id)
     rule = read.item.terms.parsed
     pending = read.item.status == ItemStatus.PENDING
     waiting = waits_for(rule, read.item.stage, names_in([rule])) if pending else ""
-    return Page(read, viewer_id=user.person.pk, waits_for=waiting)
+    return Page(read, viewer_id=request.user.person.pk, waits_for=waiting)
+
+
+def _overview(request: PortalRequest, items: Sequence[RequestItem]) -> Overview | None:
+    """All of the request, where it has several items and the address names none of them."""
+    if "item" in request.GET or items[0].request.item_count == 1:
+        return None
+    return overview(items, viewer_id=request.user.person.pk)

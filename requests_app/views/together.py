@@ -16,7 +16,7 @@ from identity.http import PortalRequest
 from requests_app.actions.deciding_together import submit_decisions
 from requests_app.forms import TogetherForm
 from requests_app.together_page import Candidate, candidates, is_own_to_decide
-from requests_app.views.paging import read_id
+from requests_app.views.paging import read_ids
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -25,8 +25,10 @@ def together(request: PortalRequest, item_id: UUID) -> HttpResponse:
     person, posted = request.user.person, request.method == "POST"
     if not is_own_to_decide(person, item_id):
         raise Missing("item.missing", "There is no such request, or it is not yours to decide.")
-    chosen = _ids(request.POST.getlist("item") if posted else [str(item_id), *request.GET.getlist("item")])
-    named = [item_id, *_ids(request.POST.getlist("named"))]
+    chosen = read_ids(
+        request.POST.getlist("item") if posted else [str(item_id), *request.GET.getlist("item")]
+    )
+    named = [item_id, *read_ids(request.POST.getlist("named"))]
     found = candidates(person, {*named, *chosen}, request.POST.dict(), chosen)
     form = TogetherForm(request.POST if posted else None)
     if not found:
@@ -73,8 +75,3 @@ def _say(
     for item_id, error in outcomes.items():
         if error is not None:
             messages.warning(request, f"{names.get(item_id, 'One of them')}: {error.sentence}")
-
-
-def _ids(texts: Sequence[str]) -> list[UUID]:
-    """Each id once; what is none names nothing."""
-    return list(dict.fromkeys(found for text in texts if (found := read_id(text))))

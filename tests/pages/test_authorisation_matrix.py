@@ -239,6 +239,7 @@ def what_to_send(world: World) -> dict[str, Sent]:
         "/signin/start/": Sent(yes=(302, 502)),
         "/accounts/oidc/entra/login/callback/": Sent(yes=(400,)),
         "/signout/": Sent(yes=(302,)),
+        "/access/request/": Sent(yes=(302,)),  # nothing is ticked: back to the catalogue
         "/access/<uuid:group_id>/": Sent(group_id),
         "/access/<uuid:group_id>/request/": Sent(group_id, asking),
         "/access/<uuid:group_id>/request/preview/": Sent(group_id, query="?length=60"),

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,13 @@ from django.contrib.staticfiles import finders
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from catalog.models import PimGroup
 from identity.models import DirectoryGroup, DirectoryMembership
 from requests_app.actions.attending import attend
 from requests_app.actions.conversing import remark
 from requests_app.actions.freezing import freeze
 from requests_app.actions.pathing import take_place
+from requests_app.actions.submitting import Wanted, submit_items
 from requests_app.freezes.models import Freeze
 from requests_app.lifecycle import GrantStatus
 from requests_app.models import PathKind, RequestItem
@@ -65,6 +68,34 @@ def wait_in_queue(world: World) -> RequestItem:
     return item
 
 
+def several(world: World) -> list[PimGroup]:
+    """Three more groups that Ada may ask for."""
+    groups = [make.pim_group(accounts=1) for _ in range(3)]
+    for group in groups:
+        make.eligibility(world.ada, group)
+    make.rule(world.ben, groups=tuple(groups))
+    return groups
+
+
+def several_address(world: World) -> str:
+    """The form for all of them."""
+    return "/access/request/?" + "&".join(f"group={group.object_id}" for group in several(world))
+
+
+def several_asked(world: World) -> RequestItem:
+    """One item of a request for all of them."""
+    groups = several(world)
+    with world.as_role("portal_web"):
+        request_id = submit_items(
+            requester_id=world.ada.pk,
+            wanted=[Wanted(group.object_id, timedelta(hours=1)) for group in groups],
+            justification="Fix the stuck deployment",
+            reference="",
+            actor=make.actor(world.ada),
+        )
+    return RequestItem.objects.filter(request=request_id)[0]
+
+
 def an_incident(world: World) -> Freeze:
     """A permission set that is frozen; nobody's access goes through it."""
     elsewhere = make.pim_group(accounts=1).account_assignments.get().permission_set
@@ -103,6 +134,8 @@ def paths(world: World) -> Paths:
         "catalogue": (ada, "/access/"),
         "group": (ada, group),
         "request form": (ada, group + "request/"),
+        "several form": (ada, several_address(world)),
+        "overview": (ada, f"/requests/{several_asked(world).request_id}/"),
         "preview": (ada, group + "request/preview/?length=60"),
         "my requests": (ada, "/requests/"),
         "request": (ada, f"/requests/{item.request_id}/"),
@@ -138,11 +171,13 @@ def paths(world: World) -> Paths:
 
 # Session, user, sign-in and person come first (4), then the footer's age and the inbox's count (up to 5).
 MOST_QUERIES = {
-    "home": 19,
-    "home live": 14,
-    "catalogue": 22,
+    "home": 20,
+    "home live": 16,
+    "catalogue": 24,
     "group": 25,
     "request form": 31,
+    "several form": 24,
+    "overview": 15,
     "preview": 22,
     "my requests": 14,
     "request": 17,
@@ -150,7 +185,7 @@ MOST_QUERIES = {
     "request live": 13,
     "thread": 20,
     "revoke": 20,
-    "inbox": 14,
+    "inbox": 15,
     "together": 18,
     "decision": 25,
     "decision live": 13,
