@@ -273,6 +273,8 @@ REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
 # How often the sweeper looks for owed work, and how long a claim on a row holds (both real time).
 SWEEP_EVERY = timedelta(seconds=env.int("SWEEP_SECONDS", 5))
 LEASE = timedelta(seconds=60)
+# How often owed readings of what was done are looked for (real time).
+ACTIVITY_CHECK_EVERY = timedelta(seconds=env.int("ACTIVITY_CHECK_SECONDS", 60))
 
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -342,7 +344,7 @@ CELERY_BEAT_SCHEDULE = {
     "queue": _every("requests_app.tasks.call_up", timedelta(seconds=1)),
     "sync": _every("catalog.tasks.sync_due", timedelta(seconds=15)),
     "watch": _every("oversight.tasks.watch", timedelta(seconds=15)),
-    "activity": _every("requests_app.tasks.read_activity", timedelta(seconds=60)),
+    "activity": _every("requests_app.tasks.read_activity", ACTIVITY_CHECK_EVERY),
     "tell": _every("notifications.tasks.tell", timedelta(seconds=5)),
     "forward": _every("audit.forwarding.tasks.forward", FORWARD_EVERY),
     "sessions": _every("identity.tasks.clear_expired_sessions", timedelta(hours=1)),

@@ -342,6 +342,7 @@ class Stack:
             "PORTAL_MANAGED_GROUPS_FILE": clouds["managed_groups_file"],
             "ACTIVITY": "on",
             "ACTIVITY_REGIONS": f"{clouds['region']} us-east-1",
+            "ACTIVITY_CHECK_SECONDS": "10",
             # Nobody else calls these clouds, so the portal may take what they give.
             "CLIENT_RATE_ORGANIZATIONS": "5/10",
             "CLIENT_RATE_IAM": "40/40",

@@ -155,6 +155,7 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType({
     "ledger.key_announced": Meaning(API, 3, _MEDIUM),
     **dict.fromkeys(("export.began", "export.finished", "export.cancelled", "export.failed"), _READ),
     "export.packed": _READ,
+    "activity.viewed": _READ,
 })  # fmt: skip
 NO_LONGER_DECLARED = Meaning(BASE, OTHER)
 

@@ -16,7 +16,8 @@ from requests_app.models import Grant
 ON = "on"
 # CloudTrail's event history reaches back so far; what is older can't be read any more.
 KEPT_BY_AWS = timedelta(days=90)
-# While access lasts it is read this often (business time), so that an auditor sees more than nothing.
+# While access lasts it is read after this, and again whenever it has lasted twice as long (business time), so that an
+# auditor sees more than nothing, and a long access is no burden.
 EVERY = timedelta(hours=1)
 # A reading with gaps is repeated so often, once a day: an operator may have deployed the role meanwhile.
 REPEAT_AFTER, MOST_REPEATS = timedelta(days=1), 7
@@ -76,7 +77,7 @@ def next_reading(look: ActivityLook, grant: Grant, *, read_until: datetime, gaps
     lag: timedelta = settings.ACTIVITY_DELIVERY_LAG
     fixed = grant.last_possible_use_at is not None or grant.status not in MAY_HOLD_ACCESS
     if read_until < last or not fixed:
-        return max(now + lag, min(now + EVERY, last + lag))
+        return max(now + lag, min(now + max(EVERY, now - grant.starts_at), last + lag))
     if gaps and look.repeats < MOST_REPEATS and now < last + KEPT_BY_AWS:
         return now + REPEAT_AFTER
     return None

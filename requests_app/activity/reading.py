@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -70,7 +70,6 @@ class Activity:
     uses: Sequence[ActivityUse] = ()
     granted: Sequence[tuple[str, str]] = ()  # account id, permission set
     uses_cut: bool = False
-    regions: Sequence[str] = field(default_factory=lambda: tuple(settings.ACTIVITY_REGIONS))
 
     @property
     def read(self) -> bool:
@@ -119,22 +118,26 @@ class Activity:
         )
 
     def _unread(self, account: str) -> str:
+        if not self.read:
+            return "being read"
         places = [each for each in self.places if each.account_id == account and not each.event_name]
         if not places:
             return "not read"
         if any(each.problem or each.cut_off_at for each in places):
             return "not read whole"
-        return ""
+        return "" if {each.region for each in places} >= set(self.regions) else "not read whole"
+
+    @property
+    def regions(self) -> Sequence[str]:
+        """Where sessions were looked for: as it was when it was read, whatever the setting says by now."""
+        return (
+            sorted({each.region for each in self.places if not each.event_name}) or settings.ACTIVITY_REGIONS
+        )
 
     @property
     def used(self) -> int:
         """How many of what was granted were used."""
         return sum(row.used for row in self.scope)
-
-    @property
-    def contradictions(self) -> list[GrantedRow]:
-        """Opened, as IAM Identity Center says, and nothing was found in the account."""
-        return [row for row in self.scope if row.opened and not row.events]
 
     @property
     def gaps(self) -> list[ActivityPlace]:

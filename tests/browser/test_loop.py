@@ -79,6 +79,7 @@ def test_from_sign_in_to_ended_with_the_trail_of_it(
     assert link.endswith("#/console?account_id=104200000101&role_name=EC2AdminAccess")
     amara.sees("sso_role_name = EC2AdminAccess")
     assert member_everywhere(clouds) == (True, True)
+    use_it(clouds)
 
     # Give it back, and see every end of it.
     amara.page.get_by_role("button", name="I'm done").click()
@@ -112,7 +113,13 @@ def test_from_sign_in_to_ended_with_the_trail_of_it(
     ):
         ruth.sees(step)
     ruth.sees(WHY)
-    ruth.open(f"/audit/requests/{request_id}/activity/")
+    # What was done with it was read from CloudTrail meanwhile, or is within moments.
+    for _ in range(20):
+        ruth.open(f"/audit/requests/{request_id}/activity/")
+        if ruth.page.get_by_role("rowheader", name="StopInstances").count():
+            break
+        ruth.page.wait_for_timeout(2_000)
+    ruth.sees("StopInstances")
     ruth.sees("What this covers")
     ruth.open(f"/audit/requests/{request_id}/")
 
@@ -142,6 +149,14 @@ def proven(stack: Stack, pack: Path) -> bool:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stdout + done.stderr
     return done.returncode == 0
+
+
+def use_it(clouds: Callable[..., Any]) -> None:
+    """Amara opens a session in AWS and stops something there."""
+    person = next(each["oid"] for each in clouds("GET", "/people") if each["name"] == "Amara Okafor")
+    asked = {"person": person, "account_id": "104200000101", "permission_set": "EC2AdminAccess"}
+    session = clouds("POST", "/sessions", asked)["id"]
+    assert clouds("POST", f"/sessions/{session}/act", {"action": "ec2:StopInstances"})["allowed"]
 
 
 def member_everywhere(clouds: Callable[..., Any]) -> tuple[bool, bool]:
