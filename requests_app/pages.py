@@ -14,6 +14,7 @@ from django.urls import reverse
 from base.clock import business_now
 from catalog.models import PimGroup
 from requests_app import selectors
+from requests_app.activity.planning import is_on
 from requests_app.deliberation.models import Attention, Remark
 from requests_app.deliberation.reading import attention_to, state_after
 from requests_app.estimates import last_possible_use
@@ -256,6 +257,15 @@ class Page:
     def leaving(self) -> bool:
         """Whether it is on its way out, or has gone that way: its ends are worth showing apart."""
         return self.last_possible_use is not None and bool(self.grant and self.grant.removal_started_at)
+
+    @property
+    def activity_address(self) -> str:
+        """Where its requester sees what they did with it, where that is read; else ""."""
+        return (
+            reverse("own_activity", args=[self.item.request_id])
+            if self.mine and self.grant and is_on()
+            else ""
+        )
 
     @property
     def extension_owed(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from django.urls import reverse
 from audit.ledger.canonical import instant
 from base.errors import Missing
 from catalog.models import AwsAccount
+from identity.models import Person
 from requests_app.activity.models import ActivityLook, ActivityPlace
 from requests_app.activity.planning import is_on
 from requests_app.activity.reading import Activity, activity_of
@@ -101,14 +102,24 @@ class CaseActivity:
     request: AccessRequest
     groups: Sequence[GroupActivity]
     on: bool
+    own: bool = False  # whether its reader did it
 
     @property
     def title(self) -> str:
-        return f"What {self.request.requester.display_name} did"
+        return "What you did" if self.own else f"What {self.request.requester.display_name} did"
 
     @property
     def address(self) -> str:
-        return reverse("audit_case", args=[self.request.pk])
+        """Of the page that it belongs to."""
+        return reverse("request" if self.own else "audit_case", args=[self.request.pk])
+
+
+def own_activity(request_id: UUID, person: Person) -> CaseActivity:
+    """The activity of a request of this person's own. Raises Missing for others' as for none."""
+    found = case_activity(request_id)
+    if found.request.requester_id != person.pk:
+        raise Missing("request.missing", "There is no such request.")
+    return replace(found, own=True)
 
 
 def case_activity(request_id: UUID) -> CaseActivity:

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
-from audit.history.activity import case_activity
+from audit.history.activity import case_activity, own_activity
 from audit.history.as_of import AsOf, as_of
 from audit.history.case import case
 from audit.history.forms import AsOfForm, TimelineForm
@@ -107,3 +107,9 @@ def request_activity(request: PortalRequest, request_id: UUID) -> HttpResponse:
     found = case_activity(request_id)
     note_view(found.request, viewer=request.user.person, actor=actor_of(request))
     return render(request, "audit/activity.html", {"case": found})
+
+
+@require_http_methods(["GET", "HEAD"])
+def request_own_activity(request: PortalRequest, request_id: UUID) -> HttpResponse:
+    """What somebody did with the access of their own request: no less, and no more, than an auditor sees of it."""
+    return render(request, "audit/activity.html", {"case": own_activity(request_id, request.user.person)})

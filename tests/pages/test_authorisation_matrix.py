@@ -262,6 +262,7 @@ def what_to_send(world: World) -> dict[str, Sent]:
         "/approvals/<uuid:item_id>/live/": Sent(item),
         "/audit/requests/<uuid:request_id>/": Sent(request),
         "/audit/requests/<uuid:request_id>/activity/": Sent(running),
+        "/requests/<uuid:request_id>/activity/": Sent(running),
         "/preferences/": Sent(form={"language": "de", "time_zone": "Europe/Berlin", "digest": "never"}),
         "/preferences/keyboard/": Sent(form={"shortcuts": "off"}, yes=(302,)),
         "/audit/requests/<uuid:request_id>/evidence/": Sent(request, yes=(200,)),

@@ -205,3 +205,18 @@ def test_a_pack_holds_it_beside_the_sealed_events_and_taking_it_is_a_look(
     assert "activity.json" in made.read("README.txt").decode()
     digests = json.loads(made.read("manifest.json"))["files"]
     assert digests["activity.json"] == hashlib.sha256(made.read("activity.json")).hexdigest()
+
+
+def test_people_see_what_they_did_themselves_and_nobody_is_told(
+    held: Grant, ruth: Client, as_role: AsRole
+) -> None:
+    with as_role("portal_worker"):
+        activity(held)
+    ada = browser_of(held.person)
+    request = f"/requests/{held.first_request_id}/"
+    assert f'href="{request}activity/"' in ada.get(request).content.decode()
+    text = text_of(ada.get(f"{request}activity/").content.decode())
+    assert "What you did" in text
+    assert "StopInstances" in text
+    assert not Event.objects.filter(type="activity.viewed").exists()
+    assert ruth.get(f"{request}activity/").status_code == 404, "auditors have a page that records it"
