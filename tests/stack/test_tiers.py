@@ -35,8 +35,15 @@ def test_every_test_file_is_in_exactly_one_tier(several: tuple[Tier, ...]) -> No
 
 
 def test_the_budgets_fit_the_promise() -> None:
-    assert sum(tier.budget for tier in TIERS) <= 12 * 60
-    assert sum(tier.budget for tier in PROOFS) <= 40 * 60
+    assert tiers.budget(TIERS) <= 12 * 60
+    assert tiers.budget(PROOFS) <= 40 * 60
+
+
+def test_a_tier_runs_beside_the_one_that_it_names_and_alone_without_it() -> None:
+    faults, browser = (next(tier for tier in TIERS if tier.name == name) for name in ("faults", "browser"))
+    assert tiers.groups(TIERS)[-1] == [faults, browser]
+    assert tiers.groups([browser]) == [[browser]]
+    assert tiers.budget([faults, browser]) == max(faults.budget, browser.budget)
 
 
 @pytest.mark.proof
@@ -58,7 +65,7 @@ def test_proof_and_the_rest_exclude_each_other() -> None:
 def test_the_table_shows_who_failed_and_who_was_slow() -> None:
     tier = Tier("races", ("tests/races",), workers=2, budget=90)
     table = tiers.report(
-        [Outcome(tier, 0, 91.0, "7 passed"), Outcome(TIERS[0], 1, 3.0, "1 failed, 8 passed")]
+        [Outcome(tier, 0, 91.0, "7 passed"), Outcome(TIERS[0], 1, 3.0, "1 failed, 8 passed")], 94.0
     )
     assert "races          91.0       90   ok: 7 passed  OVER ITS BUDGET" in table
     assert "FAILED (1): 1 failed, 8 passed" in table
