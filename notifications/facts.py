@@ -39,7 +39,10 @@ def facts_of(message: Message, language: Language, zone: ZoneInfo) -> Facts:
 
 def path_of(message: Message) -> str:
     """The page that the message's link leads to, after sign-in."""
-    if message.kind in (Kind.DECIDE, Kind.NOT_COUNTED, Kind.ANSWERED) and message.item is not None:
+    if (
+        message.kind in (Kind.DECIDE, Kind.REMIND, Kind.NOT_COUNTED, Kind.ANSWERED)
+        and message.item is not None
+    ):
         return reverse("decision", args=[message.item.pk])
     if message.item is not None:
         return part_of_request("request", message.item)
@@ -54,7 +57,7 @@ def no_longer_needed(message: Message) -> str:
     """A sentence when the occasion is over and telling would mislead, else ""."""
     item, grant = message.item, message.grant
     match message.kind:
-        case Kind.DECIDE if item is not None:
+        case Kind.DECIDE | Kind.REMIND if item is not None:
             if item.status != ItemStatus.PENDING or str(item.stage) != message.facts.get("stage"):
                 return "There was nothing to decide any more."
             if item.lapses_at <= business_now():
@@ -160,6 +163,7 @@ def _ended(message: Message, language: Language, zone: ZoneInfo) -> Facts:
 
 _MORE: dict[Kind, Callable[[Message, Language, ZoneInfo], Facts]] = {
     Kind.DECIDE: _asked,
+    Kind.REMIND: _asked,
     Kind.HANDLED: _decided,
     Kind.APPROVED: _decided,
     Kind.DENIED: _decided,

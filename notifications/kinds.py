@@ -10,6 +10,7 @@ class Kind(StrEnum):
     """One kind of message; its texts are templates/notifications/LANGUAGE/KIND.txt."""
 
     DECIDE = "decide"
+    REMIND = "remind"
     HANDLED = "handled"
     NOT_COUNTED = "not_counted"
     ASKED = "asked"
@@ -41,6 +42,7 @@ class Manner:
 # What takes access away or failed can't be switched off, nor can being asked to decide: somebody waits for it.
 MANNERS: dict[Kind, Manner] = {
     Kind.DECIDE: Manner("Somebody asks for access, and you may decide", may_wait=True),
+    Kind.REMIND: Manner("A request that you may decide on still waits", may_be_off=True, may_wait=True),
     Kind.HANDLED: Manner("A request that you were told of is handled", may_be_off=True, may_wait=True),
     Kind.NOT_COUNTED: Manner("Your decision was not counted"),
     Kind.UNDONE: Manner("Access that you approved could not be given"),

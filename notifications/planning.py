@@ -171,6 +171,19 @@ def _ask(item: RequestItem) -> Iterator[Message]:
     yield from chat_messages(Kind.DECIDE, item, occasion=occasion, stage=stage, told=told, total=of)
 
 
+def _escalated(event: Event) -> Iterable[Message]:
+    item = _item(_fields(event)["item_id"])
+    return _ask(item) if item.status == ItemStatus.PENDING else ()
+
+
+def _reminded(event: Event) -> Iterator[Message]:
+    """To those who may still decide at the item's stage; chats were told once."""
+    item = _item(_fields(event)["item_id"])
+    if item.status == ItemStatus.PENDING:
+        for person in to_ask(item)[0]:
+            yield message(Kind.REMIND, person, occasion=f"event:{event.id}", item=item, stage=str(item.stage))
+
+
 def _counted(event: Event) -> Iterable[Message]:
     decision = _decision(event)
     item = _item(decision.item_id)
@@ -259,6 +272,8 @@ def _removal_started(event: Event) -> Iterable[Message]:
 
 _PLANS: dict[str, Callable[[Event], Iterable[Message]]] = {
     "item.requested": _requested,
+    "item.reminded": _reminded,
+    "item.escalated": _escalated,
     "item.approved": partial(_settled, Kind.APPROVED),
     "item.denied": partial(_settled, Kind.DENIED),
     "item.closed": partial(_settled, Kind.CLOSED),

@@ -158,7 +158,9 @@ def _waits(message: Message, taste: Taste) -> bool:
     """Put it by for its recipient's digest, once, unless it would come too late there."""
     now = business_now()
     until = taste.waits_until(Kind(message.kind), now) if message.digest_at is None else None
-    if until is None or (message.kind == Kind.DECIDE and message.item and message.item.lapses_at <= until):
+    if until is None:
+        return False
+    if message.kind in (Kind.DECIDE, Kind.REMIND) and message.item and message.item.lapses_at <= until:
         return False
     retry_at = real_now() + business_clock().real_duration(until - now)
     Message.objects.filter(pk=message.pk).update(digest_at=until, retry_at=retry_at)

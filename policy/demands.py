@@ -19,6 +19,7 @@ from policy.hours import Hours, parse_hours, serialise_hours
 
 SHORTEST_JUSTIFICATION = 10
 LAPSES_AFTER = timedelta(days=1)
+MOST_REMINDERS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,32 @@ class Approvers:
 
 
 @dataclass(frozen=True, slots=True)
+class Escalation:
+    """Who may decide too, once a request has waited for so long (business time since it was made)."""
+
+    after: timedelta
+    approvers: Approvers
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """One step of a decision: `quorum` different approvers must agree."""
 
     approvers: Approvers
     quorum: int
+    escalation: Escalation | None = None
+
+    def escalated(self) -> Stage:
+        """The stage with those to whom it escalates among its approvers."""
+        if self.escalation is None:
+            return self
+        more = self.escalation.approvers
+        approvers = replace(
+            self.approvers,
+            people=self.approvers.people | more.people,
+            groups=self.approvers.groups | more.groups,
+        )
+        return replace(self, approvers=approvers, escalation=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +84,36 @@ class Demands:
     lapses_after: timedelta = LAPSES_AFTER  # business time until an unanswered request lapses
     guests_decide: bool = False
     second_approver_outside: tuple[Hours, ...] = ()
+    remind_after: timedelta | None = None  # business time; each pause is twice the one before
+    most_reminders: int = MOST_REMINDERS
+
+    def after(self, age: timedelta) -> Demands:
+        """What is demanded of a request that has waited unanswered for so long."""
+        stages = tuple(
+            stage.escalated() if stage.escalation and stage.escalation.after <= age else stage
+            for stage in self.stages
+        )
+        return replace(self, stages=stages)
+
+    def escalations(self, age: timedelta) -> list[timedelta]:
+        """The ages up to this one at which stages escalate, in order."""
+        found = {stage.escalation.after for stage in self.stages if stage.escalation}
+        return sorted(each for each in found if each <= age)
+
+    def reminders(self, age: timedelta) -> int:
+        """How many reminders are due by this age."""
+        return sum(1 for each in self._reminded_at() if each <= age)
+
+    def next_chase(self, age: timedelta) -> timedelta | None:
+        """The age at which approvers are reminded, or a stage escalates, next after this one; None: never."""
+        ages = [*self._reminded_at(), *(stage.escalation.after for stage in self.stages if stage.escalation)]
+        return min((each for each in ages if each > age), default=None)
+
+    def _reminded_at(self) -> list[timedelta]:
+        if self.remind_after is None:
+            return []
+        ages = [self.remind_after * (2**number - 1) for number in range(1, self.most_reminders + 1)]
+        return [age for age in ages if age < self.lapses_after]
 
     def at(self, moment: datetime) -> Demands:
         """What is demanded of a request that is made at this instant: the quorum as it is then."""
@@ -86,6 +138,8 @@ FIELDS = (
     "lapses_after",
     "guests_decide",
     "second_approver_outside",
+    "remind_after",
+    "most_reminders",
 )
 
 
@@ -112,11 +166,16 @@ def parse_demands(raw: Mapping[str, Any]) -> Demands:
         lapses_after=duration(raw.get("lapses_after", "P1D"), "lapses_after"),
         guests_decide=yes(raw, "guests_decide"),
         second_approver_outside=tuple(parse_hours(each, "second_approver_outside") for each in given),
+        remind_after=duration(raw["remind_after"], "remind_after") if raw.get("remind_after") else None,
+        most_reminders=whole(raw, "most_reminders", MOST_REMINDERS, least=1),
     )
 
 
+STAGE_FIELDS = ("people", "groups", "account_owner", "quorum", "escalation")
+
+
 def _stage(raw: Mapping[str, Any], number: int) -> Stage:
-    refuse_unknown(raw, {"people", "groups", "account_owner", "quorum"}, f"Stage {number}")
+    refuse_unknown(raw, STAGE_FIELDS, f"Stage {number}")
     owner = mapping(raw, "account_owner")
     refuse_unknown(owner, {"tag"}, "account_owner")
     tag = str(owner.get("tag", "")).strip()
@@ -127,7 +186,18 @@ def _stage(raw: Mapping[str, Any], number: int) -> Stage:
     approvers = Approvers(people=ids(raw, "people"), groups=ids(raw, "groups"), account_owner=tag)
     if not approvers.named:
         raise Invalid("rule.no_approver", f"Stage {number} names nobody who may decide.", field="stages")
-    return Stage(approvers=approvers, quorum=whole(raw, "quorum", 1, least=1))
+    return Stage(approvers, whole(raw, "quorum", 1, least=1), _escalation(raw, number))
+
+
+def _escalation(raw: Mapping[str, Any], number: int) -> Escalation | None:
+    found = mapping(raw, "escalation")
+    if not found:
+        return None
+    refuse_unknown(found, {"after", "people", "groups"}, f"The escalation of stage {number}")
+    approvers = Approvers(people=ids(found, "people"), groups=ids(found, "groups"))
+    if not approvers.named:
+        raise Invalid("rule.no_approver", f"Stage {number} escalates to nobody.", field="stages")
+    return Escalation(duration(found.get("after"), "after"), approvers)
 
 
 def serialise_demands(demands: Demands) -> dict[str, Any]:
@@ -151,6 +221,10 @@ def serialise_demands(demands: Demands) -> dict[str, Any]:
         raw["guests_decide"] = True
     if demands.second_approver_outside:
         raw["second_approver_outside"] = [serialise_hours(each) for each in demands.second_approver_outside]
+    if demands.remind_after is not None:
+        raw["remind_after"] = duration_iso_string(demands.remind_after)
+    if demands.most_reminders != MOST_REMINDERS:
+        raw["most_reminders"] = demands.most_reminders
     return raw
 
 
@@ -162,6 +236,12 @@ def _serialise_stage(stage: Stage) -> dict[str, Any]:
     }
     if stage.approvers.account_owner:
         raw["account_owner"] = {"tag": stage.approvers.account_owner}
+    if stage.escalation:
+        raw["escalation"] = {
+            "after": duration_iso_string(stage.escalation.after),
+            "people": sorted(stage.escalation.approvers.people),
+            "groups": sorted(stage.escalation.approvers.groups),
+        }
     return raw
 
 
@@ -184,6 +264,10 @@ def combine(demanded: Sequence[Demands]) -> Demands:
         reference_patterns=_union(each.reference_patterns for each in demanded),
         lapses_after=min(each.lapses_after for each in demanded),
         guests_decide=all(each.guests_decide for each in demanded),
+        remind_after=min(
+            (each.remind_after for each in demanded if each.remind_after is not None), default=None
+        ),
+        most_reminders=max(each.most_reminders for each in demanded),
     )
 
 
@@ -198,8 +282,16 @@ def _all_stages(demanded: Sequence[Demands]) -> tuple[Stage, ...]:
                 merged.append(stage)
             else:
                 free.remove(same)
-                merged[same] = replace(merged[same], quorum=max(merged[same].quorum, stage.quorum))
+                merged[same] = _stricter(merged[same], stage)
     return tuple(merged)
+
+
+def _stricter(one: Stage, other: Stage) -> Stage:
+    """Two stages of the same approvers as one. It escalates only where both do, to the same people, at the later time."""
+    escalation = None
+    if one.escalation and other.escalation and one.escalation.approvers == other.escalation.approvers:
+        escalation = max(one.escalation, other.escalation, key=lambda each: each.after)
+    return replace(one, quorum=max(one.quorum, other.quorum), escalation=escalation)
 
 
 def _union(found: Iterable[tuple[str, ...]]) -> tuple[str, ...]:

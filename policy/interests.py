@@ -11,9 +11,10 @@ def named_by_rules() -> Interest:
     """Everybody whom a current version names. One query."""
     versions = current_versions()
     stages = [stage for version in versions for stage in version.parsed.demands.stages]
+    approvers = [stage.escalated().approvers for stage in stages]
     return Interest(
-        groups=requester_groups_named(versions).union(*(stage.approvers.groups for stage in stages)),
-        people=frozenset().union(*(stage.approvers.people for stage in stages)),
+        groups=requester_groups_named(versions).union(*(each.groups for each in approvers)),
+        people=frozenset().union(*(each.people for each in approvers)),
     )
 
 

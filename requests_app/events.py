@@ -65,6 +65,19 @@ REQUEST_EVENTS = (
     ),
 )
 
+CHASING_EVENTS = (
+    EventType(
+        name="item.reminded",
+        sentence="The request of {about} for {group_name} waits: who may decide was reminded, time {number}",
+        fields={"item_id": _ID, "group_name": _TEXT, "stage": _COUNT, "number": _COUNT},
+    ),
+    EventType(
+        name="item.escalated",
+        sentence="The request of {about} for {group_name} waits: others may decide on it too from now on",
+        fields={"item_id": _ID, "group_name": _TEXT, "stage": _COUNT, "rule_hash": _TEXT},
+    ),
+)
+
 DECISION_EVENTS = (
     EventType(
         name="decision.submitted",
@@ -307,4 +320,6 @@ QUEUE_EVENTS = (
 
 def register_all() -> None:
     """Called once, when the application starts."""
-    register(*REQUEST_EVENTS, *DECISION_EVENTS, *GRANT_EVENTS, *OUTSIDE_EVENTS, *QUEUE_EVENTS)
+    register(
+        *REQUEST_EVENTS, *CHASING_EVENTS, *DECISION_EVENTS, *GRANT_EVENTS, *OUTSIDE_EVENTS, *QUEUE_EVENTS
+    )

@@ -57,6 +57,8 @@ class RequestItem(models.Model):
     longest_session = models.DurationField()
     created_at = models.DateTimeField()  # business time
     lapses_at = models.DateTimeField()  # business time
+    chase_at = models.DateTimeField(null=True)  # business time: the next reminder or escalation
+    reminders = models.IntegerField(default=0, db_default=0)  # sent so far
     decided_at = models.DateTimeField(null=True)  # business time
     close_reason = models.TextField(blank=True)  # why nobody has to decide any more; a sentence for people
 
@@ -77,6 +79,9 @@ class RequestItem(models.Model):
         indexes: ClassVar = [
             models.Index(
                 fields=["lapses_at"], condition=Q(status=ItemStatus.PENDING), name="item_pending_by_lapse"
+            ),
+            models.Index(
+                fields=["chase_at"], condition=Q(status=ItemStatus.PENDING), name="item_pending_by_chase"
             ),
             models.Index(fields=["requester", "-created_at"], name="item_by_requester"),
             models.Index(

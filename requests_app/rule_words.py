@@ -19,8 +19,9 @@ def names_in(demanded: Iterable[Demands]) -> Mapping[str, str]:
     groups: set[str] = set()
     for demands in demanded:
         for stage in demands.stages:
-            people |= stage.approvers.people
-            groups |= stage.approvers.groups
+            approvers = stage.escalated().approvers
+            people |= approvers.people
+            groups |= approvers.groups
     names: dict[str, str] = {}
     if people:
         names |= dict(Person.objects.filter(object_id__in=people).values_list("object_id", "display_name"))
@@ -64,6 +65,18 @@ def demand_sentences(demands: Demands, names: Mapping[str, str]) -> list[str]:
     if demands.second_approver_outside:
         hours = " or ".join(each.words for each in demands.second_approver_outside)
         sentences.append(f"One more agrees at the first stage outside {hours}.")
+    for number, stage in enumerate(demands.stages, start=1):
+        if stage.escalation:
+            others = stage_words(Stage(stage.escalation.approvers, 1), names)
+            where = f"At stage {number}, after" if len(demands.stages) > 1 else "After"
+            sentences.append(
+                f"{where} {duration_words(stage.escalation.after)} without an answer, {others} may decide too."
+            )
+    if demands.remind_after is not None:
+        sentences.append(
+            f"Who may decide is reminded after {duration_words(demands.remind_after)}, "
+            f"{demands.most_reminders} times at most."
+        )
     if demands.longest_duration is not None:
         sentences.append(f"At most {duration_words(demands.longest_duration)}.")
     sentences.append(f"The justification has at least {demands.shortest_justification} characters.")

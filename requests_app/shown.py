@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from django.db.models import Exists, F, OuterRef, Q
 
+from base.clock import business_now
 from catalog.models import AccountAssignment
 from policy.asking import read_ask, read_asks
 from policy.matching import Match, current_versions, match
-from policy.terms import terms_of
+from policy.terms import stands, terms_of
 from requests_app.models import RequestItem, RequestScope
 from requests_app.rule_words import demand_sentences, names_in
 
@@ -53,8 +54,7 @@ class Facts:
         """Whether rules and group are what they were when it was asked for."""
         item = self.item
         return (
-            self.judging.demands is not None
-            and terms_of(self.judging).document_hash == item.terms.document_hash
+            stands(self.judging, item.terms, business_now() - item.created_at)
             and item.group.scope_hash == item.scope_hash
         )
 
@@ -112,9 +112,9 @@ def since_asked(facts: Facts) -> Sequence[str]:
 
 def _rule_since(facts: Facts) -> list[str]:
     demands, asked = facts.judging.demands, facts.item.terms
-    now = terms_of(facts.judging) if demands is not None else None
-    if now is not None and now.document_hash == asked.document_hash:
+    if stands(facts.judging, asked, business_now() - facts.item.created_at):
         return []
+    now = terms_of(facts.judging) if demands is not None else None
     if demands is None or now is None or now.rules != asked.rules or now.versions == asked.versions:
         return [f"{facts.rule_words} An approval doesn't count any more: the requester has to ask again."]
     names = names_in([demands, asked.parsed])

@@ -82,6 +82,7 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType({
     **dict.fromkeys(
         (
             *("item.requested", "item.approved", "item.denied", "item.withdrawn", "item.closed", "item.lapsed"),
+            *("item.reminded", "item.escalated"),
             *("decision.submitted", "decision.counted", "decision.refused"),
             *("question.asked", "question.answered", "review.taken_up", "review.put_down"),
         ),
@@ -134,8 +135,13 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType({
     "catalog.activation_mode_changed": Meaning(GROUP, OTHER),
     "catalog.permission_set_changed": Meaning(API, 3, _MEDIUM, AWS),
     "catalog.permission_set_vanished": Meaning(API, 4, _MEDIUM, AWS),
+    "catalog.managed_policy_changed": Meaning(API, 3, _MEDIUM, AWS),
     "rule.versioned": Meaning(API, 3, _MEDIUM),
     "rule.retired": Meaning(API, 4, _MEDIUM),
+    # Who stands in for whom
+    "absence.declared": Meaning(API, 1),
+    "absence.delegated": Meaning(API, 1, _MEDIUM),
+    "absence.withdrawn": Meaning(API, 4),
     # Watching and operating
     "drift.found": Meaning(GROUP, OTHER, _HIGH),
     "drift.reopened": Meaning(GROUP, OTHER, _HIGH),

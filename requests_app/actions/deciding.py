@@ -31,7 +31,7 @@ from policy.approvers import is_human, same_human
 from policy.asking import read_ask, requester_groups_named
 from policy.matching import current_versions, match
 from policy.models import RuleVersion
-from policy.terms import terms_of
+from policy.terms import stands
 from requests_app import nudges
 from requests_app.actions import checking
 from requests_app.actions.extending import extend, lock_open_windows
@@ -285,7 +285,7 @@ def _rule_no_longer_fits(item: RequestItem, given: timedelta) -> str:
     )
     if now.demands is None or now.rules != terms.rules:
         return "Other rules judge this PIM group now. The requester has to ask again."
-    if before.demands is None or terms_of(before).document_hash != terms.document_hash:
+    if not stands(before, terms, business_now() - item.created_at):
         return "What the rules demand of this request is something else now. The requester has to ask again."
     longest = terms.parsed.longest_duration
     if longest is not None and given > longest:

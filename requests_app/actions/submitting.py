@@ -359,6 +359,7 @@ def _make_item(
         longest_session=max(row.permission_set.session_duration for row in scope),
         created_at=request.created_at,
         lapses_at=request.created_at + terms.parsed.lapses_after,
+        chase_at=request.created_at + chase if (chase := terms.parsed.next_chase(timedelta(0))) else None,
     )
     create(
         item,

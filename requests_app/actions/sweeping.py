@@ -13,6 +13,7 @@ from django_subatomic.db import transaction
 from audit.ledger.recorder import Actor
 from base.clock import business_now, real_now
 from base.errors import Conflict, DomainError
+from requests_app.actions.chasing import chase_unanswered
 from requests_app.actions.fetching import lock_item
 from requests_app.actions.freezing import carry_freezes
 from requests_app.actions.leaving import close_requests_of_leavers, suspect_leavers
@@ -42,9 +43,10 @@ class Owed:
 
 
 def sweep() -> Owed:
-    """End what is frozen, lapse what nobody answered, drop what has expired, and list decisions and grants that owe work."""
+    """Do what is due for rows that nobody works on, and list decisions and grants that owe work."""
     carry_freezes()
     lapse_unanswered()
+    chase_unanswered()
     close_requests_of_leavers()
     suspect_leavers()
     tell_overdue()

@@ -56,6 +56,7 @@ ELSEWHERE: dict[str, str] = {
         ("freezing.ended", "freezing.closed", "freezing.before_carried"),
         "tests/requests_app/test_freezing.py::test_a_worker_that_dies_is_followed_by_one_that_finishes",
     ),
+    "chasing.before_commit": "tests/requests_app/test_chasing.py::test_who_dies_in_the_middle_leaves_it_owed",
     "forwarding.before_noted": "tests/audit/forwarding/test_carrying.py::test_a_death_repeats_and_loses_nothing",
     **{
         f"telling.{gap}": "tests/notifications/test_telling.py::test_who_dies_… and the next ones"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, time, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.demands import Approvers, Demands, Stage, combine, parse_demands, serialise_demands
+from policy.demands import Approvers, Demands, Escalation, Stage, combine, parse_demands, serialise_demands
 from policy.document import RuleDocument, parse_document, serialise_document
 from policy.hours import DAYS, Hours
 from policy.matching import match
@@ -20,8 +20,11 @@ from policy.scope import Ask, Opened, Scope
 names = st.frozensets(st.sampled_from("abcd"), max_size=2)
 owner = st.sampled_from(["", "", "Owner"])
 approvers = st.builds(Approvers, names, names, owner).filter(lambda found: found.named)
-stages = st.lists(st.builds(Stage, approvers, st.integers(1, 3)), min_size=1, max_size=3).map(tuple)
 spans = st.integers(1, 48).map(lambda hours: timedelta(hours=hours))
+escalations = st.builds(Escalation, spans, st.just(Approvers(frozenset("z"), frozenset())))
+stages = st.lists(
+    st.builds(Stage, approvers, st.integers(1, 3), st.none() | escalations), min_size=1, max_size=3
+).map(tuple)
 clocks = st.integers(0, 23).map(time)
 hours = st.builds(
     Hours,
@@ -45,6 +48,8 @@ demands = st.builds(
     lapses_after=spans,
     guests_decide=st.booleans(),
     second_approver_outside=several_hours,
+    remind_after=st.none() | spans,
+    most_reminders=st.integers(1, 4),
 )
 values = st.frozensets(st.sampled_from(["prod", "dev"]), min_size=1)
 scopes = st.builds(
@@ -99,6 +104,16 @@ def not_looser(held_to: Demands, one: Demands) -> None:
     assert held_to.reference_required or not one.reference_required
     assert held_to.lapses_after <= one.lapses_after
     assert one.guests_decide or not held_to.guests_decide
+    if one.remind_after is not None:
+        assert held_to.remind_after is not None
+        assert held_to.remind_after <= one.remind_after
+    assert held_to.most_reminders >= one.most_reminders
+    # Nobody comes in by an escalation earlier than the rule lets them, where it lets them at all.
+    for stage in one.stages:
+        ours = [each for each in held_to.stages if each.approvers == stage.approvers]
+        if len(ours) == 1 and ours[0].escalation:
+            assert stage.escalation
+            assert ours[0].escalation.after >= stage.escalation.after
     # Every stage of the rule has one of its own, of the same approvers, with at least its quorum.
     here, there = _quorums(held_to), _quorums(one)
     for approvers, quorums in there.items():
