@@ -13,7 +13,7 @@ from django.db import DatabaseError, connections
 
 from audit.ledger.anchors import KINDS
 from audit.ledger.keys import KeyFileError, load_key
-from audit.ledger.sql import GUARDED_TABLES, GUARDS, RECEIPTS
+from audit.ledger.sql import ACTOR_GUARD, GUARDED_TABLES, GUARDS, RECEIPTS
 
 
 def check_sealing_key(**_: Any) -> list[CheckMessage]:
@@ -88,6 +88,22 @@ _STANDING = """
 SELECT tgrelid::regclass::text || '.' || tgname FROM pg_trigger
 WHERE tgrelid::regclass::text = ANY (%s) AND NOT tgisinternal AND tgenabled = 'A'
 """
+# Guards that a later migration makes than the first, and what it makes with them: before, they can't stand.
+_LATER = {f"{RECEIPTS}.": f"public.{RECEIPTS}", ACTOR_GUARD: "public.audit_refuse_actor"}
+# Where a change needs its event, the event's version has to be held to the change: both triggers, and both on.
+_HALVES = """
+SELECT kind FROM (
+    SELECT split_part(encode(tgargs, 'escape'), '\\000', 1) AS kind, 'change' AS half FROM pg_trigger
+    WHERE tgfoid = to_regproc('public.audit_require_event') AND tgenabled = 'A'
+    UNION ALL
+    SELECT substr(tgname, length('subject_') + 1), 'version' FROM pg_trigger
+    WHERE tgfoid = to_regproc('public.audit_require_subject') AND tgenabled = 'A'
+) AS guarded
+WHERE EXISTS (SELECT FROM pg_trigger WHERE tgfoid = to_regproc('public.audit_require_subject'))
+GROUP BY kind HAVING count(DISTINCT half) < 2 ORDER BY kind
+"""
+# Told by a guard of its own, which holds it to the grant's window.
+_OTHERWISE = frozenset({"extension"})
 
 
 def check_guards(*, databases: Sequence[str] | None, **_: Any) -> list[CheckMessage]:
@@ -99,26 +115,37 @@ def check_guards(*, databases: Sequence[str] | None, **_: Any) -> list[CheckMess
     for alias in databases or ():
         try:
             with connections[alias].cursor() as cursor:
+                cursor.execute("SELECT to_regclass('public.audit_event') IS NOT NULL")
+                ((migrated,),) = cursor.fetchall()
                 cursor.execute(
-                    "SELECT to_regclass('public.audit_event') IS NOT NULL, to_regclass(%s) IS NOT NULL",
-                    [f"public.{RECEIPTS}"],
+                    "SELECT name FROM unnest(%s::text[]) AS name "
+                    "WHERE coalesce(to_regclass(name)::oid, to_regproc(name)::oid) IS NULL",
+                    [list(_LATER.values())],
                 )
-                ((migrated, has_receipts),) = cursor.fetchall()
+                absent = {name for (name,) in cursor.fetchall()}
+                later = tuple(guard for guard, made in _LATER.items() if made in absent)
                 cursor.execute(_STANDING, [list(GUARDED_TABLES)])
-                missing = sorted(
-                    name
-                    for name in GUARDS - {name for (name,) in cursor.fetchall()}
-                    # Before the migration that makes it, its guards can't stand.
-                    if has_receipts or not name.startswith(f"{RECEIPTS}.")
-                )
+                standing = {name for (name,) in cursor.fetchall()}
+                cursor.execute(_HALVES)
+                halves = sorted({kind for (kind,) in cursor.fetchall()} - _OTHERWISE)
         except DatabaseError:
             continue  # which the project's own check of the database reports
+        missing = sorted(name for name in GUARDS - standing if not name.startswith(later))
         if migrated and missing:
             problems.append(
                 Error(
                     f"Guards of the audit trail are missing or switched off: {', '.join(missing)}.",
                     hint="Find out who did it, run `manage.py audit_verify`, and switch them on again.",
                     id="ledger.E003",
+                )
+            )
+        if halves:
+            problems.append(
+                Error(
+                    f"Changes and the trail aren't held to each other: {', '.join(halves)}.",
+                    hint="A trigger is missing or switched off, on the table of that kind or on audit_version. Find "
+                    "out who did it, run `manage.py audit_verify`, and switch it on again.",
+                    id="ledger.E007",
                 )
             )
     return problems

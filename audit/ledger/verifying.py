@@ -22,6 +22,7 @@ from audit.ledger.events import KEY_ANNOUNCED
 from audit.ledger.findings import Finding
 from audit.ledger.keys import Trust, TrustedKey, judge
 from audit.ledger.merkle import NO_SEAL, leaf_hash, root_hash, seal_hash
+from audit.ledger.unexplained import unexplained
 
 # The sealer needs a second; after this long an event without a seal is worth a finding.
 UNSEALED_AFTER = timedelta(minutes=15)
@@ -81,6 +82,7 @@ def _everything(
     yield from _verify_chain(keys, report)
     yield from _verify_unsealed(report)
     yield from _verify_versions()
+    yield from unexplained()
     yield from _verify_words()
 
 

@@ -60,7 +60,7 @@ def keep(person: Person, refresh_token: str, *, actor: Actor) -> None:
     "" is kept as nothing.
     """
     if not (refresh_token and settings.PERSONAL_TOKEN_PUBLIC_KEY):
-        forget([person], Forgotten.REPLACED)
+        forget([person], Forgotten.REPLACED, actor=actor)
         return
     with transaction_if_not_already():
         # Locked, so that two sign-ins at once leave one token.
@@ -85,8 +85,8 @@ def keep(person: Person, refresh_token: str, *, actor: Actor) -> None:
         )
 
 
-def forget(people: Iterable[Person], reason: Forgotten) -> int:
-    """Delete these people's tokens; gives how many there were."""
+def forget(people: Iterable[Person], reason: Forgotten, *, actor: Actor | None = None) -> int:
+    """Delete these people's tokens; gives how many there were. Without an actor it was the portal, in a worker."""
     gone = 0
     with transaction_if_not_already():
         for person in people:
@@ -95,7 +95,7 @@ def forget(people: Iterable[Person], reason: Forgotten) -> int:
                 gone += 1
                 record(
                     "signin.token_forgotten",
-                    actor=Actor.system(),
+                    actor=actor or Actor.system(),
                     fields={"reason": reason.value},
                     about_oid=person.object_id,
                     about_name=person.display_name,

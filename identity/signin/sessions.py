@@ -79,12 +79,14 @@ def end(request: HttpRequest, user: User, reason: Ended) -> None:
     """End the session of this request and record why. By the person's own wish only for SIGNED_OUT."""
     key = request.session.session_key or ""
     by_person = reason is Ended.SIGNED_OUT
-    actor = actor_for(user, ip=client_ip(request), session=key) if by_person else Actor.system()
+    # Otherwise whoever came with the session isn't signed in any more. In the portal's own name only workers write.
+    came = {"ip": client_ip(request), "session": key}
+    actor = actor_for(user, **came) if by_person else Actor.anonymous(**came)
     with transaction():
         SignIn.objects.filter(session_key=key).delete()
         _record_end(user, reason, actor)
         if reason in _FORGETS:
-            forget([user.person], _FORGETS[reason])
+            forget([user.person], _FORGETS[reason], actor=actor)
     logout(request)
 
 
@@ -94,8 +96,9 @@ def end_at_entra(sid: str, *, ip: str) -> int:
         rows = list(SignIn.objects.filter(sid=sid).select_related("user__person").order_by("pk"))
         for row in rows:
             Session.objects.filter(session_key=row.session_key).delete()
-            forget([row.user.person], Forgotten.SIGNED_OUT)
-            _record_end(row.user, Ended.AT_ENTRA, Actor.anonymous(ip=ip, session=row.session_key))
+            actor = Actor.anonymous(ip=ip, session=row.session_key)
+            forget([row.user.person], Forgotten.SIGNED_OUT, actor=actor)
+            _record_end(row.user, Ended.AT_ENTRA, actor)
         SignIn.objects.filter(pk__in=[row.pk for row in rows]).delete()
     return len(rows)
 

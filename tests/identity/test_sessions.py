@@ -162,7 +162,7 @@ def test_switching_somebody_off_ends_the_session(visitor: Visitor, as_role: Step
         assert visitor.client.get("/page/")["Location"] == "/signin/?next=/page/"
         assert reasons() == ["account disabled"]
         (event,) = Event.objects.filter(type="signin.ended")
-        assert (event.actor_kind, event.about_oid) == ("system", NORA)
+        assert (event.actor_kind, event.about_oid) == ("anonymous", NORA)
 
 
 def test_a_session_without_its_row_is_over(visitor: Visitor) -> None:

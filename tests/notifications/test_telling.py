@@ -15,7 +15,7 @@ from django.db import IntegrityError, connection
 from django.test.utils import CaptureQueriesContext
 from django_subatomic.db import transaction
 
-from audit.ledger.recorder import Actor, Subject, record
+from audit.ledger.recorder import Actor, record
 from audit.ledger.registry import registered
 from base import crash
 from base.clock import business_now, real_now
@@ -333,7 +333,6 @@ def test_an_event_that_cannot_be_planned_for_holds_up_no_other(world: World, pos
         record(
             "decision.refused",
             actor=Actor.worker(),
-            subject=Subject("decision", uuid4(), 1),
             fields={
                 "source": "submitted", "target": "refused", "item_id": uuid4(),
                 "verdict": "deny", "stage": 0, "reason": "x",

@@ -20,9 +20,11 @@ from django.core import mail
 from django.db import connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
+from django_subatomic.db import transaction
 from prometheus_client.parser import text_string_to_metric_families
 
 from audit.ledger.models import Event
+from audit.ledger.recorder import Actor
 from base.clock import business_now, real_now
 from catalog.freshness import HealthState, ProvisioningHealth
 from catalog.models import ProvisioningState
@@ -35,6 +37,7 @@ from notifications.models import Message
 from notifications.sending import send_owed
 from oversight import alerts, heartbeats
 from oversight.alerts import raise_and_clear
+from oversight.drift.writing import change
 from oversight.expiries import certificate_end, note_certificate
 from oversight.facts import facts
 from oversight.health import health
@@ -42,7 +45,6 @@ from oversight.models import (
     Alert,
     AlertKind,
     Expiry,
-    Finding,
     FindingKind,
     FindingStatus,
     Heartbeat,
@@ -271,7 +273,8 @@ def test_what_has_no_place_in_a_long_list_is_not_called_over(world: World, chann
     crowded = replace(facts(), overdue=())
     with patch.object(alerts, "MOST_FINDINGS", 0):
         assert raise_and_clear(crowded) == (0, 0)
-        Finding.objects.filter(pk=finding.pk).update(status=FindingStatus.HANDLED, resolved_at=business_now())
+        with transaction():
+            change(finding, FindingStatus.GONE, "drift.gone", actor=Actor.worker(), now=business_now())
         Grant.objects.filter(pk=late.pk).update(removal_started_at=business_now())
         assert raise_and_clear(crowded) == (0, 2)
 

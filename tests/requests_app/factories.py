@@ -263,4 +263,21 @@ def finding(who: Person, group: PimGroup, kind: str = FindingKind.ORPHAN, **extr
         "evidence": {"store_request_id": "abc-123"},
         **extra,
     }
-    return Finding.objects.create(kind=kind, group=group, **values)
+    with transaction():
+        row = Finding.objects.create(kind=kind, group=group, **values)
+        record(
+            "drift.found",
+            actor=Actor.worker(),
+            subject=Subject("finding", row.pk, row.version),
+            fields={
+                "finding_id": row.pk,
+                "kind": row.kind,
+                "finding": row.sentence,
+                "group_name": group.display_name,
+                "evidence": row.evidence,
+            },
+            about_oid=who.object_id,
+            about_name=who.display_name,
+            group_oid=group.object_id,
+        )
+    return row

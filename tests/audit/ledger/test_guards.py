@@ -12,8 +12,11 @@ from django.db import DatabaseError, IntegrityError, ProgrammingError, connectio
 from django_subatomic.db import transaction
 
 from audit.ledger.models import Event
-from audit.ledger.recorder import Subject
+from audit.ledger.recorder import Actor, Subject
+from audit.ledger.unexplained import attached
+from requests_app.actions.moving import move
 from tests.audit.ledger.factories import ask, note
+from tests.requests_app import factories as make
 from tests.support.servers import PostgresServer
 
 type AsRole = Callable[[str], AbstractContextManager[None]]
@@ -107,6 +110,50 @@ def test_the_sealer_writes_no_event_and_reads_nobodys_words(as_role: AsRole) -> 
         ):
             with pytest.raises(ProgrammingError, match="permission denied"):
                 run(statement)
+
+
+@pytest.mark.django_db
+def test_the_web_process_writes_in_nobody_elses_name(as_role: AsRole) -> None:
+    with as_role("portal_web"):
+        for actor in (Actor.worker(), Actor.system()):
+            with pytest.raises(ProgrammingError, match=f"in the name of the {actor.kind}"):
+                note(actor=actor)
+        note(actor=Actor.anonymous())
+    with as_role("portal_worker"):
+        note(actor=Actor.worker())
+        note(actor=Actor.system())
+
+
+@pytest.mark.usefixtures("committed_db")
+def test_no_event_claims_a_version_that_its_subject_has_not_come_to(as_role: AsRole) -> None:
+    """Or whoever may write events could take the next version of a grant from the worker that needs it."""
+    kinds = {each.kind for each in attached()}
+    assert kinds >= {"request", "item", "decision", "grant", "extension", "remark", "freeze", "finding"}
+    person, group = make.person(), make.pim_group()
+    version = make.rule(make.person(), groups=(group,))
+    with as_role("portal_web"):
+        item = make.pending_item(person, group, version)
+    grant = make.scheduled_grant(item)
+    claims = [*((kind, uuid4(), 1) for kind in kinds), ("grant", grant.pk, 2), ("extension", grant.pk, 2)]
+    for role in ("portal_web", "portal_worker"):
+        for claim in claims:
+            with (
+                as_role(role),
+                pytest.raises(IntegrityError, match="which it has not come to"),
+                transaction(),
+            ):
+                ask(subject=Subject(*claim))
+    assert not Event.objects.filter(type="trial.asked").exists()
+    with transaction():
+        move(
+            grant,
+            "activating",
+            actor=Actor.worker(),
+            fields={"group_name": group.display_name},
+            end_reason="",
+        )
+    with pytest.raises(IntegrityError, match="audit_version"), transaction():
+        ask(subject=Subject("grant", grant.pk, 2))
 
 
 @pytest.mark.django_db

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audit.ledger.reading import EventFilter, count, events
-from audit.ledger.recorder import Subject, record
+from audit.ledger.recorder import record
 from audit.ledger.registry import registered
 from audit.ledger.sql import SEARCHED_WORDS
 from audit.ledger.wording import MOST_NAMED, terms_of
@@ -31,7 +31,6 @@ def submit(reference: str = "", justification: str = "Deploy") -> int:
         return record(
             "request.submitted",
             actor=ADA,
-            subject=Subject("request", request_id, 1),
             fields={"reference": reference, "items": 1},
             words={"justification": justification},
             about_oid=ADA.object_id,
