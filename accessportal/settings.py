@@ -313,6 +313,7 @@ CELERY_TASK_ROUTES = {
     task: {"queue": "catalogue"}
     for task in (
         "audit.forwarding.tasks.*",
+        "audit.ledger.tasks.*",
         "catalog.tasks.*",
         "notifications.tasks.*",
         "oversight.tasks.*",
@@ -348,6 +349,7 @@ CELERY_BEAT_SCHEDULE = {
     "tell": _every("notifications.tasks.tell", timedelta(seconds=5)),
     "forward": _every("audit.forwarding.tasks.forward", FORWARD_EVERY),
     "sessions": _every("identity.tasks.clear_expired_sessions", timedelta(hours=1)),
+    "erasure": _every("audit.ledger.tasks.erase_words", timedelta(hours=1)),
 }
 
 # --- Clouds (what is secret here may exist in a worker only)
@@ -425,6 +427,8 @@ AUDIT_ANCHORS = env.str("AUDIT_ANCHORS", "").split()
 AUDIT_ANCHOR_FILE = env.str("AUDIT_ANCHOR_FILE", "")
 AUDIT_ANCHOR_WEBHOOK_URL = env.str("AUDIT_ANCHOR_WEBHOOK_URL", "")
 AUDIT_ANCHOR_WEBHOOK_SECRET = env.str("AUDIT_ANCHOR_WEBHOOK_SECRET", "")
+# How long words and names beside events are kept: NAME=DAYS by blanks (audit.ledger.retention); "" for ever.
+AUDIT_WORDS_KEPT_DAYS = env.str("AUDIT_WORDS_KEPT_DAYS", "")
 
 # --- Watching
 

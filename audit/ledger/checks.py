@@ -13,6 +13,8 @@ from django.db import DatabaseError, connections
 
 from audit.ledger.anchors import KINDS
 from audit.ledger.keys import KeyFileError, load_key
+from audit.ledger.registry import registered
+from audit.ledger.retention import RetentionError, parse, unknown
 from audit.ledger.sql import ACTOR_GUARD, GUARDED_TABLES, GUARDS, RECEIPTS
 
 
@@ -151,8 +153,23 @@ def check_guards(*, databases: Sequence[str] | None, **_: Any) -> list[CheckMess
     return problems
 
 
+def check_retention(**_: Any) -> list[CheckMessage]:
+    """AUDIT_WORDS_KEPT_DAYS can be carried out, and names events that exist."""
+    try:
+        strangers = unknown(parse(settings.AUDIT_WORDS_KEPT_DAYS), registered())
+    except RetentionError as error:
+        said = str(error)
+    else:
+        if not strangers:
+            return []
+        said = f"No event is called {' or '.join(strangers)}."
+    hint = "It is NAME=DAYS by blanks; docs/audit-trail.md says more. Until it is mended, nothing is erased."
+    return [Error(f"AUDIT_WORDS_KEPT_DAYS: {said}", hint=hint, id="ledger.E008")]
+
+
 def register_all() -> None:
     """Called once, when the application starts."""
     register(check_sealing_key, Tags.security)
     register(check_anchors, Tags.security)
+    register(check_retention, Tags.security)
     register(check_guards, Tags.database)

@@ -16,6 +16,21 @@ KEY_ANNOUNCED = EventType(
 )
 
 
+WORDS_ERASED = EventType(
+    "ledger.words_erased",
+    "{actor} erased {texts} texts and names beside events of before {before}, which are kept for {kept_days} days",
+    {
+        "types": Field(Kind.JSON),  # names of event types
+        "since": Field(
+            Kind.INSTANT, optional=True
+        ),  # of the events' own time, included; none: from the first
+        "before": Field(Kind.INSTANT),  # excluded
+        "kept_days": Field(Kind.NUMBER),
+        "texts": Field(Kind.NUMBER),
+    },
+)
+
+
 def register_all() -> None:
     """Declare this app's event types."""
-    register(KEY_ANNOUNCED)
+    register(KEY_ANNOUNCED, WORDS_ERASED)

@@ -23,6 +23,7 @@ from audit.ledger.findings import Finding
 from audit.ledger.keys import Trust, TrustedKey, judge
 from audit.ledger.merkle import NO_SEAL, leaf_hash, root_hash, seal_hash
 from audit.ledger.unexplained import unexplained
+from audit.ledger.verifying_words import words_findings
 
 # The sealer needs a second; after this long an event without a seal is worth a finding.
 UNSEALED_AFTER = timedelta(minutes=15)
@@ -83,7 +84,7 @@ def _everything(
     yield from _verify_unsealed(report)
     yield from _verify_versions()
     yield from unexplained()
-    yield from _verify_words()
+    yield from words_findings()
 
 
 def _rows(statement: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -282,19 +283,3 @@ def _verify_versions() -> Iterator[Finding]:
         else:
             sentence = f"Event {event_id} tells of a change ({subject}) that the versions don't know."
             yield Finding("version_missing", sentence, None, event_id)
-
-
-def _verify_words() -> Iterator[Finding]:
-    """Words that are kept must be those that were committed to; erased ones are nobody's business."""
-    if not _rows("SELECT has_table_privilege('audit_pii', 'SELECT')")[0][0]:
-        return
-    statement = """
-        SELECT kept.event_id, kept.field FROM audit_pii kept
-        LEFT JOIN audit_event event ON event.id = kept.event_id
-        WHERE encode(sha256(kept.salt || convert_to(kept.words, 'UTF8')), 'hex')
-              IS DISTINCT FROM event.data #>> ARRAY['commitments', kept.field]
-        ORDER BY kept.event_id, kept.field LIMIT %s
-    """
-    for event_id, name in _rows(statement, [_MOST]):
-        sentence = f"The kept words {name!r} of event {event_id} aren't those that were written."
-        yield Finding("words_altered", sentence, None, event_id)

@@ -193,6 +193,14 @@ def check_events(events: Sequence[dict[str, Any]], seals: dict[int, dict[str, An
     return wrong
 
 
+def not_kept(events: Sequence[dict[str, Any]]) -> tuple[int, int]:
+    """How many texts the events promise that aren't in the pack, and of how many events: erased before it was made."""
+    missing = [
+        set(json.loads(event["canon"]).get("commitments", {})) - set(event["words"]) for event in events
+    ]
+    return sum(map(len, missing)), sum(map(bool, missing))
+
+
 def check_noted(noted: Sequence[str], seals: dict[int, dict[str, Any]]) -> list[str]:
     """Seals that were noted elsewhere, as batch=hash, must be those of the pack."""
     wrong: list[str] = []
@@ -339,6 +347,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"WRONG: {safe(sentence)}")
     if not wrong:
         print(f"PROVEN: {len(events)} events are what {len(seals)} signed seals sealed.")
+        texts, of_events = not_kept(events)
+        if texts:
+            print(
+                f"ERASED: {texts} texts of {of_events} events aren't in the pack; of them nothing is proven."
+            )
         if chosen.anchors:
             print(f"ANCHORED: {leading} of {len(seals)} seals lead to seals that were anchored elsewhere.")
     return 1 if wrong else 0

@@ -346,18 +346,6 @@ def test_a_chain_signed_anew_with_another_key_is_found(
     assert codes(verified(key)) == {"key_unknown"}
 
 
-@pytest.mark.usefixtures("committed_db")
-def test_erased_words_leave_everything_provable(
-    key: SealingKey, as_role: AsRole, superuser: psycopg.Connection
-) -> None:
-    with transaction():
-        ask()
-    with as_role("portal_sealer"):
-        seal_everything(key)
-    superuser.execute("DELETE FROM audit_pii")
-    assert verified(key).sound
-
-
 # --- keys, commands, the process
 
 

@@ -1,0 +1,18 @@
+"""Celery's side of the ledger."""
+
+from __future__ import annotations
+
+import structlog
+from celery import shared_task
+from django.conf import settings
+
+from audit.ledger.erasure import erase_due
+
+log = structlog.get_logger(__name__)
+
+
+@shared_task(name="audit.ledger.tasks.erase_words")
+def erase_words() -> None:
+    """Erase what people wrote where its time is over; nothing without AUDIT_WORDS_KEPT_DAYS."""
+    for due in erase_due(settings.AUDIT_WORDS_KEPT_DAYS):
+        log.info("ledger.words_erased", texts=due.texts, before=due.before.isoformat(), kept_days=due.days)
