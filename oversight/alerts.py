@@ -28,6 +28,7 @@ from requests_app.overdue import overdue
 log = structlog.get_logger(__name__)
 
 SEAL_LAG = timedelta(minutes=2)
+ANCHOR_LAG = timedelta(minutes=10)
 MOST_FINDINGS = 100
 KEEP = timedelta(days=400)
 HEALTH = "/operations/"
@@ -77,6 +78,14 @@ def wanted(facts: Facts) -> Iterator[Wanted]:
         yield Wanted(
             AlertKind.SEAL_LAG, "ledger", f"The oldest unsealed event is {lag} old. Is the sealer alive?"
         )
+    for anchor in facts.anchors:
+        if anchor.lag > ANCHOR_LAG:
+            yield Wanted(
+                AlertKind.ANCHOR_LAG,
+                anchor.place,
+                f"Seals have not reached {anchor.place} for {duration_words(anchor.lag)}. "
+                "The sealer's log says why under anchor.failed.",
+            )
     for circuit in facts.circuits:
         if circuit.open:
             yield Wanted(

@@ -152,6 +152,7 @@ class AlertKind(models.TextChoices):
     DRIFT = "drift", "Dangerous drift"
     ENDS_SOON = "ends_soon", "A credential ends soon"
     SEAL_LAG = "seal_lag", "The audit trail is not sealed"
+    ANCHOR_LAG = "anchor_lag", "Seals are not anchored"
     BREAKER = "breaker", "A cloud does not answer"
 
 

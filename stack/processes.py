@@ -81,6 +81,8 @@ CONCERNS: Mapping[str, frozenset[str]] = {
     "AUDIT_STREAM_SYSLOG_CONFIRMS": frozenset({WORKER}),
     "AUDIT_STREAM_SYSLOG_PAYLOAD": frozenset({WORKER}),
     "AUDIT_STREAM_WEBHOOK_URL": frozenset({WORKER}),
+    "AUDIT_ANCHOR_SYSLOG": frozenset({SEALER}),
+    "AUDIT_ANCHOR_SYSLOG_CA_BUNDLE": frozenset({SEALER}),
     "WEB_BIND": frozenset({WEB}),
     "WEB_CONCURRENCY": frozenset({WEB}),
     "CELERY_BEAT_SCHEDULE": frozenset({BEAT}),

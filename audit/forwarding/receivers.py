@@ -20,9 +20,9 @@ from django.conf import settings
 
 from audit.forwarding import cef, ocsf
 from audit.forwarding.ocsf_classes import VERSION, Severity, meaning_of
-from audit.forwarding.tls import Session, session
 from audit.ledger.canonical import instant
 from audit.ledger.reading import Entry
+from base.tls import Session, session
 
 KINDS = ("webhook", "syslog")
 CONNECT_SECONDS = 5.0

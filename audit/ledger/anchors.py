@@ -1,7 +1,7 @@
 """Places outside the database that keep seals, so that whoever administers it can't rewrite all of them.
 
-A place takes one line of text a seal and gives a receipt. More kinds (an object store with a lock, RFC 3161
-time-stamping) need one class with `name` and `put`.
+A place takes one line of text a seal and gives a receipt. `syslog_anchor` has one more; another (an object store with
+a lock, RFC 3161 time-stamping) needs one class with `name` and `put`, and a line in `places`.
 """
 
 from __future__ import annotations
@@ -13,18 +13,15 @@ import json
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from django.conf import settings
-
 from audit.ledger.canonical import clean, instant
 
 FORMAT = "access-portal audit seal 1"
-KINDS = ("file", "webhook")
+KINDS = ("file", "webhook", "syslog")
 TIMEOUT_SECONDS = 10.0
 MOST_RECEIPT = 500  # characters that are kept of what a place answers
 
@@ -168,12 +165,3 @@ class WebhookAnchor:
                 raise AnchorError(f"The webhook answered {error.code}.") from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise AnchorError(f"The webhook can't be reached ({type(error).__name__}).") from error
-
-
-def configured() -> Sequence[Anchor]:
-    """The places that the settings name; the checks say what is wrong with them."""
-    places: dict[str, Anchor] = {
-        "file": FileAnchor(Path(settings.AUDIT_ANCHOR_FILE)),
-        "webhook": WebhookAnchor(settings.AUDIT_ANCHOR_WEBHOOK_URL, settings.AUDIT_ANCHOR_WEBHOOK_SECRET),
-    }
-    return [places[kind] for kind in KINDS if kind in settings.AUDIT_ANCHORS]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from audit.ledger.keys import KeyFileError, load_key
 from audit.ledger.registry import registered
 from audit.ledger.retention import RetentionError, parse, unknown
 from audit.ledger.sql import ACTOR_GUARD, GUARDED_TABLES, GUARDS, RECEIPTS
+from audit.ledger.syslog_anchor import SyslogAnchor
 
 
 def check_sealing_key(**_: Any) -> list[CheckMessage]:
@@ -77,7 +79,26 @@ def check_anchors(**_: Any) -> list[CheckMessage]:
                 id="ledger.E006",
             )
         )
+    if "syslog" in named:
+        found += _syslog()
     return found
+
+
+def _syslog() -> list[CheckMessage]:
+    bundle = settings.AUDIT_ANCHOR_SYSLOG_CA_BUNDLE
+    try:
+        SyslogAnchor.at(settings.AUDIT_ANCHOR_SYSLOG)
+        if bundle:
+            ssl.create_default_context(cafile=bundle)
+    except (ValueError, OSError) as error:
+        return [
+            Error(
+                f"The anchoring syslog server can't be used: {error}",
+                hint="AUDIT_ANCHOR_SYSLOG is HOST or HOST:PORT; AUDIT_ANCHOR_SYSLOG_CA_BUNDLE is a PEM file or empty.",
+                id="ledger.E009",
+            )
+        ]
+    return []
 
 
 def _may_append(path: Path | None) -> bool:

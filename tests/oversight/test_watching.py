@@ -23,6 +23,7 @@ from django.test.utils import CaptureQueriesContext
 from django_subatomic.db import transaction
 from prometheus_client.parser import text_string_to_metric_families
 
+from audit.ledger.anchoring import AnchorState
 from audit.ledger.models import Event
 from audit.ledger.recorder import Actor
 from base.clock import business_now, real_now
@@ -213,11 +214,15 @@ def test_each_trouble_raises_its_alert(world: World, channel: FakeNotifier) -> N
     make.finding(world.cy, world.group)
     make.finding(world.cy, world.group, "foreign_assignment")
     Expiry.objects.create(name="scim-token", ends_at=real_now() + timedelta(days=3), recorded_at=real_now())
-    found = facts()
+    anchors = [
+        AnchorState("file", 3, None, timedelta(minutes=11)),
+        AnchorState("webhook", 3, None, timedelta(minutes=9)),
+    ]
     with patch.object(alerts, "SEAL_LAG", timedelta(seconds=-1)):
-        raise_and_clear(found)
-        again = raise_and_clear(facts())
-    assert kinds() == {"stuck", "quarantine", "drift", "ends_soon", "seal_lag"}
+        raise_and_clear(replace(facts(), anchors=anchors))
+        again = raise_and_clear(replace(facts(), anchors=anchors))
+    assert kinds() == {"stuck", "quarantine", "drift", "ends_soon", "seal_lag", "anchor_lag"}
+    assert Alert.objects.get(kind="anchor_lag").key == "file"
     assert Alert.objects.filter(kind="drift").count() == 1, "a foreign assignment is no danger by itself"
     assert again == (0, 0), "once each"
     assert not any(world.cy.display_name in alert.sentence for alert in Alert.objects.all())

@@ -16,11 +16,13 @@ from pytest_django import Settings
 
 from audit.ledger import anchoring
 from audit.ledger.anchoring import Anchorer, anchor_newest, anchor_states, start
-from audit.ledger.anchors import AnchorError, FileAnchor, SignedSeal, WebhookAnchor, configured
+from audit.ledger.anchors import AnchorError, FileAnchor, SignedSeal, WebhookAnchor
 from audit.ledger.checks import check_anchors
 from audit.ledger.keys import SealingKey, make_key
 from audit.ledger.models import AnchorReceipt, Seal
+from audit.ledger.places import configured
 from audit.ledger.sealing import seal_everything
+from audit.ledger.syslog_anchor import SyslogAnchor
 from oversight.facts import facts
 from oversight.health import health
 from oversight.metrics import metrics_text
@@ -214,6 +216,18 @@ def test_places_come_from_the_settings_and_mistakes_are_named(settings: Settings
     settings.AUDIT_ANCHOR_WEBHOOK_URL, settings.AUDIT_ANCHOR_WEBHOOK_SECRET = "https://a.example", "secret"
     assert ids() == []
     assert [place.name for place in configured()] == ["file", "webhook"]
+    settings.AUDIT_ANCHORS = ["syslog"]
+    for address in ("", "logs.example:0", "logs.example:syslog"):
+        settings.AUDIT_ANCHOR_SYSLOG = address
+        assert ids() == ["ledger.E009"], address
+    settings.AUDIT_ANCHOR_SYSLOG, settings.AUDIT_ANCHOR_SYSLOG_CA_BUNDLE = (
+        "logs.example",
+        str(tmp_path / "absent"),
+    )
+    assert ids() == ["ledger.E009"]
+    settings.AUDIT_ANCHOR_SYSLOG_CA_BUNDLE = ""
+    assert ids() == []
+    assert configured() == [SyslogAnchor("logs.example", 6514)]
     settings.AUDIT_ANCHORS = ["tape"]
     assert ids() == ["ledger.E004"]
     assert configured() == []

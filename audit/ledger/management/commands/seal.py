@@ -11,8 +11,8 @@ from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from audit.ledger.anchoring import start
-from audit.ledger.anchors import configured
 from audit.ledger.keys import KeyFileError, load_key
+from audit.ledger.places import configured
 from audit.ledger.sealing import Sealer, seal_everything
 
 

@@ -37,6 +37,10 @@ class Session:
             else:
                 return self._flush()
 
+    def certificate(self) -> bytes:
+        """The server's, in DER, once the handshake is over."""
+        return self._tls.getpeercert(binary_form=True) or b""
+
     def send(self, data: bytes) -> None:
         """Hand all of it to the network. Raises OSError."""
         self._tls.write(data)
