@@ -21,8 +21,7 @@ FROM pg_trigger WHERE tgfoid = to_regproc('public.audit_require_subject') AND NO
 ORDER BY tgname
 """
 _VERSIONS = """
-SELECT coalesce(told.subject_id, thing.id)::text, coalesce(thing.{version}, 0), coalesce(told.newest, 0),
-       coalesce(told.many, 0)
+SELECT coalesce(told.subject_id, thing.id)::text, thing.{version}, coalesce(told.newest, 0), coalesce(told.many, 0)
 FROM (SELECT subject_id, max(version) AS newest, min(version) AS oldest, count(*) AS many FROM public.audit_version
       WHERE subject_kind = %(kind)s GROUP BY subject_id) told
 FULL JOIN public.{table} thing ON thing.id = told.subject_id
@@ -81,7 +80,7 @@ def unexplained() -> Iterator[Finding]:
 def _versions(of: Attached) -> Iterator[Finding]:
     wrong = _EVERY_ONE if of.counts_from_one else _FROM_SOMEWHERE
     for thing, version, newest, many in _rows(_VERSIONS.replace("{wrong}", wrong), of):
-        if version == 0:
+        if version is None:
             sentence = f"{many} events tell of {of.kind} {thing}, which isn't there: deleted, or never made."
             yield Finding("subject_missing", sentence)
         elif newest > version:

@@ -319,7 +319,7 @@ def test_what_was_rolled_back_is_told_to_nobody(world: World, post: Post) -> Non
     with world.as_role("portal_web"), suppress(RuntimeError), transaction():
         record(
             "action.refused",
-            actor=Actor.system(),
+            actor=Actor.anonymous(),
             fields={"action": "x", "code": "x", "reason": "x"},
             request_id=uuid4(),
         )

@@ -32,7 +32,7 @@ from tests.audit.ledger.factories import ask, note
 from tests.support.servers import PostgresServer
 
 CANON = (
-    '{"actor":{"kind":"system"},"business_at":"2026-01-01T00:00:00.000000Z",'
+    '{"actor":{"kind":"anonymous"},"business_at":"2026-01-01T00:00:00.000000Z",'
     '"outcome":"done","type":"trial.noted"}'
 )
 type AsRole = Callable[[str], AbstractContextManager[None]]
