@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +18,8 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Model, ProtectedError
 
 from audit.ledger.unexplained import attached, unexplained
+from base.clock import business_now
+from identity.absences.declaring import declare
 from identity.models import User
 from requests_app.actions import freezing
 from requests_app.actions.conversing import remark
@@ -26,7 +29,7 @@ from tests.support.servers import PostgresServer
 
 type AsRole = Callable[[str], AbstractContextManager[None]]
 # Of each there is a row below.
-KINDS = frozenset({"request", "item", "decision", "grant", "remark", "freeze", "finding"})
+KINDS = frozenset({"request", "item", "decision", "grant", "remark", "freeze", "finding", "absence"})
 type Way = Callable[[Any], object]
 
 
@@ -59,6 +62,15 @@ def populate(as_role: AsRole) -> None:
             person_id=person.pk,
             reason="Stolen",
             actor=make.actor(person),
+        )
+        ends = business_now() + timedelta(days=1)
+        declare(
+            person_id=boss.pk,
+            delegate_id=None,
+            begins_at=None,
+            ends_at=ends,
+            by_id=boss.pk,
+            actor=make.actor(boss),
         )
     make.scheduled_grant(item)
     make.finding(person, group)
