@@ -11,7 +11,7 @@ from requests_app.deliberation.reading import thread_states
 from requests_app.lifecycle import TERMINAL, DecisionStatus, ItemStatus
 from requests_app.models import AccessRequest, Decision, Grant, RequestItem
 from requests_app.pages import Row, fingerprint, fingerprint_of, part_of_request, rows
-from requests_app.presentation import Phase, Standing, phases
+from requests_app.presentation import WAITS, Phase, Standing, phases
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class Part:
 
     row: Row
     being_checked: bool
+    mine: bool
 
     @property
     def item(self) -> RequestItem:
@@ -39,7 +40,14 @@ class Part:
             return Standing("moving", "Being checked", "A decision is being checked.")
         if self.pending and self.row.thread == "open":
             return Standing("waiting", "Question open", "A question waits for an answer.")
+        if self.sign_in_wanted:
+            return Standing("waiting", WAITS, "Approved. Waiting for you to sign in again.")
         return self.row.standing
+
+    @property
+    def sign_in_wanted(self) -> bool:
+        """Whether it goes on only once the viewer has signed in once more, which its own page offers."""
+        return self.mine and self.grant is not None and self.grant.waits_for_person
 
     @property
     def phases(self) -> Sequence[Phase]:
@@ -122,8 +130,9 @@ def overview(items: Sequence[RequestItem], *, viewer_id: int) -> Overview:
         )
     )
     said = thread_states(items)
+    mine = request.requester_id == viewer_id
     parts = [
-        Part(Row(row.item, row.grant, said.get(row.item.pk, "")), row.item.pk in checked)
+        Part(Row(row.item, row.grant, said.get(row.item.pk, "")), row.item.pk in checked, mine)
         for row in rows(items)
     ]
-    return Overview(request, parts, mine=request.requester_id == viewer_id)
+    return Overview(request, parts, mine)

@@ -14,7 +14,7 @@ from notifications.kinds import Kind
 from notifications.models import Message
 from requests_app.actions.submitting import Wanted, submit_items
 from requests_app.lifecycle import GrantStatus, ItemStatus
-from requests_app.models import AccessRequest, Decision, RequestItem
+from requests_app.models import WAITS_FOR_PERSON, AccessRequest, Decision, Grant, RequestItem
 from tests.pages.conftest import Visitor, World, main_of
 from tests.pages.moving import bring, decide
 from tests.requests_app import factories as make
@@ -143,6 +143,22 @@ def test_its_page_shows_all_with_their_trackers_and_leads_to_each(
     assert "I'm done" in one.replace("&#x27;", "'")
     assert part_of(alpha, "end/") in one
     assert part_of(alpha, "end/") in main_of(ada.get("/"))
+
+
+def test_it_leads_to_the_sign_in_that_one_of_them_waits_for(
+    world: World, ada: Visitor, groups: list[PimGroup]
+) -> None:
+    alpha, beta, _ = asked(world, groups)
+    for item in (alpha, beta):
+        decide(item, world.ben, "approve", world.as_role)
+        bring(make.scheduled_grant(item), GrantStatus.ACTIVATING)
+    assert "Go and sign in again" not in main_of(ada.get(page_of(alpha)))
+    Grant.objects.filter(group=groups[0]).update(problem_code=WAITS_FOR_PERSON, problem="Entra wants more.")
+    page = main_of(ada.get(page_of(alpha)))
+    assert page.count("Go and sign in again") == 1
+    assert "Approved. Waiting for you to sign in again." in page
+    assert "Sign in again" in main_of(ada.get(part_of(alpha)))
+    assert "Go and sign in again" not in main_of(world.sign_in(world.ben).get(page_of(alpha)))
 
 
 def test_mail_leads_to_the_one_that_it_is_about(world: World, groups: list[PimGroup]) -> None:
