@@ -11,6 +11,7 @@ from django.contrib.postgres.search import SearchQuery
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from base.errors import Missing
+from catalog.judging.dangers import BY_KEY
 from catalog.models import AccountAssignment, AwsAccount, Eligibility, Judgement, PermissionSet, PimGroup
 from identity.models import Person
 
@@ -133,6 +134,36 @@ def free_of_danger(groups: Collection[int]) -> frozenset[int]:
     open_questions = AccountAssignment.objects.filter(group=OuterRef("pk")).exclude(Exists(harmless))
     found = PimGroup.objects.filter(pk__in=groups).exclude(Exists(open_questions))
     return frozenset(found.values_list("pk", flat=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of what a group allows: its dangers in plain words, and whether that is all there is to say."""
+
+    dangers: tuple[str, ...]
+    complete: bool
+
+
+def known_of(groups: Collection[int]) -> dict[int, Known]:
+    """What is known of each of the groups (keys), by the judgements of their permission sets. Two queries."""
+    opened: dict[int, set[int]] = {key: set() for key in groups}
+    pairs = AccountAssignment.objects.filter(group__in=groups).order_by().distinct()
+    for group, permission_set in pairs.values_list("group_id", "permission_set_id"):
+        opened[group].add(permission_set)
+    judged = Judgement.objects.filter(
+        permission_set__in=set().union(*opened.values()), content_hash=F("permission_set__content_hash")
+    )
+    found = {row.permission_set_id: row for row in judged.only("permission_set", "findings", "unknown")}
+    return {group: _known([found.get(key) for key in sets]) for group, sets in opened.items()}
+
+
+def _known(rows: Sequence[Judgement | None]) -> Known:
+    judged = [row for row in rows if row is not None]
+    named = {str(each["danger"]) for row in judged for each in row.findings}
+    complete = len(judged) == len(rows) and not any(row.unknown for row in judged)
+    # Of an earlier release's danger there are no words any more; it is one all the same.
+    words = tuple(danger.words for key, danger in BY_KEY.items() if key in named)
+    return Known(words, complete and named <= set(BY_KEY))
 
 
 # --- One group

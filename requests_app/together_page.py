@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db.models import Count
 
 from base.clock import business_now
+from catalog.selectors import Known, known_of
 from identity.models import Person
 from requests_app import selectors
 from requests_app.actions.deciding_together import MOST_TOGETHER
@@ -34,6 +35,7 @@ class Candidate:
     facts: Facts
     opens: str
     deciders: Sequence[str]
+    known: Known  # of what it allows
     token: str  # of what was shown first
     chosen: bool
 
@@ -61,7 +63,7 @@ class Candidate:
 def candidates(
     person: Person, ids: Collection[UUID], sent: Mapping[str, str], chosen: Collection[UUID]
 ) -> list[Candidate]:
-    """Those of the named items that this person may decide on now, the first due first. Thirteen queries at most.
+    """Those of the named items that this person may decide on now, the first due first. Fifteen queries at most.
 
     `sent` has the tokens of what was shown before, by "shown-" and the item's id; `chosen` are ticked.
     """
@@ -72,6 +74,7 @@ def candidates(
         .order_by("due", "pk")
     )
     said, opens = thread_states(items), _opens(items)
+    known = known_of({item.group_id for item in items})
     names = names_in(item.terms.parsed for item in items)
     return [
         Candidate(
@@ -79,6 +82,7 @@ def candidates(
             facts=facts,
             opens=opens.get(facts.item.pk, ""),
             deciders=stages_words(facts.item.terms.parsed, names),
+            known=known[facts.item.group_id],
             token=sent.get(f"shown-{facts.item.pk}", facts.token),
             chosen=facts.item.pk in chosen,
         )

@@ -187,7 +187,7 @@ MOST_QUERIES = {
     "thread": 20,
     "revoke": 20,
     "inbox": 15,
-    "together": 18,
+    "together": 20,
     "decision": 25,
     "decision live": 13,
     "queue": 15,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from base.clock import business_now
@@ -197,6 +200,36 @@ def test_what_is_wrong_with_the_word_is_said_and_nothing_is_stored(
     assert sentence in main_of(answer)
     assert all(f"shown-{key}" in main_of(answer) for key in keys)
     assert not Decision.objects.exists()
+
+
+def test_what_could_do_harm_is_named_before_it_is_decided_with_others(world: World, ben: Visitor) -> None:
+    item = asked(world)
+    assert "No danger is known in what it allows." in main_of(ben.get(together(item)))
+    judge(world.group, findings=[{"danger": "trail", "ways": [], "more": 0, "hedge": ""}])
+    page = main_of(ben.get(together(item))).replace("&#x27;", "'")
+    assert "Stops or thins out CloudTrail's record of what is done." in page
+    assert "No danger is known" not in page
+    judge(world.group, findings=[{"danger": "of-an-earlier-release", "ways": [], "more": 0, "hedge": ""}])
+    assert "Not all of what it allows is known here." in main_of(ben.get(together(item)))
+    judge(world.group, unknown=[["customer", "Boundary"]])
+    assert "Not all of what it allows is known here." in main_of(ben.get(together(item)))
+    Judgement.objects.all().delete()
+    assert "Not all of what it allows is known here." in main_of(ben.get(together(item)))
+
+
+def test_the_page_asks_no_more_for_many_than_for_few(world: World, ben: Visitor) -> None:
+    items = [asked(world) for _ in range(6)]
+    addresses = [
+        f"{together(items[0])}?{urlencode([('item', each.pk) for each in some])}"
+        for some in (items[:2], items)
+    ]
+    ben.get(addresses[0])
+    counts = []
+    for address in addresses:
+        with CaptureQueriesContext(connection) as captured:
+            assert main_of(ben.get(address)).count(" checked>") in (2, 6)
+        counts.append(len(captured))
+    assert counts[0] == counts[1]
 
 
 def test_too_many_at_once_are_refused_before_any(
