@@ -81,6 +81,7 @@ INSTALLED_APPS = [
     "requests_app.apps.RequestsAppConfig",
     "audit.history.apps.HistoryConfig",
     "audit.exporting.apps.ExportingConfig",
+    "audit.api.apps.AuditApiConfig",
     "notifications.apps.NotificationsConfig",
     "oversight.apps.OversightConfig",
     "accessportal.apps.AccessPortalConfig",

@@ -11,6 +11,7 @@ urlpatterns = [
     path("", include("requests_app.urls")),
     path("", include("audit.history.urls")),
     path("", include("audit.exporting.urls")),
+    path("", include("audit.api.urls")),
     path("", include("oversight.urls")),
     path("", include("notifications.urls")),
     path("components/", components, name="components"),

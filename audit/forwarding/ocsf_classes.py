@@ -163,6 +163,9 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType({
     **dict.fromkeys(("export.began", "export.finished", "export.cancelled", "export.failed"), _READ),
     "export.packed": _READ,
     "activity.viewed": _READ,
+    "api.token_created": Meaning(API, 1, _LOW),
+    "api.token_revoked": Meaning(API, 4),
+    "api.token_used": _READ,
 })  # fmt: skip
 NO_LONGER_DECLARED = Meaning(BASE, OTHER)
 

@@ -10,7 +10,7 @@ type Choices = list[tuple[str, str | list[tuple[str, str]]]]
 
 
 # Words that people spell otherwise than code does.
-_SPELLING = {"aws": "AWS", "pim": "PIM", "entra": "Entra", "signin": "sign-in", "arn": "ARN"}
+_SPELLING = {"api": "API", "aws": "AWS", "pim": "PIM", "entra": "Entra", "signin": "sign-in", "arn": "ARN"}
 
 
 def area_of(name: str) -> str:

@@ -17,9 +17,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 import structlog
+from django.http import JsonResponse
 from django.template.loader import render_to_string
 
 from accessportal.logs import JsonFormatter
+from audit.api.documents import event_document
 from audit.exporting.streaming import FORMS
 from audit.exporting.tables import COLUMNS
 from audit.exporting.views import EVIDENCE
@@ -147,6 +149,13 @@ def judge_cef(text: str) -> None:
     assert set(names) <= {*re.findall(r"(?:^| )(\w+)=", harmless), "src"}, "the text made a field of its own"
 
 
+def judge_api(text: str) -> None:
+    body = JsonResponse(event_document(row_of(text))).content
+    assert body.isascii()
+    assert len(body.splitlines()) == 1
+    assert json.loads(body)["words"] == {"reason": clean(text)}
+
+
 def judge_cloud_event(text: str) -> None:
     body = cloud_event(Sealed(entry_of("grant.revoked", text), 7, 0))
     assert body.isascii()
@@ -210,6 +219,7 @@ OUTPUTS: Mapping[str, Callable[[str], None]] = {
     "jsonl": judge_json("jsonl"),
     "ocsf": judge_json("ocsf"),
     "cef": judge_cef,
+    "api": judge_api,
     "webhook": judge_cloud_event,
     **{f"syslog, {payload}": judge_syslog(payload) for payload in PAYLOADS},
     "mail": judge_mail,

@@ -20,6 +20,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, include, path
 from django.views.decorators.http import require_http_methods
 from pytest_django import Settings
 
+from audit.api.models import ApiToken
+from audit.api.tokens import make_token
 from audit.ledger.models import Event
 from base.clock import business_now
 from catalog.models import PimGroup
@@ -225,6 +227,8 @@ def what_to_send(world: World) -> dict[str, Sent]:
     finding = make.finding(world.ada, held)
     incident, account = an_incident(world)
     kept = DemoMail.objects.create(sent_at=business_now(), recipient="a@example.com", subject="x", text="x")
+    with world.as_role("portal_web"):
+        kept_token = a_token()
     request, item = {"request_id": pending.request_id}, {"item_id": pending.pk}
     running = {"request_id": active.first_request_id}
     group_id = {"group_id": fresh.object_id}
@@ -266,6 +270,12 @@ def what_to_send(world: World) -> dict[str, Sent]:
         "/preferences/": Sent(form={"language": "de", "time_zone": "Europe/Berlin", "digest": "never"}),
         "/preferences/keyboard/": Sent(form={"shortcuts": "off"}, yes=(302,)),
         "/audit/requests/<uuid:request_id>/evidence/": Sent(request, yes=(200,)),
+        "/audit/tokens/": Sent(
+            form={"name": "Log store", "scopes": "events", "days": "30"},
+            yes=(200,),
+        ),
+        "/audit/tokens/<int:token_id>/revoke/": Sent({"token_id": kept_token.pk}),
+        "/api/v1/cases/<uuid:request_id>": Sent(request),
         "/audit/export/": Sent(form={"form": "csv"}, yes=(200,)),
         "/demo/mail/<int:mail_id>/": Sent({"mail_id": kept.pk}),
         "/demo/mail/<int:mail_id>/html/": Sent({"mail_id": kept.pk}),
@@ -280,6 +290,13 @@ def what_to_send(world: World) -> dict[str, Sent]:
         "/operations/incidents/<uuid:freeze_id>/lift/": Sent({"freeze_id": incident}, because),
         "/operations/queue/<int:ticket_id>/front/": Sent({"ticket_id": ticket.pk}),
     }
+
+
+def a_token() -> ApiToken:
+    owner = make.person("Una Owner")
+    return make_token(
+        owner=owner, name="Log store", scopes=["events"], lasts=timedelta(days=1), actor=make.actor(owner)
+    ).token
 
 
 def an_incident(world: World) -> tuple[UUID, str]:
@@ -332,7 +349,7 @@ def differences(cast: Cast, row: Row, sent: Sent) -> Iterator[str]:
             yield f"{what}: {found}; the table says {wanted}"
         lost = filled(row.route, {}) + sent.query
         absent = cast.ask(who, method, lost, sent.form) if sent.ids and method != "HEAD" else None
-        if absent and absent.word(sent) != ("sign in" if wanted == "sign in" else "no"):
+        if absent and absent.word(sent) != (wanted if wanted in ("sign in", "401") else "no"):
             yield f"{what}: {absent.word(sent)} for an id of nothing"
         if wanted != "no" or method == "HEAD":
             continue

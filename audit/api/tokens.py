@@ -1,0 +1,161 @@
+"""Making, taking back and accepting tokens. A token is as good as its owner: who is no auditor any more has none."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.db import connection
+from django_subatomic.db import transaction
+
+from audit.api.models import ApiToken, Scope
+from audit.ledger.recorder import Actor, record
+from base.clock import real_now
+from base.errors import Conflict, Invalid, Missing
+from identity.models import Person, User
+
+PREFIX = "apt_"  # so that a token that was left somewhere is known for what it is
+SECRET_BYTES = 32
+MOST_TOKENS = 20  # of one owner, that can still be used
+LONGEST = timedelta(days=90)
+MOST_A_MINUTE = 120
+MOST_LISTED = 200
+
+
+class Unauthorised(Exception):
+    """No token, or none that counts now. Which of the two, nobody is told."""
+
+
+class Throttled(Exception):
+    """Used too often in this minute; `seconds` until it is over."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A new token; `text` is what its owner has to keep, because nothing else does."""
+
+    token: ApiToken
+    text: str
+
+
+def digest_of(text: str) -> str:
+    """What is kept of a token. It is random and long: a plain hash can't be guessed backwards."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def make_token(*, owner: Person, name: str, scopes: Sequence[str], lasts: timedelta, actor: Actor) -> Made:
+    """A token of `owner` for these scopes, for so long (real time).
+
+    Raises:
+        Invalid: no scope, an unknown one, or a span that is none.
+        Conflict: the owner has too many that can still be used.
+    """
+    if not scopes or not set(scopes) <= set(Scope.values):
+        raise Invalid("api.scopes", "Choose what the token is for.", field="scopes")
+    if not timedelta(0) < lasts <= LONGEST:
+        raise Invalid("api.lasts", f"A token lasts {LONGEST.days} days at most.", field="days")
+    now, text = real_now(), PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+    with transaction():
+        Person.objects.select_for_update(no_key=True).get(pk=owner.pk)
+        usable = ApiToken.objects.filter(owner=owner, revoked_at=None, expires_at__gt=now)
+        if usable.count() >= MOST_TOKENS:
+            raise Conflict("api.too_many", f"You have {MOST_TOKENS} tokens. Revoke one that you don't need.")
+        token = ApiToken.objects.create(
+            name=name,
+            digest=digest_of(text),
+            owner=owner,
+            scopes=sorted(set(scopes)),
+            created_at=now,
+            expires_at=now + lasts,
+        )
+        record(
+            "api.token_created",
+            actor=actor,
+            fields={
+                "token": name,
+                "token_id": token.pk,
+                "scopes": token.scopes,
+                "expires_at": token.expires_at,
+            },
+            about_oid=owner.object_id,
+            about_name=owner.display_name,
+        )
+    return Made(token, text)
+
+
+def revoke_token(*, token_id: int, actor: Actor) -> None:
+    """From now on it opens nothing. Raises Missing for none, Conflict for one that is revoked already."""
+    with transaction():
+        token = ApiToken.objects.select_related("owner").filter(pk=token_id).first()
+        if token is None:
+            raise Missing("api.no_token", "There is no such token.")
+        if not ApiToken.objects.filter(pk=token_id, revoked_at=None).update(revoked_at=real_now()):
+            raise Conflict("api.revoked", "This token is revoked already.")
+        _record("api.token_revoked", token, actor)
+
+
+def accept(text: str, *, ip: str) -> ApiToken:
+    """The token that somebody sent, counted, and noted in the trail at its first use of a day.
+
+    Raises:
+        Unauthorised: unknown, revoked, expired, or its owner is no auditor any more.
+        Throttled: more than MOST_A_MINUTE uses in this minute.
+    """
+    now = real_now()
+    token = (
+        ApiToken.objects.select_related("owner")
+        .filter(digest=digest_of(text), revoked_at=None, expires_at__gt=now)
+        .first()
+    )
+    if token is None or not _still_auditor(token.owner):
+        raise Unauthorised
+    minute = now.replace(second=0, microsecond=0)
+    if _count(token, minute) > MOST_A_MINUTE:
+        raise Throttled(60 - now.second)
+    today = now.astimezone(UTC).date()
+    with transaction():
+        first = ApiToken.objects.filter(pk=token.pk).exclude(last_used_on=today).update(last_used_on=today)
+        if first:
+            owner = token.owner
+            _record("api.token_used", token, Actor.person(owner.object_id, owner.display_name, ip=ip))
+    return token
+
+
+def _still_auditor(owner: Person) -> bool:
+    user = User.objects.filter(person=owner).first()
+    return owner.enabled and user is not None and user.is_active and user.is_auditor
+
+
+_COUNT = """
+UPDATE audit_api_apitoken SET uses = CASE WHEN minute = %s THEN uses + 1 ELSE 1 END, minute = %s
+WHERE id = %s RETURNING uses
+"""
+
+
+def _count(token: ApiToken, minute: datetime) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT, [minute, minute, token.pk])
+        ((uses,),) = cursor.fetchall()
+    return int(uses)
+
+
+def _record(event: str, token: ApiToken, actor: Actor) -> None:
+    record(
+        event,
+        actor=actor,
+        fields={"token": token.name, "token_id": token.pk},
+        about_oid=token.owner.object_id,
+        about_name=token.owner.display_name,
+    )
+
+
+def tokens() -> Sequence[ApiToken]:
+    """The newest tokens of everybody."""
+    return list(ApiToken.objects.select_related("owner").order_by("-created_at", "-id")[:MOST_LISTED])
