@@ -10,10 +10,12 @@ urlpatterns = [
     path("", include("identity.urls")),
     path("", include("requests_app.urls")),
     path("", include("audit.history.urls")),
+    path("", include("audit.controls.urls")),
     path("", include("audit.exporting.urls")),
     path("", include("audit.api.urls")),
     path("", include("oversight.urls")),
     path("", include("notifications.urls")),
+    path("", include("reviews.urls")),
     path("components/", components, name="components"),
 ]
 

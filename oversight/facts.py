@@ -76,7 +76,7 @@ def facts() -> Facts:
     """Read everything; about twenty queries whatever there is."""
     now, real = business_now(), real_now()
     reachable, problem, circuits, budgets = _redis(real)
-    unsealed, lag = _unsealed(real)
+    waiting, lag = unsealed(real)
     overdue = overdue_grants(now)
     stuck, oldest = _stuck(now, real)
     last = Grant.objects.order_by("-created_at")
@@ -102,7 +102,7 @@ def facts() -> Facts:
         findings=_by(Finding.objects.filter(status=FindingStatus.OPEN), "kind"),
         last_drift=DriftRun.objects.exclude(status=DriftRun.Status.RUNNING).order_by("-started_at").first(),
         seal_lag=lag,
-        unsealed=unsealed,
+        unsealed=waiting,
         anchors=anchor_states(settings.AUDIT_ANCHORS),
         streams=stream_states(settings.AUDIT_STREAMS),
         expiries=list(Expiry.objects.order_by("ends_at")),
@@ -176,7 +176,7 @@ def _stuck(now: datetime, real: datetime) -> tuple[Mapping[str, int], datetime |
     return found, oldest
 
 
-def _unsealed(real: datetime) -> tuple[int, timedelta]:
+def unsealed(real: datetime) -> tuple[int, timedelta]:
     """How many of the newest events wait for their seal, and how long the oldest of them has."""
     newest = Event.objects.filter(at__gt=real - timedelta(days=2)).order_by("-at", "-id")
     sealed = Leaf.objects.filter(event_id=OuterRef("id"))

@@ -50,7 +50,7 @@ def somebody_can_decide(demands: Demands, requester: Person) -> bool:
         if len(humans) < stage.quorum:
             return False
         seats += [humans] * stage.quorum
-    return _all_seated(seats)
+    return all_seated(seats)
 
 
 def deciders(approvers: Approvers, requester: Person, *, guests: bool) -> QuerySet[Person]:
@@ -72,7 +72,7 @@ def _humans(found: QuerySet[Person], *, at_most: int) -> list[str]:
     return list(found.annotate(human=human).values_list("human", flat=True).distinct()[:at_most])
 
 
-def _all_seated(seats: Sequence[Sequence[str]]) -> bool:
+def all_seated(seats: Sequence[Sequence[str]]) -> bool:
     """Whether every seat gets a human of its own out of those who may sit there (a bipartite matching)."""
     seated: dict[str, int] = {}
 

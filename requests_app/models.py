@@ -87,6 +87,13 @@ class RequestItem(models.Model):
             models.Index(
                 fields=["group", "created_at"], condition=Q(status="pending"), name="item_pending_by_group"
             ),
+            # What was decided in a period, and how long that took.
+            models.Index(
+                fields=["decided_at"],
+                condition=Q(decided_at__isnull=False),
+                include=["status", "created_at"],
+                name="item_by_decided_at",
+            ),
         ]
 
 
@@ -158,6 +165,8 @@ class Decision(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["submitted_at"], condition=Q(status="submitted"), name="decision_owed"),
             models.Index(fields=["approver", "-submitted_at"], name="decision_by_approver"),
+            # What counted in a period.
+            models.Index(fields=["settled_at"], condition=Q(status="counted"), name="decision_by_settled_at"),
         ]
 
 

@@ -20,6 +20,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from base.clock import business_now
 from base.words import duration_words, moment_words, relative_words
+from requests_app.estimates import short_words
 
 register = template.Library()
 
@@ -96,6 +97,12 @@ def share_left(since: datetime, until: datetime) -> str:
 def duration(value: timedelta | None) -> str:
     """A span in words, e.g. "1 h 30 min"."""
     return duration_words(value) if value is not None else "not known"
+
+
+@register.filter
+def short_duration(value: timedelta) -> str:
+    """A span in words; below two minutes in seconds."""
+    return short_words(value)
 
 
 @register.inclusion_tag("components/field.html")

@@ -1,0 +1,284 @@
+"""The figures of the controls page: what was counted, whether somebody has to look into it, and the events behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db.models import Max
+from django.urls import reverse
+
+from audit.controls import measuring
+from audit.controls.charts import Chart, spread_chart
+from audit.controls.frameworks import EDITIONS, SUPPORTED, Controls
+from audit.controls.measuring import SelfApprovals, Spread, Undecidable
+from audit.controls.periods import Period
+from audit.ledger.anchoring import AnchorState, anchor_states
+from audit.ledger.reading import MOST_COUNTED
+from base.clock import business_now, real_now
+from base.words import duration_words
+from catalog.models import PimGroup
+from oversight.facts import unsealed
+from oversight.health import LATE_ANCHOR, LATE_SEAL
+from oversight.models import FindingKind
+from requests_app.estimates import short_words
+from requests_app.overdue import overdue_grants
+
+GOOD, LOOK, PLAIN = "live", "problem", "ended"
+_WORDS = {GOOD: "As it should be", LOOK: "Look into it", PLAIN: "For information"}
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """Where the events or rows behind a figure are: an address and what it leads to."""
+
+    address: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure. `tone` is a badge's; a figure without a target only informs."""
+
+    key: str
+    name: str
+    value: str
+    sentence: str
+    tone: str
+    behind: Sequence[Behind]
+    details: Sequence[str] = ()
+
+    @property
+    def state(self) -> str:
+        return _WORDS[self.tone]
+
+    @property
+    def controls(self) -> Sequence[Controls]:
+        return SUPPORTED[self.key]
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRow:
+    """One control, and the figures that support it."""
+
+    control: str
+    figures: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Framework:
+    """One framework with the controls of it that figures support."""
+
+    name: str
+    edition: str
+    rows: Sequence[ControlRow]
+
+
+@dataclass(frozen=True, slots=True)
+class ControlsPage:
+    """Everything that the page shows about a period."""
+
+    period: Period
+    figures: Sequence[Figure]
+    charts: Sequence[Chart]
+
+    @property
+    def frameworks(self) -> Sequence[Framework]:
+        """The mapping read the other way round: by control."""
+        return [Framework(name, edition, _rows_of(name, self.figures)) for name, edition in EDITIONS.items()]
+
+
+def controls_page(period: Period) -> ControlsPage:
+    """Reads PostgreSQL in about twenty bounded statements. Raises Invalid when one took longer than it may."""
+    decided, removed = measuring.time_to_decide(period), measuring.time_to_remove(period)
+    figures = [
+        _self_approvals(measuring.self_approvals(period), period),
+        _late_removals(removed, period),
+        _ungranted(period),
+        _undecidable(measuring.undecidable(business_now()), period),
+        _took("time_to_decide", "Time to decide", "decisions", decided, period.timeline("decision.counted")),
+        _took("time_to_remove", "Time to remove", "removals", removed, period.timeline("grant.out_of_aws")),
+        _unused(period),
+        _seal_lag(),
+        *_anchor_lag(),
+    ]
+    charts = [
+        spread_chart("decide", "Time to decide", "From the ask to the counted decision", decided, period),
+        spread_chart(
+            "remove",
+            "Time to remove",
+            "From the end of the window to read back as out of AWS",
+            removed,
+            period,
+        ),
+    ]
+    return ControlsPage(period, figures, charts)
+
+
+def _rows_of(framework: str, figures: Sequence[Figure]) -> Sequence[ControlRow]:
+    found: dict[str, list[str]] = {}
+    for figure in figures:
+        for controls in figure.controls:
+            if controls.framework == framework:
+                for control in controls.ids:
+                    found.setdefault(control, []).append(figure.name)
+    return [ControlRow(control, names) for control, names in sorted(found.items())]
+
+
+def _number(count: int) -> str:
+    return f"More than {MOST_COUNTED:,}" if count > MOST_COUNTED else f"{count:,}"
+
+
+def _plural(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def _self_approvals(found: SelfApprovals, period: Period) -> Figure:
+    cases = [
+        Behind(
+            reverse("audit_case", args=[each.item.request_id]),
+            f"{each.approver.display_name}, {each.item.group.display_name}",
+        )
+        for each in found.cases
+    ]
+    return Figure(
+        "self_approvals",
+        "Self-approvals",
+        _number(found.own),
+        f"Of {_plural(found.counted, 'approval')} that counted, by somebody who asked themselves, with any account of "
+        "theirs. It has to be none.",
+        LOOK if found.own else GOOD,
+        [Behind(period.timeline("decision.counted"), "Decisions that counted"), *cases],
+    )
+
+
+def _late_removals(removed: Spread, period: Period) -> Figure:
+    late, still = measuring.events_of("grant.overdue", period), len(overdue_grants())
+    return Figure(
+        "late_removals",
+        "Removals past their target",
+        _number(late),
+        f"Told once for each hop: later than {duration_words(settings.OVERDUE_ENTRA)} in Entra, or "
+        f"{duration_words(settings.OVERDUE_AWS)} in AWS. {_plural(removed.number, 'membership')} left AWS in the period; "
+        f"{_plural(still, 'removal')} {'is' if still == 1 else 'are'} overdue now.",
+        LOOK if late or still else GOOD,
+        [Behind(period.timeline("grant.overdue"), "Removals that were late")],
+    )
+
+
+def _ungranted(period: Period) -> Figure:
+    kinds = measuring.ungranted_members(period)
+    number, still = (sum(each[place] for each in kinds.values()) for place in (0, 1))
+    return Figure(
+        "ungranted_members",
+        "Members without a grant",
+        _number(number),
+        "Differences between the portal, PIM and AWS that were first seen in the period: somebody holds access that no "
+        f"grant explains. {still:,} of them {'is' if still == 1 else 'are'} open now.",
+        LOOK if still else GOOD if not number else PLAIN,
+        [
+            Behind(period.timeline("drift.found"), "Drift of every kind that was found"),
+            Behind(reverse("operations_drift"), "Drift now"),
+        ],
+        [f"{FindingKind(kind).label}: {found:,}, open {opened:,}" for kind, (found, opened) in kinds.items()],
+    )
+
+
+def _undecidable(found: Undecidable, period: Period) -> Figure:
+    lapsed = measuring.events_of("item.lapsed", period)
+    more = " There are more than were looked at." if found.not_looked else ""
+    return Figure(
+        "undecidable",
+        "Requests without a reachable approver",
+        _number(len(found.found)),
+        f"Of {_plural(found.looked_at, 'request')} that {'waits' if found.looked_at == 1 else 'wait'} now, by the "
+        f"directory as last read.{more} In the period, {_number(lapsed).lower()} lapsed because nobody answered.",
+        LOOK if found.found else GOOD,
+        [
+            Behind(period.timeline("item.lapsed"), "Requests that lapsed"),
+            *(
+                Behind(
+                    reverse("audit_case", args=[item.request_id]),
+                    f"{item.requester.display_name}, {item.group.display_name}",
+                )
+                for item in found.found
+            ),
+        ],
+    )
+
+
+def _took(key: str, name: str, things: str, spread: Spread, address: str) -> Figure:
+    if spread.typical is None or spread.slow is None or spread.longest is None:
+        return Figure(key, name, "None yet", f"There were no {things} in the period.", PLAIN, [])
+    return Figure(
+        key,
+        name,
+        f"{short_words(spread.typical)} / {short_words(spread.slow)}",
+        f"Median and 95th percentile of {spread.number:,} {things}; the longest took {short_words(spread.longest)}.",
+        PLAIN,
+        [Behind(address, f"The {things}")],
+    )
+
+
+def _unused(period: Period) -> Figure:
+    held, unused = measuring.unused_eligibilities(period)
+    read = PimGroup.objects.filter(managed=True, present=True).aggregate(at=Max("eligibilities_read_at"))[
+        "at"
+    ]
+    known = (
+        f"as last read from PIM at {read:%Y-%m-%d %H:%M} UTC" if read else "which were never read from PIM"
+    )
+    return Figure(
+        "unused",
+        "Unused access",
+        _number(unused),
+        f"Of {_plural(held, 'eligibility').replace('eligibilitys', 'eligibilities')} for managed groups, {known}, "
+        "brought no access through the portal in the period. Whether access that was granted was then used is unknown "
+        "here: AWS's own records say that.",
+        PLAIN,
+        [Behind(period.timeline("grant.arrived"), "Access that became ready")],
+    )
+
+
+def _seal_lag() -> Figure:
+    waiting, lag = unsealed(real_now())
+    return Figure(
+        "seal_lag",
+        "Seal lag",
+        short_words(lag),
+        f"{_plural(waiting, 'event')} of the trail {'waits' if waiting == 1 else 'wait'} for a seal now.",
+        LOOK if lag > LATE_SEAL else GOOD,
+        [Behind(reverse("operations"), "Health of the sealer")],
+    )
+
+
+def _anchor_lag() -> Iterator[Figure]:
+    states = anchor_states(settings.AUDIT_ANCHORS)
+    if not states:
+        yield Figure(
+            "anchor_lag",
+            "Anchor lag",
+            "No place",
+            "Seals are put nowhere outside the database. Whoever has the database and the sealing key could rewrite the "
+            "trail: have an operator set AUDIT_ANCHORS.",
+            LOOK,
+            [],
+        )
+    for state in states:
+        yield _anchor(state)
+
+
+def _anchor(state: AnchorState) -> Figure:
+    known = (
+        f"Its newest receipt is of {state.at:%Y-%m-%d %H:%M} UTC." if state.at else "It has taken none yet."
+    )
+    late = state.lag > LATE_ANCHOR
+    return Figure(
+        "anchor_lag",
+        f"Anchor lag: {state.place}",
+        short_words(state.lag),
+        f"How long the oldest seal that isn't at this place has waited. {known}",
+        LOOK if late or state.at is None else GOOD,
+        [Behind(reverse("operations"), "Health of the anchors")],
+    )

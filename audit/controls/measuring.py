@@ -1,0 +1,241 @@
+"""What the figures are counted from: few statements, each over one index's span of the period and bounded in time.
+
+All times are business time, all spans seconds of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from django.db import connection
+from django.db.models import Count, F, Q
+
+from audit.controls.periods import Period
+from audit.ledger import reading
+from audit.ledger.reading import EventFilter, bounded
+from identity.models import Person
+from oversight.models import Finding, FindingKind, FindingStatus
+from policy.approvers import all_seated
+from policy.document import Stage
+from requests_app.lifecycle import DecisionStatus, ItemStatus
+from requests_app.models import Decision, RequestItem, Verdict
+
+# Somebody is a member, and no grant of the portal says so.
+UNGRANTED = (FindingKind.ORPHAN, FindingKind.STANDING, FindingKind.FOREIGN_ASSIGNMENT)
+MOST_NAMED = 20
+MOST_PENDING = 500  # pending items that are looked at; beyond, the page says so
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of the period: how many, and how long the median and the slowest twentieth took; None for none."""
+
+    day: date
+    number: int = 0
+    typical: timedelta | None = None  # p50
+    slow: timedelta | None = None  # p95
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How long something took over the period, and in each of its parts."""
+
+    number: int
+    typical: timedelta | None  # p50
+    slow: timedelta | None  # p95
+    longest: timedelta | None
+    parts: Sequence[Part]
+
+
+_SPREAD = """
+SELECT part, count(*), percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY took), max(took)
+FROM (SELECT floor(extract(epoch FROM ended - %(since)s) / %(step)s)::int AS part,
+             greatest(extract(epoch FROM ended - began), 0)::float8 AS took
+      FROM ({rows}) AS each) AS measured
+GROUP BY GROUPING SETS ((part), ())
+"""
+_DECIDED = """
+SELECT created_at AS began, decided_at AS ended FROM requests_app_requestitem
+WHERE decided_at >= %(since)s AND decided_at < %(until)s AND status IN ('approved', 'denied')
+"""
+# A window that is over should have been cleared from its end on; whatever else ends access, from when that was begun.
+_REMOVED = """
+SELECT CASE WHEN end_reason = 'window_over' THEN least(ends_at, removal_started_at) ELSE removal_started_at END AS began,
+       out_of_aws_at AS ended
+FROM requests_app_grant
+WHERE out_of_aws_at >= %(since)s AND out_of_aws_at < %(until)s AND removal_started_at IS NOT NULL
+"""
+
+
+def time_to_decide(period: Period) -> Spread:
+    """From the ask to the counted decision, of what was approved or denied in the period."""
+    return _spread(_DECIDED, period)
+
+
+def time_to_remove(period: Period) -> Spread:
+    """From the end of the window (or what ended it early) to the read-back from AWS, of what left AWS in the period."""
+    return _spread(_REMOVED, period)
+
+
+def _spread(rows: str, period: Period) -> Spread:
+    wanted: dict[str, datetime | float] = {
+        "since": period.since,
+        "until": period.until,
+        "step": period.step.total_seconds(),
+    }
+    with bounded(), connection.cursor() as cursor:
+        cursor.execute(_SPREAD.format(rows=rows), wanted)
+        found = {part: row for part, *row in cursor.fetchall()}
+    days = list(period.parts())
+    parts = [
+        Part(day, found[place][0], *map(_seconds, found[place][1])) if place in found else Part(day)
+        for place, day in enumerate(days)
+    ]
+    number, middle, longest = found[None]
+    if not number:
+        return Spread(0, None, None, None, parts)
+    typical, slow = middle
+    return Spread(number, _seconds(typical), _seconds(slow), _seconds(longest), parts)
+
+
+def _seconds(value: float) -> timedelta:
+    return timedelta(seconds=value)
+
+
+@dataclass(frozen=True, slots=True)
+class SelfApprovals:
+    """Approvals that counted in the period, and those among them by whoever asked; `cases` are a few of these."""
+
+    counted: int
+    own: int
+    cases: Sequence[Decision]
+
+
+def self_approvals(period: Period) -> SelfApprovals:
+    """By any account: the same person, or the same employee id."""
+    approvals = Decision.objects.filter(
+        settled_at__gte=period.since,
+        settled_at__lt=period.until,
+        status=DecisionStatus.COUNTED,
+        verdict=Verdict.APPROVE,
+    )
+    same = Q(approver=F("item__requester")) | (
+        ~Q(approver__employee_id="") & Q(approver__employee_id=F("item__requester__employee_id"))
+    )
+    with bounded():
+        counts = approvals.aggregate(counted=Count("pk"), own=Count("pk", filter=same))
+        cases: Sequence[Decision] = ()
+        if counts["own"]:
+            named = approvals.filter(same).select_related("approver", "item__group")
+            cases = list(named.order_by("-settled_at", "pk")[:MOST_NAMED])
+    return SelfApprovals(counts["counted"], counts["own"], cases)
+
+
+def events_of(kind: str, period: Period) -> int:
+    """How many events of that type the timeline shows for the period; 10,001 means more than 10,000."""
+    return reading.count(EventFilter(types=(kind,), since=period.since, until=period.until))
+
+
+def ungranted_members(period: Period) -> Mapping[str, tuple[int, int]]:
+    """Findings of members without a grant that were first seen in the period, by kind: all, and still unresolved."""
+    rows = Finding.objects.filter(
+        # Every status, so that the index by status and time serves.
+        status__in=FindingStatus.values,
+        kind__in=UNGRANTED,
+        first_seen_at__gte=period.since,
+        first_seen_at__lt=period.until,
+    )
+    still = Count("pk", filter=Q(status=FindingStatus.OPEN))
+    with bounded():
+        found = {
+            kind: (number, opened)
+            for kind, number, opened in rows.values_list("kind")
+            .annotate(number=Count("pk"), still=still)
+            .order_by("kind")
+        }
+    return {str(kind): found.get(kind, (0, 0)) for kind in UNGRANTED}
+
+
+_UNUSED = """
+SELECT count(*), count(*) FILTER (WHERE used.person_id IS NULL)
+FROM (SELECT DISTINCT person_id, group_id FROM catalog_eligibility
+      WHERE group_id IN (SELECT id FROM catalog_pimgroup WHERE managed AND present)) AS held
+LEFT JOIN (SELECT DISTINCT person_id, group_id FROM requests_app_grant
+           WHERE arrived_at >= %(since)s AND arrived_at < %(until)s) AS used USING (person_id, group_id)
+"""
+
+
+def unused_eligibilities(period: Period) -> tuple[int, int]:
+    """How many eligibilities (people and managed groups) there are now, and how many brought no access in the period."""
+    with bounded(), connection.cursor() as cursor:
+        cursor.execute(_UNUSED, {"since": period.since, "until": period.until})
+        ((held, unused),) = cursor.fetchall()
+    return held, unused
+
+
+@dataclass(frozen=True, slots=True)
+class Undecidable:
+    """Pending requests that nobody could decide now, the first to lapse first, by snapshots of the directory."""
+
+    looked_at: int
+    found: Sequence[RequestItem]
+    not_looked: bool  # whether there were more than were looked at
+
+
+def undecidable(now: datetime) -> Undecidable:
+    """The same judgement as `policy.approvers.somebody_can_decide`, over MOST_PENDING items at once; three statements."""
+    pending = RequestItem.objects.filter(status=ItemStatus.PENDING, lapses_at__gt=now)
+    rows = pending.select_related("requester", "group", "rule_version__rule").order_by("lapses_at", "pk")
+    with bounded():
+        items = list(rows[: MOST_PENDING + 1])
+        looked = items[:MOST_PENDING]
+        stages = {item.rule_version_id: item.rule_version.parsed.stages for item in looked}
+        humans = _humans(list(stages.values()))
+    lost = [item for item in looked if not _seated(stages[item.rule_version_id], humans, item.requester)]
+    return Undecidable(len(looked), lost, len(items) > len(looked))
+
+
+def _seated(stages: Sequence[Stage], humans: Mapping[str, set[str]], requester: Person) -> bool:
+    oneself = {requester.employee_id or requester.object_id}
+    seats: list[Sequence[str]] = []
+    for stage in stages:
+        keys = stage.approvers.groups | stage.approvers.people
+        able = sorted(set().union(*(humans.get(key, set()) for key in keys)) - oneself)
+        seats += [able] * stage.quorum
+    return all_seated(seats)
+
+
+_HUMANS = """
+SELECT key, human FROM (
+    SELECT key, human, row_number() OVER (PARTITION BY key ORDER BY human) AS place FROM (
+        SELECT DISTINCT kept.object_id AS key, coalesce(nullif(person.employee_id, ''), person.object_id) AS human
+        FROM identity_directorygroup kept JOIN identity_directorymembership member ON member.group_id = kept.id
+        JOIN identity_person person ON person.id = member.person_id
+        WHERE kept.object_id = ANY(%(groups)s) AND person.enabled AND NOT person.guest
+    ) AS each
+) AS ranked WHERE place <= %(most)s
+UNION ALL
+SELECT object_id, coalesce(nullif(employee_id, ''), object_id) FROM identity_person
+WHERE object_id = ANY(%(people)s) AND enabled AND NOT guest
+"""
+
+
+def _humans(rules: Sequence[Sequence[Stage]]) -> Mapping[str, set[str]]:
+    """Who could decide, each human once, behind each object id of a group or a person that stages name. One statement.
+
+    Of a group no more than all seats of the widest rule and one: whoever that leaves besides the requester fills any.
+    """
+    named = [stage.approvers for stages in rules for stage in stages]
+    wanted: dict[str, list[str] | int] = {
+        "groups": sorted({key for each in named for key in each.groups}),
+        "people": sorted({key for each in named for key in each.people}),
+        "most": max((sum(stage.quorum for stage in stages) for stages in rules), default=0) + 1,
+    }
+    found: dict[str, set[str]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_HUMANS, wanted)
+        for key, human in cursor.fetchall():
+            found.setdefault(key, set()).add(human)
+    return found

@@ -1,0 +1,377 @@
+"""The controls page: its figures against the rows counted one by one, by index, and what it says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from statistics import quantiles
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from pytest_django import DjangoDbBlocker, Settings
+
+from audit.controls import measuring
+from audit.controls.charts import HEIGHT, TOP, spread_chart
+from audit.controls.figures import controls_page
+from audit.controls.frameworks import EDITIONS, SUPPORTED
+from audit.controls.measuring import Part, Spread
+from audit.controls.periods import MOST_DAYS, Period, PeriodForm
+from base.clock import business_now
+from catalog.models import Eligibility
+from identity.models import DirectoryGroup, DirectoryMembership
+from oversight.models import FindingKind
+from policy.approvers import somebody_can_decide
+from policy.document import Approvers, Stage
+from requests_app.lifecycle import DecisionStatus, EndReason, GrantStatus, ItemStatus
+from requests_app.models import AccessRequest, Decision, Grant, RequestItem
+from tests.audit.history.conftest import AsRole, auditor, browser_of
+from tests.audit.history.test_as_of import nodes
+from tests.audit.ledger.test_reading import explain
+from tests.requests_app import factories as make
+from tests.support.servers import PostgresServer, pointed_at
+
+__all__ = ["auditor"]
+
+MANY, PEOPLE, DAYS = 8_000, 25, 400
+START = datetime(2025, 1, 1, tzinfo=UTC)
+YEAR = Period(date(2025, 1, 10), date(2026, 1, 9))
+WORK_WEEK = Period(date(2025, 6, 9), date(2025, 6, 13))
+MONTH = Period(date(2025, 6, 10), date(2025, 7, 9))
+
+
+@pytest.fixture(autouse=True)
+def _site(settings: Settings) -> None:
+    settings.ALLOWED_HOSTS = ["testserver"]
+    settings.ENTRA_TENANT_ID = make.TENANT
+
+
+# --- Many requests, written past the guards: one of each kind through the models, the rest copied from it
+
+
+def _write_templates() -> dict[str, Any]:
+    people = [make.person(f"Person {n:02}", employee_id=f"N{n:02}") for n in range(PEOPLE)]
+    # The same humans as the first two, with other accounts.
+    twins = [make.person(f"Admin {n}", employee_id=f"N{n:02}") for n in range(2)]
+    groups = [make.pim_group(f"AWS - {n}", accounts=0) for n in range(4)]
+    Eligibility.objects.bulk_create(
+        Eligibility(person=who, group=group, instance_id=f"{who.pk} {group.pk}")
+        for who in people
+        for group in groups
+    )
+    request = AccessRequest.objects.create(
+        requester=people[0], justification="x", created_at=START, created_real_at=START
+    )
+    item = RequestItem.objects.create(
+        request=request, requester=people[0], group=groups[0], duration=timedelta(hours=1),
+        status=ItemStatus.APPROVED, rule_version=make.rule(people[1]), scope_hash="", created_at=START,
+        longest_session=timedelta(hours=1), lapses_at=START, decided_at=START,
+    )  # fmt: skip
+    decision = Decision.objects.create(
+        item=item, approver=people[1], verdict="approve", stage=0, status=DecisionStatus.COUNTED,
+        submitted_at=START, settled_at=START,
+    )  # fmt: skip
+    grant = Grant.objects.create(
+        person=people[0], group=groups[0], first_request=request, status=GrantStatus.ENDED, starts_at=START,
+        ends_at=START + timedelta(hours=1), longest_session=timedelta(hours=1), created_at=START,
+        end_reason=EndReason.WINDOW_OVER,
+    )  # fmt: skip
+    return {
+        "people": [who.pk for who in people],
+        "twins": [who.pk for who in twins],
+        "groups": [group.pk for group in groups],
+        "request": request.pk,
+        "item": item.pk,
+        "decision": decision.pk,
+        "grant": grant.pk,
+        "start": START,
+        "step": timedelta(days=DAYS) / MANY,
+        "many": MANY,
+    }
+
+
+# Whoever asks is n mod 25; every thousandth approval is by whoever asked, or by their other account.
+_COPIES = (
+    (
+        "INSERT INTO requests_app_accessrequest SELECT (jsonb_populate_record(kept, jsonb_build_object("
+        " 'id', md5('request' || n)::uuid))).* FROM requests_app_accessrequest kept, generate_series(1, %(many)s::bigint) n"
+        " WHERE kept.id = %(request)s"
+    ),
+    (
+        "INSERT INTO requests_app_requestitem SELECT (jsonb_populate_record(kept, jsonb_build_object("
+        " 'id', md5('item' || n)::uuid, 'request_id', md5('request' || n)::uuid,"
+        " 'requester_id', (%(people)s::bigint[])[n %% 25 + 1], 'created_at', %(start)s + n * %(step)s,"
+        " 'decided_at', %(start)s + n * %(step)s + (n * 7919 %% 36000) * interval '1 second',"
+        " 'status', (ARRAY['approved', 'approved', 'denied', 'lapsed'])[n %% 4 + 1]))).*"
+        " FROM requests_app_requestitem kept, generate_series(1, %(many)s::bigint) n WHERE kept.id = %(item)s"
+    ),
+    (
+        "INSERT INTO requests_app_decision SELECT (jsonb_populate_record(kept, jsonb_build_object("
+        " 'id', md5('decision' || n)::uuid, 'item_id', item.id, 'settled_at', item.decided_at, 'approver_id',"
+        " CASE WHEN n %% 1000 = 0 THEN item.requester_id WHEN n %% 1000 = 1 THEN (%(twins)s::bigint[])[2]"
+        " ELSE (%(people)s::bigint[])[(n + 1) %% 25 + 1] END))).*"
+        " FROM requests_app_decision kept, generate_series(1, %(many)s::bigint) n"
+        " JOIN requests_app_requestitem item ON item.id = md5('item' || n)::uuid WHERE kept.id = %(decision)s"
+    ),
+    (
+        "INSERT INTO requests_app_grant SELECT (jsonb_populate_record(kept, jsonb_build_object("
+        " 'id', md5('grant' || n)::uuid, 'person_id', (%(people)s::bigint[])[n %% 25 + 1],"
+        " 'group_id', (%(groups)s::bigint[])[n %% 3 + 1], 'starts_at', began, 'ends_at', began + interval '1 hour',"
+        " 'arrived_at', began + interval '1 minute', 'end_reason', (ARRAY['window_over', 'ended_early'])[n %% 2 + 1],"
+        " 'removal_started_at', began + (50 + n %% 20) * interval '1 minute',"
+        " 'out_of_aws_at', began + interval '2 hours' + (n * 104729 %% 3600) * interval '1 second'))).*"
+        " FROM requests_app_grant kept, generate_series(1, %(many)s::bigint) n,"
+        " LATERAL (SELECT %(start)s + n * %(step)s AS began) AS moment WHERE kept.id = %(grant)s"
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def many(
+    postgres_server: PostgresServer, django_db_blocker: DjangoDbBlocker, worker_id: str
+) -> Iterator[None]:
+    name = f"portal_{worker_id}_controls"
+    postgres_server.clone(name)
+    with psycopg.connect(postgres_server.conninfo("postgres", name), autocommit=True) as direct:
+        for table in ("accessrequest", "requestitem", "decision", "grant"):
+            direct.execute(f"ALTER TABLE requests_app_{table} DISABLE TRIGGER USER".encode())
+        with django_db_blocker.unblock():
+            with pointed_at(postgres_server, name, role="portal_owner"):
+                keys = _write_templates()
+            for statement in _COPIES:
+                direct.execute(statement.encode(), keys)
+            direct.execute("ANALYZE")
+            with pointed_at(postgres_server, name, step_into="portal_web"):
+                yield
+    postgres_server.drop(name)
+
+
+def _as_counted(spans: list[tuple[datetime, float]], period: Period, found: Spread) -> None:
+    """Compare a spread with its spans, of which each ended at an instant and took so many seconds."""
+    mine = [(ended, took) for ended, took in spans if period.since <= ended < period.until]
+    assert found.number == len(mine) == sum(part.number for part in found.parts) > 100
+    _close(found.typical, found.slow, [took for _, took in mine])
+    assert found.longest == timedelta(seconds=max(took for _, took in mine))
+    for part in found.parts:
+        begin = datetime.combine(part.day, datetime.min.time(), tzinfo=UTC)
+        inside = [took for ended, took in mine if begin <= ended < begin + period.step]
+        assert part.number == len(inside), part
+        _close(part.typical, part.slow, inside)
+
+
+def _close(typical: timedelta | None, slow: timedelta | None, spans: list[float]) -> None:
+    assert typical is not None
+    assert slow is not None
+    cuts = quantiles(spans, n=20, method="inclusive")
+    assert typical.total_seconds() == pytest.approx(cuts[9], abs=0.01)
+    assert slow.total_seconds() == pytest.approx(cuts[18], abs=0.01)
+
+
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize("period", [MONTH, YEAR], ids=["by day", "by week"])
+def test_times_are_those_of_the_rows_counted_one_by_one(period: Period) -> None:
+    decided = [
+        (ended, (ended - began).total_seconds())
+        for began, ended, status in RequestItem.objects.values_list("created_at", "decided_at", "status")
+        if status in ("approved", "denied") and ended
+    ]
+    _as_counted(decided, period, measuring.time_to_decide(period))
+    removed = []
+    for row in Grant.objects.exclude(out_of_aws_at=None):
+        assert row.removal_started_at
+        assert row.out_of_aws_at
+        began = row.removal_started_at
+        if row.end_reason == EndReason.WINDOW_OVER:  # a late beginning is no excuse
+            began = min(began, row.ends_at)
+        removed.append((row.out_of_aws_at, (row.out_of_aws_at - began).total_seconds()))
+    _as_counted(removed, period, measuring.time_to_remove(period))
+
+
+@pytest.mark.usefixtures("many")
+def test_self_approvals_are_found_by_any_account() -> None:
+    rows = Decision.objects.select_related("approver", "item__requester")
+    inside = [row for row in rows if row.settled_at and YEAR.since <= row.settled_at < YEAR.until]
+    own = [
+        row
+        for row in inside
+        if row.approver_id == row.item.requester_id
+        or row.approver.employee_id == row.item.requester.employee_id
+    ]
+    found = measuring.self_approvals(YEAR)
+    assert (found.counted, found.own) == (len(inside), len(own))
+    assert {row.approver_id == row.item.requester_id for row in own} == {True, False}
+    assert len(found.cases) == min(len(own), measuring.MOST_NAMED)
+
+
+@pytest.mark.usefixtures("many")
+def test_an_eligibility_is_unused_when_no_access_of_the_period_came_of_it() -> None:
+    pairs = set(
+        Grant.objects.filter(arrived_at__gte=MONTH.since, arrived_at__lt=MONTH.until).values_list(
+            "person", "group"
+        )
+    )
+    assert measuring.unused_eligibilities(MONTH) == (100, 100 - len(pairs))
+    assert 0 < len(pairs) < 100
+
+
+@pytest.mark.usefixtures("many")
+def test_every_statement_about_the_period_is_served_by_an_index() -> None:
+    with CaptureQueriesContext(connection) as captured:
+        controls_page(WORK_WEEK)
+    big = {"requests_app_requestitem", "requests_app_decision", "requests_app_grant"}
+    reads = [query["sql"] for query in captured if any(table in query["sql"] for table in big)]
+    assert len(reads) >= 4
+    for statement in reads:
+        plan = explain(statement)
+        whole = [
+            each for each in nodes(plan) if each["Node Type"] == "Seq Scan" and each["Relation Name"] in big
+        ]
+        assert whole == [], plan
+
+
+# --- The period and the chart
+
+
+@pytest.mark.parametrize(
+    ("asked", "refused"),
+    [
+        ({"since": "2026-01-02", "until": "2026-01-01"}, "until"),
+        ({"since": "2024-01-01", "until": "2026-01-01"}, "since"),
+        ({"since": "1066-10-14"}, "since"),
+        ({"until": "9999-12-31"}, "until"),
+        ({"since": "yesterday"}, "since"),
+    ],
+)
+def test_what_is_no_period_is_refused_with_its_field(asked: dict[str, str], refused: str) -> None:
+    form = PeriodForm(asked)
+    assert not form.is_valid()
+    assert list(form.errors) == [refused]
+
+
+def test_a_period_is_thirty_days_up_to_now_unless_it_is_named() -> None:
+    form = PeriodForm({})
+    assert form.is_valid()
+    period = form.cleaned_data["period"]
+    assert period.last == business_now().date()
+    assert period.days == 30
+    longest = PeriodForm({"since": "2025-01-01", "until": "2026-01-01"})
+    assert longest.is_valid()
+    assert longest.cleaned_data["period"].days == MOST_DAYS
+    assert (
+        Period(date(2026, 1, 1), date(2026, 1, 31))
+        .timeline("grant.overdue")
+        .endswith("/audit/?action=grant.overdue&since=2026-01-01T00%3A00&until=2026-01-31T23%3A59")
+    )
+
+
+def test_a_chart_keeps_its_points_inside_and_leaves_gaps_where_nothing_was() -> None:
+    period = Period(date(2026, 1, 1), date(2026, 1, 5))
+    spans = [None, 3_700, 0, None, 90_000]
+    parts = [
+        Part(day) if took is None else Part(day, 1, timedelta(seconds=took), timedelta(seconds=took))
+        for day, took in zip(period.parts(), spans, strict=True)
+    ]
+    chart = spread_chart("x", "X", "", Spread(3, None, None, None, parts), period)
+    line = chart.lines[0]
+    assert [len(run) for run in line.runs] == [2, 1]
+    assert len(line.paths) == 1
+    assert all(TOP <= point.y <= HEIGHT - 30 for point in line.points)
+    assert [mark.words for mark in chart.heights] == ["0", "12 h", "1 day", "1 day 12 h"]
+    assert spread_chart("x", "X", "", Spread(0, None, None, None, [Part(period.first)]), period).empty
+
+
+# --- The page
+
+type Asked = tuple[RequestItem, RequestItem, RequestItem]
+
+
+def text_of(client: Client, address: str, status: int = 200) -> str:
+    response = client.get(address)
+    assert response.status_code == status, response.content.decode()[:2000]
+    return " ".join(re.sub(r"<[^>]+>", " ", response.content.decode()).split())
+
+
+@pytest.fixture
+def asked(db: None, as_role: AsRole) -> Asked:
+    """Three requests of Ada's, of which two can be decided by nobody, and two findings about her."""
+    ada, ben, gil = make.person("Ada Asker"), make.person("Ben Boss"), make.person("Gil Gone", enabled=False)
+    group = make.pim_group("AWS - Amazon EC2 Admin")
+    others = make.pim_group("AWS - Lost"), make.pim_group("AWS - Own")
+    of = zip((group, *others), (make.rule(ben), make.rule(gil), make.rule(ada)), strict=True)
+    with as_role("portal_web"):
+        fine, lost, own = (make.pending_item(ada, each, version) for each, version in of)
+    make.finding(ada, group, FindingKind.ORPHAN)
+    make.finding(ada, group, FindingKind.GHOST)
+    return fine, lost, own
+
+
+def test_each_figure_says_what_it_is_and_leads_to_what_is_behind_it(asked: Asked, auditor: Client) -> None:
+    fine, lost, own = asked
+    page = text_of(auditor, "/audit/controls/")
+    body = auditor.get("/audit/controls/").content.decode()
+    assert "Requests without a reachable approver Look into it 2 Of 3 requests" in page
+    assert f"/audit/requests/{lost.request_id}/" in body
+    assert f"/audit/requests/{own.request_id}/" in body
+    assert f"/audit/requests/{fine.request_id}/" not in body
+    assert "Members without a grant Look into it 1" in page
+    assert "Self-approvals As it should be 0" in page
+    assert "was then used is unknown" in page
+    assert "SOC 2 CC6.3, CC5.1" in page
+    for action in ("decision.counted", "grant.overdue", "drift.found", "item.lapsed", "grant.arrived"):
+        (address,) = {found for found in re.findall(r'href="(/audit/\?[^"]+)"', body) if action in found}
+        assert auditor.get(address.replace("&amp;", "&")).status_code == 200
+
+
+def test_a_figure_names_controls_of_every_framework() -> None:
+    for key, controls in SUPPORTED.items():
+        assert [each.framework for each in controls] == list(EDITIONS), key
+        assert all(each.ids for each in controls), key
+
+
+def test_the_same_is_counted_for_the_period_that_the_address_names(auditor: Client) -> None:
+    assert "From 2020-01-01 to 2020-01-31" in text_of(
+        auditor, "/audit/controls/?since=2020-01-01&until=2020-01-31"
+    )
+    refused = text_of(auditor, "/audit/controls/?since=2020-02-01&until=2020-01-31", status=422)
+    assert "This is before the first day" in refused
+
+
+def test_it_is_for_auditors(as_role: AsRole, db: None) -> None:
+    operator = make.person("Otto Operator")
+    with as_role("portal_web"):
+        assert browser_of(operator, "Operator").get("/audit/controls/").status_code == 404
+
+
+def test_the_judgement_is_that_of_a_request_being_made(db: None, as_role: AsRole) -> None:
+    ada, ben, cy = make.person("Ada Asker"), make.person("Ben Boss"), make.person("Cy Boss")
+    twin = make.person("Ada Admin", employee_id=ada.employee_id)
+    gone, guest = make.person(enabled=False), make.person(guest=True)
+    rules = [
+        make.rule(*named, quorum=quorum)
+        for named, quorum in (
+            *(((ben,), 1), ((ben,), 2), ((ben, cy), 2), ((ada, ben), 1), ((ada, ben), 2), ((ada, twin), 1)),
+            *(((gone,), 1), ((guest,), 1), ((gone, guest, cy), 1), ((ben, twin, cy), 2)),
+        )
+    ]
+    asked = [(make.pim_group(), version) for version in rules]
+    with as_role("portal_web"):
+        items = [make.pending_item(ada, group, version) for group, version in asked]
+        found = measuring.undecidable(business_now())
+        expected = [not somebody_can_decide(each.parsed, ada) for each in rules]
+    assert [item in found.found for item in items] == expected
+    assert set(expected) == {True, False}
+    assert (found.looked_at, found.not_looked) == (len(rules), False)
+
+
+def test_of_a_large_group_as_many_are_read_as_could_matter(db: None) -> None:
+    large, small = (DirectoryGroup.objects.create(object_id=make.oid()) for _ in range(2))
+    for group, number in ((large, 9), (small, 1)):
+        for _ in range(number):
+            DirectoryMembership.objects.create(group=group, person=make.person())
+    both = Approvers(people=frozenset(), groups=frozenset({large.object_id, small.object_id}))
+    found = measuring._humans([[Stage(approvers=both, quorum=2), Stage(approvers=both, quorum=1)]])
+    assert {key: len(humans) for key, humans in found.items()} == {large.object_id: 4, small.object_id: 1}
