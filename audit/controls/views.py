@@ -10,12 +10,14 @@ from audit.controls.figures import ControlsPage, controls_page
 from audit.controls.periods import PeriodForm
 from base.errors import Invalid
 from identity.http import PortalRequest, auditor_required
+from identity.limiting import Act, spend
 
 
 @auditor_required
 @require_http_methods(["GET", "HEAD"])
 def page(request: PortalRequest) -> HttpResponse:
     """The figures of the period that the address names, or of the last thirty days."""
+    spend(request.user.person, Act.SEARCH)
     form = PeriodForm(request.GET)
     found = _read(form) if form.is_valid() else None
     context = {"form": form, "found": found}

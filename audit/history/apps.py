@@ -1,3 +1,5 @@
+"""What auditors see: the timeline and the case page, read from the ledger together with the rest."""
+
 from django.apps import AppConfig
 
 
@@ -5,3 +7,8 @@ class HistoryConfig(AppConfig):
     name = "audit.history"
     label = "history"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from audit.history import events
+
+        events.register_all()

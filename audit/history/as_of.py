@@ -101,9 +101,7 @@ def as_of(wanted: Mapping[str, Any], after: UUID | None = None) -> AsOf:
     at: datetime = wanted["at"]
     with bounded():
         scope = scope_named(wanted["account"], wanted["permission_set"])
-        holding = _holding(
-            at, people=people_named(wanted["person"]), groups=groups_named(wanted["group"]), scope=scope
-        )
+        holding = holding_at(at, named(wanted), scope)
         page = holding.select_related("person", "group").alias(name=_NAME).order_by("name", "pk")
         found = list(_behind(page, after)[: PAGE + 1])
         shown = found[:PAGE]
@@ -112,24 +110,31 @@ def as_of(wanted: Mapping[str, Any], after: UUID | None = None) -> AsOf:
             counted = len(found)
             if counted > PAGE:
                 counted = holding.order_by()[: MOST_COUNTED + 1].count()
-        accesses = _accesses(shown, at, scope)
+        accesses = accesses_of(shown, at, scope)
     return AsOf(at, accesses, shown[-1].pk if len(found) > PAGE else None, counted)
 
 
-def _holding(
-    at: datetime,
-    *,
-    people: tuple[str, ...],
-    groups: tuple[str, ...],
-    scope: QuerySet[RequestScope] | None,
-) -> QuerySet[Grant]:
-    """The grants that may have given access in the minute that begins at `at`."""
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Whose access, and through which PIM groups: object ids, none for any."""
+
+    people: tuple[str, ...]
+    groups: tuple[str, ...]
+
+
+def named(wanted: Mapping[str, Any]) -> Named:
+    """The people and groups of a cleaned form. Raises Invalid for names that fit nothing or too much."""
+    return Named(people_named(wanted["person"]), groups_named(wanted["group"]))
+
+
+def holding_at(at: datetime, who: Named, scope: QuerySet[RequestScope] | None) -> QuerySet[Grant]:
+    """The grants that may have given access in the minute that begins at `at`, to something of `scope`."""
     rows = Grant.objects.alias(held=HELD).filter(held__overlap=(at, at + MINUTE))
     rows = rows.exclude(status__in=_NEVER_HELD)
-    if people:
-        rows = rows.filter(person__object_id__in=people)
-    if groups:
-        rows = rows.filter(group__object_id__in=groups)
+    if who.people:
+        rows = rows.filter(person__object_id__in=who.people)
+    if who.groups:
+        rows = rows.filter(group__object_id__in=who.groups)
     if scope is not None:
         opened = scope.filter(item__interval__grant=OuterRef("pk")).filter(
             _begun("item__interval__", at, OuterRef("starts_at"))
@@ -153,7 +158,8 @@ def _behind(rows: QuerySet[Grant], after: UUID | None) -> QuerySet[Grant]:
     return rows.filter(Q(name__gt=last) | Q(name=last, pk__gt=after))
 
 
-def _accesses(grants: Sequence[Grant], at: datetime, scope: QuerySet[RequestScope] | None) -> list[Access]:
+def accesses_of(grants: Sequence[Grant], at: datetime, scope: QuerySet[RequestScope] | None) -> list[Access]:
+    """What each of these grants, with person and group, gave at the minute. Three queries."""
     keys = [grant.pk for grant in grants]
     intervals = GrantInterval.objects.filter(_begun("", at, F("grant__starts_at")), grant__in=keys)
     requests: dict[UUID, list[UUID]] = {key: [] for key in keys}

@@ -67,7 +67,46 @@ class AsOfForm(NamesForm):
         at: datetime = self.cleaned_data["at"] or business_now()
         if at > business_now():
             raise forms.ValidationError("This minute has not come yet. Name one that has, or none for now.")
-        return at.replace(second=0, microsecond=0)
+        return _minute(at)
+
+
+class ChangesForm(NamesForm):
+    """Which two minutes to compare, and whose access to what. Without minutes, a day ago and now."""
+
+    since = _moment("From (UTC)")
+    until = _moment("To (UTC)")
+    show = forms.ChoiceField(
+        label="Show",
+        required=False,
+        choices=[
+            ("", "Gained and lost"),
+            ("gained", "Gained"),
+            ("lost", "Lost"),
+            ("same", "Had it at both"),
+            ("all", "Everything"),
+        ],
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.order_fields(["since", "until"])
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if self.errors:
+            return cleaned
+        until: datetime = cleaned["until"] or business_now()
+        since: datetime = cleaned["since"] or until - timedelta(days=1)
+        if until > business_now():
+            self.add_error("until", "This minute has not come yet. Name one that has, or none for now.")
+        elif since >= until:
+            self.add_error("until", "This is not after the first minute. Swap the two, or clear one.")
+        cleaned["since"], cleaned["until"] = _minute(since), _minute(until)
+        return cleaned
+
+
+def _minute(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0)
 
 
 class TimelineForm(NamesForm):
@@ -98,3 +137,10 @@ class TimelineForm(NamesForm):
             cleaned["until"] = until + MINUTE  # a minute that is named is meant to its end
         cleaned["types"] = types_of(cleaned.get("action") or "")
         return cleaned
+
+
+class SaveForm(forms.Form):
+    """How a search is kept."""
+
+    name = forms.CharField(label="Name", max_length=80)
+    shared = forms.BooleanField(label="Share it with all auditors", required=False)

@@ -11,11 +11,33 @@ from django.db.models import QuerySet
 
 from audit.history.naming import groups_named, people_named, scope_named
 from audit.history.presentation import Row, rows
+from audit.history.words import action_words
 from audit.ledger import reading
-from audit.ledger.reading import MOST_COUNTED, EventFilter, Position
+from audit.ledger.models import Outcome
+from audit.ledger.reading import MOST_COUNTED, EventFilter, Facets, Position
+from catalog.models import PimGroup
+from identity.selectors import people
 
 # Requests up to which a filter names each; beyond, what it looks for is common.
 MOST_NAMED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One value of a facet: the filter that it would be, in words, and how many of the newest matches have it."""
+
+    field: str  # of the form
+    value: str
+    words: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """One way to narrow the search down."""
+
+    title: str
+    choices: Sequence[Choice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +47,14 @@ class Timeline:
     rows: Sequence[Row]
     older: Position | None
     counted: int | None  # only on the first page
+    facets: Sequence[Facet] = ()  # likewise
+
+    @property
+    def facet_words(self) -> str:
+        """Over what the facets are counted."""
+        if self.counted is not None and self.counted > MOST_COUNTED:
+            return f"counted over the newest {MOST_COUNTED:,} matches; there are more"
+        return "counted over all matches"
 
     @property
     def count_words(self) -> str:
@@ -44,10 +74,10 @@ def timeline(wanted: Mapping[str, Any], before: Position | None) -> Timeline:
     """
     chosen = event_filter(wanted)
     page = reading.events(chosen, before=before)
-    counted = None
-    if before is None:
-        counted = reading.count(chosen) if page.older else len(page.entries)
-    return Timeline(rows(page.entries), page.older, counted)
+    if before is not None:
+        return Timeline(rows(page.entries), page.older, None)
+    found = reading.facets(chosen)
+    return Timeline(rows(page.entries), page.older, found.counted, _named(found, wanted))
 
 
 def event_filter(wanted: Mapping[str, Any]) -> EventFilter:
@@ -62,6 +92,38 @@ def event_filter(wanted: Mapping[str, Any]) -> EventFilter:
         until=wanted["until"],
         words=wanted["words"],
     )
+
+
+def _named(found: Facets, wanted: Mapping[str, Any]) -> Sequence[Facet]:
+    """The facets with names, without those that the search is narrowed by already. Two queries at most."""
+    actors, groups = found.values["actor_oid"], found.values["group_oid"]
+    names = dict(
+        people().filter(object_id__in=[key for key, _ in actors]).values_list("object_id", "display_name")
+    )
+    called = dict(
+        PimGroup.objects.filter(object_id__in=[key for key, _ in groups]).values_list(
+            "object_id", "display_name"
+        )
+    )
+    facets = (
+        Facet(
+            "Action",
+            [Choice("action", kind, action_words(kind), number) for kind, number in found.values["type"]],
+        ),
+        Facet(
+            "Outcome",
+            [
+                Choice("outcome", key, str(Outcome(key).label), number)
+                for key, number in found.values["outcome"]
+            ],
+        ),
+        Facet("By", [Choice("person", key, names.get(key, key), number) for key, number in actors]),
+        Facet("PIM group", [Choice("group", key, called.get(key, key), number) for key, number in groups]),
+    )
+    narrowed = {name for name in ("outcome", "person", "group") if wanted[name]}
+    if len(wanted["types"]) == 1:
+        narrowed.add("action")
+    return [each for each in facets if len(each.choices) > 1 and each.choices[0].field not in narrowed]
 
 
 def _requests(account: str, permission_set: str) -> Sequence[UUID] | QuerySet[Any, Any] | None:

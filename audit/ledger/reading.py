@@ -15,6 +15,7 @@ from typing import Any, Self
 from uuid import UUID
 
 import psycopg
+from django.core.exceptions import EmptyResultSet
 from django.db import OperationalError, connection
 from django.db.models import Q, QuerySet
 from django_subatomic.db import transaction
@@ -29,6 +30,8 @@ PAGE = 50
 MOST_COUNTED = 10_000
 MOST_VALUES = 40  # values of one kind in one filter
 MOST_OF_A_CASE = 2_000
+FACETS = ("type", "outcome", "actor_oid", "group_oid")
+MOST_OF_A_FACET = 10  # values of each, the most frequent first
 STATEMENT_TIMEOUT = timedelta(seconds=3)
 # The two clocks that stamp an event are of different machines; so far apart may they be.
 _SKEW = timedelta(minutes=10)
@@ -132,6 +135,63 @@ def count(wanted: EventFilter) -> int:
         return _newest(wanted, None, most).count()
 
 
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """How the newest matches divide: for each of FACETS its most frequent values, counted over at most 10,000 events.
+
+    `counted` is how many match, up to 10,001, which means "more than 10,000".
+    """
+
+    counted: int
+    values: Mapping[str, Sequence[tuple[str, int]]]
+
+    @property
+    def cut(self) -> bool:
+        """Whether older matches were not counted."""
+        return self.counted > MOST_COUNTED
+
+
+# The newest matches are found once, as a page's are, and then counted by each of the four.
+_FACETS = """
+WITH matches AS MATERIALIZED ({matches}), newest AS (SELECT * FROM matches LIMIT %s)
+SELECT place, value, number FROM (
+    SELECT GROUPING(type, outcome, actor_oid, group_oid) AS place, COUNT(*) AS number,
+           coalesce(type, outcome, actor_oid, group_oid) AS value,
+           row_number() OVER (PARTITION BY GROUPING(type, outcome, actor_oid, group_oid)
+                              ORDER BY COUNT(*) DESC, coalesce(type, outcome, actor_oid, group_oid)) AS rank
+    FROM newest GROUP BY GROUPING SETS ((type), (outcome), (actor_oid), (group_oid))
+) AS ranked WHERE rank <= %s
+UNION ALL SELECT 0, '', COUNT(*) FROM matches
+"""
+# What GROUPING says of each: a bit for every column that the row is not grouped by.
+_PLACES = {7: "type", 11: "outcome", 13: "actor_oid", 14: "group_oid"}
+
+
+def facets(wanted: EventFilter) -> Facets:
+    """What the newest matches consist of; one statement.
+
+    Raises:
+        Invalid: the search took longer than it may.
+    """
+    values: dict[str, list[tuple[str, int]]] = {name: [] for name in FACETS}
+    counted = 0
+    with bounded(), connection.cursor() as cursor:
+        try:
+            newest = _newest(wanted, None, MOST_COUNTED + 1, FACETS)
+            matches, parameters = newest.query.sql_with_params()
+        except EmptyResultSet:
+            return Facets(0, values)
+        cursor.execute(_FACETS.format(matches=matches), [*parameters, MOST_COUNTED, MOST_OF_A_FACET + 1])
+        for place, value, number in cursor.fetchall():
+            if place == 0:
+                counted = number
+            elif value and len(values[_PLACES[place]]) < MOST_OF_A_FACET:
+                values[_PLACES[place]].append((value, number))
+    return Facets(
+        counted, {name: sorted(each, key=lambda one: (-one[1], one[0])) for name, each in values.items()}
+    )
+
+
 def events_of_request(
     request_id: UUID, *, grant_ids: Sequence[UUID] = (), limit: int = MOST_OF_A_CASE
 ) -> Sequence[Entry]:
@@ -183,14 +243,19 @@ def _machine_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _newest(wanted: EventFilter, before: Position | None, most: int) -> QuerySet[Event, Any]:
-    """Keys (at, id) of the newest `most` matches, one index walk per value of the filter's rarest kind."""
+def _newest(
+    wanted: EventFilter, before: Position | None, most: int, more: Sequence[str] = ()
+) -> QuerySet[Event, Any]:
+    """Keys (at, id) of the newest `most` matches, one index walk per value of the filter's rarest kind.
+
+    `more` are columns that the rows have besides.
+    """
     walks = list(_walks(wanted))
     conditions = _reachable() & _time(wanted)
     if before is not None:
         conditions &= Q(at__lte=before.at) & (Q(at__lt=before.at) | Q(id__lt=before.id))
-    parts = [
-        Event.objects.filter(conditions, walk).order_by("-at", "-id").values("at", "id")[:most]
+    parts: list[QuerySet[Event, Any]] = [
+        Event.objects.filter(conditions, walk).order_by("-at", "-id").values("at", "id", *more)[:most]
         for walk in walks
     ]
     if len(parts) == 1:

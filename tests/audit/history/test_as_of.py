@@ -17,7 +17,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker, Settings
 
+from audit.history import changes as changing
 from audit.history.as_of import MOST_SCOPE, Held, as_of
+from audit.history.changes import Change, changes
+from audit.history.forms import ChangesForm
 from base.clock import business_now
 from base.errors import Invalid
 from catalog.models import AwsAccount
@@ -258,6 +261,86 @@ def test_every_minute_is_what_trying_each_second_says(past: Past) -> None:
     assert {Held.YES, Held.POSSIBLE, Held.NO} <= {one[1] for one in kinds}
 
 
+# --- What changed between two minutes, against the same oracle
+
+type Changed = dict[tuple[str, str], tuple[Change, set[UUID], set[UUID]]]
+
+
+def expected_changes(past: Past, since: datetime, until: datetime, **wanted: str) -> Changed:
+    """Whoever the oracle has at either minute, by person and PIM group."""
+    told = {each.id: each for each in past.told}
+    found: dict[tuple[str, str], tuple[set[UUID], set[UUID]]] = {}
+    for place, at in enumerate((since, until)):
+        for grant in past.expected(at, **wanted):
+            found.setdefault((told[grant].person, told[grant].group), (set(), set()))[place].add(grant)
+    kinds = {(False, True): Change.GAINED, (True, False): Change.LOST, (True, True): Change.SAME}
+    return {pair: (kinds[bool(one), bool(two)], one, two) for pair, (one, two) in found.items()}
+
+
+def found_changes(
+    since: datetime, until: datetime, show: str, **wanted: str
+) -> tuple[Changed, dict[str, int]]:
+    """Everything that the pages show, one after the other, and the counts of the first."""
+    form = {"person": "", "group": "", "account": "", "permission_set": "", "show": show, **wanted}
+    page = changes({**form, "since": since, "until": until})
+    counts, found, names = dict(page.counts), {}, []
+    for number in range(1, page.page.paginator.num_pages + 1):
+        page = changes({**form, "since": since, "until": until}, str(number))
+        for row in page.rows:
+            (grant, *_) = [access.grant for access in (*row.before, *row.after)]
+            assert all(access.opened for access in (*row.before, *row.after))
+            one, two = ({access.grant.pk for access in each} for each in (row.before, row.after))
+            found[grant.person.object_id, grant.group.object_id] = (row.pair.change, one, two)
+            names.append(row.pair.person.lower())
+    assert len(names) == len(found)
+    assert names == sorted(names)
+    return found, counts
+
+
+def test_what_changed_is_what_the_oracle_has_at_either_minute(past: Past) -> None:
+    dice, kinds = random.Random(11), set()
+    for number in range(9):
+        told = dice.choice(past.told)
+        since = (told.assigned or told.begin).replace(second=0) - timedelta(minutes=dice.choice([0, 1, 90]))
+        until = since + timedelta(minutes=(60, 1, 24 * 60, 60 * 24 * 60)[number % 4])
+        # The longer times first without a filter: there all kinds of change are.
+        wanted: dict[str, str] = {}
+        if number > 2:
+            wanted = dice.choice(
+                [{"person": told.person}, {"group": told.group}, {"account": told.opened[0][1]}]
+            )
+        expected = expected_changes(past, since, until, **wanted)
+        found, counts = found_changes(since, until, "all", **wanted)
+        assert found == expected, (since, until, wanted)
+        each = [change for change, _, _ in expected.values()]
+        assert counts == {change.value: each.count(change) for change in Change}
+        kinds |= set(each)
+        moved, _ = found_changes(since, until, "", **wanted)
+        assert moved == {pair: row for pair, row in expected.items() if row[0] is not Change.SAME}
+    assert kinds == set(Change)
+
+
+def test_more_than_can_be_compared_is_refused(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changing, "MOST_HELD", 3)
+    with pytest.raises(Invalid, match="More than 3 accesses"):
+        found_changes(START + timedelta(days=100), START + timedelta(days=101), "")
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "refusal"),
+    [
+        ("2026-01-02", "2026-01-01", "not after the first minute"),
+        ("2026-01-02T10:00", "2026-01-02T10:00", "not after the first minute"),
+        ("", "2199-01-01", "has not come yet"),
+        ("1900-01-01", "", "between the years"),
+    ],
+)
+def test_two_minutes_follow_each_other_and_have_come(since: str, until: str, refusal: str) -> None:
+    form = ChangesForm({"since": since, "until": until})
+    assert not form.is_valid()
+    assert refusal in str(form.errors)
+
+
 def test_a_permission_set_is_a_filter_too(past: Past) -> None:
     told = next(told for told in past.told if told.arrived)
     assert told.arrived
@@ -337,6 +420,28 @@ def test_the_three_are_told_apart_as_they_end(played: Stage, olga: Client) -> No
     assert "Nobody who fits" in page(grant.assigned_at - 2 * minute)
     case = f"/audit/requests/{grant.first_request_id}/"
     assert case in olga.get(f"/audit/as-of/?at={grant.arrived_at:%Y-%m-%dT%H:%M}").content.decode()
+
+
+def test_the_page_says_who_gained_and_who_lost(played: Stage, olga: Client) -> None:
+    grant = played.grant()
+    assert grant.assigned_at
+    assert grant.last_possible_use_at
+    played.time.now += timedelta(hours=1)
+
+    def page(since: datetime, until: datetime, show: str = "") -> str:
+        return text_of(
+            olga, f"/audit/changes/?since={since:%Y-%m-%dT%H:%M}&until={until:%Y-%m-%dT%H:%M}&show={show}"
+        )
+
+    before, inside = grant.assigned_at - timedelta(minutes=2), grant.assigned_at + timedelta(minutes=5)
+    after = grant.last_possible_use_at + timedelta(minutes=2)
+    assert "1 gained, 0 lost, 0 had it at both" in page(before, inside)
+    lost = page(inside, after)
+    assert "0 gained, 1 lost, 0 had it at both" in lost
+    assert grant.person.display_name in lost
+    assert "Nothing changed" in page(inside, inside + timedelta(minutes=1))
+    assert "Same" in page(inside, inside + timedelta(minutes=1), "same")
+    assert "Nothing changed" in page(before, after)
 
 
 def test_it_says_what_it_covers_and_refuses_what_it_cannot_know(olga: Client) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +16,8 @@ from pytest_django import DjangoDbBlocker, Settings
 
 from audit.history.searching import timeline
 from audit.ledger.reading import Position
+from identity.models import AppRole, Person, User
+from tests.audit.history.fuzzing import INTERNALS, PAGES, Asker, View, addresses
 from tests.audit.ledger.bulk import fill
 from tests.audit.ledger.test_reading import explain, scans_of_whole_partitions
 from tests.requests_app import factories as make
@@ -148,3 +152,55 @@ def test_filters_beside_the_events_are_served_by_indexes(what: str, deep: bool, 
         assert "common" in what or not list(whole_reads_of_words(plan)), plan
         # A count up to ten thousand of twenty thousand may read them all.
         assert "COUNT(" in statement or not list(scans_of_whole_partitions(plan)), plan
+
+
+# --- Whatever somebody writes into an address
+
+
+@pytest.fixture
+def asker(many_requests: None, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Asker:
+    for views in ("audit.history.views", "audit.controls.views"):
+        monkeypatch.setattr(f"{views}.spend", lambda *_: None)  # nobody slows this auditor down
+    settings.ALLOWED_HOSTS = ["testserver"]
+    settings.ENTRA_TENANT_ID = make.TENANT
+    person = Person.objects.get(display_name="Ada Asker")
+    return Asker(User(person=person, subject="auditor", app_roles=[AppRole.AUDITOR]))
+
+
+def _try(asker: Asker, seed: int, number: int) -> None:
+    """Every answer is a page or a refusal on its form, and nothing reaches the limit of a statement."""
+    answers: Counter[int] = Counter()
+    for path, view, query in addresses(seed, number):
+        answer = asker.ask(path, view, query)
+        body = answer.content.decode()
+        answers[answer.status_code] += 1
+        assert answer.status_code in (200, 422), f"{path}?{query}"
+        assert "was stopped" not in body, f"{path}?{query} took too long"
+        assert "<script>alert" not in body, f"{path}?{query}"
+        assert "onerror=alert(1)>" not in body, f"{path}?{query}"
+    assert min(answers[200], answers[422]) > number / 10, answers
+
+
+def test_no_address_breaks_a_search(asker: Asker) -> None:
+    _try(asker, seed=4, number=300)
+
+
+@pytest.mark.proof
+def test_ten_thousand_addresses_break_no_search(asker: Asker) -> None:
+    _try(asker, seed=2_026, number=10_000)
+
+
+@pytest.mark.parametrize(("path", "view"), [each[:2] for each in PAGES], ids=[each[0] for each in PAGES])
+def test_what_a_page_does_not_know_changes_nothing_of_what_it_asks(
+    asker: Asker, path: str, view: View
+) -> None:
+    def asked(query: str) -> list[str]:
+        with CaptureQueriesContext(connection) as captured:
+            assert asker.ask(path, view, query).status_code == 200
+        # Times of now differ from one to the next, and so do names of savepoints.
+        return [re.sub(r"'[^']*'|\bs\d+_x\d+", "?", each["sql"]) for each in captured]
+
+    plain = asked("since=2026-05-01" if path == "/audit/" else "")
+    assert plain
+    junk = "&".join(f"{name}=x" for name in INTERNALS)
+    assert asked(f"since=2026-05-01&{junk}" if path == "/audit/" else junk) == plain
