@@ -33,6 +33,7 @@ COPY audit audit
 COPY requests_app requests_app
 COPY notifications notifications
 COPY oversight oversight
+COPY reviews reviews
 COPY accessportal accessportal
 COPY templates templates
 COPY static static

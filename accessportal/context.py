@@ -20,6 +20,7 @@ from oversight.tabs import Entry, tabs_for
 from requests_app.freezes.holding import MOST_STANDING, own_freeze, standing
 from requests_app.freezes.models import Freeze
 from requests_app.selectors import waiting_count
+from reviews.selectors import is_reviewing
 
 # Freezes that a banner names.
 MOST_NAMED = 5
@@ -96,6 +97,11 @@ class Portal:
     def waiting(self) -> int:
         """How many requests wait for this person's decision."""
         return waiting_count(self.person) if self.person else 0
+
+    @cached_property
+    def reviewing(self) -> bool:
+        """Whether eligibilities wait for this person's review; asked for by the page of approvals only."""
+        return self.person is not None and is_reviewing(self.person)
 
     @cached_property
     def data_read_at(self) -> datetime | None:

@@ -84,6 +84,7 @@ INSTALLED_APPS = [
     "audit.api.apps.AuditApiConfig",
     "notifications.apps.NotificationsConfig",
     "oversight.apps.OversightConfig",
+    "reviews.apps.ReviewsConfig",
     "accessportal.apps.AccessPortalConfig",
 ]
 

@@ -25,6 +25,7 @@ PRODUCT = (
     "oversight",
     "policy",
     "requests_app",
+    "reviews",
 )
 PACKAGES = (*PRODUCT, "simulator", "stack", "tests", "benchmarks")
 

@@ -130,8 +130,8 @@ def _number(count: int) -> str:
     return f"More than {MOST_COUNTED:,}" if count > MOST_COUNTED else f"{count:,}"
 
 
-def _plural(count: int, thing: str) -> str:
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+def _plural(count: int, thing: str, things: str = "") -> str:
+    return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"
 
 
 def _self_approvals(found: SelfApprovals, period: Period) -> Figure:
@@ -233,9 +233,9 @@ def _unused(period: Period) -> Figure:
         "unused",
         "Unused access",
         _number(unused),
-        f"Of {_plural(held, 'eligibility').replace('eligibilitys', 'eligibilities')} for managed groups, {known}, "
+        f"Of {_plural(held, 'eligibility', 'eligibilities')} for managed groups, {known}, "
         "brought no access through the portal in the period. Whether access that was granted was then used is unknown "
-        "here: AWS's own records say that.",
+        "here; where activity is read from AWS, its case says so.",
         PLAIN,
         [Behind(period.timeline("grant.arrived"), "Access that became ready")],
     )

@@ -18,7 +18,7 @@ from audit.ledger.reading import EventFilter, bounded
 from identity.models import Person
 from oversight.models import Finding, FindingKind, FindingStatus
 from policy.approvers import all_seated
-from policy.document import Stage
+from policy.demands import Demands
 from requests_app.lifecycle import DecisionStatus, ItemStatus
 from requests_app.models import Decision, RequestItem, Verdict
 
@@ -187,55 +187,61 @@ class Undecidable:
 def undecidable(now: datetime) -> Undecidable:
     """The same judgement as `policy.approvers.somebody_can_decide`, over MOST_PENDING items at once; three statements."""
     pending = RequestItem.objects.filter(status=ItemStatus.PENDING, lapses_at__gt=now)
-    rows = pending.select_related("requester", "group", "rule_version__rule").order_by("lapses_at", "pk")
+    rows = pending.select_related("requester", "group", "terms").order_by("lapses_at", "pk")
     with bounded():
         items = list(rows[: MOST_PENDING + 1])
         looked = items[:MOST_PENDING]
-        stages = {item.rule_version_id: item.rule_version.parsed.stages for item in looked}
-        humans = _humans(list(stages.values()))
-    lost = [item for item in looked if not _seated(stages[item.rule_version_id], humans, item.requester)]
+        demands = {item.terms_id: item.terms.parsed for item in looked}
+        humans = _humans(list(demands.values()))
+    lost = [item for item in looked if not _seated(demands[item.terms_id], humans, item.requester)]
     return Undecidable(len(looked), lost, len(items) > len(looked))
 
 
-def _seated(stages: Sequence[Stage], humans: Mapping[str, set[str]], requester: Person) -> bool:
+def _seated(demands: Demands, humans: Mapping[tuple[str, bool], set[str]], requester: Person) -> bool:
     oneself = {requester.employee_id or requester.object_id}
+    ranks = (False, True) if demands.guests_decide else (False,)
     seats: list[Sequence[str]] = []
-    for stage in stages:
+    for stage in demands.stages:
         keys = stage.approvers.groups | stage.approvers.people
-        able = sorted(set().union(*(humans.get(key, set()) for key in keys)) - oneself)
+        able = sorted(
+            set().union(*(humans.get((key, guest), set()) for key in keys for guest in ranks)) - oneself
+        )
         seats += [able] * stage.quorum
     return all_seated(seats)
 
 
 _HUMANS = """
-SELECT key, human FROM (
-    SELECT key, human, row_number() OVER (PARTITION BY key ORDER BY human) AS place FROM (
-        SELECT DISTINCT kept.object_id AS key, coalesce(nullif(person.employee_id, ''), person.object_id) AS human
+SELECT key, guest, human FROM (
+    SELECT key, guest, human, row_number() OVER (PARTITION BY key, guest ORDER BY human) AS place FROM (
+        SELECT DISTINCT kept.object_id AS key, person.guest,
+                        coalesce(nullif(person.employee_id, ''), person.object_id) AS human
         FROM identity_directorygroup kept JOIN identity_directorymembership member ON member.group_id = kept.id
         JOIN identity_person person ON person.id = member.person_id
-        WHERE kept.object_id = ANY(%(groups)s) AND person.enabled AND NOT person.guest
+        WHERE kept.object_id = ANY(%(groups)s) AND person.enabled
     ) AS each
 ) AS ranked WHERE place <= %(most)s
 UNION ALL
-SELECT object_id, coalesce(nullif(employee_id, ''), object_id) FROM identity_person
-WHERE object_id = ANY(%(people)s) AND enabled AND NOT guest
+SELECT object_id, guest, coalesce(nullif(employee_id, ''), object_id) FROM identity_person
+WHERE object_id = ANY(%(people)s) AND enabled
 """
 
 
-def _humans(rules: Sequence[Sequence[Stage]]) -> Mapping[str, set[str]]:
-    """Who could decide, each human once, behind each object id of a group or a person that stages name. One statement.
+def _humans(demanded: Sequence[Demands]) -> Mapping[tuple[str, bool], set[str]]:
+    """Who could decide, each human once, behind each object id of a group or a person that is named. One statement.
+
+    Guests stand apart, under the same id with True.
 
     Of a group no more than all seats of the widest rule and one: whoever that leaves besides the requester fills any.
     """
-    named = [stage.approvers for stages in rules for stage in stages]
+    named = [stage.approvers for demands in demanded for stage in demands.stages]
     wanted: dict[str, list[str] | int] = {
         "groups": sorted({key for each in named for key in each.groups}),
         "people": sorted({key for each in named for key in each.people}),
-        "most": max((sum(stage.quorum for stage in stages) for stages in rules), default=0) + 1,
+        "most": max((sum(stage.quorum for stage in each.stages) for each in demanded), default=0) + 1,
     }
-    found: dict[str, set[str]] = {}
+    found: dict[tuple[str, bool], set[str]] = {}
     with connection.cursor() as cursor:
         cursor.execute(_HUMANS, wanted)
-        for key, human in cursor.fetchall():
-            found.setdefault(key, set()).add(human)
+        for key, guest, human in cursor.fetchall():
+            found.setdefault((key, guest), set()).add(human)
     return found

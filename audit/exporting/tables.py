@@ -69,12 +69,12 @@ def facts(row: Row) -> dict[str, Any]:
 
 def csv_lines(rows: Iterable[Row]) -> Iterator[str]:
     """The header, then a line for each event."""
-    yield _csv_line(COLUMNS)
+    yield csv_line(COLUMNS)
     for row in rows:
         found = facts(row)
         for name in ("words", "facts"):
             found[name] = json.dumps(found[name], ensure_ascii=False, sort_keys=True) if found[name] else ""
-        yield _csv_line([cell(found[name]) for name in COLUMNS])
+        yield csv_line([cell(found[name]) for name in COLUMNS])
 
 
 def json_lines(rows: Iterable[Row]) -> Iterator[str]:
@@ -89,7 +89,8 @@ def ocsf_lines(rows: Iterable[Row]) -> Iterator[str]:
         yield ocsf.json_line(row.entry, row.batch) + "\n"
 
 
-def _csv_line(cells: Sequence[str]) -> str:
+def csv_line(cells: Sequence[str]) -> str:
+    """One line as RFC 4180 has it; make the cells with `cell`."""
     line = io.StringIO()
     csv.writer(line, lineterminator="\r\n").writerow(cells)
     return line.getvalue()

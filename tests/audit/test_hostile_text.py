@@ -32,9 +32,14 @@ from audit.history.presentation import Row
 from audit.history.searching import Timeline
 from audit.ledger.canonical import clean
 from base.visible import HIDDEN
+from catalog.models import PimGroup
+from identity.models import Person
 from notifications.composing import compose, compose_notice
 from notifications.kinds import Kind
 from notifications.languages import LANGUAGES
+from reviews.exporting import lines
+from reviews.models import Campaign, ReviewEntry
+from reviews.selectors import Row as Reviewed
 from tests.audit.exporting.test_tables import HOSTILE as FORMULAS
 from tests.audit.forwarding.entries import entry_of
 from tests.notifications.test_composing import HOSTILE, assert_harmless, facts_with
@@ -103,6 +108,19 @@ def judge_csv(text: str) -> None:
     csv.field_size_limit(10_000_000)
     header, line = csv.reader(io.StringIO(exported("csv", text).decode(), newline=""))
     assert tuple(header) == COLUMNS
+    for cell in line:
+        assert cell.lstrip()[:1] not in {*"=+-@|%"}
+        assert hidden(cell) <= {"\n", "\t"}
+
+
+def judge_removals(text: str) -> None:
+    who = Person(display_name=text, user_principal_name=text, object_id=text)
+    group = PimGroup(display_name=text, object_id=text)
+    entry = ReviewEntry(
+        person=who, group=group, through=text, direct=True, verdict="remove", reason=text, decided_by=who
+    )
+    rows = lines(Campaign(name=text), [Reviewed(entry, None, own=False)])
+    _, line = csv.reader(io.StringIO("".join(rows), newline=""))
     for cell in line:
         assert cell.lstrip()[:1] not in {*"=+-@|%"}
         assert hidden(cell) <= {"\n", "\t"}
@@ -215,6 +233,7 @@ OUTPUTS: Mapping[str, Callable[[str], None]] = {
     "page": lambda text: assert_page(timeline, text),
     EVIDENCE: lambda text: assert_page(pack, text),
     "csv": judge_csv,
+    "removals of a review": judge_removals,
     "xlsx": judge_workbook,
     "jsonl": judge_json("jsonl"),
     "ocsf": judge_json("ocsf"),

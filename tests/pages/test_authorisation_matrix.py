@@ -22,6 +22,7 @@ from pytest_django import Settings
 
 from audit.api.models import ApiToken
 from audit.api.tokens import make_token
+from audit.history.saving import save_search
 from audit.ledger.models import Event
 from base.clock import business_now
 from catalog.models import PimGroup
@@ -33,9 +34,11 @@ from requests_app.actions.freezing import carry_freezes, freeze
 from requests_app.actions.pathing import take_place
 from requests_app.lifecycle import GrantStatus
 from requests_app.models import Grant, PathKind, PathTicket, RequestItem
+from reviews.models import ReviewEntry
 from stack.running import ROOT
 from tests.pages.conftest import World
 from tests.pages.moving import bring, decide
+from tests.pages.test_economy import a_campaign
 from tests.requests_app import factories as make
 
 DOCUMENT = ROOT / "docs" / "authorisation.md"
@@ -178,6 +181,7 @@ def newest_event() -> int | None:
 def cast(world: World, settings: Settings) -> Iterator[Cast]:
     settings.PORTAL_ORIGIN = "http://testserver"
     settings.METRICS_TOKEN = METRICS_TOKEN
+    settings.ENTRA_TENANT_ID = make.TENANT
     settings.FAST_REMOVAL = "direct"
     logging.disable(logging.CRITICAL)  # a line for each of a thousand answers
     elsewhere = make.pim_group()
@@ -226,6 +230,9 @@ def what_to_send(world: World) -> dict[str, Sent]:
     ticket = PathTicket.objects.order_by("-pk")[0]
     finding = make.finding(world.ada, held)
     incident, account = an_incident(world)
+    campaign = a_campaign(world, world.group.display_name)
+    with world.as_role("portal_web"):
+        entry = ReviewEntry.objects.get(campaign=campaign).pk
     kept = DemoMail.objects.create(sent_at=business_now(), recipient="a@example.com", subject="x", text="x")
     with world.as_role("portal_web"):
         kept_token = a_token()
@@ -277,6 +284,8 @@ def what_to_send(world: World) -> dict[str, Sent]:
         "/audit/tokens/<int:token_id>/revoke/": Sent({"token_id": kept_token.pk}),
         "/api/v1/cases/<uuid:request_id>": Sent(request),
         "/audit/export/": Sent(form={"form": "csv"}, yes=(200,)),
+        "/audit/searches/": Sent(form={"name": "Refusals", "outcome": "refused"}),
+        "/audit/searches/<uuid:search_id>/remove/": Sent({"search_id": a_saved_search(world)}),
         "/demo/mail/<int:mail_id>/": Sent({"mail_id": kept.pk}),
         "/demo/mail/<int:mail_id>/html/": Sent({"mail_id": kept.pk}),
         "/operations/ends/": Sent(form=end),
@@ -288,6 +297,16 @@ def what_to_send(world: World) -> dict[str, Sent]:
         "/operations/incidents/new/confirm/": Sent(form=because, query=f"?kind=account&subject={account}"),
         "/operations/incidents/<uuid:freeze_id>/": Sent({"freeze_id": incident}),
         "/operations/incidents/<uuid:freeze_id>/lift/": Sent({"freeze_id": incident}, because),
+        "/reviews/<uuid:campaign_id>/": Sent(
+            {"campaign_id": campaign}, {"entry": str(entry), "verdict": "keep", "reason": "On call"}
+        ),
+        "/operations/reviews/new/": Sent(form={"name": "Next", "due_on": end["day"], "begins": ""}),
+        "/operations/reviews/<uuid:campaign_id>/": Sent({"campaign_id": campaign}),
+        "/operations/reviews/<uuid:campaign_id>/groups/<uuid:group_id>/": Sent(
+            {"campaign_id": campaign, "group_id": world.group.object_id}, {"who": world.cy.object_id}
+        ),
+        "/operations/reviews/<uuid:campaign_id>/close/": Sent({"campaign_id": campaign}),
+        "/operations/reviews/<uuid:campaign_id>/removals/": Sent({"campaign_id": campaign}, yes=(200,)),
         "/operations/queue/<int:ticket_id>/front/": Sent({"ticket_id": ticket.pk}),
     }
 
@@ -297,6 +316,15 @@ def a_token() -> ApiToken:
     return make_token(
         owner=owner, name="Log store", scopes=["events"], lasts=timedelta(days=1), actor=make.actor(owner)
     ).token
+
+
+def a_saved_search(world: World) -> UUID:
+    """One of the auditor's."""
+    una = Person.objects.get(display_name="Una Auditor")
+    with world.as_role("portal_web"):
+        return save_search(
+            owner=una, name="Failures", kept={"outcome": "failed"}, shared=True, actor=make.actor(una)
+        )
 
 
 def an_incident(world: World) -> tuple[UUID, str]:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from django.conf import settings
@@ -16,6 +17,7 @@ from django.contrib.staticfiles import finders
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from base.clock import business_now
 from catalog.models import PimGroup
 from identity.models import DirectoryGroup, DirectoryMembership
 from requests_app.actions.attending import attend
@@ -26,6 +28,8 @@ from requests_app.actions.submitting import Wanted, submit_items
 from requests_app.freezes.models import Freeze
 from requests_app.lifecycle import GrantStatus
 from requests_app.models import PathKind, RequestItem
+from reviews.campaigns import start_campaign
+from reviews.models import Campaign, ReviewEntry, Reviewer
 from tests.pages.conftest import Visitor, World
 from tests.pages.moving import bring, decide
 from tests.pages.test_incidents import confirm_address
@@ -55,7 +59,28 @@ def more_of_everything(world: World, number: int) -> None:
         decide(item, world.ben, "approve", world.as_role)
         bring(make.scheduled_grant(item), GrantStatus.ACTIVE)
         make.finding(world.ada, over)
+        more_to_review(world, group)
         wait_in_queue(world)
+
+
+def a_campaign(world: World, begins: str) -> UUID:
+    """An access review of the groups whose name begins so."""
+    with world.as_role("portal_web"):
+        return start_campaign(
+            name="Third quarter",
+            due_on=business_now().date(),
+            begins=begins,
+            by=world.cy,
+            actor=make.actor(world.cy),
+        )
+
+
+def more_to_review(world: World, group: PimGroup) -> None:
+    """One more group of every campaign, with somebody's eligibility and a reviewer."""
+    with world.as_role("portal_web"):
+        for campaign in Campaign.objects.all():
+            ReviewEntry.objects.create(campaign=campaign, group=group, person=world.ada, direct=True)
+            Reviewer.objects.create(campaign=campaign, group=group, person=world.ben)
 
 
 def wait_in_queue(world: World) -> RequestItem:
@@ -128,6 +153,7 @@ def paths(world: World) -> Paths:
     operator = world.sign_in(world.cy, "Operator")
     auditor = world.sign_in(make.person("Una Auditor"), "Auditor")
     group = f"/access/{world.group.object_id}/"
+    campaign = a_campaign(world, "")
     return {
         "home": (ada, "/"),
         "home live": (ada, "/live/"),
@@ -158,6 +184,15 @@ def paths(world: World) -> Paths:
         "absence of somebody": (operator, f"/operations/absences/{world.ben.object_id}/"),
         "own activity": (ada, f"/requests/{held.request_id}/activity/"),
         "activity": (auditor, f"/audit/requests/{held.request_id}/activity/"),
+        "changes": (auditor, f"/audit/changes/?show=all&account={held.scope.all()[0].account_id}"),
+        "timeline": (auditor, "/audit/?since=2020-01-01"),
+        "controls": (auditor, "/audit/controls/"),
+        "reviews": (ben, "/reviews/"),
+        "review": (ben, f"/reviews/{campaign}/"),
+        "campaigns": (operator, "/operations/reviews/"),
+        "campaign": (operator, f"/operations/reviews/{campaign}/"),
+        "campaign to start": (operator, "/operations/reviews/new/"),
+        "reviewers": (operator, f"/operations/reviews/{campaign}/groups/{world.group.object_id}/"),
         "components": (ada, "/components/"),
         "health": (operator, "/operations/"),
         "settings in force": (operator, "/operations/settings/"),
@@ -187,8 +222,8 @@ MOST_QUERIES = {
     "request live": 13,
     "thread": 20,
     "revoke": 20,
-    "inbox": 15,
-    "together": 20,
+    "inbox": 17,
+    "together": 21,
     "decision": 25,
     "decision live": 13,
     "queue": 15,
@@ -202,6 +237,15 @@ MOST_QUERIES = {
     "own activity": 20,
     "activity": 20,
     "tokens": 12,
+    "changes": 22,
+    "timeline": 24,
+    "controls": 46,
+    "reviews": 14,
+    "review": 17,
+    "campaigns": 14,
+    "campaign": 18,
+    "campaign to start": 11,
+    "reviewers": 14,
     "components": 10,
     "health": 33,
     "alerts": 14,

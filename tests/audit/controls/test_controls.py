@@ -26,7 +26,7 @@ from catalog.models import Eligibility
 from identity.models import DirectoryGroup, DirectoryMembership
 from oversight.models import FindingKind
 from policy.approvers import somebody_can_decide
-from policy.document import Approvers, Stage
+from policy.demands import Approvers, Demands, Stage
 from requests_app.lifecycle import DecisionStatus, EndReason, GrantStatus, ItemStatus
 from requests_app.models import AccessRequest, Decision, Grant, RequestItem
 from tests.audit.history.conftest import AsRole, auditor, browser_of
@@ -68,7 +68,7 @@ def _write_templates() -> dict[str, Any]:
     )
     item = RequestItem.objects.create(
         request=request, requester=people[0], group=groups[0], duration=timedelta(hours=1),
-        status=ItemStatus.APPROVED, rule_version=make.rule(people[1]), scope_hash="", created_at=START,
+        status=ItemStatus.APPROVED, terms=make.terms(make.rule(people[1])), scope_hash="", created_at=START,
         longest_session=timedelta(hours=1), lapses_at=START, decided_at=START,
     )  # fmt: skip
     decision = Decision.objects.create(
@@ -361,7 +361,7 @@ def test_the_judgement_is_that_of_a_request_being_made(db: None, as_role: AsRole
     with as_role("portal_web"):
         items = [make.pending_item(ada, group, version) for group, version in asked]
         found = measuring.undecidable(business_now())
-        expected = [not somebody_can_decide(each.parsed, ada) for each in rules]
+        expected = [not somebody_can_decide(each.parsed.demands, ada) for each in rules]
     assert [item in found.found for item in items] == expected
     assert set(expected) == {True, False}
     assert (found.looked_at, found.not_looked) == (len(rules), False)
@@ -373,5 +373,8 @@ def test_of_a_large_group_as_many_are_read_as_could_matter(db: None) -> None:
         for _ in range(number):
             DirectoryMembership.objects.create(group=group, person=make.person())
     both = Approvers(people=frozenset(), groups=frozenset({large.object_id, small.object_id}))
-    found = measuring._humans([[Stage(approvers=both, quorum=2), Stage(approvers=both, quorum=1)]])
-    assert {key: len(humans) for key, humans in found.items()} == {large.object_id: 4, small.object_id: 1}
+    found = measuring._humans([Demands((Stage(approvers=both, quorum=2), Stage(approvers=both, quorum=1)))])
+    assert {key: len(humans) for key, humans in found.items()} == {
+        (large.object_id, False): 4,
+        (small.object_id, False): 1,
+    }

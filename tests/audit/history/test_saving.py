@@ -46,7 +46,8 @@ def noted(actor: Actor, number: int, group_oid: str = "") -> None:
 
 @pytest.fixture
 def some(db: None) -> tuple[Person, PimGroup]:
-    """Somebody and a group that events are about."""
+    """Somebody and a group that events are about; a worker noted something, too."""
+    noted(Actor.worker(), 2)
     return make.person("Ada Asker"), make.pim_group("AWS - Facets")
 
 
@@ -81,7 +82,6 @@ def test_a_search_for_nothing_has_no_facets() -> None:
 def test_a_facet_leads_to_what_it_counted(some: tuple[Person, PimGroup], auditor: Client) -> None:
     ada, group = some
     noted(make.actor(ada), 3, group_oid=group.object_id)
-    noted(Actor.worker(), 2)
     record_alone(REFUSED.name, actor=make.actor(ada), fields={})
     page = auditor.get("/audit/?since=2020-01-01").content.decode()
     found = dict(

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
         ("catalog", "0002_as_person"),
         ("identity", "0003_personal"),
         ("policy", "0001_initial"),
-        ("requests_app", "0019_held_at_a_minute"),
+        ("requests_app", "0026_subjects"),
     ]
 
     operations = [

@@ -1,0 +1,51 @@
+"""What the ledger holds about access reviews."""
+
+from __future__ import annotations
+
+from audit.ledger.registry import EventType, Field, Kind, register
+
+_OF = {"campaign_id": Field(Kind.ID), "campaign": Field()}
+_NUMBER = Field(Kind.NUMBER)
+
+STARTED = EventType(
+    "review.started",
+    "{actor} started the access review “{campaign}” of {entries} eligibilities, due on {due_on}",
+    {**_OF, "due_on": Field(), "entries": _NUMBER, "groups": _NUMBER, "reviewers": _NUMBER},
+)
+REVIEWER_ADDED = EventType(
+    "review.reviewer_added",
+    "{actor} made {about} a reviewer of {group_name} in the access review “{campaign}”",
+    {**_OF, "group_name": Field()},
+)
+REVIEWER_REMOVED = EventType(
+    "review.reviewer_removed",
+    "{about} is no longer a reviewer of {group_name} in the access review “{campaign}”, says {actor}",
+    {**_OF, "group_name": Field()},
+)
+DECIDED = EventType(
+    "review.decided",
+    "{actor} decided “{verdict}” on the eligibility of {about} for {group_name} in the access review “{campaign}”",
+    {
+        **_OF,
+        "group_name": Field(),
+        "verdict": Field(),
+        "before": Field(optional=True),  # what was decided earlier
+        "last_access_at": Field(Kind.INSTANT, optional=True),
+    },
+    words=("reason",),
+)
+CLOSED = EventType(
+    "review.closed",
+    "{actor} closed the access review “{campaign}”: {keep} to keep, {remove} to remove, {undecided} undecided",
+    {**_OF, "keep": _NUMBER, "remove": _NUMBER, "undecided": _NUMBER},
+)
+EXPORTED = EventType(
+    "review.exported",
+    "{actor} took the {removals} removals of the access review “{campaign}” as a table",
+    {**_OF, "removals": _NUMBER},
+)
+
+
+def register_all() -> None:
+    """Declare this room's event types; called once when Django starts."""
+    register(STARTED, REVIEWER_ADDED, REVIEWER_REMOVED, DECIDED, CLOSED, EXPORTED)

@@ -1,0 +1,67 @@
+"""What operators and reviewers type."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+
+from base.clock import business_now
+from base.errors import DomainError
+from reviews.models import Verdict
+
+
+class RefusedForm(forms.Form):
+    """A form that shows why an action refused what it sent."""
+
+    def refuse(self, error: DomainError) -> None:
+        """At its field, or above the form."""
+        self.add_error(error.field if error.field in self.fields else None, error.sentence)
+
+
+class StartForm(RefusedForm):
+    """A new campaign."""
+
+    name = forms.CharField(label="Name", max_length=128, help_text="Such as “Third quarter”.")
+    due_on = forms.DateField(
+        label="Due on", widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    )
+    begins = forms.CharField(
+        label="PIM groups whose name begins with",
+        max_length=128,
+        required=False,
+        help_text="Empty for all managed groups.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["due_on"].initial = (business_now() + timedelta(days=28)).date()
+
+
+class ReviewerForm(RefusedForm):
+    """One more reviewer of a group."""
+
+    who = forms.CharField(
+        label="Add a reviewer", max_length=256, help_text="Beginning of a name, or object id."
+    )
+
+
+class DecideForm(RefusedForm):
+    """What is decided on the eligibilities that were chosen."""
+
+    entry = forms.TypedMultipleChoiceField(coerce=int, required=False)
+    verdict = forms.ChoiceField(choices=Verdict.choices, required=False)
+    reason = forms.CharField(
+        label="Why",
+        max_length=2000,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="It stays with each of the decisions. Auditors read it.",
+    )
+
+    def __init__(self, *args: Any, entries: list[int], **kwargs: Any) -> None:
+        """`entries` are those that may be chosen."""
+        super().__init__(*args, **kwargs)
+        field = self.fields["entry"]
+        if isinstance(field, forms.ChoiceField):
+            field.choices = [(str(key), str(key)) for key in entries]

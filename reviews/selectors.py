@@ -1,0 +1,261 @@
+"""What the pages of access reviews show, in a fixed number of bounded queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.core.paginator import Page, Paginator
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+
+from base.clock import business_now
+from base.errors import Missing
+from catalog.models import PimGroup
+from identity.models import Person
+from policy.approvers import same_human
+from reviews.deciding import last_accesses
+from reviews.models import Campaign, ReviewEntry, Reviewer, Verdict
+
+PAGE = 50
+CAMPAIGNS = 25
+CHUNK = 500
+MOST_NAMED = 4  # reviewers that the progress page names for a group
+
+_DECIDED = Count("entries", filter=~Q(entries__verdict=""))
+
+
+def campaign_or_missing(campaign_id: UUID) -> Campaign:
+    """Raises Missing."""
+    campaign = Campaign.objects.select_related("started_by", "closed_by").filter(pk=campaign_id).first()
+    if campaign is None:
+        raise Missing("review.missing", "There is no such access review.")
+    return campaign
+
+
+def campaigns_page(number: str = "1") -> Page[Any]:
+    """All campaigns, newest first, each with how many entries it has and how many of them are decided."""
+    rows = Campaign.objects.annotate(all=Count("entries"), decided=_DECIDED)
+    return Paginator(rows.order_by("-started_at", "pk"), CAMPAIGNS).get_page(number)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupProgress:
+    """How far one PIM group of a campaign is."""
+
+    group: PimGroup
+    all: int
+    keep: int
+    remove: int
+    reviewers: Sequence[Person]
+    nobody: int  # undecided entries that none of the reviewers may decide on, being their own
+
+    @property
+    def nobody_words(self) -> str:
+        return f"{self.nobody} that nobody may review"
+
+    @property
+    def first_reviewers(self) -> Sequence[Person]:
+        return self.reviewers[:MOST_NAMED]
+
+    @property
+    def more_reviewers(self) -> int:
+        return max(0, len(self.reviewers) - MOST_NAMED)
+
+    @property
+    def undecided(self) -> int:
+        return self.all - self.keep - self.remove
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One page of a campaign's groups, and the counts of all."""
+
+    campaign: Campaign
+    page: Page[PimGroup]
+    groups: Sequence[GroupProgress]
+    all: int
+    keep: int
+    remove: int
+
+    @property
+    def undecided(self) -> int:
+        return self.all - self.keep - self.remove
+
+    @property
+    def decided(self) -> int:
+        return self.keep + self.remove
+
+    @property
+    def late(self) -> bool:
+        return self.campaign.open and bool(self.undecided) and self.campaign.due_on < business_now().date()
+
+
+def progress(campaign_id: UUID, number: str = "1") -> Progress:
+    """Groups by name, with who reviews them. Raises Missing."""
+    campaign = campaign_or_missing(campaign_id)
+    reviewed = ReviewEntry.objects.filter(campaign=campaign).values("group")
+    page = Paginator(PimGroup.objects.filter(pk__in=reviewed).order_by("display_name", "pk"), PAGE).get_page(
+        number
+    )
+    of = {
+        "all": Count("pk"),
+        "keep": Count("pk", filter=Q(verdict=Verdict.KEEP)),
+        "remove": Count("pk", filter=Q(verdict=Verdict.REMOVE)),
+    }
+    entries = ReviewEntry.objects.filter(campaign=campaign)
+    shown = list(page)
+    counted: QuerySet[Any, Any] = entries.filter(group__in=shown).order_by().values("group").annotate(**of)
+    counts = {row["group"]: row for row in counted}
+    whose: dict[int, list[Person]] = {}
+    for row in (
+        Reviewer.objects.filter(campaign=campaign, group__in=shown)
+        .select_related("person")
+        .order_by("person__display_name", "pk")
+    ):
+        whose.setdefault(row.group_id, []).append(row.person)
+    lost = _nobodys(campaign, shown)
+    groups = [
+        GroupProgress(
+            group,
+            counts[group.pk]["all"],
+            counts[group.pk]["keep"],
+            counts[group.pk]["remove"],
+            whose.get(group.pk, []),
+            lost.get(group.pk, 0),
+        )
+        for group in shown
+    ]
+    return Progress(campaign, page, groups, **entries.aggregate(**of))
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedGroup:
+    """One PIM group of a campaign and who reviews it."""
+
+    campaign: Campaign
+    group: PimGroup
+    reviewers: Sequence[Person]
+
+
+def reviewed_group(campaign_id: UUID, object_id: str) -> ReviewedGroup:
+    """Raises Missing for a group that the campaign doesn't have."""
+    campaign = campaign_or_missing(campaign_id)
+    reviewed = ReviewEntry.objects.filter(campaign=campaign).values("group")
+    group = PimGroup.objects.filter(object_id=object_id, pk__in=reviewed).first()
+    if group is None:
+        raise Missing("review.group_missing", "This access review has no such PIM group.")
+    people = Person.objects.filter(reviewing__campaign=campaign, reviewing__group=group)
+    return ReviewedGroup(campaign, group, list(people.order_by("display_name", "pk")))
+
+
+def _nobodys(campaign: Campaign, groups: Sequence[PimGroup]) -> dict[int, int]:
+    """By group: undecided entries for which there is no reviewer but their own holder, by whichever account."""
+    others = Reviewer.objects.filter(
+        campaign=campaign, group=OuterRef("group"), person__enabled=True
+    ).exclude(
+        Q(person=OuterRef("person"))
+        | (~Q(person__employee_id="") & Q(person__employee_id=OuterRef("person__employee_id")))
+    )
+    rows = ReviewEntry.objects.filter(~Exists(others), campaign=campaign, group__in=groups, verdict="")
+    return dict(rows.order_by().values_list("group").annotate(Count("pk")))
+
+
+# --- For a reviewer
+
+
+def open_reviews(person: Person) -> Sequence[Campaign]:
+    """Open campaigns in which this person reviews, with how many entries there are for them and how many are undecided."""
+    mine = Reviewer.objects.filter(person=person, campaign=OuterRef("campaign"), group=OuterRef("group"))
+    counted = (
+        ReviewEntry.objects.filter(Exists(mine), campaign__closed_at=None)
+        .exclude(person=person)
+        .order_by()
+        .values("campaign")
+        .annotate(all=Count("pk"), undecided=Count("pk", filter=Q(verdict="")))
+    )
+    numbers = {row["campaign"]: row for row in counted}
+    found = list(Campaign.objects.filter(pk__in=numbers).order_by("due_on", "pk")[:CAMPAIGNS])
+    for campaign in found:
+        campaign.all, campaign.undecided = (  # type: ignore[attr-defined]  # as annotated in campaigns_page
+            numbers[campaign.pk]["all"],
+            numbers[campaign.pk]["undecided"],
+        )
+    return found
+
+
+def is_reviewing(person: Person) -> bool:
+    """Whether something waits for this person's review. One query."""
+    waiting = ReviewEntry.objects.filter(campaign=OuterRef("campaign"), group=OuterRef("group"), verdict="")
+    return Reviewer.objects.filter(
+        Exists(waiting.exclude(person=person)), person=person, campaign__closed_at=None
+    ).exists()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One entry with when its person last had this access through the portal."""
+
+    entry: ReviewEntry
+    last_access_at: datetime | None
+    own: bool  # the reviewer's
+
+    @property
+    def tone(self) -> str:
+        return {Verdict.KEEP.value: "live", Verdict.REMOVE.value: "ending"}.get(self.entry.verdict, "waiting")
+
+    @property
+    def words(self) -> str:
+        return {Verdict.KEEP.value: "To keep", Verdict.REMOVE.value: "To remove"}.get(
+            self.entry.verdict, "Undecided"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One page of what somebody reviews in a campaign."""
+
+    campaign: Campaign
+    page: Page[ReviewEntry]
+    rows: Sequence[Row]
+    all: int
+    undecided: int
+
+
+def sheet(campaign_id: UUID, person: Person, *, everything: bool = False, number: str = "1") -> Sheet:
+    """What this person reviews: the undecided, or everything. Raises Missing for who reviews nothing in it."""
+    campaign = campaign_or_missing(campaign_id)
+    mine = Reviewer.objects.filter(campaign=campaign, person=person)
+    if not mine.exists():
+        raise Missing("review.missing", "There is no such access review.")
+    entries = ReviewEntry.objects.filter(campaign=campaign, group__in=mine.values("group"))
+    counted = entries.aggregate(all=Count("pk"), undecided=Count("pk", filter=Q(verdict="")))
+    if not everything:
+        entries = entries.filter(verdict="")
+    page = Paginator(_by_name(entries), PAGE).get_page(number)
+    rows = list(page)
+    lasts = last_accesses(rows)
+    return Sheet(
+        campaign,
+        page,
+        [Row(row, lasts.get((row.person_id, row.group_id)), same_human(person, row.person)) for row in rows],
+        **counted,
+    )
+
+
+def _by_name(entries: QuerySet[ReviewEntry]) -> QuerySet[ReviewEntry]:
+    return entries.select_related("person", "group", "decided_by").order_by(
+        F("group__display_name"), F("person__display_name"), "pk"
+    )
+
+
+def removals(campaign: Campaign) -> Iterator[Row]:
+    """Every entry that is to be removed, by group and name, some hundred at a time."""
+    wanted = list(_by_name(campaign.entries.filter(verdict=Verdict.REMOVE)).values_list("pk", flat=True))
+    for start in range(0, len(wanted), CHUNK):
+        rows = list(_by_name(ReviewEntry.objects.filter(pk__in=wanted[start : start + CHUNK])))
+        lasts = last_accesses(rows)
+        for row in rows:
+            yield Row(row, lasts.get((row.person_id, row.group_id)), own=False)

@@ -1,0 +1,321 @@
+"""Access reviews: what a campaign takes, who may say what, what is recorded, and what comes out of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import IntegrityError, ProgrammingError, transaction
+from pytest_django import Settings
+
+from audit.ledger.models import Event, PersonalWords
+from base.clock import business_now
+from base.errors import Conflict, Denied, DomainError, Invalid, Missing
+from catalog.models import PimGroup
+from identity.models import DirectoryGroup, Person
+from requests_app.lifecycle import GrantStatus
+from reviews.campaigns import add_reviewer, close_campaign, remove_reviewer, start_campaign
+from reviews.deciding import decide
+from reviews.exporting import COLUMNS, lines
+from reviews.models import Campaign, ReviewEntry, Reviewer
+from reviews.selectors import is_reviewing, open_reviews, progress, removals, sheet
+from tests.pages.conftest import Visitor, World, world
+from tests.pages.moving import bring
+from tests.pages.moving import decide as decide_on
+from tests.requests_app import factories as make
+
+__all__ = ["world"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Ada is eligible for two groups, Ben for the second; he alone decides about that, about the first Cy, too."""
+
+    world: World
+    first: PimGroup
+    second: PimGroup
+    operator: Person
+    campaign: UUID
+
+    def entry(self, who: Person, group: PimGroup) -> ReviewEntry:
+        return ReviewEntry.objects.get(campaign=self.campaign, person=who, group=group)
+
+    def decide(
+        self, by: Person, *entries: ReviewEntry, verdict: str = "keep", reason: str = "Still on call"
+    ) -> int:
+        keys = [entry.pk for entry in entries]
+        return decide(
+            campaign_id=self.campaign,
+            entry_ids=keys,
+            verdict=verdict,
+            reason=reason,
+            by=by,
+            actor=make.actor(by),
+        )
+
+
+@pytest.fixture
+def scene(world: World, settings: Settings) -> Iterator[Scene]:
+    settings.ENTRA_TENANT_ID = make.TENANT
+    settings.PORTAL_ORIGIN = "http://testserver"
+    first, second = make.pim_group("AWS - First"), make.pim_group("AWS - Second")
+    leads = DirectoryGroup.objects.create(object_id=make.oid(), display_name="Leads")
+    version = make.rule(world.ben, world.cy, groups=(first,))
+    make.rule(world.ben, groups=(second,))
+    make.eligibility(world.ada, first, through=leads)
+    make.eligibility(world.ada, first, ends_at=business_now() + timedelta(days=3))
+    make.eligibility(world.ada, second)
+    make.eligibility(world.ben, second)
+    make.eligibility(world.cy, second, ends_at=business_now() - timedelta(days=1))
+    operator = make.person("Olga Operator")
+    with world.as_role("portal_web"):
+        item = make.pending_item(world.ada, first, version)
+    decide_on(item, world.ben, "approve", world.as_role)
+    bring(make.scheduled_grant(item), GrantStatus.ACTIVE)
+    with world.as_role("portal_web"):
+        made = start_campaign(
+            name=" Third  quarter ",
+            due_on=business_now().date(),
+            begins="aws - ",
+            by=operator,
+            actor=make.actor(operator),
+        )
+        yield Scene(world, first, second, operator, made)
+
+
+def told(kind: str) -> list[Event]:
+    return list(Event.objects.filter(type=kind).order_by("id"))
+
+
+def test_a_campaign_takes_what_pim_has_once_for_each_person_and_group(scene: Scene) -> None:
+    rows = ReviewEntry.objects.filter(campaign=scene.campaign).exclude(group=scene.world.group)
+    found = {(row.person.display_name, row.group.display_name): row for row in rows}
+    assert set(found) == {
+        ("Ada Asker", "AWS - First"),
+        ("Ada Asker", "AWS - Second"),
+        ("Ben Boss", "AWS - Second"),
+    }
+    ada = found["Ada Asker", "AWS - First"]
+    assert (ada.through, ada.direct, ada.ends_at) == ("Leads", True, None)
+    assert Campaign.objects.get().name == "Third quarter"
+    (event,) = told("review.started")
+    assert event.data["fields"]["entries"] == rows.count() + 1
+    assert event.data["fields"]["groups"] == 3
+
+
+def test_whoever_decides_on_requests_reviews_unless_an_operator_says_otherwise(scene: Scene) -> None:
+    def reviewers(group: PimGroup) -> list[str]:
+        rows = Reviewer.objects.filter(campaign=scene.campaign, group=group)
+        return sorted(rows.values_list("person__display_name", flat=True))
+
+    assert reviewers(scene.first) == ["Ben Boss", "Cy Bystander"]
+    assert reviewers(scene.second) == ["Ben Boss"]
+    group, actor = scene.second.object_id, make.actor(scene.operator)
+    add_reviewer(campaign_id=scene.campaign, group_object_id=group, who="cy by", actor=actor)
+    with pytest.raises(Conflict, match="reviews this group already"):
+        add_reviewer(campaign_id=scene.campaign, group_object_id=group, who="Cy B", actor=actor)
+    remove_reviewer(
+        campaign_id=scene.campaign, group_object_id=group, object_id=scene.world.ben.object_id, actor=actor
+    )
+    assert reviewers(scene.second) == ["Cy Bystander"]
+    assert [
+        event.about_oid for event in (*told("review.reviewer_added"), *told("review.reviewer_removed"))
+    ] == [
+        scene.world.cy.object_id,
+        scene.world.ben.object_id,
+    ]
+    for who, refusal in (("", Invalid), ("Nobody", Invalid), (make.oid(), Invalid)):
+        with pytest.raises(refusal):
+            add_reviewer(campaign_id=scene.campaign, group_object_id=group, who=who, actor=actor)
+    with pytest.raises(Missing):
+        add_reviewer(campaign_id=scene.campaign, group_object_id=make.oid(), who="Cy", actor=actor)
+
+
+def test_a_decision_is_kept_with_its_reason_and_both_words_are_in_the_trail(scene: Scene) -> None:
+    ada = scene.entry(scene.world.ada, scene.first)
+    scene.decide(scene.world.ben, ada)
+    scene.decide(scene.world.cy, ada, verdict="remove", reason="Left the team")
+    ada.refresh_from_db()
+    assert (ada.verdict, ada.reason, ada.decided_by) == ("remove", "Left the team", scene.world.cy)
+    one, two = told("review.decided")
+    assert (one.data["fields"]["verdict"], two.data["fields"]["verdict"]) == ("keep", "remove")
+    assert "before" not in one.data["fields"] or one.data["fields"]["before"] is None
+    assert two.data["fields"]["before"] == "keep"
+    assert two.data["fields"]["last_access_at"]
+    assert (two.about_oid, two.group_oid) == (scene.world.ada.object_id, scene.first.object_id)
+    assert PersonalWords.objects.get(event_id=two.id, field="reason").words == "Left the team"
+
+
+def test_nobody_reviews_their_own_by_any_account_nor_in_sql(scene: Scene) -> None:
+    own, ada = scene.entry(scene.world.ben, scene.second), scene.entry(scene.world.ada, scene.second)
+    with pytest.raises(Denied, match="Nobody reviews their own"):
+        scene.decide(scene.world.ben, ada, own)
+    other = scene.world.cy
+    Reviewer.objects.create(campaign_id=scene.campaign, group=scene.second, person=other)
+    with scene.world.as_role("portal_worker"):
+        Person.objects.filter(pk=other.pk).update(employee_id=scene.world.ben.employee_id)
+    other.refresh_from_db()
+    with pytest.raises(Denied):
+        scene.decide(other, own)
+    assert not ReviewEntry.objects.exclude(verdict="").exists()
+    assert not told("review.decided")
+    with pytest.raises(IntegrityError, match="review_entry_not_ones_own"), transaction.atomic():
+        ReviewEntry.objects.filter(pk=own.pk).update(
+            verdict="keep", reason="x", decided_by=scene.world.ben, decided_at=business_now()
+        )
+    with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
+        ReviewEntry.objects.filter(pk=own.pk).update(person=scene.world.ada)
+
+
+def test_what_can_not_be_decided_is_refused_as_a_whole(scene: Scene) -> None:
+    first, second = (scene.entry(scene.world.ada, group) for group in (scene.first, scene.second))
+    refused: list[tuple[type[DomainError], Person, tuple[ReviewEntry, ...], str, str]] = [
+        (Missing, scene.world.ada, (first,), "keep", "mine"),
+        (Missing, scene.world.cy, (first, second), "keep", "one of them is Ben's"),
+        (Invalid, scene.world.ben, (), "keep", "none"),
+        (Invalid, scene.world.ben, (first,), "keep", "  "),
+        (Invalid, scene.world.ben, (first,), "shrug", "why not"),
+    ]
+    for refusal, by, entries, verdict, reason in refused:
+        with pytest.raises(refusal):
+            scene.decide(by, *entries, verdict=verdict, reason=reason)
+    close_campaign(campaign_id=scene.campaign, by=scene.operator, actor=make.actor(scene.operator))
+    with pytest.raises(Conflict, match="closed"):
+        scene.decide(scene.world.ben, first)
+    with pytest.raises(Conflict):
+        close_campaign(campaign_id=scene.campaign, by=scene.operator, actor=make.actor(scene.operator))
+    with pytest.raises(Missing):
+        close_campaign(campaign_id=uuid4(), by=scene.operator, actor=make.actor(scene.operator))
+    assert not told("review.decided")
+    (closed,) = told("review.closed")
+    assert closed.data["fields"]["undecided"] == 4
+
+
+def test_progress_says_how_far_it_is_and_where_nobody_may_review(scene: Scene) -> None:
+    scene.decide(scene.world.ben, scene.entry(scene.world.ada, scene.first))
+    scene.decide(scene.world.ben, scene.entry(scene.world.ada, scene.second), verdict="remove")
+    found = progress(scene.campaign)
+    groups = {each.group.display_name: each for each in found.groups}
+    assert (found.all, found.keep, found.remove, found.undecided) == (4, 1, 1, 2)
+    assert (groups["AWS - First"].undecided, groups["AWS - First"].nobody) == (0, 0)
+    assert (groups["AWS - Second"].undecided, groups["AWS - Second"].nobody) == (1, 1)
+    assert not found.late
+    assert is_reviewing(scene.world.ben)
+    assert not is_reviewing(scene.world.cy)
+    (waiting,) = open_reviews(scene.world.ben)
+    assert (waiting.all, waiting.undecided) == (3, 1)  # type: ignore[attr-defined]  # as annotated; his own is not his
+    with pytest.raises(Missing):
+        sheet(scene.campaign, scene.world.ada)
+
+
+def test_removals_leave_as_a_table_that_no_spreadsheet_runs(scene: Scene) -> None:
+    with scene.world.as_role("portal_worker"):
+        Person.objects.filter(pk=scene.world.ada.pk).update(display_name="=HYPERLINK(1)")
+    scene.decide(
+        scene.world.ben, scene.entry(scene.world.ada, scene.first), verdict="remove", reason="+1\u202e"
+    )
+    scene.decide(scene.world.ben, scene.entry(scene.world.ada, scene.second))
+    campaign = Campaign.objects.get(pk=scene.campaign)
+    head, row = csv.reader(io.StringIO("".join(lines(campaign, removals(campaign)))))
+    assert tuple(head) == COLUMNS
+    told_of = dict(zip(head, row, strict=True))
+    assert told_of["person"] == "'=HYPERLINK(1)"
+    assert told_of["reason"] == "'+1\\u202e"
+    assert told_of["eligible"] == "directly and through Leads"
+    assert told_of["last_access_through_the_portal"].endswith("Z")
+    assert told_of["decided_by"] == "Ben Boss"
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "begins", "field"),
+    [
+        ("", 0, "", "name"),
+        ("a\nb\x07", 0, "", "name"),
+        ("Late", -1, "", "due_on"),
+        ("None", 0, "No such", "begins"),
+    ],
+)
+def test_what_is_no_campaign_is_refused_at_its_field(
+    scene: Scene, name: str, days: int, begins: str, field: str
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        start_campaign(
+            name=name,
+            due_on=business_now().date() + timedelta(days=days),
+            begins=begins,
+            by=scene.operator,
+            actor=make.actor(scene.operator),
+        )
+    assert refused.value.field == field
+    assert Campaign.objects.count() == 1
+
+
+# --- The pages
+
+
+def text_of(visitor: Visitor, path: str, status: int = 200) -> str:
+    answer = visitor.get(path)
+    assert answer.status_code == status
+    return " ".join(answer.content.decode().split())
+
+
+def test_a_reviewer_finds_the_way_decides_and_is_done(scene: Scene) -> None:
+    ben = scene.world.sign_in(scene.world.ben)
+    assert 'href="/reviews/"' in text_of(ben, "/approvals/")
+    address = f"/reviews/{scene.campaign}/"
+    assert address in text_of(ben, "/reviews/")
+    page = text_of(ben, address)
+    assert "Yours: somebody else reviews it" in page
+    ada = scene.entry(scene.world.ada, scene.first)
+    own = scene.entry(scene.world.ben, scene.second)
+    assert f'value="{ada.pk}"' in page
+    assert f'value="{own.pk}"' not in page
+    assert ben.post(address, entry=str(ada.pk), verdict="keep", reason="").status_code == 422
+    assert ben.post(address, entry=str(own.pk), verdict="keep", reason="Mine").status_code == 403
+    assert ben.post(address, entry="999999", verdict="keep", reason="x").status_code == 422
+    assert ben.post(address, entry=str(ada.pk), verdict="remove", reason="Gone").status_code == 302
+    assert "Gone" not in text_of(ben, address)
+    assert "Gone" in text_of(ben, f"{address}?show=all")
+    assert scene.world.sign_in(scene.world.ada).get(address).status_code == 404
+
+
+def test_an_operator_starts_changes_reviewers_and_closes(scene: Scene) -> None:
+    olga = scene.world.sign_in(scene.operator, "Operator")
+    due = (business_now() + timedelta(days=9)).date().isoformat()
+    assert olga.post("/operations/reviews/new/", name="", due_on=due).status_code == 422
+    assert olga.post("/operations/reviews/new/", name="Next", due_on=due, begins="zzz").status_code == 422
+    started = olga.post("/operations/reviews/new/", name="Next", due_on=due, begins="AWS - Sec")
+    page = text_of(olga, started["Location"])
+    assert "2: 0 to keep, 0 to remove, 2 undecided" in page
+    assert "1 that nobody may review" in page
+    group = f"{started['Location']}groups/{scene.second.object_id}/"
+    assert olga.post(group, who="nobody of this name").status_code == 422
+    assert olga.post(group, who="Cy").status_code == 302
+    assert "Cy Bystander" in text_of(olga, group)
+    assert "that nobody may review" not in text_of(olga, started["Location"])
+    assert olga.post(group, remove=scene.world.cy.object_id).status_code == 302
+    assert olga.post(f"{started['Location']}close/").status_code == 302
+    assert olga.post(group, who="Cy").status_code == 409
+    assert "Closed by Olga Operator" in text_of(olga, started["Location"])
+
+
+def test_an_auditor_reads_and_takes_the_removals_away(scene: Scene) -> None:
+    una = scene.world.sign_in(make_web_person(scene, "Una Auditor"), "Auditor")
+    scene.decide(scene.world.ben, scene.entry(scene.world.ada, scene.first), verdict="remove")
+    assert "Third quarter" in text_of(una, "/operations/reviews/")
+    page = text_of(una, f"/operations/reviews/{scene.campaign}/")
+    assert "/groups/" not in page
+    answer = una.post(f"/operations/reviews/{scene.campaign}/removals/")
+    assert answer.content.decode().count("\r\n") == 2
+    (event,) = told("review.exported")
+    assert event.data["fields"]["removals"] == 1
+
+
+def make_web_person(scene: Scene, name: str) -> Person:
+    with scene.world.as_role("portal_worker"):
+        return make.person(name)
