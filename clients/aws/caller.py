@@ -46,15 +46,18 @@ class AwsCaller:
         credentials: Mapping[str, str] | None = None,
         bucket: str = "",
         circuit: str = "",
+        beside: AwsCaller | None = None,
     ) -> None:
         """`credentials` are boto3's names of a key of one's own; None leaves it to boto3's usual chain.
 
-        `bucket` and `circuit` take the place of the service's own, for a service that counts otherwise.
+        `bucket` and `circuit` take the place of the service's own, for a service that counts otherwise. One that calls
+        `beside` another shares the service models that it has read, which take longer to read than a call.
         """
         self.config = config
         self._credentials = dict(credentials or {})
         self._limiter = limiter
         self._bucket, self._circuit = bucket, circuit
+        self._beside = beside
         self._breaker: Breaker = breaker or LocalBreaker()
         self._botocore = Config(
             region_name=config.region,
@@ -118,15 +121,35 @@ class AwsCaller:
 
     def _client(self, service: str) -> Any:
         with self._lock:
-            if self._pid != os.getpid():
-                # One session reads the service models and the credentials once for all of its clients.
-                self._pid, self._clients = os.getpid(), {}
-                self._session = boto3.session.Session(**self._credentials)
+            self._begin()
             if service not in self._clients:
-                client = self._session.client(service, region_name=self.config.region, config=self._botocore)
+                client = self._make(service)
                 client.meta.events.register(f"before-send.{service}", self._pace(service))
                 self._clients[service] = client
             return self._clients[service]
+
+    def _begin(self) -> None:
+        """Forget what another process has made, and make a session; under the lock."""
+        if self._pid == os.getpid():
+            return
+        self._pid, self._clients = os.getpid(), {}
+        if self._beside is None:
+            # It reads the service models and the credentials once for all of its clients.
+            self._session = boto3.session.Session(**self._credentials)
+
+    def _make(self, service: str) -> Any:
+        made = {"region_name": self.config.region, "config": self._botocore}
+        if self._beside is None:
+            return self._session.client(service, **made)
+        with self._beside._lock:  # a session makes one client at a time
+            self._beside._begin()
+            return self._beside._session.client(service, **made, **self._credentials)
+
+    def partition(self) -> str:
+        """AWS's name for its part of the world that the Region is in: aws, aws-us-gov, aws-cn."""
+        with self._lock:
+            self._begin()
+            return str(self._session.get_partition_for_region(self.config.region))
 
     def _pace(self, service: str) -> Callable[..., None]:
         def before_send(*, event_name: str, **_: Any) -> None:

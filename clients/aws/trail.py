@@ -17,8 +17,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
-
 from clients.aws.caller import AwsCaller
 from clients.breaker import Breaker
 from clients.errors import NotPermitted
@@ -127,6 +125,7 @@ class Boto3ActivityTrail:
                     credentials=key.credentials,
                     bucket=f"cloudtrail:{account_id}:{region}",
                     circuit=f"CloudTrail in {region}",
+                    beside=self._caller,
                 )
                 kept = self._callers[place] = (key, caller)
                 while len(self._callers) > _MOST_CALLERS:
@@ -140,8 +139,7 @@ class Boto3ActivityTrail:
             kept = self._keys.get(account_id)
         if kept is not None and self._now() < kept.until:
             return kept
-        role, region = self._caller.config.activity_role, self._caller.config.region
-        partition = boto3.session.Session().get_partition_for_region(region)
+        role, partition = self._caller.config.activity_role, self._caller.partition()
         try:
             answer = self._caller.one(
                 "sts",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+import boto3
 import pytest
 
 from clients.aws.caller import AwsCaller
@@ -99,6 +100,24 @@ def test_the_accounts_role_is_assumed_once_an_hour_and_paced_by_account_and_regi
     cloud.time[0] += 400
     cloud.names()
     assert cloud.limiter.buckets.count("sts") == 2
+
+
+def test_accounts_and_regions_share_what_was_read_of_services(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+    original = boto3.session.Session
+
+    def session(**given: Any) -> Any:
+        made.append(given)
+        return original(**given)
+
+    monkeypatch.setattr("boto3.session.Session", session)
+    owner = cloud.small.world.state.organization.management_account_id
+    for account in (cloud.small.account.id, owner):
+        for region in ("eu-west-1", "us-east-1"):
+            cloud.names(account_id=account, region=region)
+    assert made == [{}], "one session, with the worker's own credentials"
 
 
 def test_a_key_that_is_over_is_taken_anew(cloud: Cloud) -> None:
