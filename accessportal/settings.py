@@ -348,6 +348,7 @@ CELERY_BEAT_SCHEDULE = {
     "sync": _every("catalog.tasks.sync_due", timedelta(seconds=15)),
     "watch": _every("oversight.tasks.watch", timedelta(seconds=15)),
     "activity": _every("requests_app.tasks.read_activity", ACTIVITY_CHECK_EVERY),
+    "rules": _every("oversight.tasks.rules", timedelta(seconds=5)),
     "tell": _every("notifications.tasks.tell", timedelta(seconds=5)),
     "forward": _every("audit.forwarding.tasks.forward", FORWARD_EVERY),
     "sessions": _every("identity.tasks.clear_expired_sessions", timedelta(hours=1)),

@@ -7,5 +7,9 @@ class OversightConfig(AppConfig):
 
     def ready(self) -> None:
         from oversight import events
+        from oversight.rules import events as rule_events
+        from oversight.rules import interests
 
         events.register_all()
+        rule_events.register_all()
+        interests.register_all()

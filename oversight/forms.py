@@ -9,6 +9,8 @@ from django import forms
 
 from base.clock import business_now
 from oversight.models import FindingKind, FindingStatus
+from policy.reading import LONGEST_TEXT
+from requests_app.forms import RefusableForm
 
 
 class DriftFilter(forms.Form):
@@ -71,3 +73,45 @@ class SubjectSearch(forms.Form):
     """Who or what is to be frozen."""
 
     q = forms.CharField(required=False, max_length=100)
+
+
+class RulesForm(RefusableForm):
+    """A whole set of rules, or one of them, as text."""
+
+    demanded = ("text", "reason")
+    unseen = ("base", "only", "restores")
+
+    text = forms.CharField(
+        label="Rules",
+        strip=False,
+        max_length=LONGEST_TEXT,
+        widget=forms.Textarea(attrs={"rows": 24, "spellcheck": "false", "class": "code", "wrap": "off"}),
+        help_text="YAML. Names beside ids are for reading only, and comments aren't kept.",
+        error_messages={"required": "Write at least one rule."},
+    )
+    reason = forms.CharField(
+        label="Why?",
+        required=False,  # the action insists on it
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="The second operator reads it, and it stays in the history.",
+    )
+    base = forms.CharField(widget=forms.HiddenInput, max_length=LONGEST_TEXT)
+    only = forms.CharField(widget=forms.HiddenInput, required=False, max_length=128)
+    restores = forms.UUIDField(widget=forms.HiddenInput, required=False)
+
+
+class DecideForm(RefusableForm):
+    """A second operator's word on a change of the rules, or the proposer's own."""
+
+    demanded = ("reason",)
+
+    verdict = forms.ChoiceField(
+        choices=[("accept", "Accept"), ("reject", "Reject"), ("withdraw", "Withdraw")],
+        error_messages={"required": "Choose what to do.", "invalid_choice": "Choose what to do."},
+    )
+    reason = forms.CharField(
+        label="Why?",
+        required=False,  # the action insists on it
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="It stays in the history.",
+    )

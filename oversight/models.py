@@ -173,3 +173,6 @@ class Alert(models.Model):
             ),
         ]
         indexes: ClassVar = [models.Index(fields=["-raised_at"], name="alert_latest")]
+
+
+import oversight.rules.models  # noqa: E402, F401 - so that Django finds them

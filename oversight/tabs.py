@@ -27,6 +27,7 @@ TABS = (
     Tab("operations_incidents", "Incidents", auditors=True),
     Tab("operations_absences", "Absences"),
     Tab("operations_reviews", "Reviews", auditors=True),
+    Tab("operations_rules", "Rules", auditors=True),
     Tab("operations_alerts", "Alerts"),
     Tab("operations_notifications", "Messages"),
     Tab("operations_settings", "Settings in force"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from oversight.views import drift, health, incidents, metrics, settings_in_force
+from oversight.views import drift, health, incidents, metrics, rules, settings_in_force
 
 urlpatterns = [
     path("operations/", health.page, name="operations"),
@@ -20,5 +20,11 @@ urlpatterns = [
     path("operations/incidents/new/confirm/", incidents.confirm, name="operations_incident_confirm"),
     path("operations/incidents/<uuid:freeze_id>/", incidents.incident, name="operations_incident"),
     path("operations/incidents/<uuid:freeze_id>/lift/", incidents.lift_it, name="operations_lift"),
+    path("operations/rules/", rules.page, name="operations_rules"),
+    path("operations/rules/history/", rules.history, name="operations_rule_history"),
+    path("operations/rules/propose/", rules.new, name="operations_rule_propose"),
+    path("operations/rules/<int:rule_id>/", rules.rule, name="operations_rule"),
+    path("operations/rules/changes/<uuid:change_id>/", rules.change, name="operations_rule_change"),
+    path("operations/rules/changes/<uuid:change_id>/decide/", rules.decide, name="operations_rule_decide"),
     path("operations/settings/", settings_in_force.page, name="operations_settings"),
 ]

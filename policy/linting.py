@@ -64,7 +64,7 @@ class _Known:
     def of(cls, rules: Mapping[str, RuleDocument]) -> _Known:
         documents = rules.values()
         scopes = [document.applies_to for document in documents]
-        stages = [stage.approvers for document in documents for stage in document.demands.stages]
+        stages = [stage.escalated().approvers for document in documents for stage in document.demands.stages]
         groups = frozenset().union(
             *(each.groups for each in stages), *(each.requester_groups for each in scopes)
         )
@@ -145,6 +145,8 @@ class _Known:
             able = {self.people[each] for each in approvers.people if each in self.people}.union(
                 *(self.filled.get(group, frozenset()) for group in approvers.groups)
             )
+            if stage.escalation and (unknown := sorted(stage.escalation.approvers.groups - self.groups)):
+                yield f"Stage {number} escalates to no directory group that is known: {_named(unknown)}."
             if approvers.account_owner or approvers.groups - self.groups:
                 continue  # who they are isn't known here
             if len(able) < stage.quorum:

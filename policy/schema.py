@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from policy.demands import MOST_REMINDERS
 from policy.hours import DAYS
 from policy.scope import ATTRIBUTES
 
@@ -91,6 +92,17 @@ SCOPE: dict[str, Any] = {
     "additionalProperties": False,
 }
 
+ESCALATION: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "after": _span("Since the request was made."),
+        "people": _ids("People who may decide from then on, too."),
+        "groups": _ids("Directory groups whose members may decide from then on, too."),
+    },
+    "required": ["after"],
+    "additionalProperties": False,
+}
+
 STAGE: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -108,6 +120,10 @@ STAGE: dict[str, Any] = {
             "required": ["tag"],
             "additionalProperties": False,
             "description": "Whoever a tag of each account names as its owner, by object id or sign-in name.",
+        },
+        "escalation": {
+            "$ref": "#/$defs/escalation",
+            "description": "Who may decide too when nobody has answered for some time.",
         },
     },
     "additionalProperties": False,
@@ -155,6 +171,15 @@ RULE: dict[str, Any] = {
         },
         "reference_pattern": _pattern("Patterns (RE2) that a whole reference must match, all of them."),
         "lapses_after": _span("After which time an unanswered request lapses; one day unless told."),
+        "remind_after": _span(
+            "After which time those who decide are reminded; each pause is twice the one before."
+        ),
+        "most_reminders": {
+            "type": "integer",
+            "minimum": 1,
+            "default": MOST_REMINDERS,
+            "description": "How many reminders there are at most.",
+        },
         "guests_decide": {
             "type": "boolean",
             "default": False,
@@ -209,6 +234,7 @@ SCHEMA: dict[str, Any] = {
         },
         "hours": HOURS,
         "scope": SCOPE,
+        "escalation": ESCALATION,
         "stage": STAGE,
         "rule": RULE,
     },

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from policy.schema import HOURS, RULE, SCOPE, STAGE
+from policy.schema import ESCALATION, HOURS, RULE, SCOPE, STAGE
 
 _ENTRY = re.compile(r"^(?P<start>\s*- )(?P<value>\S+)$")
 # As Django writes durations; people write PT8H.
@@ -35,6 +35,7 @@ def _ordered(value: Any, schema: Mapping[str, Any]) -> Any:
         return value
     order = list(schema["properties"])
     inner = {
+        "escalation": ESCALATION,
         "applies_to": SCOPE,
         "during": HOURS,
         "outside": HOURS,

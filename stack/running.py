@@ -193,7 +193,7 @@ class Stack:
             if process.kind != BEAT and self._has_work(process):
                 self._keep_copies(process)
         self.say("Reading the clouds into the catalogue ...")
-        self.manage("load_rules", str(SAMPLE_RULES), "--retire-others")
+        self.manage("policy", "apply", str(SAMPLE_RULES), "--first")
         self.manage("sync_catalogue", seconds=SYNC_SECONDS)
         # Last: beat would have the workers read the clouds at the same time, and each part waits for the other.
         self._keep_copies(next(process for process in LONG_RUNNING if process.kind == BEAT))

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from catalog.models import Eligibility
 from identity.models import Person
+from policy.loading import load_rules
+from policy.reading import read_rules
 from policy.requestable import requestability
 from stack.postgres import DATABASE
 from stack.private import private_dir
@@ -109,9 +111,7 @@ def cast(stack: Stack, plan: Plan, folder: Path) -> tuple[list[str], dict[str, l
         "stages": [{"quorum": 1, "people": approvers}],
         "groups": sorted({row.group.object_id for row in Eligibility.objects.select_related("group")}),
     }
-    path = folder / "rules.json"
-    path.write_text(json.dumps({"rules": [rule]}))
-    stack.manage("load_rules", str(path), "--retire-others")
+    load_rules(read_rules(json.dumps({"rules": [rule]})).rules, written_by="chaos", retire_others=True)
     now = stack.business_now()
     found: dict[str, list[str]] = {}
     for person in people[plan.approvers :]:

@@ -71,6 +71,10 @@ ELSEWHERE: dict[str, str] = {
         f"passing.{gap}": "tests/requests_app/test_passing_on.py::test_a_death_leaves_one_activation"
         for gap in ("before_settle", "withdrawn")
     },
+    **dict.fromkeys(
+        ("rules.before_applied", "rules.applied"),
+        "tests/oversight/rules/test_changing.py::test_a_worker_that_dies_leaves_all_of_a_change_or_nothing",
+    ),
     "watching.before_settle": "tests/faults/test_world_faults.py::test_what_arrives_late_is_reopened_and_removed",
     # Settings of their own: provisioning on demand instead of the remover, and severing.
     **dict.fromkeys(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +29,10 @@ from base.clock import business_now
 from catalog.models import PimGroup
 from identity.models import Person
 from notifications.models import DemoMail
+from oversight.rules.proposing import propose
+from oversight.rules.state import in_force
 from policy.models import RuleVersion
+from policy.reading import read_rules
 from requests_app.actions.conversing import remark
 from requests_app.actions.freezing import carry_freezes, freeze
 from requests_app.actions.pathing import take_place
@@ -229,10 +233,11 @@ def what_to_send(world: World) -> dict[str, Sent]:
         take_place(each, PathKind.ASSIGN)
     ticket = PathTicket.objects.order_by("-pk")[0]
     finding = make.finding(world.ada, held)
-    incident, account = an_incident(world)
     campaign = a_campaign(world, world.group.display_name)
     with world.as_role("portal_web"):
         entry = ReviewEntry.objects.get(campaign=campaign).pk
+    incident, account, pia = an_incident(world)
+    change, rules = a_rule_change(world, pia)
     kept = DemoMail.objects.create(sent_at=business_now(), recipient="a@example.com", subject="x", text="x")
     with world.as_role("portal_web"):
         kept_token = a_token()
@@ -307,6 +312,12 @@ def what_to_send(world: World) -> dict[str, Sent]:
         ),
         "/operations/reviews/<uuid:campaign_id>/close/": Sent({"campaign_id": campaign}),
         "/operations/reviews/<uuid:campaign_id>/removals/": Sent({"campaign_id": campaign}, yes=(200,)),
+        "/operations/rules/<int:rule_id>/": Sent({"rule_id": rule.rule_id}),
+        "/operations/rules/propose/": Sent(form=rules),
+        "/operations/rules/changes/<uuid:change_id>/": Sent({"change_id": change}),
+        "/operations/rules/changes/<uuid:change_id>/decide/": Sent(
+            {"change_id": change}, {"verdict": "reject", **because}
+        ),
         "/operations/queue/<int:ticket_id>/front/": Sent({"ticket_id": ticket.pk}),
     }
 
@@ -327,8 +338,23 @@ def a_saved_search(world: World) -> UUID:
         )
 
 
-def an_incident(world: World) -> tuple[UUID, str]:
-    """Something that another operator has frozen, with all of it carried, and an AWS account that nobody has frozen."""
+def a_rule_change(world: World, operator: Person) -> tuple[UUID, dict[str, str]]:
+    """A change of the rules that another operator has proposed, and what proposes one."""
+    text = f"rules: [{{name: New, fallback: true, stages: [{{people: [{world.ben.object_id}]}}]}}]"
+    with world.as_role("portal_web"):
+        made = propose(
+            rules=read_rules(text).rules,
+            person_id=operator.pk,
+            reason="Simpler",
+            actor=make.actor(operator),
+        )
+    return made, {"text": text, "reason": "Simpler", "base": json.dumps(in_force()[1])}
+
+
+def an_incident(world: World) -> tuple[UUID, str, Person]:
+    """Something that another operator has frozen, with all of it carried, an AWS account that nobody has frozen, and
+    that operator.
+    """
     first, other = [
         row.account.account_id for row in make.pim_group().account_assignments.select_related("account")
     ]
@@ -343,7 +369,7 @@ def an_incident(world: World) -> tuple[UUID, str]:
             actor=make.actor(pia),
         )
     carry_freezes()
-    return made, other
+    return made, other, pia
 
 
 def ask(world: World, group: PimGroup, rule: RuleVersion) -> RequestItem:

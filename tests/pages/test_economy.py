@@ -20,6 +20,10 @@ from django.test.utils import CaptureQueriesContext
 from base.clock import business_now
 from catalog.models import PimGroup
 from identity.models import DirectoryGroup, DirectoryMembership
+from oversight.rules.models import RuleChange
+from oversight.rules.proposing import propose
+from oversight.rules.working_out import work_out_slice
+from policy.reading import read_rules
 from requests_app.actions.attending import attend
 from requests_app.actions.conversing import remark
 from requests_app.actions.freezing import freeze
@@ -135,6 +139,18 @@ def an_incident(world: World) -> Freeze:
     return Freeze.objects.get(pk=freeze_id)
 
 
+def a_rule_change(world: World) -> RuleChange:
+    """Another rule for the group that Ada may ask for, worked out."""
+    text = f"rules: [{{name: New, fallback: true, longest_duration: PT10M, stages: [{{people: [{world.ben.object_id}]}}]}}]"
+    with world.as_role("portal_web"):
+        change = propose(
+            rules=read_rules(text).rules, person_id=world.cy.pk, reason="Simpler", actor=make.actor(world.cy)
+        )
+    while work_out_slice():
+        pass
+    return RuleChange.objects.get(pk=change)
+
+
 @pytest.fixture
 def paths(world: World) -> Paths:
     """Every page, with somebody who may open it."""
@@ -202,6 +218,11 @@ def paths(world: World) -> Paths:
         "incident search": (operator, "/operations/incidents/new/?q=account"),
         "incident to confirm": (operator, confirm_address(world)),
         "incident": (operator, f"/operations/incidents/{an_incident(world).pk}/"),
+        "rules": (operator, "/operations/rules/"),
+        "rule history": (auditor, "/operations/rules/history/"),
+        "rule": (operator, f"/operations/rules/{world.rule.rule_id}/"),
+        "rules to propose": (operator, "/operations/rules/propose/"),
+        "change of the rules": (operator, f"/operations/rules/changes/{a_rule_change(world).pk}/"),
         "finding": (operator, f"/operations/drift/{make.finding(world.ada, world.group).pk}/"),
     }
 
@@ -255,6 +276,11 @@ MOST_QUERIES = {
     "incident search": 14,
     "incident to confirm": 19,
     "incident": 16,
+    "rules": 20,
+    "rule history": 13,
+    "rule": 18,
+    "rules to propose": 14,
+    "change of the rules": 28,
     "finding": 11,
 }
 

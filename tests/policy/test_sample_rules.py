@@ -6,9 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
-import yaml
-
-from policy.loading import parse_rules
+from policy.reading import read_rules
 from simulator.sample import load_sample, sample_approvers
 from simulator.world.clock import WorldClock
 
@@ -17,7 +15,7 @@ FILE = Path(__file__).parents[2] / "simulator" / "sample" / "rules.yaml"
 
 def test_every_group_is_judged_by_whom_the_organisation_suggests() -> None:
     world = load_sample(WorldClock.stepping(datetime(2026, 11, 23, tzinfo=UTC)))
-    rules = parse_rules(yaml.safe_load(FILE.read_text()))
+    rules = read_rules(FILE.read_text()).rules
     decided_by = {
         group: approvers
         for document in rules.values()

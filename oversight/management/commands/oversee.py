@@ -12,6 +12,8 @@ from django.db import close_old_connections
 
 from oversight.drift.runs import Outcome, run_slice
 from oversight.heartbeats import beat
+from oversight.rules.applying import carry_changes
+from oversight.rules.working_out import work_out_slice
 from oversight.watching import watch
 
 log = structlog.get_logger(__name__)
@@ -20,7 +22,10 @@ EVERY_SECONDS = 15.0
 
 
 class Command(BaseCommand):
-    help = "Compare portal, PIM and AWS when it is owed, and raise, clear and send alerts; with --loop, for ever."
+    help = (
+        "Compare portal, PIM and AWS when it is owed, raise, clear and send alerts, and apply accepted changes of the "
+        "rules; with --loop, for ever."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--loop", action="store_true", help="go on until interrupted")
@@ -41,7 +46,10 @@ class Command(BaseCommand):
 
 
 def one_pass() -> None:
-    """Everything that watching owes now, to the end of a comparison."""
+    """Everything that watching owes now, to the end of a comparison, and what is owed to changes of the rules."""
+    carry_changes()
+    while work_out_slice():
+        carry_changes()
     outcome = watch()
     while outcome is Outcome.MORE:
         outcome = run_slice()

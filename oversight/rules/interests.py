@@ -1,0 +1,37 @@
+"""What proposals need to know of the directory: whom they name is read before anybody has to decide on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from base.errors import Invalid
+from catalog.sync.directory import Interest, register_interest
+from oversight.rules.models import OPEN, RuleChange
+from policy.document import RuleDocument, parse_document
+
+
+def named_by_proposals() -> Interest:
+    """Everybody whom an open proposal names. One query."""
+    changes = RuleChange.objects.filter(status__in=OPEN).values_list("rules", flat=True)
+    documents = [document for rules in changes for document in _readable(rules)]
+    stages = [stage.escalated().approvers for document in documents for stage in document.demands.stages]
+    return Interest(
+        groups=frozenset().union(
+            *(each.groups for each in stages), *(each.applies_to.requester_groups for each in documents)
+        ),
+        people=frozenset().union(*(each.people for each in stages)),
+    )
+
+
+def _readable(rules: Mapping[str, Mapping[str, Any]]) -> list[RuleDocument]:
+    """The documents of a proposal; none of one that this release can't read, which a worker closes with that reason."""
+    try:
+        return [parse_document(raw) for raw in rules.values()]
+    except Invalid:
+        return []
+
+
+def register_all() -> None:
+    """Have the directory sync follow proposals; called once when Django starts."""
+    register_interest(named_by_proposals)

@@ -1,0 +1,208 @@
+"""What a change would do, before anybody lets it happen: who gains and loses, and the requests of the last 90 days."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from base.clock import business_now, real_now
+from base.errors import Invalid
+from oversight import tasks
+from oversight.rules import working_out
+from oversight.rules.applying import carry_changes
+from oversight.rules.models import RuleEffect
+from oversight.rules.proposing import accept
+from oversight.rules.replaying import Outcome, refused, waits_longer
+from oversight.rules.state import in_force
+from oversight.rules.working_out import work_out, work_out_slice
+from policy.document import parse_document, serialise_document
+from policy.linting import doubts
+from requests_app.models import AccessRequest, RequestItem
+from tests.oversight.rules.conftest import Desk, wording
+from tests.requests_app import factories as make
+
+pytestmark = pytest.mark.django_db
+
+
+def documents(desk: Desk, **changed: Any) -> dict[str, Any]:
+    """The rules in force with these on top, as they are kept."""
+    raw = {**in_force()[0], **changed}
+    return {name: serialise_document(parse_document(each)) for name, each in raw.items() if each is not None}
+
+
+def moved(found: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Turn with the first words of before and after, for Ada, who is the only one eligible."""
+    words = ["can't" if each["demands"] is None else "can" for each in found["standings"]]
+    return [(turn, words[old], words[new]) for _, _, turn, old, new in found["moves"]]
+
+
+def test_who_gains_who_loses_and_for_whom_something_else_is_demanded(desk: Desk) -> None:
+    world = desk.world
+    name, other = world.rule.rule.name, make.pim_group()
+    make.eligibility(world.ada, other)
+    same = work_out(documents(desk))
+    assert (same["people"], same["pairs"], moved(same)) == (1, 2, [])
+    # A rule for the other group, and none for this one.
+    swapped = work_out(documents(desk, **{name: wording(world.ben, groups=[other.object_id])}))
+    assert sorted(moved(swapped)) == [("gains", "can't", "can"), ("loses", "can", "can't")]
+    here = {"groups": [world.group.object_id]}
+    shorter = work_out(documents(desk, **{name: wording(world.ben, **here, longest_duration="PT1H")}))
+    assert moved(shorter) == [("differs", "can", "can")]
+    # Nobody but the requester decides: as good as no rule.
+    oneself = work_out(documents(desk, **{name: wording(world.ada, **here)}))
+    assert moved(oneself) == [("loses", "can", "can't")]
+    assert "nobody decides on their own request" in str(oneself["standings"])
+
+
+def test_the_requests_of_90_days_are_judged_by_the_proposed_rules(desk: Desk) -> None:
+    world, name = desk.world, desk.world.rule.rule.name
+    item = world.ask(duration=timedelta(hours=3))
+    here = {"groups": [world.group.object_id]}
+    carl = make.person("Carl Careful")
+    two = [{"people": [world.ben.object_id, carl.object_id], "quorum": 2}]
+    for changed, outcome, words in (
+        (
+            wording(world.ben, **here, longest_duration="PT2H"),
+            Outcome.REFUSED,
+            "3 h were asked for, and 2 h are",
+        ),
+        (wording(world.ben, **here, reference_required=True), Outcome.REFUSED, "there is no reference"),
+        (wording(world.ben, **here, shortest_justification=100), Outcome.REFUSED, "and 100 are needed"),
+        (wording(world.ben, groups=[make.oid()]), Outcome.REFUSED, "No rule says"),
+        (wording(world.ada, **here), Outcome.NOBODY, "nobody decides on their own request"),
+        ({**here, "stages": two}, Outcome.LONGER, "2 approvals instead of 1"),
+        (wording(world.ben, **here), None, ""),
+    ):
+        found = work_out(documents(desk, **{name: changed}))
+        assert found["requests"] == 1
+        assert found["outcomes"] == {each.value: int(each is outcome) for each in Outcome}, changed
+        assert [key for key, _, _ in found["examples"]] == ([str(item.pk)] if outcome else [])
+        assert words.lower() in "".join(said for _, _, said in found["examples"]).lower()
+
+
+def test_every_reason_is_told_and_less_work_is_no_news(desk: Desk) -> None:
+    item = RequestItem(
+        duration=timedelta(hours=3), request=AccessRequest(justification="Mend it", reference="X-1")
+    )
+    strict = parse_document(
+        wording(
+            desk.world.ben, fallback=True, longest_duration="PT1H", shortest_justification=20,
+            justification_pattern="INC.*", reference_pattern="INC[0-9]+",
+        )
+    ).demands  # fmt: skip
+    assert refused(item, strict).count(";") == 3
+    loose = parse_document(wording(desk.world.ben, fallback=True, shortest_justification=0)).demands
+    assert refused(item, loose) == ""
+    assert waits_longer(strict, loose) == ""
+
+
+def test_a_replay_that_is_cut_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(working_out, "BATCH", 1)
+    for _ in range(3):
+        group = make.pim_group()
+        with desk.as_role("portal_web"):
+            make.pending_item(desk.world.ada, group, desk.world.rule)
+    whole = work_out(documents(desk))
+    assert (whole["requests"], whole["cut"]) == (3, False)
+    monkeypatch.setattr(working_out, "MOST", 2)
+    cut = work_out(documents(desk))
+    assert (cut["requests"], cut["cut"]) == (2, True)
+
+
+def test_a_worker_works_in_slices_and_nobody_twice(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(working_out, "SLICE", timedelta(0))
+    monkeypatch.setattr(working_out, "BATCH", 1)
+    desk.world.ask()
+    change = desk.propose({"New": wording(desk.world.ben, groups=[make.oid()])})
+    assert work_out_slice()
+    effect = RuleEffect.objects.get()
+    assert (effect.status, effect.found["people"]) == ("running", 1)
+    RuleEffect.objects.update(lease_until=real_now() + timedelta(minutes=1))
+    assert not work_out_slice(), "somebody is at it"
+    RuleEffect.objects.update(lease_until=None)
+    slices = 0
+    while work_out_slice():
+        slices += 1
+    effect.refresh_from_db()
+    assert (effect.status, effect.change_id) == ("done", change.pk)
+    assert slices > 1
+    assert effect.found == {**work_out(change.rules), "moves": effect.found["moves"]}
+
+
+def test_what_fails_is_tried_again_and_given_up_in_words(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> object:
+        raise Invalid("test", "Nothing works.")
+
+    desk.propose({"New": wording(desk.world.ben, groups=[make.oid()])})
+    monkeypatch.setattr(working_out, "steps", broken)
+    for _ in range(3):
+        assert not work_out_slice()
+        RuleEffect.objects.exclude(lease_until=None).update(lease_until=real_now())
+    effect = RuleEffect.objects.get()
+    assert effect.status == "failed"
+    assert "tried three times" in effect.problem
+    assert not work_out_slice()
+
+
+def test_what_is_decided_is_not_worked_out_any_more(desk: Desk) -> None:
+    change = desk.propose({"New": wording(desk.world.ben, groups=[make.oid()])})
+    with desk.as_role("portal_web"):
+        accept(change_id=change.pk, person_id=desk.otto.pk, reason="So be it", actor=make.actor(desk.otto))
+    RuleEffect.objects.create(change=change, started_at=business_now())
+    carry_changes()
+    assert not work_out_slice()
+
+
+def test_the_task_applies_and_works_out_and_rings_for_the_rest(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rung: list[str] = []
+    monkeypatch.setattr(tasks.rules, "delay", lambda: rung.append("rules"))
+    change = desk.propose({"New": wording(desk.world.ben, groups=[make.oid()])})
+    tasks.rules()
+    assert (RuleEffect.objects.get().status, rung) == ("done", ["rules"])
+    with desk.as_role("portal_web"):
+        accept(change_id=change.pk, person_id=desk.otto.pk, reason="So be it", actor=make.actor(desk.otto))
+    tasks.rules()
+    assert "New" in in_force()[1]
+    assert rung == ["rules"]
+
+
+def test_doubts_name_what_is_probably_not_meant(desk: Desk) -> None:
+    world, gone = desk.world, make.oid()
+    rules = {
+        "Odd": parse_document(
+            {
+                "applies_to": {
+                    "groups": [world.group.object_id, gone],
+                    "accounts": ["999999999999"],
+                    "permission_sets": ["No such set"],
+                },
+                "longest_duration": "P1D",
+                "stages": [
+                    {"people": [world.ben.object_id, gone], "quorum": 2},
+                    {"groups": [gone]},
+                    {"people": [world.ben.object_id]},
+                ],
+            }
+        )
+    }
+    said = [each.sentence for each in doubts(rules)]
+    for words in (
+        f"no managed PIM group that the portal knows: {gone}",
+        "no AWS account that the portal knows: 999999999999",
+        "no permission set that the portal knows: No such set",
+        f"nobody enabled is known with the id {gone}",
+        f"no directory group {gone} is known",
+        "At stage 1, 2 must agree and 1 could",
+        "At stage 3, all of the 1 who could decide must agree",
+        f"longer than PIM allows for {world.group.display_name}",
+    ):
+        assert any(words in each for each in said), words
+    fine = {
+        "All": parse_document(wording(world.ben, fallback=True)),
+        "More": parse_document(wording(world.ben, fallback=True)),
+    }
+    assert not any("No rule names" in each.sentence for each in doubts(fine))
