@@ -157,7 +157,14 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType({
     "queue.moved_to_front": _CHANGED,
     "action.refused": Meaning(API, OTHER, _LOW),
     "preferences.changed": _CHANGED,
+    # Access reviews: what is decided about eligibilities is about membership of the group
+    "review.started": _CREATED,
+    "review.decided": _ABOUT_MEMBERSHIP,
+    **dict.fromkeys(("review.reviewer_added", "review.reviewer_removed", "review.closed"), _CHANGED),
+    "review.exported": _READ,
     # The trail itself
+    "search.saved": _CREATED,
+    "search.removed": _DELETED,
     "ledger.key_announced": Meaning(API, 3, _MEDIUM),
     "ledger.words_erased": Meaning(API, 4, _MEDIUM),
     **dict.fromkeys(("export.began", "export.finished", "export.cancelled", "export.failed"), _READ),
