@@ -7,13 +7,17 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from playwright.sync_api import Locator, expect
 
 from audit.exporting.evidence import VERIFIER
 from audit.ledger.keys import public_path
 from stack.running import Stack
 from tests.browser.conftest import Enter
+from tests.browser.people import Visitor
 
 GROUP = "AWS - Amazon EC2 Admin"
 WHY = "Replace the failing instance behind web-prod"
@@ -92,11 +96,9 @@ def test_from_sign_in_to_ended_with_the_trail_of_it(
     amara.sees(re.compile(r"Request again"))
     amara.check()
 
-    # The auditor finds it by the person, and reads it from ask to end.
+    # The auditor finds it by a name and a day, and reads it from ask to end.
     ruth = enter("Ruth Castellanos")
-    ruth.open("/audit/?person=Amara")
-    ruth.sees("Amara Okafor")
-    ruth.open(f"/audit/requests/{request_id}/")
+    find_the_case(ruth, request_id)
     for step in (
         "asked for access",
         f"asked for {GROUP}",
@@ -113,6 +115,9 @@ def test_from_sign_in_to_ended_with_the_trail_of_it(
     ):
         ruth.sees(step)
     ruth.sees(WHY)
+    see_its_seal(ruth)
+    see_who_had_it(ruth, moment_of(ruth, "access is ready"))
+    on_paper(ruth, f"/audit/requests/{request_id}/", "/audit/controls/")
     # What was done with it was read from CloudTrail meanwhile, or is within moments.
     for _ in range(20):
         ruth.open(f"/audit/requests/{request_id}/activity/")
@@ -140,6 +145,71 @@ def test_from_sign_in_to_ended_with_the_trail_of_it(
     # Nobody else sees the trail.
     assert amara.page.request.get(ruth.page.url).status == 404
     assert amara.complaints == helena.complaints == ruth.complaints == []
+
+
+def find_the_case(ruth: Visitor, request_id: str) -> None:
+    """By the timeline's form, keeping the search for another day, then by the link of an event."""
+    ruth.open("/audit/")
+    day = ruth.page.get_by_role("main").locator("time").first.get_attribute("datetime")
+    assert day is not None
+    ruth.page.get_by_label("Person").fill("Amara")
+    ruth.page.get_by_label("From (UTC)").fill(f"{day[:10]}T00:00")
+    ruth.click("button", "Search")
+    ruth.page.get_by_text("Saved searches").click()
+    ruth.page.get_by_label("Name").fill("Amara's day")
+    ruth.click("button", "Keep this search")
+    ruth.page.get_by_text("Narrow down").click()
+    ruth.click("link", "Decision: counted")
+    ruth.sees("was checked and counted")
+    ruth.page.locator(f'main a[href="/audit/requests/{request_id}/"]').first.click()
+    ruth.check()
+    assert ruth.page.url.endswith(f"/audit/requests/{request_id}/")
+
+
+def row_of(ruth: Visitor, words: str) -> Locator:
+    """The row of the case's trail that says it."""
+    return ruth.page.locator("table", has_text="What happened").locator("tbody tr", has_text=words).first
+
+
+def moment_of(ruth: Visitor, words: str) -> datetime:
+    """When that happened, on the business clock."""
+    found = row_of(ruth, words).locator("time").first.get_attribute("datetime")
+    assert found is not None
+    return datetime.fromisoformat(found)
+
+
+def see_its_seal(ruth: Visitor) -> None:
+    """The removal's own event says in which batch it is sealed."""
+    row = row_of(ruth, f"is out of {GROUP} in IAM Identity Center")
+    row.locator("summary").click()
+    expect(row).to_contain_text(re.compile(r"sealed in batch \d+"))
+    ruth.check()
+
+
+def see_who_had_it(ruth: Visitor, ready: datetime) -> None:
+    """By the account and the minute; and that it was gained since an hour earlier."""
+    ruth.open("/audit/as-of/")
+    ruth.page.get_by_label("At (UTC)").fill(f"{ready:%Y-%m-%dT%H:%M}")
+    ruth.page.get_by_label("AWS account").fill("104200000101")
+    ruth.click("button", "Look")
+    ruth.sees("Amara Okafor")
+    ruth.click("link", "Between two minutes")
+    ruth.page.get_by_label("From (UTC)").fill(f"{ready - timedelta(hours=1):%Y-%m-%dT%H:%M}")
+    ruth.page.get_by_label("To (UTC)").fill(f"{ready:%Y-%m-%dT%H:%M}")
+    ruth.page.get_by_label("Person").fill("Amara")
+    ruth.click("button", "Compare")
+    ruth.sees("1 gained, 0 lost")
+
+
+def on_paper(ruth: Visitor, *paths: str) -> None:
+    """Printed, nothing that can only be pressed is left, and what is folded away on the screen is there."""
+    ruth.page.emulate_media(media="print", color_scheme="light")
+    for path in paths:
+        ruth.open(path)
+        assert not ruth.page.get_by_role("navigation").first.is_visible()
+        assert ruth.page.get_by_role("main").get_by_role("button").count() == 0
+        assert ruth.page.locator("main details tbody tr, main details dl").first.is_visible()
+    ruth.page.emulate_media(media="screen")
 
 
 def proven(stack: Stack, pack: Path) -> bool:

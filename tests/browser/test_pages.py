@@ -38,13 +38,12 @@ def test_pages_of_an_employee(enter: Enter, width: int, scheme: str) -> None:
 def test_pages_of_an_auditor(enter: Enter, width: int, scheme: str) -> None:
     ruth = enter("Ruth Castellanos", width=width, scheme=scheme)
     pages_of(
-        ruth,
-        "/audit/",
-        "/audit/?person=nobody-of-this-name",
-        "/audit/?account=104200000101",
-        "/audit/as-of/",
-        "/audit/tokens/",
-    )
+        ruth, "/audit/?person=nobody-of-this-name", "/audit/?account=104200000101", "/audit/as-of/",
+        "/audit/tokens/", "/audit/changes/?show=all", "/audit/controls/", "/audit/?since=2020-01-01T00:00",
+    )  # fmt: skip
+    for part in ruth.page.locator("details.card").all():
+        part.locator("summary").click()
+    ruth.check()
 
 
 @pytest.mark.parametrize(("width", "scheme"), WINDOWS)
