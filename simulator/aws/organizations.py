@@ -8,6 +8,7 @@ from simulator.world.errors import WorldError
 
 MOST = 20
 INVALID = "InvalidInputException"
+IDENTITY_CENTER = "sso.amazonaws.com"  # the only service whose delegation is simulated
 
 
 def _organization(call: Call) -> Organization:
@@ -160,13 +161,34 @@ def list_delegated_administrators(call: Call) -> dict[str, Any]:
     """Delegated administrators for sso.amazonaws.com."""
     organization = _organization(call)
     wanted = call.params.get("ServicePrincipal")
-    ids = organization.delegated_administrators if wanted in (None, "", "sso.amazonaws.com") else []
+    ids = organization.delegated_administrators if wanted in (None, "", IDENTITY_CENTER) else []
     rows = []
     for account_id in ids:
         row = _account(call, call.world.organization.account(account_id))
         del row["Paths"]
         rows.append({**row, "DelegationEnabledDate": row["JoinedTimestamp"]})
     return _page(call, "DelegatedAdministrators", rows)
+
+
+def _delegation(call: Call) -> str:
+    """The account to register or deregister; only the management account may. Raises WorldError."""
+    if not call.is_management:
+        raise access_denied(call)
+    if call.need("ServicePrincipal") != IDENTITY_CENTER:
+        raise invalid("You specified an unrecognized service principal.", INVALID)
+    return str(call.need("AccountId"))
+
+
+def register_delegated_administrator(call: Call) -> dict[str, Any]:
+    """Let a member account administer Identity Center."""
+    call.world.organization.delegate(_delegation(call))
+    return {}
+
+
+def deregister_delegated_administrator(call: Call) -> dict[str, Any]:
+    """Take that from it again."""
+    call.world.organization.undelegate(_delegation(call))
+    return {}
 
 
 OPERATIONS: dict[str, Handler] = {
@@ -181,4 +203,6 @@ OPERATIONS: dict[str, Handler] = {
     "ListChildren": list_children,
     "ListTagsForResource": list_tags_for_resource,
     "ListDelegatedAdministrators": list_delegated_administrators,
+    "RegisterDelegatedAdministrator": register_delegated_administrator,
+    "DeregisterDelegatedAdministrator": deregister_delegated_administrator,
 }

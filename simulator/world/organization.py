@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Organizations:
-    """The organization, read-only to AWS's clients; the sample data fills it."""
+    """The organization; the sample data fills it. Clients change nothing of it but who administers Identity Center."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
@@ -65,3 +65,37 @@ class Organizations:
         """Suspend, close or reopen an account. Raises WorldError AccountNotFoundException."""
         self.account(account_id).state = state
         self._world.journal("account", f"{self.account(account_id).name} is {state}")
+
+    def delegate(self, account_id: str) -> None:
+        """Let a member account administer Identity Center: one at a time. Raises WorldError."""
+        account = self.account(account_id)
+        if account.id == self.state.management_account_id:
+            raise WorldError(
+                400,
+                "ConstraintViolationException",
+                "You cannot register the management account as a delegated administrator.",
+            )
+        if account.id in self.state.delegated_administrators:
+            raise WorldError(
+                400, "AccountAlreadyRegisteredException", "The account is already a delegated administrator."
+            )
+        if self.state.delegated_administrators:
+            raise WorldError(
+                400,
+                "ConstraintViolationException",
+                "The service has as many delegated administrators as it may.",
+            )
+        self.state.delegated_administrators.append(account.id)
+        self._world.journal("organization", f"{account.name} administers Identity Center")
+
+    def undelegate(self, account_id: str) -> None:
+        """Take that from it again. Raises WorldError AccountNotRegisteredException."""
+        account = self.account(account_id)
+        if account.id not in self.state.delegated_administrators:
+            raise WorldError(
+                400,
+                "AccountNotRegisteredException",
+                "The account is not a delegated administrator for the service.",
+            )
+        self.state.delegated_administrators.remove(account.id)
+        self._world.journal("organization", f"{account.name} administers Identity Center no more")

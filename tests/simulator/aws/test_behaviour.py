@@ -190,6 +190,29 @@ def test_a_member_account_reads_the_identity_store_alone(
     assert member.client("sts", access_key=ACCESS_KEY).get_caller_identity()["Account"] == management
 
 
+def test_the_management_account_lets_one_member_administer_identity_center(
+    small: Small, aws: Aws, member: Aws, instance: str
+) -> None:
+    management, sso = aws.client("organizations"), member.client("sso-admin", access_key=MEMBER_KEY)
+    asked = {"AccountId": small.account.id, "ServicePrincipal": "sso.amazonaws.com"}
+    own = {**asked, "AccountId": small.world.state.organization.management_account_id}
+    theirs = member.client("organizations", access_key=MEMBER_KEY)
+    assert code_of(theirs.register_delegated_administrator, **asked) == "AccessDeniedException"
+    assert code_of(management.register_delegated_administrator, **own) == "ConstraintViolationException"
+    other = {**asked, "ServicePrincipal": "guardduty.amazonaws.com"}
+    assert code_of(management.register_delegated_administrator, **other) == "InvalidInputException"
+    assert code_of(management.deregister_delegated_administrator, **asked) == "AccountNotRegisteredException"
+    management.register_delegated_administrator(**asked)
+    assert (
+        code_of(management.register_delegated_administrator, **asked) == "AccountAlreadyRegisteredException"
+    )
+    (row,) = management.list_delegated_administrators()["DelegatedAdministrators"]
+    assert row["Id"] == small.account.id
+    assert sso.list_permission_sets(InstanceArn=instance)["PermissionSets"]
+    management.deregister_delegated_administrator(**asked)
+    assert code_of(sso.list_permission_sets, InstanceArn=instance) == "AccessDeniedException"
+
+
 @pytest.mark.parametrize("may", [True, False])
 def test_assignments_per_principal_for_a_delegated_administrator_are_a_switch(
     small: Small, member: Aws, instance: str, may: bool

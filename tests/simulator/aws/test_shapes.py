@@ -145,6 +145,9 @@ def calls(names: Names) -> list[tuple[str, str, dict[str, Any]]]:
     ]
 
 
+SSO = {"ServicePrincipal": "sso.amazonaws.com"}
+
+
 def writes(names: Names, policy_id: str, request_id: str) -> list[tuple[str, str, dict[str, Any]]]:
     """What changes something, in an order in which each works; made after the reads."""
     one = {"InstanceArn": names.instance, "PermissionSetArn": names.permission_set}
@@ -174,6 +177,9 @@ def writes(names: Names, policy_id: str, request_id: str) -> list[tuple[str, str
         ("organizations", "list_targets_for_policy", {"PolicyId": policy_id}),
         ("organizations", "detach_policy", attached),
         ("organizations", "delete_policy", {"PolicyId": policy_id}),
+        ("organizations", "register_delegated_administrator", {"AccountId": names.account, **SSO}),
+        ("organizations", "list_delegated_administrators", {}),
+        ("organizations", "deregister_delegated_administrator", {"AccountId": names.account, **SSO}),
         (
             "identitystore",
             "delete_group_membership",
