@@ -109,7 +109,6 @@ def test_an_example_that_chance_seldom_makes(
 
 
 @pytest.mark.proof
-@pytest.mark.marathon
 @pytest.mark.parametrize("part", range(PARTS))
 def test_many_examples(
     postgres_server: servers.PostgresServer,
