@@ -23,6 +23,8 @@ from requests_app.actions.submitting import submit_request
 from requests_app.forms import LengthForm, RequestForm, length_input
 from requests_app.offers import FullOffer, Offer, full_offer, offers, read_freshness
 from requests_app.views.paging import read_id
+from requests_app.weighing import weigh
+from requests_app.weighing_words import Weighed
 
 LONGEST_QUERY = 100
 
@@ -109,6 +111,8 @@ def _show(request: PortalRequest, found: FullOffer, form: RequestForm, *, status
     context: dict[str, object] = {"full": found, "offer": offer, "form": form, "freshness": read_freshness()}
     if offer.demands is not None and not offer.obstacle:
         context["deciders"] = who_can_decide(offer.demands, request.user.person)
+    if not offer.obstacle:
+        context["adds"] = Weighed(weigh(request.user.person, offer.group))
     context |= _preview(found.offer, form)
     return render(request, "access/request.html", context, status=status)
 

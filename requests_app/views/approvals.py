@@ -26,6 +26,8 @@ from requests_app.shown import read_facts, since_asked
 from requests_app.surroundings import surroundings
 from requests_app.targets import due_at
 from requests_app.views.paging import read_place, write_place
+from requests_app.weighing import weigh
+from requests_app.weighing_words import Weighed
 
 
 @require_http_methods(["GET", "HEAD"])
@@ -63,6 +65,9 @@ def decision(request: PortalRequest, item_id: UUID) -> HttpResponse:
     context["form"] = form if page.decidable or form.is_bound else None
     if page.item.status == ItemStatus.PENDING:
         context["around"] = surroundings(page.item)
+        context["adds"] = Weighed(
+            weigh(page.item.requester, page.item.group), name=page.item.requester.display_name
+        )
     context["since_asked"] = since_asked(facts) if page.item.status == ItemStatus.PENDING else ()
     # What was sent and refused for another reason goes on naming what was shown first.
     context["shown"] = request.POST.get("shown") if status == 422 else facts.token
