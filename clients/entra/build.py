@@ -53,7 +53,9 @@ def build_entra(
     caller = GraphCaller(config, limiter or build_limiter(environ), breaker=build_breaker(environ))
     principal = config.aws_service_principal_id
     return EntraAdapters(
-        directory=GraphDirectory(caller, aws_service_principal_id=principal),
+        directory=GraphDirectory(
+            caller, aws_service_principal_id=principal, person_attribute=config.person_attribute
+        ),
         pim=GraphPim(caller),
         provisioning=GraphProvisioning(caller, aws_service_principal_id=principal),
         standing=GraphStanding(caller, config),

@@ -9,6 +9,11 @@ from urllib.parse import urlsplit
 from clients.environment import required, setting
 from clients.errors import NotPermitted
 
+# What may say which accounts are one human's: the employee id, or one of the fifteen custom attributes of a user
+# (onPremisesExtensionAttributes).
+EMPLOYEE_ID = "employeeId"
+PERSON_ATTRIBUTES = (EMPLOYEE_ID, *(f"extensionAttribute{number}" for number in range(1, 16)))
+
 _WHY = "without it the worker can't sign in to Microsoft Entra"
 _CREDENTIALS = (
     "ENTRA_WORKER_CERTIFICATE_PATH",
@@ -33,6 +38,8 @@ class EntraConfig:
     graph_scope: str = "https://graph.microsoft.com/.default"
     # The sign-in app registration, by which people's own tokens are used; both "" where no group is activated so.
     signin_client_id: str = ""
+    # The attribute of a user that says which accounts are one human's.
+    person_attribute: str = EMPLOYEE_ID
     signin_secret: str = field(default="", repr=False)
 
     @classmethod
@@ -59,6 +66,12 @@ class EntraConfig:
                 "because the token is sent there.",
                 code="GRAPH_BASE_URL",
             )
+        attribute = setting(environ, "ENTRA_PERSON_ATTRIBUTE", EMPLOYEE_ID)
+        if attribute not in PERSON_ATTRIBUTES:
+            raise NotPermitted(
+                f"ENTRA_PERSON_ATTRIBUTE is {attribute!r}: it is {EMPLOYEE_ID}, or extensionAttribute1 to 15.",
+                code="ENTRA_PERSON_ATTRIBUTE",
+            )
         # On loopback stands a simulated Graph, whose tokens are for the real Graph's audience.
         scope_host = "graph.microsoft.com" if local else parts.hostname
         return cls(
@@ -76,6 +89,7 @@ class EntraConfig:
             ca_bundle=setting(environ, "ENTRA_CA_BUNDLE"),
             graph_base_url=base_url,
             graph_scope=f"https://{scope_host}/.default",
+            person_attribute=attribute,
             signin_client_id=setting(environ, "ENTRA_SIGNIN_CLIENT_ID"),
             signin_secret=setting(environ, "ENTRA_SIGNIN_WORKER_SECRET"),
         )

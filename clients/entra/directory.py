@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from clients.entra.caller import GraphCaller
+from clients.entra.config import EMPLOYEE_ID
 from clients.entra.parsing import is_word, quoted
 from clients.errors import NotFound
 from clients.types import DirectoryGroup, DirectoryUser, GroupMembers, Reading, Receipt
@@ -20,7 +21,6 @@ _USER_FIELDS = [
     "givenName",
     "surname",
     "mail",
-    "employeeId",
     "department",
     "jobTitle",
     "accountEnabled",
@@ -38,8 +38,22 @@ _GROUP_FIELDS = [
 ]
 
 
-def user_from(model: Any) -> DirectoryUser:
-    """Our value of an SDK user. Somebody whose accountEnabled is unknown counts as disabled."""
+def _selected(attribute: str) -> list[str]:
+    return [*_USER_FIELDS, attribute if attribute == EMPLOYEE_ID else "onPremisesExtensionAttributes"]
+
+
+def _mark(model: Any, attribute: str) -> str:
+    if attribute == EMPLOYEE_ID:
+        return model.employee_id or ""
+    number = attribute.removeprefix("extensionAttribute")
+    return getattr(model.on_premises_extension_attributes, f"extension_attribute{number}", None) or ""
+
+
+def user_from(model: Any, attribute: str = EMPLOYEE_ID) -> DirectoryUser:
+    """Our value of an SDK user. Somebody whose accountEnabled is unknown counts as disabled.
+
+    `attribute` is the one of PERSON_ATTRIBUTES that is taken for the employee id.
+    """
     return DirectoryUser(
         object_id=model.id,
         display_name=model.display_name or "",
@@ -47,7 +61,7 @@ def user_from(model: Any) -> DirectoryUser:
         given_name=model.given_name or "",
         surname=model.surname or "",
         mail=model.mail or "",
-        employee_id=model.employee_id or "",
+        employee_id=_mark(model, attribute),
         department=model.department or "",
         job_title=model.job_title or "",
         enabled=model.account_enabled is True,
@@ -76,8 +90,11 @@ def _is_kind(model: Any, kind: str) -> bool:
 class GraphDirectory:
     """Implements clients.ports.EntraDirectory."""
 
-    def __init__(self, caller: GraphCaller, *, aws_service_principal_id: str) -> None:
+    def __init__(
+        self, caller: GraphCaller, *, aws_service_principal_id: str, person_attribute: str = EMPLOYEE_ID
+    ) -> None:
         self._caller = caller
+        self._attribute = person_attribute
         self._service_principal_id = aws_service_principal_id
 
     def read_user(self, object_id: str) -> Reading[DirectoryUser | None]:
@@ -87,11 +104,11 @@ class GraphDirectory:
                 "read_user",
                 lambda client: client.users.by_user_id(object_id),
                 port=_PORT,
-                select=_USER_FIELDS,
+                select=_selected(self._attribute),
             )
         except NotFound as absent:
             return Reading(None, absent.receipt or Receipt(""))
-        return Reading(user_from(answer.value), answer.receipt)
+        return Reading(user_from(answer.value, self._attribute), answer.receipt)
 
     def read_groups(self, group_ids: Sequence[str]) -> Reading[tuple[DirectoryGroup, ...]]:
         """See the port. The receipt is the last call's."""
@@ -122,10 +139,13 @@ class GraphDirectory:
             group = client.groups.by_group_id(group_id)
             return group.transitive_members if transitive else group.members
 
-        answer = self._caller.pages("read_members", builder, port=_PORT, select=_USER_FIELDS, top=_PAGE)
+        fields = _selected(self._attribute)
+        answer = self._caller.pages("read_members", builder, port=_PORT, select=fields, top=_PAGE)
         return Reading(
             GroupMembers(
-                users=tuple(user_from(each) for each in answer.value if _is_kind(each, "user")),
+                users=tuple(
+                    user_from(each, self._attribute) for each in answer.value if _is_kind(each, "user")
+                ),
                 group_ids=tuple(each.id for each in answer.value if _is_kind(each, "group")),
             ),
             answer.receipt,

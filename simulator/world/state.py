@@ -24,6 +24,7 @@ class User:
     surname: str | None = None
     mail: str | None = None
     employee_id: str | None = None
+    extension_attributes: dict[str, str] = field(default_factory=dict)  # extensionAttribute1 to 15
     account_enabled: bool = True
     user_type: str = "Member"  # or "Guest"
     job_title: str | None = None

@@ -425,3 +425,21 @@ def test_on_demand_names_one_group_and_its_members(server: Scripted, provisionin
 def test_on_demand_takes_one_to_five(provisioning: GraphProvisioning, people: list[str]) -> None:
     with pytest.raises(ValueError, match="one to five"):
         provisioning.provision_on_demand(GROUP, people, client_request_id="ours")
+
+
+def test_another_attribute_than_the_employee_id_may_link_accounts(
+    server: Scripted, caller: GraphCaller
+) -> None:
+    told = {"id": PERSON, "displayName": "Ada Admin", "accountEnabled": True, "userType": "Member"}
+    marked = {"employeeId": "E-1", "onPremisesExtensionAttributes": {"extensionAttribute7": "E-77"}}
+    linked = GraphDirectory(
+        caller, aws_service_principal_id=PRINCIPAL, person_attribute="extensionAttribute7"
+    )
+    for answer, mark in ((marked, "E-77"), ({"onPremisesExtensionAttributes": None}, "")):
+        server.reply(Reply(200, {**told, **answer}))
+        user = linked.read_user(PERSON).value
+        assert user is not None
+        assert user.employee_id == mark
+        selected = query(server.asked[-1])["$select"].split(",")
+        assert "onPremisesExtensionAttributes" in selected
+        assert "employeeId" not in selected

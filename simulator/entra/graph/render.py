@@ -53,6 +53,10 @@ def user(value: User) -> dict[str, Any]:
         "userType": value.user_type,
         "department": value.department,
         "employeeId": value.employee_id,
+        "onPremisesExtensionAttributes": {
+            f"extensionAttribute{number}": value.extension_attributes.get(f"extensionAttribute{number}")
+            for number in range(1, 16)
+        },
         "createdDateTime": moment(value.created_at),
         "deletedDateTime": None,
     }
