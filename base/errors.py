@@ -5,6 +5,7 @@ A wrong state is a `Conflict`, a missing right is a `Denied`: never one for the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 
@@ -19,11 +20,28 @@ class DomainError(Exception):
         self.sentence = sentence
         self.field = field  # the form field it belongs to, "" for the form as a whole
 
+    @property
+    def parts(self) -> Sequence[DomainError]:
+        """Each mistake by itself, where there are several."""
+        return (self,)
+
 
 class Invalid(DomainError):
     """The input cannot be accepted as it is."""
 
     status = 422
+
+
+class Several(Invalid):
+    """The input has several mistakes: all of them, so that who mends one doesn't meet the next only afterwards."""
+
+    def __init__(self, errors: Sequence[Invalid]) -> None:
+        super().__init__(errors[0].code, " ".join(each.sentence for each in errors), field=errors[0].field)
+        self._errors = errors
+
+    @property
+    def parts(self) -> Sequence[DomainError]:
+        return self._errors
 
 
 class Denied(DomainError):

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from base.errors import DomainError
 from base.words import duration_words
+from requests_app.actions.asking import Asked
 from requests_app.actions.deciding import LONGEST_COMMENT
 
 USUAL_LENGTHS = tuple(timedelta(minutes=minutes) for minutes in (30, 60, 120, 240, 480))
@@ -38,9 +39,20 @@ class RefusableForm(forms.Form):
 
     demanded: Collection[str] = ()  # fields that an action, not the form, insists on
     unseen: Collection[str] = ()  # fields beside which nothing can be shown
+    _refused_with = 422
+
+    @property
+    def status(self) -> int:
+        """The answer's, when the form is shown: 200 where nothing was sent, else that of the last refusal."""
+        return self._refused_with if self.is_bound else 200
 
     def refuse(self, error: DomainError) -> None:
-        """Show the refusal at its field, or above the form."""
+        """Show the refusal at its field, or above the form; where it names several mistakes, each at its own."""
+        self._refused_with = error.status
+        for each in error.parts:
+            self._show(each)
+
+    def _show(self, error: DomainError) -> None:
         field = "length" if error.field == "duration" else error.field
         shown = field in self.fields and field not in self.unseen
         self.add_error(field if shown else None, error.sentence)
@@ -158,6 +170,16 @@ class RequestForm(LengthForm):
         self.fields["reference"].help_text = "A change or incident number, such as INC0012345."
         # Not `required` for Django, whose refusal would come before the action's; for the label only.
         self.demanded = {"justification", "reference"} if reference_required else {"justification"}
+
+    def asked(self) -> Asked:
+        """What could be read of it; the form has been validated."""
+        cleaned = self.cleaned_data
+        return Asked(
+            cleaned.get("duration"),
+            cleaned.get("start"),
+            cleaned.get("justification"),
+            cleaned.get("reference"),
+        )
 
 
 class SeveralForm(RequestForm):

@@ -7,28 +7,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.conf import settings
 from django_subatomic.db import transaction
 
 from audit.ledger.recorder import Actor, Subject, record
 from base.clock import business_now, real_now
-from base.errors import Conflict, DomainError, Invalid, Missing
-from base.words import duration_words
+from base.errors import Conflict, DomainError, Invalid, Missing, Several
 from catalog.models import AccountAssignment, Eligibility, PimGroup
 from identity.models import Person
-from policy.demands import Demands
-from policy.fields import fits
 from policy.matching import Match
 from policy.requestable import Requestability, requestability
 from policy.terms import keep_terms
+from requests_app.actions.asking import Asked, cleaned_words, mistakes
 from requests_app.actions.moving import create
 from requests_app.freezes.holding import freeze_for, keep_freezes_out
 from requests_app.lifecycle import ItemStatus
-from requests_app.models import AccessRequest, Grant, RequestItem, RequestScope
+from requests_app.models import AccessRequest, RequestItem, RequestScope
 from requests_app.selectors import MOST_ITEMS, extendable_grant
-from requests_app.texts import clean_reference, clean_words
+from requests_app.texts import clean_reference
 
-LONGEST_JUSTIFICATION = 2000
 # More open requests than this by one person is an accident or an attack.
 MOST_PENDING = 20
 
@@ -80,7 +76,7 @@ def submit_request(
 
     Raises:
         Missing: no such group, or no eligibility for it; deliberately the same.
-        Invalid: a refusal that belongs to a field, or a group that can't be asked for now.
+        Invalid: a refusal that belongs to a field (Several: to more than one), or a group that can't be asked for now.
         Conflict: the same is pending already, too much is pending, or an incident has frozen it.
     """
     try:
@@ -157,16 +153,17 @@ def _judge(
     if group is None or not eligibilities:
         raise Missing("group.missing", "There is no such PIM group, or you are not eligible for it.")
     judged = requestability(requester, group, eligibilities, now=now)
-    demands = _check_judgement(judged)
-    _check_duration(wanted.duration, judged)
-    _check_start(wanted_start, now, judged)
-    _check_extension(wanted.duration, judged, extendable_grant(requester, group, wanted_start))
+    _check_judgement(judged)
+    asked = Asked(wanted.duration, wanted_start, justification, reference)
+    held = extendable_grant(requester, group, wanted_start)
+    if found := mistakes(judged, group, asked, held=held):
+        raise found[0] if len(found) == 1 else Several(found)
     return _Part(
         group=group,
         judged=judged.match,
         duration=wanted.duration,
-        words=_check_justification(justification, demands),
-        reference=_check_reference(reference, demands, group),
+        words=cleaned_words(justification),
+        reference=clean_reference(reference),
     )
 
 
@@ -177,111 +174,10 @@ def _add(request: AccessRequest, part: _Part, actor: Actor, wanted_start: dateti
     _make_item(request, part.group, part.judged, part.duration, scope, actor, wanted_start)
 
 
-def _check_judgement(judged: Requestability) -> Demands:
+def _check_judgement(judged: Requestability) -> None:
     if judged.refusals or judged.demands is None:
         sentences = " ".join(refusal.sentence for refusal in judged.refusals)
         raise Invalid(judged.refusals[0].code if judged.refusals else "rule.none", sentences)
-    return judged.demands
-
-
-def _check_duration(duration: timedelta, judged: Requestability) -> None:
-    if duration < settings.PIM_MINIMUM:
-        raise Invalid(
-            "duration.short", "PIM assigns at least five minutes. Choose a longer time.", field="duration"
-        )
-    if judged.longest is not None and duration > judged.longest:
-        raise Invalid(
-            "duration.long",
-            f"At most {duration_words(judged.longest)} can be asked for here. Choose a shorter time.",
-            field="duration",
-        )
-
-
-def _check_start(wanted: datetime | None, now: datetime, judged: Requestability) -> None:
-    if wanted is None:
-        return
-    if wanted <= now:
-        raise Invalid(
-            "start.past",
-            "This time is over. Choose a later one, or leave it empty to start once it is approved.",
-            field="start",
-        )
-    if wanted > now + settings.LATEST_START:
-        raise Invalid(
-            "start.far",
-            f"At most {settings.LATEST_START.days} days ahead. Choose an earlier start, or ask again nearer to it.",
-            field="start",
-        )
-    if judged.ends_by is not None and judged.ends_by - wanted < settings.PIM_MINIMUM:
-        raise Invalid(
-            "start.not_eligible",
-            "Your eligibility ends before that. Choose an earlier start, or ask for a longer eligibility.",
-            field="start",
-        )
-
-
-def _check_extension(duration: timedelta, judged: Requestability, held: Grant | None) -> None:
-    """What is asked for would lengthen access that the person has: it must fit together with that."""
-    if held is None:
-        return
-    begins = max(held.ends_at, business_now())
-    if judged.ends_by is not None and judged.ends_by - begins < settings.PIM_MINIMUM:
-        raise Invalid(
-            "extension.eligibility",
-            "Your eligibility ends with the access that you have, so nothing can be added. Ask the group's owner.",
-            field="duration",
-        )
-    total, longest = begins + duration - held.starts_at, held.group.assignment_maximum
-    if longest is not None and total > longest:
-        raise Invalid(
-            "extension.long",
-            f"PIM lets one assignment of this group last {duration_words(longest)} in all, and this would make "
-            f"{duration_words(total)}. Choose a shorter time, or ask again once your access has ended.",
-            field="duration",
-        )
-
-
-def _check_justification(justification: str, demands: Demands) -> str:
-    words = clean_words(justification, longest=LONGEST_JUSTIFICATION, field="justification")
-    shortest = max(demands.shortest_justification, 1)
-    if len(words) < shortest:
-        raise Invalid(
-            "justification.short",
-            f"Say what you need the access for, in at least {shortest} characters: approvers and auditors read it.",
-            field="justification",
-        )
-    for pattern in demands.justification_patterns:
-        if not fits(pattern, words):
-            raise Invalid(
-                "justification.pattern",
-                f"The rule for this group wants the justification to fit the pattern {pattern}.",
-                field="justification",
-            )
-    return words
-
-
-def _check_reference(reference: str, demands: Demands, group: PimGroup) -> str:
-    cleaned = clean_reference(reference)
-    if group.ticket_demanded and not cleaned:
-        raise Invalid(
-            "reference.missing",
-            "PIM asks for a reference for this group (a ticket number), such as INC0012345.",
-            field="reference",
-        )
-    if demands.reference_required and not cleaned:
-        raise Invalid(
-            "reference.missing",
-            "The rule for this group asks for a reference, such as INC0012345.",
-            field="reference",
-        )
-    for pattern in demands.reference_patterns if cleaned else ():
-        if not fits(pattern, cleaned):
-            raise Invalid(
-                "reference.pattern",
-                f"The rule for this group wants references that fit the pattern {pattern}.",
-                field="reference",
-            )
-    return cleaned
 
 
 def _check_room(requester: Person, more: int) -> None:

@@ -13,14 +13,17 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from base.clock import business_now
-from base.errors import DomainError, Missing
+from base.errors import DomainError, Missing, TooOften
 from catalog.nudges import want_refresh
 from identity.actors import actor_of
 from identity.http import PortalRequest, not_activity
+from identity.limiting import Act, spend
 from policy.preflight import who_can_decide
 from requests_app import estimates, selectors
+from requests_app.actions.asking import mistakes
 from requests_app.actions.submitting import submit_request
 from requests_app.forms import LengthForm, RequestForm, length_input
+from requests_app.freshening import want_those_who_decide
 from requests_app.offers import FullOffer, Offer, full_offer, offers, read_freshness
 from requests_app.views.paging import read_id
 from requests_app.weighing import weigh
@@ -35,6 +38,8 @@ def catalogue(request: PortalRequest) -> HttpResponse:
     person = request.user.person
     want_refresh(person)
     query = request.GET.get("q", "").strip()[:LONGEST_QUERY]
+    if query:
+        spend(person, Act.SEARCH)
     after = request.GET.get("after", "")
     page = offers(person, query=query, after=after)
     further = urlencode({"q": query, "after": page.next}) if page.next else ""
@@ -63,6 +68,8 @@ def request_access(request: PortalRequest, group_id: UUID) -> HttpResponse:
     offer = found.offer
     if request.method != "POST":
         want_refresh(request.user.person)
+        if offer.judged.demands is not None:
+            want_those_who_decide(offer.judged.demands)
         return _show(request, found, _form(offer, initial=_again(request, offer)))
     if "again" in request.POST and not request.POST.get("justification", "").strip():
         return redirect(f"{offer.request_address}?{urlencode({'again': request.POST['again']})}")
@@ -84,7 +91,13 @@ def preview(request: PortalRequest, group_id: UUID) -> HttpResponse:
 
 def _submitted(request: PortalRequest, found: Offer, form: RequestForm) -> tuple[UUID | None, int]:
     """The new request's id; or None and the status of the refusal, which is in the form then."""
+    try:
+        spend(request.user.person, Act.SUBMIT)
+    except TooOften as error:
+        form.refuse(error)
+        return None, error.status
     if not form.is_valid():
+        _name_the_rest(found, form)
         return None, 422
     cleaned = form.cleaned_data
     try:
@@ -104,6 +117,15 @@ def _submitted(request: PortalRequest, found: Offer, form: RequestForm) -> tuple
         return None, error.status
     messages.success(request, "Your request was sent. This page follows it.")
     return new, 302
+
+
+def _name_the_rest(found: Offer, form: RequestForm) -> None:
+    """What the action would refuse besides, in fields that could be read: all mistakes are named at a time."""
+    wrong = set(form.errors)
+    length = {"duration"} if wrong & {"length", "hours", "minutes"} else set()
+    for mistake in mistakes(found.judged, found.group, form.asked()):
+        if mistake.field not in wrong | length:
+            form.refuse(mistake)
 
 
 def _show(request: PortalRequest, found: FullOffer, form: RequestForm, *, status: int = 200) -> HttpResponse:

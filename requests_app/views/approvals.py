@@ -10,15 +10,19 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from base.errors import Invalid
+from base.clock import business_now
+from base.errors import Invalid, TooOften
+from identity.absences.reading import own_absence, stood_in_for
 from identity.actors import actor_of
 from identity.http import PortalRequest, not_activity
+from identity.limiting import Act, spend
 from requests_app import selectors
 from requests_app.actions.attending import attend, put_down
 from requests_app.actions.deciding import Changed, submit_decision
 from requests_app.bundles import bundled, together_address
 from requests_app.deliberation.reading import thread_states
 from requests_app.forms import DecisionForm
+from requests_app.freshening import want_those_who_decide
 from requests_app.lifecycle import ItemStatus
 from requests_app.pages import Page, Row
 from requests_app.rule_words import demand_sentences, names_in, waits_for
@@ -43,6 +47,7 @@ def inbox(request: PortalRequest) -> HttpResponse:
         "bundles": bundled([Row(item, thread=said.get(item.pk, "")) for item in shown]),
         "older": older and f"?{older}",
         "newest": after and request.path,
+        "for_others": stood_in_for(request.user.person, business_now()),
     }
     return render(request, "approvals/inbox.html", context)
 
@@ -58,10 +63,13 @@ def decision(request: PortalRequest, item_id: UUID) -> HttpResponse:
         if status == 302:
             return redirect("decision", item_id)
         page = _read(request, item_id)  # as it is now, not as it was before the refusal
+    if request.method != "POST" and page.item.status == ItemStatus.PENDING:
+        want_those_who_decide(page.item.terms.parsed)
     facts = read_facts(page.item)
     waiting = [row for row in page.others if row.item.status == ItemStatus.PENDING]
     context: dict[str, object] = {"page": page}
     context["together"] = together_address([Row(page.item), *waiting]) if waiting and page.decidable else ""
+    context["away"] = own_absence(request.user.person, business_now()) if page.decidable else None
     context["form"] = form if page.decidable or form.is_bound else None
     if page.item.status == ItemStatus.PENDING:
         context["around"] = surroundings(page.item)
@@ -96,6 +104,7 @@ def attention(request: PortalRequest, item_id: UUID) -> HttpResponse:
 def _decided(request: PortalRequest, item_id: UUID, form: DecisionForm) -> int:
     """Submit the decision; gives the answer's status, with the reason in the form when it was refused."""
     try:
+        spend(request.user.person, Act.DECIDE)
         submit_decision(
             item_id=item_id,
             approver_id=request.user.person.pk,
@@ -105,7 +114,7 @@ def _decided(request: PortalRequest, item_id: UUID, form: DecisionForm) -> int:
             duration=form.cleaned_data.get("duration"),
             actor=actor_of(request),
         )
-    except (Invalid, Changed) as error:
+    except (Invalid, Changed, TooOften) as error:
         form.refuse(error)
         return error.status
     messages.success(request, "Your decision is being checked. It counts in a few seconds.")

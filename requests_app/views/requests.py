@@ -11,9 +11,10 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from base.errors import Invalid
+from base.errors import Invalid, TooOften
 from identity.actors import actor_of
 from identity.http import PortalRequest, not_activity
+from identity.limiting import Act, spend
 from identity.signin.views import start_again
 from requests_app import selectors
 from requests_app.actions.conversing import remark
@@ -156,19 +157,20 @@ def thread(request: PortalRequest, request_id: UUID) -> HttpResponse:
     if form.is_bound and form.is_valid() and _said(request, shown, form):
         return redirect(shown.address if shown.mine else shown.decide_address)
     context = {"page": shown, "form": form}
-    return render(request, "requests/thread.html", context, status=422 if form.is_bound else 200)
+    return render(request, "requests/thread.html", context, status=form.status)
 
 
 def _said(request: PortalRequest, shown: Page, form: RemarkForm) -> bool:
     """Add it to the thread; False when the words were refused, with the refusal in the form."""
     try:
+        spend(request.user.person, Act.REMARK)
         remark(
             item_id=shown.item.pk,
             person_id=request.user.person.pk,
             words=form.cleaned_data["words"],
             actor=actor_of(request),
         )
-    except Invalid as error:
+    except (Invalid, TooOften) as error:
         form.refuse(error)
         return False
     messages.success(
@@ -184,6 +186,7 @@ def repeat(request: PortalRequest, request_id: UUID) -> HttpResponse:
     shown = _read(request, request_id)
     if not shown.mine:
         raise Http404
+    spend(request.user.person, Act.SUBMIT)
     new = submit_request(
         requester_id=request.user.person.pk,
         group_object_id=shown.item.group.object_id,

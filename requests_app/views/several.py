@@ -13,9 +13,10 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from base.errors import DomainError, Missing
+from base.errors import DomainError, Missing, TooOften
 from identity.actors import actor_of
 from identity.http import PortalRequest
+from identity.limiting import Act, spend
 from requests_app import selectors
 from requests_app.actions.submitting import ItemsRefused, Wanted, submit_items
 from requests_app.forms import ItemForm, SeveralForm, length_input
@@ -101,6 +102,11 @@ def _submitted(
     request: PortalRequest, choices: Sequence[Choice], form: SeveralForm
 ) -> tuple[UUID | None, int]:
     """The new request's id; or None and the status of the refusal, which is in the forms then."""
+    try:
+        spend(request.user.person, Act.SUBMIT)
+    except TooOften as error:
+        form.refuse(error)
+        return None, error.status
     ticked = [each for each in choices if each.chosen]
     valid = [form.is_valid(), *(each.form.is_valid() for each in ticked)]
     if not ticked:
@@ -134,10 +140,11 @@ def _refuse(ticked: Sequence[Choice], form: SeveralForm, refusals: Mapping[str, 
     """Show each refusal at the length of its item; at what all have in common once, naming those it is about."""
     shared: dict[tuple[str, str], list[str]] = {}
     for each in ticked:
-        error = refusals.get(each.offer.group.object_id)
-        if error is not None and error.field in form.fields:
-            shared.setdefault((error.field, error.sentence), []).append(each.offer.group.display_name)
-        elif error is not None:
-            each.form.add_error("length", error.sentence)
+        refused = refusals.get(each.offer.group.object_id)
+        for error in refused.parts if refused else ():
+            if error.field in form.fields:
+                shared.setdefault((error.field, error.sentence), []).append(each.offer.group.display_name)
+            else:
+                each.form.add_error("length", error.sentence)
     for (field, sentence), names in shared.items():
         form.add_error(field, f"{', '.join(names)}: {sentence}")

@@ -10,9 +10,10 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from base.errors import DomainError, Invalid, Missing
+from base.errors import DomainError, Invalid, Missing, TooOften
 from identity.actors import actor_of
 from identity.http import PortalRequest
+from identity.limiting import Act, spend
 from requests_app.actions.deciding_together import submit_decisions
 from requests_app.forms import TogetherForm
 from requests_app.together_page import Candidate, candidates, is_own_to_decide
@@ -37,7 +38,7 @@ def together(request: PortalRequest, item_id: UUID) -> HttpResponse:
     if posted and form.is_valid() and _decided(request, found, chosen, form):
         return redirect("inbox")
     context = {"found": found, "form": form}
-    return render(request, "approvals/together.html", context, status=422 if posted else 200)
+    return render(request, "approvals/together.html", context, status=form.status)
 
 
 def _decided(
@@ -48,6 +49,7 @@ def _decided(
         form.add_error(None, "Choose at least one.")
         return False
     try:
+        spend(request.user.person, Act.DECIDE)
         outcomes = submit_decisions(
             shown={item_id: request.POST.get(f"shown-{item_id}", "") for item_id in chosen},
             approver_id=request.user.person.pk,
@@ -55,7 +57,7 @@ def _decided(
             comment=form.cleaned_data["comment"],
             actor=actor_of(request),
         )
-    except Invalid as error:
+    except (Invalid, TooOften) as error:
         form.refuse(error)
         return False
     _say(request, found, outcomes)

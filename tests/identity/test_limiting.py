@@ -72,3 +72,19 @@ def test_an_auditor_s_pages_say_when_to_go_on(counted: None, world: World) -> No
     assert 3500 < int(refused["Retry-After"]) <= 3600
     assert auditor.get("/audit/").status_code == 200, "reading goes on"
     assert statuses(lambda: auditor.post("/audit/export/", form="csv")) == [200, 200, 429]
+
+
+@pytest.mark.django_db
+def test_forms_keep_what_was_typed(counted: None, world: World) -> None:
+    ada, ben = world.sign_in(world.ada), world.sign_in(world.ben)
+    item = world.ask()
+    form, typed = f"/access/{world.group.object_id}/request/", "Look at the stuck deployment"
+    lost = {"length": "60", "justification": typed, "start": "2001-01-01T00:00"}
+    assert statuses(lambda: ada.post(form, **lost)) == [422, 422, 429]
+    refused = ada.post(form, **lost).content.decode()
+    assert typed in refused
+    assert "Nothing was sent" in refused
+    thread, decision = f"/requests/{item.request_id}/thread/", f"/approvals/{item.pk}/"
+    assert statuses(lambda: ben.post(thread, words="")) == [422, 422, 429]
+    assert statuses(lambda: ben.post(decision, verdict="deny", comment="")) == [422, 422, 429]
+    assert statuses(lambda: ada.get("/access/?q=ec2")) == [200, 200, 429]

@@ -154,6 +154,34 @@ def test_refusals_are_inline_and_keep_what_was_typed(
     assert not RequestItem.objects.exists()
 
 
+def test_all_mistakes_are_named_at_a_time(world: World, ada: Visitor) -> None:
+    form = f"/access/{world.group.object_id}/request/"
+    sentences = (
+        "at least five minutes",
+        "Say what you need the access for",
+        "This time is over",
+        "letters, digits",
+    )
+    sent = {
+        "length": "other",
+        "minutes": "2",
+        "justification": "x",
+        "start": "2001-01-01T00:00",
+        "reference": "<>",
+    }
+    page = ada.post(form, **sent)
+    assert page.status_code == 422
+    for sentence in sentences:
+        assert page.content.decode().count(sentence) == 1, sentence
+    # What can't be read at all hides nothing of the rest, and is said once.
+    page = ada.post(form, **sent | {"start": "tomorrow", "length": "nonsense"})
+    text = page.content.decode()
+    for sentence in ("Write date and time", "Say what you need the access for", "letters, digits"):
+        assert text.count(sentence) == 1, sentence
+    assert "five minutes" not in text
+    assert not RequestItem.objects.exists()
+
+
 def test_a_second_request_for_the_same_is_refused_in_the_form(world: World, ada: Visitor) -> None:
     world.ask()
     answer = ada.post(form_of(world.group), justification=WHY, length="60")
