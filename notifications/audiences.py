@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.db.models import Case, Q, Value, When
+from django.db.models import Case, Value, When
 
+from identity.humans import accounts_of, human_key
 from identity.models import Person
 from notifications.kinds import Kind
 from policy.approvers import deciders
@@ -25,18 +26,12 @@ def to_ask(item: RequestItem) -> tuple[Sequence[Person], int]:
     approvers = stages[item.stage].approvers
     may = deciders(approvers, item.requester, guests=demands.guests_decide)
     for decision in item.decisions.exclude(status=DecisionStatus.REFUSED).select_related("approver"):
-        may = may.exclude(is_human_account(decision.approver))
+        may = may.exclude(accounts_of(decision.approver))
     named_first = Case(When(object_id__in=approvers.people, then=Value(0)), default=Value(1))
     rows = list(may.order_by(named_first, "display_name", "pk")[: MOST_ASKED + 1])
     total = len(rows) if len(rows) <= MOST_ASKED else may.count()
-    humans = {each.employee_id or each.object_id: each for each in reversed(rows[:MOST_ASKED])}
+    humans = {human_key(each): each for each in reversed(rows[:MOST_ASKED])}
     return list(reversed(humans.values())), total
-
-
-def is_human_account(person: Person) -> Q:
-    """As `policy.approvers.is_human`, of the rows of people themselves."""
-    same = Q(pk=person.pk)
-    return same | Q(employee_id=person.employee_id) if person.employee_id else same
 
 
 def asked_about(item: RequestItem) -> Sequence[Person]:

@@ -12,11 +12,13 @@ from zoneinfo import ZoneInfo
 from django.urls import reverse
 
 from base.clock import business_now
+from identity.absences.models import Absence
 from notifications import inert
 from notifications.composing import quoted
 from notifications.kinds import Kind
 from notifications.languages import Language
 from notifications.models import Message
+from policy.delegation import rights
 from requests_app.deliberation.models import Remark
 from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus
 from requests_app.models import Decision, Grant, RequestItem, Revocation
@@ -44,6 +46,8 @@ def path_of(message: Message) -> str:
         and message.item is not None
     ):
         return reverse("decision", args=[message.item.pk])
+    if message.kind in (Kind.STANDS_IN, Kind.SAID_AWAY):
+        return reverse("absence")
     if message.item is not None:
         return part_of_request("request", message.item)
     if message.grant is not None:
@@ -73,6 +77,10 @@ def no_longer_needed(message: Message) -> str:
             return "The request was handled before."
         case Kind.USABLE | Kind.ENDING if grant is not None and grant.status != GrantStatus.ACTIVE:
             return "The access wasn't there any more."
+        case Kind.STANDS_IN | Kind.SAID_AWAY:
+            absence = _absence(message)
+            over = absence.withdrawn_at is not None or absence.ends_at <= business_now()
+            return "The absence was over or withdrawn." if over else ""
         case Kind.SIGN_IN if grant is not None:
             waits = grant.waits_for_person if message.person == grant.person else grant.waits_for_approver
             return "" if waits else "It didn't wait for this sign-in any more."
@@ -122,7 +130,17 @@ def _decided(message: Message, language: Language, _zone: ZoneInfo) -> Facts:
 
 def _asked(message: Message, _language: Language, _zone: ZoneInfo) -> Facts:
     told, total = message.facts.get("told", ""), message.facts.get("total", "")
-    return {"told": told, "total": total} if told != total else {}
+    several = {"told": told, "total": total} if told != total else {}
+    return {**several, "instead_of": inert.line(_instead_of(message))}
+
+
+def _instead_of(message: Message) -> str:
+    """In whose right the recipient would decide, where not in their own; two queries, and more for who stands in."""
+    item, person = message.item, message.person
+    if item is None or person is None:
+        return ""
+    found = rights(person, item.terms.parsed, [item.stage], item.requester, at=business_now())
+    return found[0].person.display_name if found and found[0] else ""
 
 
 def _remark(message: Message, _language: Language, _zone: ZoneInfo) -> Facts:
@@ -156,6 +174,22 @@ def _failed(message: Message, _language: Language, _zone: ZoneInfo) -> Facts:
     return {"reason": quoted(problem), "what": message.facts.get("what", "")}
 
 
+def _absence(message: Message) -> Absence:
+    rows = Absence.objects.select_related("person", "delegate", "declared_by")
+    return rows.get(pk=message.facts["absence"])
+
+
+def _away(message: Message, language: Language, zone: ZoneInfo) -> Facts:
+    absence = _absence(message)
+    return {
+        "who": inert.line(absence.person.display_name),
+        "by": inert.line(absence.declared_by.display_name),
+        "delegate": inert.line(absence.delegate.display_name if absence.delegate else ""),
+        "starts": language.moment(absence.begins_at, zone),
+        "ends": language.moment(absence.ends_at, zone),
+    }
+
+
 def _ended(message: Message, language: Language, zone: ZoneInfo) -> Facts:
     last = message.facts.get("last_possible_use_at")
     return {"last_use": language.moment(datetime.fromisoformat(last), zone) if last else ""}
@@ -176,4 +210,6 @@ _MORE: dict[Kind, Callable[[Message, Language, ZoneInfo], Facts]] = {
     Kind.UNDONE: _failed,
     Kind.SIGN_IN: _failed,
     Kind.ENDED: _ended,
+    Kind.STANDS_IN: _away,
+    Kind.SAID_AWAY: _away,
 }

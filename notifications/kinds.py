@@ -28,6 +28,8 @@ class Kind(StrEnum):
     SIGN_IN = "sign_in"
     QUESTION = "question"
     ANSWERED = "answered"
+    STANDS_IN = "stands_in"
+    SAID_AWAY = "said_away"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +62,6 @@ MANNERS: dict[Kind, Manner] = {
     Kind.SIGN_IN: Manner("Access waits for you to sign in"),
     Kind.QUESTION: Manner("Somebody who decides asks you something"),
     Kind.ANSWERED: Manner("Your question about a request is answered"),
+    Kind.STANDS_IN: Manner("You decide for somebody who is away"),
+    Kind.SAID_AWAY: Manner("An operator recorded that you are away"),
 }

@@ -22,6 +22,7 @@ from audit.ledger.models import Event
 from base.clock import business_now, real_now
 from base.crash import crash_point, register
 from clients.registry import chats
+from identity.absences.models import Absence
 from identity.models import Person
 from notifications.audiences import approvers_of, asked_about, to_ask
 from notifications.kinds import Kind
@@ -270,6 +271,16 @@ def _removal_started(event: Event) -> Iterable[Message]:
     return _to_holder(Kind.REVOKED, event)
 
 
+def _away(event: Event) -> Iterator[Message]:
+    """The delegate is told, and whoever is away, where somebody else said so."""
+    absence = Absence.objects.select_related("person", "delegate").get(pk=_subject(event))
+    occasion, key = f"event:{event.id}", str(absence.pk)
+    if absence.delegate is not None:
+        yield message(Kind.STANDS_IN, absence.delegate, occasion=occasion, absence=key)
+    if absence.declared_by_id != absence.person_id:
+        yield message(Kind.SAID_AWAY, absence.person, occasion=occasion, absence=key)
+
+
 _PLANS: dict[str, Callable[[Event], Iterable[Message]]] = {
     "item.requested": _requested,
     "item.reminded": _reminded,
@@ -279,6 +290,8 @@ _PLANS: dict[str, Callable[[Event], Iterable[Message]]] = {
     "item.closed": partial(_settled, Kind.CLOSED),
     "item.lapsed": partial(_settled, Kind.LAPSED),
     "item.withdrawn": partial(_settled, None),
+    "absence.declared": _away,
+    "absence.delegated": _away,
     "question.asked": _asked_back,
     "question.answered": _asked_back,
     "decision.counted": _counted,

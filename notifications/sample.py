@@ -33,6 +33,8 @@ def sample_letter(kind: Kind, language: Language) -> Letter:
         "group": "AWS - Production Admin",
         "duration": language.span(timedelta(hours=1)),
         "lapses": language.moment(now + timedelta(days=1), zone),
+        "starts": language.moment(now, zone),
+        "delegate": "Dora Deputy",
         "ends": language.moment(now + timedelta(hours=1), zone),
         "last_use": language.moment(now + timedelta(hours=2), zone),
         "reference": "INC0012345",

@@ -7,26 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from django.db.models import F, Q, QuerySet, Value
-from django.db.models.functions import Coalesce, NullIf
+from django.db.models import Q, QuerySet
 
+from base.clock import business_now
+from identity.absences.reading import away_at, delegates_at
+from identity.humans import accounts_of, human_expression, same_human
 from identity.models import DirectoryMembership, Person
 from policy.demands import Approvers, Demands
 
 
-def same_human(one: Person, other: Person) -> bool:
-    """Two accounts of one person count as one: the same row, or the same employee id."""
-    return one.pk == other.pk or (one.employee_id != "" and one.employee_id == other.employee_id)
-
-
-def is_human(person: Person, field: str) -> Q:
-    """`same_human` as a condition on rows whose `field` is a person."""
-    same = Q(**{field: person})
-    return same | Q(**{f"{field}__employee_id": person.employee_id}) if person.employee_id else same
-
-
 def may_decide(person: Person, demands: Demands, stage: int, requester: Person) -> bool:
-    """Whether this person may decide on this requester's item at this stage. Never the requester, by any account."""
+    """Whether this person may decide in their own right on this requester's item at this stage.
+
+    Never the requester, by any account. In whose right else somebody may is `policy.delegation`.
+    """
     if stage >= len(demands.stages) or not person.enabled or same_human(person, requester):
         return False
     if person.guest and not demands.guests_decide:
@@ -54,22 +48,30 @@ def somebody_can_decide(demands: Demands, requester: Person) -> bool:
 
 
 def deciders(approvers: Approvers, requester: Person, *, guests: bool) -> QuerySet[Person]:
-    """Whoever could decide on this requester's item at a stage of these approvers, by snapshots; never the requester."""
+    """Whom a request of this requester counts on at a stage of these approvers, by snapshots; never the requester.
+
+    Those who may, without those who are away, and those who stand in for them. Who is away may decide all the same.
+    """
+    now = business_now()
+    may = able(approvers, requester, guests=guests)
+    present = may.exclude(away_at(now))
+    instead = Person.objects.filter(delegates_at(now, may)).exclude(accounts_of(requester))
+    return Person.objects.filter(Q(pk__in=present.values("pk")) | Q(pk__in=instead.values("pk")))
+
+
+def able(approvers: Approvers, requester: Person, *, guests: bool) -> QuerySet[Person]:
+    """Whoever may decide in their own right on this requester's item at a stage of these approvers, away or not."""
     members = DirectoryMembership.objects.filter(group__object_id__in=approvers.groups).values("person")
     found: QuerySet[Person] = Person.objects.filter(
         Q(object_id__in=approvers.people) | Q(pk__in=members), enabled=True
-    ).exclude(pk=requester.pk)
-    if not guests:
-        found = found.filter(guest=False)
-    if requester.employee_id:
-        found = found.exclude(employee_id=requester.employee_id)
-    return found
+    ).exclude(accounts_of(requester))
+    return found if guests else found.filter(guest=False)
 
 
 def _humans(found: QuerySet[Person], *, at_most: int) -> list[str]:
-    """Those who could decide, each human once: by employee id, or by object id where there is none."""
-    human = Coalesce(NullIf(F("employee_id"), Value("")), F("object_id"))
-    return list(found.annotate(human=human).values_list("human", flat=True).distinct()[:at_most])
+    """Those who could decide, each human once."""
+    keyed = found.annotate(key=human_expression())
+    return list(keyed.values_list("key", flat=True).distinct()[:at_most])
 
 
 def all_seated(seats: Sequence[Sequence[str]]) -> bool:

@@ -6,8 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import QuerySet
+
+from base.clock import business_now
+from identity.absences.reading import away_at, standing_at
+from identity.humans import MARK, human_expression
 from identity.models import DirectoryGroup, DirectoryMembership, Person
-from policy.approvers import deciders
+from policy.approvers import able, deciders
 from policy.demands import Approvers, Demands, Stage
 
 # Names told for a stage; that there are more is said.
@@ -25,17 +30,30 @@ class Deciders:
 
 
 def who_can_decide(demands: Demands, requester: Person) -> list[Deciders]:
-    """Who could decide on a request of this person now, stage by stage. Three queries a stage at most."""
+    """Who could decide on a request of this person now, stage by stage. Four queries a stage at most."""
     found = []
     for stage in demands.stages:
-        names = list(
+        rows = list(
             deciders(stage.approvers, requester, guests=demands.guests_decide)
             .order_by("display_name", "pk")
-            .values_list("display_name", flat=True)[: MOST_NAMED + 1]
+            .values_list("pk", "display_name")[: MOST_NAMED + 1]
         )
+        may = able(stage.approvers, requester, guests=demands.guests_decide)
+        standing_in = _standing_in([pk for pk, _ in rows], may)
+        names = [f"{name} for {standing_in[pk]}" if pk in standing_in else name for pk, name in rows]
         known_at = _known_at(stage.approvers)
         found.append(Deciders(names[:MOST_NAMED], len(names) > MOST_NAMED, stage.quorum, known_at))
     return found
+
+
+def _standing_in(people: Sequence[int], may: QuerySet[Person]) -> dict[int, str]:
+    """Those of these people who could decide only in somebody else's right, with whose. One query."""
+    rows = standing_at(business_now()).filter(delegate__in=people, person__in=may).exclude(delegate__in=may)
+    found: dict[int, list[str]] = {}
+    for pk, name in rows.order_by("begins_at", "pk").values_list("delegate", "person__display_name"):
+        if pk is not None:
+            found.setdefault(pk, []).append(name)
+    return {pk: ", ".join(names) for pk, names in found.items()}
 
 
 def _known_at(approvers: Approvers) -> datetime | None:
@@ -50,14 +68,10 @@ def _known_at(approvers: Approvers) -> datetime | None:
 
 
 def why_nobody(demands: Demands, requester: Person) -> str:
-    """Why the rule's stages can't all be filled by others than the requester, in a sentence; six queries a stage at most."""
+    """Why the rule's stages can't all be filled by others than the requester; seven queries a stage at most."""
     for number, stage in enumerate(demands.stages, start=1):
-        humans = {
-            employee or oid
-            for employee, oid in deciders(
-                stage.approvers, requester, guests=demands.guests_decide
-            ).values_list("employee_id", "object_id")
-        }
+        counted_on = deciders(stage.approvers, requester, guests=demands.guests_decide)
+        humans = set(counted_on.annotate(key=human_expression()).values_list("key", flat=True))
         if len(humans) < stage.quorum:
             where = f"At stage {number}, " if len(demands.stages) > 1 else ""
             reasons = _reasons(stage, requester, len(humans), guests=demands.guests_decide)
@@ -66,7 +80,7 @@ def why_nobody(demands: Demands, requester: Person) -> str:
     return "The same people would have to decide at several stages, and one person decides once."
 
 
-def _reasons(stage: Stage, requester: Person, able: int, *, guests: bool) -> list[str]:
+def _reasons(stage: Stage, requester: Person, count: int, *, guests: bool) -> list[str]:
     reasons = []
     approvers, quorum = stage.approvers, stage.quorum
     if not approvers.named:
@@ -75,12 +89,8 @@ def _reasons(stage: Stage, requester: Person, able: int, *, guests: bool) -> lis
         reasons += _group_reasons(approvers)
     members = DirectoryMembership.objects.filter(group__object_id__in=approvers.groups).values("person")
     named = Person.objects.filter(object_id__in=approvers.people) | Person.objects.filter(pk__in=members)
-    everybody = list(named.distinct().values_list("pk", "enabled", "guest", "employee_id"))
-    oneself = [
-        pk
-        for pk, _, _, employee in everybody
-        if pk == requester.pk or (employee and employee == requester.employee_id)
-    ]
+    everybody = list(named.distinct().values_list("pk", "enabled", "guest", MARK))
+    oneself = [pk for pk, _, _, mark in everybody if pk == requester.pk or (mark and mark == requester.mark)]
     unfit = [
         pk
         for pk, enabled, guest, _ in everybody
@@ -92,8 +102,10 @@ def _reasons(stage: Stage, requester: Person, able: int, *, guests: bool) -> lis
         reasons.append(
             f"{len(unfit)} of them can't decide, being disabled{'' if guests else ' or a guest'} in Entra"
         )
-    if able:
-        reasons.append(f"{quorum} are needed and {able} could decide")
+    if away := able(approvers, requester, guests=guests).filter(away_at(business_now())).count():
+        reasons.append(f"{away} of them {'is' if away == 1 else 'are'} away")
+    if count:
+        reasons.append(f"{quorum} are needed and {count} could decide")
     return reasons or ["the people whom the rule names are not known in Entra"]
 
 

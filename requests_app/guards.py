@@ -116,6 +116,31 @@ ALTER TABLE requests_app_decision ENABLE ALWAYS TRIGGER not_own;
 """
 
 
+# In somebody else's right only their delegate decides, and never on a request of theirs. Not among `statements`: it came
+# with its column, which older migrations don't have.
+ABSENT_RIGHT_SQL = """
+CREATE FUNCTION requests_app_decision_right() RETURNS trigger LANGUAGE plpgsql AS $guard$
+BEGIN
+    IF NEW.absence_id IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM identity_absence away JOIN requests_app_requestitem item ON item.id = NEW.item_id
+        WHERE away.id = NEW.absence_id AND away.delegate_id = NEW.approver_id AND away.withdrawn_at IS NULL
+          AND away.person_id <> item.requester_id
+    ) THEN
+        RAISE EXCEPTION 'decision: not the delegate of somebody who may' USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END
+$guard$;
+CREATE TRIGGER absent_right BEFORE INSERT OR UPDATE OF absence_id, approver_id ON requests_app_decision
+    FOR EACH ROW EXECUTE FUNCTION requests_app_decision_right();
+ALTER TABLE requests_app_decision ENABLE ALWAYS TRIGGER absent_right;
+"""
+UNDO_ABSENT_RIGHT_SQL = """
+DROP TRIGGER absent_right ON requests_app_decision;
+DROP FUNCTION requests_app_decision_right();
+"""
+
+
 _ENDABLE = ", ".join(f"'{each}'" for each in sorted(ENDABLE))
 # A window moves in one way only: its end, later, once per approved item, as the next revision, with an event that
 # says so. A retry, a bulk write or the wrong process can't.

@@ -16,6 +16,7 @@ from django.db.models import F, Q
 
 from catalog.models import PimGroup
 from clients.types import PimRequest
+from identity.absences.models import Absence
 from identity.models import Person
 from policy.models import Terms
 from requests_app.held import HELD
@@ -134,6 +135,8 @@ class Decision(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     item = models.ForeignKey(RequestItem, on_delete=models.PROTECT, related_name="decisions")
     approver = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="decisions")
+    # The absence in whose person's right it was made; None: in the approver's own.
+    absence = models.ForeignKey(Absence, on_delete=models.PROTECT, null=True, related_name="decisions")
     verdict = models.CharField(max_length=8, choices=Verdict)
     comment = models.TextField(blank=True)
     duration = models.DurationField(null=True)  # an approval for less than was asked; None: as asked

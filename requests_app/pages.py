@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from base.clock import business_now
 from catalog.models import PimGroup
+from identity.absences.models import Absence
 from requests_app import selectors
 from requests_app.activity.planning import is_on
 from requests_app.deliberation.models import Attention, Remark
@@ -425,6 +426,11 @@ class Page:
         if self.item.status != ItemStatus.PENDING or self.mine or not self.read.may_decide:
             return False
         return self.own_decision is None or self.own_decision.status == DecisionStatus.REFUSED
+
+    @property
+    def deciding_for(self) -> Absence | None:
+        """The absence in whose person's right the viewer would decide; None: in their own."""
+        return self.read.offered[0] if self.read.offered else None
 
     @property
     def frozen(self) -> str:

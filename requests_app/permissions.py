@@ -5,18 +5,24 @@ Whether a group can be asked for at all, now, is `policy.requestable`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from django.db.models import Q
+
 from base.clock import business_now
 from base.errors import Conflict, Denied, Missing
+from identity.humans import is_human, same_human
 from identity.models import Person, User
-from policy.approvers import is_human, may_decide, same_human
+from policy.delegation import Right, rights
 from requests_app.lifecycle import DecisionStatus, ItemStatus
 from requests_app.models import AccessRequest, Grant, RequestItem
 
 
 def is_decider(person: Person, item: RequestItem) -> bool:
-    """Whether the item's rule, at any of its stages, lets this person decide on it."""
-    document = item.terms.parsed
-    return any(may_decide(person, document, stage, item.requester) for stage in range(len(document.stages)))
+    """Whether the item's rule, at any of its stages, lets this person decide on it, or somebody for whom they stand in."""
+    demands = item.terms.parsed
+    every = range(len(demands.stages))
+    return bool(rights(person, demands, every, item.requester, at=business_now()))
 
 
 def may_see_request(person: Person, request: AccessRequest, *, overseer: bool) -> bool:
@@ -32,32 +38,58 @@ def may_see_item(person: Person, item: RequestItem) -> bool:
     return is_decider(person, item) or item.decisions.filter(approver=person).exists()
 
 
+def words_in_right_of(person: Person) -> Q:
+    """Decisions by which this human's right is used up: their own, by any account, and those of their delegates."""
+    return is_human(person, "approver") | is_human(person, "absence__person")
+
+
+def _unused(item: RequestItem, person: Person, found: Sequence[Right]) -> list[Right]:
+    """Those of these rights of the person's in which nobody has a word on the item that stands or may come to."""
+    standing = item.decisions.exclude(status=DecisionStatus.REFUSED)
+    return [
+        right
+        for right in found
+        if not standing.filter(words_in_right_of(right.person if right else person)).exists()
+    ]
+
+
 def has_decided(person: Person, item: RequestItem) -> bool:
-    """Whether this human, by any account and at any stage, has a word on the item that stands or may come to."""
+    """Whether this human, by any account, at any stage and in whoever's right, has a word that stands or may come to."""
     standing = item.decisions.exclude(status=DecisionStatus.REFUSED)
     return standing.filter(is_human(person, "approver")).exists()
 
 
-def check_may_decide(person: Person, item: RequestItem) -> None:
-    """Whether this person may decide on this pending item at its stage.
+def check_may_decide(person: Person, item: RequestItem) -> Right:
+    """In whose right this person may decide on this pending item at its stage: an absence, or None for their own.
 
     Raises:
         Denied: one's own request, or another stage's.
         Missing: not this person's to decide.
-        Conflict: this human has decided already.
+        Conflict: this human has decided already, or somebody in the right that they would decide in.
     """
     if same_human(person, item.requester):
         raise Denied("decision.own_request", "Nobody decides on their own request. Another approver has to.")
-    if not person.enabled or not is_decider(person, item):
+    if not is_decider(person, item):
         raise Missing("item.missing", "There is no such request, or it is not yours.")
-    if not may_decide(person, item.terms.parsed, item.stage, item.requester):
+    here = rights(person, item.terms.parsed, [item.stage], item.requester, at=business_now())
+    if not here:
         raise Denied("decision.other_stage", "Other approvers decide at this stage of the request.")
-    if item.status == ItemStatus.PENDING and has_decided(person, item):
+    if item.status != ItemStatus.PENDING:
+        return here[0]
+    if has_decided(person, item):
         raise Conflict(
             "decision.exists",
             "You have already decided on this request, and one person decides once on it, whatever the account "
             "or the stage. Your decision is being checked or was counted.",
         )
+    free = _unused(item, person, here)
+    if not free:
+        raise Conflict(
+            "decision.right_used",
+            "Somebody has decided in this right already: you and your delegate, or who is away and you, have one word "
+            "together.",
+        )
+    return free[0]
 
 
 def check_may_remark(person: Person, item: RequestItem) -> None:
@@ -72,12 +104,15 @@ def check_may_remark(person: Person, item: RequestItem) -> None:
 
 def can_decide(person: Person, item: RequestItem) -> bool:
     """Whether a decision by this person would be taken now: what a page offers and the inbox lists."""
-    open_now = item.status == ItemStatus.PENDING and business_now() < item.lapses_at
-    return (
-        open_now
-        and may_decide(person, item.terms.parsed, item.stage, item.requester)
-        and not has_decided(person, item)
-    )
+    return bool(rights_offered(person, item))
+
+
+def rights_offered(person: Person, item: RequestItem) -> Sequence[Right]:
+    """In which rights a decision by this person would be taken now; the first of them is used."""
+    now = business_now()
+    if item.status != ItemStatus.PENDING or now >= item.lapses_at or has_decided(person, item):
+        return ()
+    return _unused(item, person, rights(person, item.terms.parsed, [item.stage], item.requester, at=now))
 
 
 def is_operator(person: Person) -> bool:

@@ -12,8 +12,10 @@ from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from base.clock import business_now
 from base.errors import Invalid, Missing
 from catalog.models import PimGroup
-from identity.models import DirectoryMembership, Person
-from policy.approvers import is_human
+from identity.absences.reading import in_whose_right, was_away
+from identity.humans import is_human
+from identity.models import Person
+from policy.delegation import Right
 from policy.models import Terms
 from requests_app.deliberation.models import Attention, Remark
 from requests_app.deliberation.reading import attention_to, thread
@@ -33,12 +35,13 @@ from requests_app.models import (
 )
 from requests_app.narrow_path import WAITS_IN, Waiting, waiting_of
 from requests_app.permissions import (
-    can_decide,
     is_decider,
     is_operator,
     may_see_item,
     may_see_request,
     revoking_as,
+    rights_offered,
+    words_in_right_of,
 )
 from requests_app.targets import due
 
@@ -92,8 +95,13 @@ class RequestPage:
     remarks: Sequence[Remark]  # questions and answers, oldest first
     may_remark: bool  # the viewer, while it is pending: ask as somebody who decides, answer as its requester
     attention: Attention | None  # who is looking at it
-    may_decide: bool  # now: pending, not lapsed, at a stage of theirs, no word of theirs yet
+    offered: Sequence[Right]  # in whose right the viewer may decide now; none: not at all
     others: Sequence[RequestItem]  # of the same request, as far as the viewer may see them
+
+    @property
+    def may_decide(self) -> bool:
+        """Now: pending, not lapsed, at a stage of theirs, no word of theirs yet."""
+        return bool(self.offered)
 
 
 def _items() -> QuerySet[RequestItem]:
@@ -162,34 +170,37 @@ def waiting_count(person: Person) -> int:
 def to_decide(person: Person) -> QuerySet[RequestItem]:
     """What this person may decide on now and hasn't yet: the items for which `permissions.can_decide` holds.
 
-    Items share their terms: the stages that name the person are found first, then the items at
-    those stages. Never one's own, by any account of the same employee.
+    Items share their terms: the stages that name the person, or somebody for whom they stand in, are found first, then
+    the items at those stages. Never one's own, by any account, and no item twice in one right. Three queries.
     """
-    stages = _stages_naming(person) if person.enabled else {}
-    if not stages:
+    now = business_now()
+    if not person.enabled:
         return RequestItem.objects.none()
-    at_those = Q()
-    for terms, numbers in stages.items():
-        at_those |= Q(terms=terms, stage__in=numbers)
-    decided = Decision.objects.filter(is_human(person, "approver"), item=OuterRef("pk")).exclude(
-        status=DecisionStatus.REFUSED
+    standing = Decision.objects.filter(item=OuterRef("pk")).exclude(status=DecisionStatus.REFUSED)
+    pending = list(
+        Terms.objects.filter(pk__in=RequestItem.objects.filter(status=ItemStatus.PENDING).values("terms"))
     )
-    rows = (
-        _items()
-        .filter(at_those, status=ItemStatus.PENDING, lapses_at__gt=business_now())
-        .exclude(requester=person)
-    )
-    if person.employee_id:
-        rows = rows.exclude(requester__employee_id=person.employee_id)
-    return rows.exclude(Exists(decided))
+    theirs = Q()
+    for whose, groups in in_whose_right(person, now) if pending else ():
+        at_those = Q()
+        for terms, numbers in _stages_naming(whose, groups, pending).items():
+            at_those |= Q(terms=terms, stage__in=numbers)
+        if at_those:
+            used = standing.filter(words_in_right_of(whose))
+            theirs |= at_those & ~is_human(whose, "requester") & ~Q(Exists(used))
+    if not theirs:
+        return RequestItem.objects.none()
+    rows = _items().filter(theirs, status=ItemStatus.PENDING, lapses_at__gt=now)
+    spoken = standing.filter(is_human(person, "approver"))
+    return rows.exclude(is_human(person, "requester")).exclude(Exists(spoken))
 
 
-def _stages_naming(person: Person) -> dict[int, list[int]]:
-    """The stages that name this person or one of their groups, by terms, where something is pending."""
-    groups = set(DirectoryMembership.objects.filter(person=person).values_list("group__object_id", flat=True))
-    pending = RequestItem.objects.filter(status=ItemStatus.PENDING).values("terms")
+def _stages_naming(person: Person, groups: frozenset[str], pending: Sequence[Terms]) -> dict[int, list[int]]:
+    """The stages of these terms that name this person or one of these groups of theirs, by terms."""
     named: dict[int, list[int]] = {}
-    for terms in Terms.objects.filter(pk__in=pending):
+    if not person.enabled:
+        return named
+    for terms in pending:
         if person.guest and not terms.parsed.guests_decide:
             continue
         for number, stage in enumerate(terms.parsed.stages):
@@ -277,7 +288,11 @@ def _page(person: Person, item: RequestItem, others: Sequence[RequestItem]) -> R
         may_revoke=grant is not None
         and grant.status in ENDABLE
         and revoking_as(person, grant, operator=is_operator(person)) != "",
-        decisions=list(item.decisions.select_related("approver").order_by("submitted_at")),
+        decisions=list(
+            item.decisions.select_related("approver", "absence__person")
+            .annotate(while_away=was_away("approver", "submitted_at"))
+            .order_by("submitted_at")
+        ),
         scope=rows[:MOST_SCOPE],
         scope_count=len(rows) if len(rows) <= MOST_SCOPE else scope.count(),
         is_requester=request.requester_id == person.pk,
@@ -288,6 +303,6 @@ def _page(person: Person, item: RequestItem, others: Sequence[RequestItem]) -> R
         may_remark=item.status == ItemStatus.PENDING
         and (item.requester_id == person.pk or is_decider(person, item)),
         attention=attention_to(item),
-        may_decide=can_decide(person, item),
+        offered=rights_offered(person, item),
         others=others,
     )

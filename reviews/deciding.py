@@ -12,8 +12,8 @@ from django_subatomic.db import transaction
 from audit.ledger.recorder import Actor, record
 from base.clock import business_now
 from base.errors import Denied, Invalid, Missing
+from identity.humans import same_human
 from identity.models import Person
-from policy.approvers import same_human
 from requests_app.models import Grant
 from reviews.campaigns import open_campaign
 from reviews.models import ReviewEntry, Reviewer, Verdict

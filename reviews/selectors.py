@@ -14,8 +14,8 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from base.clock import business_now
 from base.errors import Missing
 from catalog.models import PimGroup
+from identity.humans import same_human
 from identity.models import Person
-from policy.approvers import same_human
 from reviews.deciding import last_accesses
 from reviews.models import Campaign, ReviewEntry, Reviewer, Verdict
 

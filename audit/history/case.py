@@ -10,6 +10,7 @@ from uuid import UUID
 from audit.history.presentation import Row, rows
 from audit.ledger.reading import MOST_OF_A_CASE, events_of_request
 from base.errors import Missing
+from identity.absences.reading import was_away
 from oversight.selectors import FindingRow, findings_of_grants
 from requests_app.activity.models import ActivityLook
 from requests_app.activity.planning import is_on
@@ -122,7 +123,10 @@ def case(request_id: UUID) -> Case:
     scope = list(RequestScope.objects.filter(item__in=keys).order_by(*by_name)[: MOST_SCOPE + 1])
     decisions: dict[UUID, list[Decision]] = {}
     for decision in (
-        Decision.objects.filter(item__in=keys).select_related("approver").order_by("submitted_at", "pk")
+        Decision.objects.filter(item__in=keys)
+        .select_related("approver", "absence__person")
+        .annotate(while_away=was_away("approver", "submitted_at"))
+        .order_by("submitted_at", "pk")
     ):
         decisions.setdefault(decision.item_id, []).append(decision)
     attempts: dict[UUID, list[Attempt]] = {}

@@ -89,9 +89,7 @@ def withdraw(*, absence_id: UUID, person_id: int, by_id: int, actor: Actor) -> N
 
 def _check_dates(begins: datetime, ends: datetime | None, now: datetime) -> datetime:
     if ends is None:
-        raise Invalid(
-            "absence.endless", "Say until when. You can come back sooner at any time.", field="ends"
-        )
+        raise Invalid("absence.endless", "Say until when. It can be ended sooner at any time.", field="ends")
     if begins < now:
         raise Invalid(
             "absence.past",

@@ -31,7 +31,7 @@ class AbsenceForm(forms.Form):
     demanded = ("ends", "chosen")
 
     begins = _moment("Away from", "Date and time in UTC. Empty: from now on.")
-    ends = _moment("Until", "Date and time in UTC. You can come back sooner at any time.")
+    ends = _moment("Until", "Date and time in UTC. It can be ended sooner at any time.")
     delegate = forms.CharField(
         label="Who decides meanwhile",
         required=False,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from django.db.models import Q, QuerySet
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db.models import Exists, OuterRef, Q, QuerySet, Value
 
 from identity.absences.models import Absence
 from identity.humans import MARK, is_human, same_human
@@ -38,6 +39,13 @@ def delegates_at(at: datetime, absent: QuerySet[Person]) -> Q:
     ) & ~away_at(at)
 
 
+def was_away(person: str, at: str) -> Exists:
+    """Whether the account in the column `person` of a row was away at the instant in its column `at`."""
+    then = OuterRef(at)
+    rows = Absence.objects.filter(person=OuterRef(person), begins_at__lte=then, ends_at__gt=then)
+    return Exists(rows.filter(Q(withdrawn_at=None) | Q(withdrawn_at__gt=then)))
+
+
 def own_absence(person: Person, at: datetime) -> Absence | None:
     """The absence in force of this human, or None. One query."""
     rows = standing_at(at).filter(is_human(person, "person")).select_related("delegate", "person")
@@ -50,6 +58,23 @@ def stood_in_for(person: Person, at: datetime) -> Sequence[Absence]:
         return ()
     rows = standing_at(at).filter(delegate=person).select_related("person").order_by("begins_at", "pk")
     return [each for each in rows[:MOST_STOOD_IN_FOR] if not same_human(person, each.person)]
+
+
+def in_whose_right(person: Person, at: datetime) -> Sequence[tuple[Person, frozenset[str]]]:
+    """This account and those in whose right it may decide, each with the ids of its directory groups. One query."""
+    whose = Q(pk=person.pk)
+    if person.enabled and not person.guest:
+        whose |= Q(pk__in=standing_at(at).filter(delegate=person).values("person"))
+    rows = (
+        Person.objects.filter(whose)
+        .annotate(group_ids=ArrayAgg("directory_groups__object_id", default=Value([])))
+        .order_by("pk")
+    )
+    return [
+        (each, frozenset(filter(None, each.group_ids)))
+        for each in rows[: MOST_STOOD_IN_FOR + 1]
+        if each.pk == person.pk or not same_human(person, each)
+    ]
 
 
 def absences_of(person: Person, now: datetime) -> Sequence[Absence]:

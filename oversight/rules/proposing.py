@@ -14,12 +14,12 @@ from django_subatomic.db import run_after_commit, transaction
 from audit.ledger.recorder import Actor, Subject, record
 from base.clock import business_now
 from base.errors import Conflict, Denied, Invalid, Missing
+from identity.humans import same_human
 from identity.models import Person
 from oversight.rules.comparing import compare
 from oversight.rules.models import RuleChange
 from oversight.rules.nudging import nudge
 from oversight.rules.state import changed_wording, in_force, serialised, summary
-from policy.approvers import same_human
 from policy.document import RuleDocument
 from requests_app.actions.ending import clean_reason
 from requests_app.permissions import is_operator

@@ -26,9 +26,10 @@ from base.words import duration_words
 from catalog.freshness import HealthState, provisioning_health
 from clients import errors
 from clients.registry import clients
+from identity.absences.reading import own_absence
 from identity.models import Person
-from policy.approvers import is_human, same_human
 from policy.asking import read_ask, requester_groups_named
+from policy.delegation import Right
 from policy.matching import current_versions, match
 from policy.models import RuleVersion
 from policy.terms import stands
@@ -37,11 +38,13 @@ from requests_app.actions import checking
 from requests_app.actions.extending import extend, lock_open_windows
 from requests_app.actions.fetching import lock_decision, lock_item
 from requests_app.actions.moving import create, move
+from requests_app.actions.objecting import objection
+from requests_app.actions.standing_in import absent_unfit
 from requests_app.actions.steps.pacing import back_off
 from requests_app.conflicts import about_to_be_decided, decided_already
-from requests_app.freezes.holding import freeze_for_item, keep_freezes_out
+from requests_app.freezes.holding import freeze_for_item
 from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus
-from requests_app.models import Decision, Grant, GrantInterval, RequestItem, Revocation, Verdict
+from requests_app.models import Decision, Grant, GrantInterval, RequestItem, Verdict
 from requests_app.permissions import check_may_decide
 from requests_app.shortening import shorter_time, time_given
 from requests_app.shown import AGAIN, read_facts
@@ -89,7 +92,7 @@ def submit_decision(
     with transaction():
         item = lock_item(item_id)
         approver = Person.objects.get(pk=approver_id)
-        check_may_decide(approver, item)
+        right = check_may_decide(approver, item)
         if item.status != ItemStatus.PENDING:
             raise Conflict("item.not_pending", decided_already(item))
         now = business_now()
@@ -107,6 +110,7 @@ def submit_decision(
         decision = Decision(
             item=item,
             approver=approver,
+            absence=right,
             verdict=verdict,
             comment=words,
             duration=shorter,
@@ -125,11 +129,20 @@ def submit_decision(
                 "stage": item.stage,
                 "group_name": item.group.display_name,
                 "shown": shown,
+                **_presence(approver, right, now),
             },
             words={"comment": words} if words else None,
         )
         run_after_commit(lambda: nudges.decision(decision.pk))
     return decision.pk
+
+
+def _presence(approver: Person, right: Right, now: datetime) -> dict[str, str | bool]:
+    """In whose right it is, where that isn't the approver's own; and whether the approver is away."""
+    found: dict[str, str | bool] = {"while_away": True} if own_absence(approver, now) else {}
+    if right:
+        found |= {"instead_of": right.person.display_name, "instead_of_id": right.person.object_id}
+    return found
 
 
 def _refuse_while_stopped(now: datetime) -> None:
@@ -187,9 +200,9 @@ def _claim(decision_id: UUID) -> Decision | None:
     )
     if not taken:
         return None
-    return Decision.objects.select_related("approver", "item__requester", "item__group", "item__terms").get(
-        pk=decision_id
-    )
+    return Decision.objects.select_related(
+        "approver", "absence__person", "item__requester", "item__group", "item__terms"
+    ).get(pk=decision_id)
 
 
 def _postpone(decision: Decision, sentence: str, wait: timedelta | None = None) -> None:
@@ -222,12 +235,16 @@ def _check(decision: Decision) -> tuple[str, Bounds]:
     user = checking.fresh_person(approver.object_id)
     if user is None or not user.enabled:
         return "The approver's account is disabled or gone in Entra.", UNBOUNDED
-    if user.guest and not demands.guests_decide:
+    if user.guest and (decision.absence or not demands.guests_decide):
         return "The approver is a guest in Entra now, and guests don't decide.", UNBOUNDED
+    if unfit := absent_unfit(decision, demands):
+        return unfit, UNBOUNDED
+    whose = decision.absence.person if decision.absence else approver
     if decision.stage >= len(stages) or not checking.fresh_right_to_decide(
-        approver.object_id, stages[decision.stage].approvers
+        whose.object_id, stages[decision.stage].approvers
     ):
-        return "The approver is no longer among those who may decide on this request.", UNBOUNDED
+        who = "Who is away, in whose right it was made," if decision.absence else "The approver"
+        return f"{who} is no longer among those who may decide on this request.", UNBOUNDED
     if decision.verdict == Verdict.DENY:
         return "", UNBOUNDED
     return _check_approval(item, _time_given(item, decision))
@@ -298,7 +315,7 @@ def _settle(decision_id: UUID, refusal: str, bounds: Bounds) -> tuple[UUID, ...]
     decision = lock_decision(decision_id)
     if decision.status != DecisionStatus.SUBMITTED:
         return ()
-    refusal = refusal or _refused_by_state(decision, item)
+    refusal = refusal or objection(decision, item)
     if refusal:
         _refuse(decision, refusal)
         return ()
@@ -307,64 +324,6 @@ def _settle(decision_id: UUID, refusal: str, bounds: Bounds) -> tuple[UUID, ...]
         _close_item(item, ItemStatus.DENIED)
         return ()
     return _count_approval(decision, item, bounds)
-
-
-def _refused_by_state(decision: Decision, item: RequestItem) -> str:
-    if item.status != ItemStatus.PENDING:
-        return f"The request was {ItemStatus(item.status).label.lower()} before this decision was counted."
-    if decision.verdict == Verdict.APPROVE:
-        keep_freezes_out()
-        if frozen := freeze_for_item(item):
-            return frozen.sentence
-    if decision.submitted_at >= item.lapses_at:
-        return "This decision was made after the request had lapsed. The requester can ask again."
-    if decision.stage != item.stage:
-        return "The stage that this decision was made for is over."
-    if same_human(decision.approver, item.requester):
-        return "Nobody decides on their own request."
-    if decision.verdict == Verdict.APPROVE and _revoked_since(decision, item):
-        return (
-            "The requester's access through this PIM group was revoked after this approval was given. Decide again if "
-            "they should have it all the same."
-        )
-    if changed := _changed_since_shown(decision, item):
-        return changed
-    if _has_an_earlier_word(decision, item):
-        return "The approver has already decided on this request, and one person decides once on it."
-    return ""
-
-
-def _changed_since_shown(decision: Decision, item: RequestItem) -> str:
-    """A sentence when an approval was given to something else than what stands now.
-
-    A denial stands: it lets nobody in, and who was denied can ask again. Decisions from before pages carried what
-    they showed name nothing; they are held to the other checks.
-    """
-    if decision.verdict == Verdict.DENY or not decision.shown:
-        return ""
-    changed = read_facts(item).changed(decision.shown)
-    return f"{changed} That was after this decision was made. {AGAIN}" if changed else ""
-
-
-def _revoked_since(decision: Decision, item: RequestItem) -> bool:
-    """Whether access of the same person to the same group was revoked after this word was given."""
-    told = Revocation.objects.filter(grant__person=item.requester_id, grant__group=item.group_id)
-    return told.filter(revoked_at__gte=decision.submitted_at).exists()
-
-
-def _has_an_earlier_word(decision: Decision, item: RequestItem) -> bool:
-    """Whether the same human has a counted decision on the item, or one that was submitted earlier and is owed.
-
-    The page refuses it, but two accounts may turn out to be one person's only afterwards. The
-    earlier word stands, in whatever order they are checked.
-    """
-    earlier = Q(submitted_at__lt=decision.submitted_at) | Q(
-        submitted_at=decision.submitted_at, pk__lt=decision.pk
-    )
-    same = item.decisions.filter(is_human(decision.approver, "approver")).exclude(pk=decision.pk)
-    return same.filter(
-        Q(status=DecisionStatus.COUNTED) | (Q(status=DecisionStatus.SUBMITTED) & earlier)
-    ).exists()
 
 
 def _count_approval(decision: Decision, item: RequestItem, bounds: Bounds) -> tuple[UUID, ...]:

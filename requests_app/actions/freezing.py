@@ -19,8 +19,8 @@ from base.clock import business_now
 from base.crash import crash_point, register
 from base.errors import Conflict, Denied, DomainError, Missing
 from catalog.models import AwsAccount, PermissionSet
+from identity.humans import same_human
 from identity.models import Person
-from policy.approvers import same_human
 from requests_app import nudges
 from requests_app.actions.claiming import Claim, Superseded, rest, settle
 from requests_app.actions.ending import begin_end, clean_reason, record_revocation

@@ -17,7 +17,7 @@ from django_subatomic.db import transaction
 from audit.ledger.recorder import Actor
 from base.clock import business_now
 from clients.types import PimRequest, PimRequestStatus
-from policy.approvers import same_human
+from identity.humans import same_human
 from requests_app.actions.fetching import lock_item
 from requests_app.actions.moving import create, move
 from requests_app.lifecycle import OPEN, DecisionStatus, EndReason, GrantStatus, ItemStatus

@@ -13,8 +13,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django_subatomic.db import transaction_required
 
 from catalog.models import AccountAssignment, PimGroup
+from identity.humans import accounts_of, is_human
 from identity.models import Person
-from policy.approvers import is_human
 from requests_app.freezes.models import Freeze
 from requests_app.lifecycle import ENDABLE, MAY_HOLD_ACCESS, ItemStatus
 from requests_app.models import Grant, RequestItem, RequestScope
@@ -102,10 +102,7 @@ def freezes_by_group(person: Person, groups: Sequence[PimGroup]) -> Mapping[int,
 
 def _accounts_of(person: Person) -> QuerySet[Person, str]:
     """The object ids of this human's accounts."""
-    same = Q(pk=person.pk)
-    if person.employee_id:
-        same |= Q(employee_id=person.employee_id)
-    return Person.objects.filter(same).values_list("object_id", flat=True)
+    return Person.objects.filter(accounts_of(person)).values_list("object_id", flat=True)
 
 
 # ------------------------------------------------------------ what a freeze concerns

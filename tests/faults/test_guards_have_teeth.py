@@ -65,7 +65,7 @@ MUTATIONS = {
         f"{DECIDING}::test_nobody_decides_on_their_own_request",
     ),
     "self-approval, in the worker": Mutation(
-        "requests_app/actions/deciding.py",
+        "requests_app/actions/objecting.py",
         "if same_human(decision.approver, item.requester):",
         "if False:",
         f"{DECIDING}::test_two_accounts_that_turn_out_to_be_one_person",

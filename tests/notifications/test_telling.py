@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import IntegrityError, connection
@@ -20,6 +20,7 @@ from audit.ledger.registry import registered
 from base import crash
 from base.clock import business_now, real_now
 from clients.errors import Refused, Unreachable
+from identity.absences.declaring import declare, withdraw
 from identity.models import DirectoryGroup, DirectoryMembership, Person
 from notifications import audiences, planning, sending
 from notifications.models import EventOwed, Message
@@ -239,6 +240,45 @@ def test_a_question_is_told_to_who_asked_for_access_and_the_answer_to_who_asked_
     assert post.to(world.ben)[1:] == ["Answered: Ada Asker and AWS - Amazon EC2 Admin"]
     assert "> Which instance is it?" in post.mails[-2].text
     assert "> The one behind web-prod" in post.mails[-1].text
+
+
+def absent(world: World, delegate: Person, by: Person) -> UUID:
+    with world.as_role("portal_web"):
+        return declare(
+            person_id=world.ben.pk,
+            delegate_id=delegate.pk,
+            begins_at=None,
+            ends_at=business_now() + timedelta(days=1),
+            by_id=by.pk,
+            actor=make.actor(by),
+        )
+
+
+def test_while_somebody_is_away_their_delegate_is_asked_and_told_for_whom(world: World, post: Post) -> None:
+    dora = give_mailbox(make.person("Dora Deputy"))
+    absent(world, dora, world.ben)
+    world.ask()
+    tell()
+    assert post.to(world.ben) == []
+    assert post.to(dora) == ["You decide for Ben Boss", "Ada Asker asks for AWS - Amazon EC2 Admin"]
+    assert "You may decide on it for Ben Boss, who is away." in post.mails[-1].text
+
+
+def test_who_is_said_to_be_away_is_told_and_what_is_withdrawn_is_not(world: World, post: Post) -> None:
+    dora = give_mailbox(make.person("Dora Deputy"))
+    key = absent(world, dora, world.cy)
+    tell()
+    assert post.to(world.ben) == ["You are recorded as away"]
+    assert "Cy Bystander recorded" in post.mails[-1].text + post.mails[-2].text
+    with world.as_role("portal_web"):
+        withdraw(absence_id=key, person_id=world.ben.pk, by_id=world.ben.pk, actor=make.actor(world.ben))
+    again = absent(world, dora, world.cy)
+    plan()
+    with world.as_role("portal_web"):
+        withdraw(absence_id=again, person_id=world.ben.pk, by_id=world.ben.pk, actor=make.actor(world.ben))
+    before = len(post.mails)
+    tell()
+    assert len(post.mails) == before
 
 
 def test_an_approval_for_less_says_for_how_long(world: World, post: Post) -> None:

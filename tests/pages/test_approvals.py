@@ -6,8 +6,11 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from pytest_django import Settings
 
-from catalog.models import PimGroup
+from base.clock import business_now
+from catalog.models import DeciderRefresh, PimGroup
+from identity.absences.declaring import declare
 from identity.models import DirectoryGroup, DirectoryMembership, Person
 from policy.approvers import may_decide
 from policy.models import RuleVersion
@@ -328,3 +331,43 @@ def test_what_was_decided_waits_no_longer_unless_it_was_not_counted(world: World
     assert waiting_count(world.ben) == 0
     step(decision, DecisionStatus.REFUSED, settled_at=decision.submitted_at, reason="no longer")
     assert waiting_count(world.ben) == 1
+
+
+def test_a_delegate_sees_for_whom_and_the_page_says_so_afterwards(world: World) -> None:
+    dora = make.person("Dora Deputy")
+    item = world.ask()
+    with world.as_role("portal_web"):
+        declare(
+            person_id=world.ben.pk,
+            delegate_id=dora.pk,
+            begins_at=None,
+            ends_at=business_now() + timedelta(days=1),
+            by_id=world.ben.pk,
+            actor=make.actor(world.ben),
+        )
+    visitor, ben = world.sign_in(dora), world.sign_in(world.ben)
+    assert "You also decide for Ben Boss" in main_of(visitor.get("/approvals/"))
+    assert "You decide for Ben Boss, who is away until" in main_of(visitor.get(f"/approvals/{item.pk}/"))
+    own = main_of(ben.get(f"/approvals/{item.pk}/"))
+    assert "You are away" in own
+    assert "Dora Deputy decides for you" in own
+    answer = visitor.post(f"/approvals/{item.pk}/", verdict="deny", comment="No", shown=make.shown(item))
+    assert answer.status_code == 302
+    said = "In the right of Ben Boss, who was away."
+    assert said in main_of(visitor.get(f"/approvals/{item.pk}/"))
+    assert said in main_of(world.sign_in(world.ada).get(f"/requests/{item.request_id}/"))
+    auditor = world.sign_in(world.cy, "Auditor")
+    assert "In the right of Ben Boss" in main_of(auditor.get(f"/audit/requests/{item.request_id}/"))
+
+
+def test_opening_the_form_or_a_decision_asks_for_fresh_knowledge_of_who_decides(
+    world: World, settings: Settings
+) -> None:
+    settings.ENTRA_TENANT_ID = make.TENANT
+    item = world.ask()
+    Person.objects.update(synced_at=None)
+    world.sign_in(world.ben).get(f"/approvals/{item.pk}/")
+    assert set(DeciderRefresh.objects.values_list("object_id", flat=True)) == {world.ben.object_id}
+    DeciderRefresh.objects.update(owed=False)
+    world.sign_in(world.ada).get(f"/access/{world.group.object_id}/request/")
+    assert not DeciderRefresh.objects.filter(owed=True).exists(), "once a minute"

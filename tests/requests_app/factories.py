@@ -226,12 +226,15 @@ def shown(item: RequestItem) -> str:
     return read_facts(rows.get(pk=item.pk)).token
 
 
-def submitted_decision(item: RequestItem, approver: Person, verdict: str = "approve") -> UUID:
+def submitted_decision(
+    item: RequestItem, approver: Person, verdict: str = "approve", *, absence_id: UUID | None = None
+) -> UUID:
     """A decision that a worker has not checked yet. Runs as the web role."""
     with transaction():
         decision = Decision(
             item=item,
             approver=approver,
+            absence_id=absence_id,
             verdict=verdict,
             stage=item.stage,
             status=DecisionStatus.SUBMITTED,

@@ -30,8 +30,8 @@ from audit.ledger.keys import SealingKey
 from audit.ledger.models import Event
 from audit.ledger.sealing import seal_everything
 from audit.ledger.verifying import verify
+from identity.humans import same_human
 from identity.models import Person
-from policy.approvers import same_human
 from requests_app.lifecycle import ITEM, TERMINAL, DecisionStatus, GrantStatus, ItemStatus
 from requests_app.models import Attempt, Decision, Grant, GrantInterval, RequestItem, Verdict
 from simulator.world.state import Schedule, ScheduleRequest

@@ -1,0 +1,79 @@
+"""What stands against counting a decision, by the rows as they are under the item's lock."""
+
+from __future__ import annotations
+
+from django.db.models import Q
+
+from identity.humans import is_human, same_human
+from requests_app.actions.standing_in import absence_unfit
+from requests_app.freezes.holding import freeze_for_item, keep_freezes_out
+from requests_app.lifecycle import DecisionStatus, ItemStatus
+from requests_app.models import Decision, RequestItem, Revocation, Verdict
+from requests_app.permissions import words_in_right_of
+from requests_app.shown import AGAIN, read_facts
+
+
+def objection(decision: Decision, item: RequestItem) -> str:
+    """A sentence when a decision that the directory allows may not count as things stand, else ""."""
+    if item.status != ItemStatus.PENDING:
+        return f"The request was {ItemStatus(item.status).label.lower()} before this decision was counted."
+    if decision.verdict == Verdict.APPROVE:
+        keep_freezes_out()
+        if frozen := freeze_for_item(item):
+            return frozen.sentence
+    if decision.submitted_at >= item.lapses_at:
+        return "This decision was made after the request had lapsed. The requester can ask again."
+    if decision.stage != item.stage:
+        return "The stage that this decision was made for is over."
+    if same_human(decision.approver, item.requester):
+        return "Nobody decides on their own request."
+    if unfit := absence_unfit(decision):
+        return unfit
+    if decision.verdict == Verdict.APPROVE and _revoked_since(decision, item):
+        return (
+            "The requester's access through this PIM group was revoked after this approval was given. Decide again if "
+            "they should have it all the same."
+        )
+    if changed := _changed_since_shown(decision, item):
+        return changed
+    if _has_an_earlier_word(decision, item):
+        return (
+            "The approver, or somebody in the same right, has already decided on this request, and one person decides "
+            "once on it."
+        )
+    return ""
+
+
+def _changed_since_shown(decision: Decision, item: RequestItem) -> str:
+    """A sentence when an approval was given to something else than what stands now.
+
+    A denial stands: it lets nobody in, and who was denied can ask again. Decisions from before pages carried what
+    they showed name nothing; they are held to the other checks.
+    """
+    if decision.verdict == Verdict.DENY or not decision.shown:
+        return ""
+    changed = read_facts(item).changed(decision.shown)
+    return f"{changed} That was after this decision was made. {AGAIN}" if changed else ""
+
+
+def _revoked_since(decision: Decision, item: RequestItem) -> bool:
+    """Whether access of the same person to the same group was revoked after this word was given."""
+    told = Revocation.objects.filter(grant__person=item.requester_id, grant__group=item.group_id)
+    return told.filter(revoked_at__gte=decision.submitted_at).exists()
+
+
+def _has_an_earlier_word(decision: Decision, item: RequestItem) -> bool:
+    """Whether the same human has a counted decision on the item, or one that was submitted earlier and is owed.
+
+    The page refuses it, but two accounts may turn out to be one person's only afterwards. The
+    earlier word stands, in whatever order they are checked.
+    """
+    earlier = Q(submitted_at__lt=decision.submitted_at) | Q(
+        submitted_at=decision.submitted_at, pk__lt=decision.pk
+    )
+    whose = decision.absence.person if decision.absence else decision.approver
+    same = item.decisions.filter(is_human(decision.approver, "approver") | words_in_right_of(whose))
+    same = same.exclude(pk=decision.pk)
+    return same.filter(
+        Q(status=DecisionStatus.COUNTED) | (Q(status=DecisionStatus.SUBMITTED) & earlier)
+    ).exists()
