@@ -86,6 +86,7 @@ def wanted(facts: Facts) -> Iterator[Wanted]:
                 f"Seals have not reached {anchor.place} for {duration_words(anchor.lag)}. "
                 "The sealer's log says why under anchor.failed.",
             )
+    yield from _rules(facts)
     for circuit in facts.circuits:
         if circuit.open:
             yield Wanted(
@@ -94,6 +95,15 @@ def wanted(facts: Facts) -> Iterator[Wanted]:
                 f"{circuit.name} has not answered {circuit.failures} times in a row; its calls are postponed.",
                 code=circuit.code,
             )
+
+
+def _rules(facts: Facts) -> Iterator[Wanted]:
+    for row in facts.out_of_reach:
+        yield Wanted(
+            AlertKind.OUT_OF_REACH,
+            str(row.rule_id),
+            f"The rule “{row.rule.name}” can't reach its quorum, so nobody can ask under it. {row.sentence}",
+        )
 
 
 def _risky() -> QuerySet[Finding]:

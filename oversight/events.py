@@ -58,9 +58,19 @@ CIRCUIT_CLOSED = EventType(
     "{cloud} answers again, and calls to it are made as usual",
     {"cloud": Field()},
 )
+RULE_OUT_OF_REACH = EventType(
+    "operations.rule_out_of_reach",
+    "The rule “{name}” can't reach its quorum for somebody who isn't among those who decide: {reason}",
+    {"name": Field(), "reason": Field()},
+)
+RULE_IN_REACH = EventType(
+    "operations.rule_in_reach",
+    "The rule “{name}” can reach its quorum again",
+    {"name": Field()},
+)
 
 
 def register_all() -> None:
     """Declare this room's event types; called once when Django starts."""
     register(DRIFT_FOUND, DRIFT_GONE, DRIFT_HANDLED, DRIFT_ACCEPTED, DRIFT_REOPENED, END_RECORDED)
-    register(CIRCUIT_OPENED, CIRCUIT_CLOSED)
+    register(CIRCUIT_OPENED, CIRCUIT_CLOSED, RULE_OUT_OF_REACH, RULE_IN_REACH)

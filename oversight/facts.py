@@ -21,7 +21,15 @@ from base.clock import business_clock, business_now, real_now
 from catalog.freshness import PartAge, ProvisioningHealth, ages, provisioning_health
 from clients.breaker import CircuitState, circuit_states
 from clients.limits import RATES
-from oversight.models import Alert, DriftRun, Expiry, Finding, FindingStatus, Heartbeat
+from oversight.models import (
+    Alert,
+    DriftRun,
+    Expiry,
+    Finding,
+    FindingStatus,
+    Heartbeat,
+    RuleOutOfReach,
+)
 from requests_app.estimates import Hop, hops
 from requests_app.models import Decision, Grant
 from requests_app.overdue import Overdue, overdue_grants
@@ -60,6 +68,7 @@ class Facts:
     anchors: Sequence[AnchorState]  # the configured ones
     streams: Sequence[StreamState]  # the configured ones
     expiries: Sequence[Expiry]
+    out_of_reach: Sequence[RuleOutOfReach]  # rules in force, by name
     alerts: int
     hops: Sequence[Hop]  # with this installation's own times
     last_arrival_at: datetime | None
@@ -106,6 +115,9 @@ def facts() -> Facts:
         anchors=anchor_states(settings.AUDIT_ANCHORS),
         streams=stream_states(settings.AUDIT_STREAMS),
         expiries=list(Expiry.objects.order_by("ends_at")),
+        out_of_reach=list(
+            RuleOutOfReach.objects.filter(rule__retired=False).select_related("rule").order_by("rule__name")
+        ),
         alerts=Alert.objects.filter(cleared_at=None).count(),
         hops=hops(),
         last_arrival_at=last.filter(arrived_at__isnull=False).values_list("arrived_at", flat=True).first(),

@@ -12,9 +12,11 @@ from catalog.freshness import HealthState, real_age
 from oversight.expiries import LABELS, WARN_BEFORE
 from oversight.facts import WORKER_GONE_AFTER, Facts, facts
 from oversight.models import DriftRun, Expiry
+from oversight.reaching import BEAT as REACH
 from requests_app.lifecycle import GrantStatus
 
 SWEEP, WATCH = "task:requests_app.tasks.sweep", "task:oversight.tasks.watch"
+MOST_RULES = 5  # named
 LATE_BEAT = timedelta(minutes=1)
 LATE_SEAL = timedelta(minutes=2)
 LATE_ANCHOR = timedelta(minutes=10)
@@ -194,11 +196,23 @@ def _flow(found: Facts) -> Iterator[Hop]:
         "Not compared yet" if run is None else "Late" if late else "Incomplete" if run.problem else "Works"
     )
     yield Hop("Comparison (drift)", tone, state, run.finished_at if run else None, run.problem if run else "")
+    yield _rules(found)
     for name, at in (
         ("Arrivals in AWS", found.last_arrival_at),
         ("Removals from AWS", found.last_removal_at),
     ):
         yield Hop(name, "live" if at else "waiting", "Seen" if at else "None yet", at)
+
+
+def _rules(found: Facts) -> Hop:
+    """Whether every rule could reach its quorum at the last look."""
+    at, many = _seen(found.beats.get(REACH)), len(found.out_of_reach)
+    if not many:
+        tone, state = ("live", "Reach it") if at else ("waiting", "Not looked at yet")
+        return Hop("Rules and their quorum", tone, state, at)
+    told = [f"“{row.rule.name}”: {row.sentence}" for row in found.out_of_reach[:MOST_RULES]]
+    more = [f"And {many - MOST_RULES} more."] if many > MOST_RULES else []
+    return Hop("Rules and their quorum", "problem", f"{many} can't", at, " ".join([*told, *more]))
 
 
 def _ends(found: Facts) -> Iterator[End]:

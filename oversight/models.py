@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from catalog.models import PimGroup
 from identity.models import Person
+from policy.models import Rule
 from requests_app.models import Grant
 
 
@@ -145,6 +146,14 @@ class Expiry(models.Model):
     recorded_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
 
 
+class RuleOutOfReach(models.Model):
+    """A rule that can't reach its quorum by what is known of Entra, as the last look found (`reaching`)."""
+
+    rule = models.OneToOneField(Rule, on_delete=models.CASCADE, related_name="+")
+    sentence = models.TextField()  # why, without anybody's name
+    found_at = models.DateTimeField()  # business time
+
+
 class AlertKind(models.TextChoices):
     OVERDUE = "overdue", "Access past its end"
     STUCK = "stuck", "Owed work that nobody does"
@@ -154,6 +163,7 @@ class AlertKind(models.TextChoices):
     SEAL_LAG = "seal_lag", "The audit trail is not sealed"
     ANCHOR_LAG = "anchor_lag", "Seals are not anchored"
     BREAKER = "breaker", "A cloud does not answer"
+    OUT_OF_REACH = "out_of_reach", "A rule that nobody can decide by"
 
 
 class Alert(models.Model):

@@ -154,6 +154,8 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType({
     "operations.end_recorded": _CHANGED,
     "operations.circuit_opened": Meaning(API, OTHER, _MEDIUM),
     "operations.circuit_closed": Meaning(API, OTHER),
+    "operations.rule_out_of_reach": Meaning(API, OTHER, _MEDIUM),
+    "operations.rule_in_reach": Meaning(API, OTHER),
     "queue.moved_to_front": _CHANGED,
     "action.refused": Meaning(API, OTHER, _LOW),
     "preferences.changed": _CHANGED,
