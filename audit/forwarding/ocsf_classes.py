@@ -142,6 +142,13 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType({
     "absence.declared": Meaning(API, 1),
     "absence.delegated": Meaning(API, 1, _MEDIUM),
     "absence.withdrawn": Meaning(API, 4),
+    "rules.proposed": Meaning(API, 3, _LOW),
+    "rules.rejected": Meaning(API, OTHER),
+    "rules.withdrawn": Meaning(API, OTHER),
+    "rules.accepted": Meaning(API, 3, _MEDIUM),
+    "rules.applied": Meaning(API, 3, _MEDIUM),
+    "rules.not_applied": Meaning(API, OTHER, _MEDIUM),
+    "rules.loaded": Meaning(API, 3, _MEDIUM),
     # Watching and operating
     "drift.found": Meaning(GROUP, OTHER, _HIGH),
     "drift.reopened": Meaning(GROUP, OTHER, _HIGH),
