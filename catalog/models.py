@@ -163,8 +163,8 @@ class PimGroup(models.Model):
 
     @property
     def ticket_demanded(self) -> bool:
-        """Whether PIM wants a reference number of whoever asks: where it is activated in their name."""
-        return self.as_person and self.requires_ticket
+        """Whether PIM wants a reference number of whoever activates it; the portal asks for one in either mode."""
+        return self.requires_ticket
 
 
 class AccountAssignment(models.Model):

@@ -257,7 +257,6 @@ def _policy_refusals(group: PimGroup, now: datetime) -> list[Refusal]:
     demands = (
         (bool(group.authentication_context), "pim.authentication_context", "an authentication context"),
         (group.requires_mfa, "pim.mfa", "multifactor authentication at activation"),
-        (group.requires_ticket, "pim.ticket", "ticket information"),
         (group.requires_approval, "pim.approval", "an approval inside PIM"),
     )
     return [

@@ -15,6 +15,7 @@ from clients.errors import NotFound
 from clients.registry import clients
 from clients.types import DirectoryUser, PimEligibility, PimPolicy, ProvisioningCode, ProvisioningJob
 from policy.demands import Approvers
+from requests_app.models import RequestItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +88,22 @@ def fresh_right_to_decide(person_oid: str, approvers: Approvers) -> bool:
     return any(_is_member(person_oid, group_oid) for group_oid in sorted(approvers.groups))
 
 
-def unenforced_demands(policy: PimPolicy, *, as_person: bool = False) -> str:
+def unenforced_demands(policy: PimPolicy, item: RequestItem) -> str:
     """A sentence when PIM demands of an activation what the portal doesn't enforce, else "".
 
     Activated as the person, PIM itself holds the person to all of it.
     """
-    if as_person:
+    if item.group.as_person:
         return ""
     demands = [
         words
         for demanded, words in (
             (bool(policy.authentication_context), "an authentication context"),
             (policy.requires_mfa, "multifactor authentication"),
-            (policy.requires_ticket, "ticket information"),
+            (
+                policy.requires_ticket and not item.request.reference,
+                "a reference number, which the request lacks,",
+            ),
             (policy.requires_approval, "an approval inside PIM"),
         )
         if demanded

@@ -201,7 +201,7 @@ def _claim(decision_id: UUID) -> Decision | None:
     if not taken:
         return None
     return Decision.objects.select_related(
-        "approver", "absence__person", "item__requester", "item__group", "item__terms"
+        "approver", "absence__person", "item__request", "item__requester", "item__group", "item__terms"
     ).get(pk=decision_id)
 
 
@@ -263,7 +263,7 @@ def _check_approval(item: RequestItem, given: timedelta) -> tuple[str, Bounds]:
     if not eligibility.held:
         return "The requester is no longer eligible for this PIM group.", UNBOUNDED
     policy = clients().pim.group_policy(item.group.object_id).value
-    if demand := checking.unenforced_demands(policy, as_person=item.group.as_person):
+    if demand := checking.unenforced_demands(policy, item):
         return demand, UNBOUNDED
     if unfit := _rule_no_longer_fits(item, given):
         return unfit, UNBOUNDED

@@ -118,7 +118,6 @@ REASONS: list[tuple[str, dict[str, Any]]] = [
     ),
     ("pim.authentication_context", {"group": {"authentication_context": "c1"}}),
     ("pim.mfa", {"group": {"requires_mfa": True}}),
-    ("pim.ticket", {"group": {"requires_ticket": True}}),
     ("pim.approval", {"group": {"requires_approval": True}}),
     ("provisioning.stopped", {"provisioning": ProvisioningCode.QUARANTINE.value}),
     ("provisioning.stopped", {"provisioning": ProvisioningCode.PAUSED.value}),
@@ -145,19 +144,19 @@ def test_each_reason_alone_refuses_with_a_sentence(code: str, changes: dict[str,
 def test_all_reasons_are_told_at_once() -> None:
     judgement = judged(
         person={"enabled": False},
-        group={"managed": False, "requires_mfa": True, "requires_ticket": True},
+        group={"managed": False, "requires_mfa": True, "requires_approval": True},
         match=Match((), None, ("No rule says who decides.",)),
     )
     assert codes(judgement) == {
         "person.disabled",
         "group.not_managed",
         "pim.mfa",
-        "pim.ticket",
+        "pim.approval",
         "rule.none",
     }
 
 
-@pytest.mark.parametrize("code", ["pim.authentication_context", "pim.mfa", "pim.ticket", "pim.approval"])
+@pytest.mark.parametrize("code", ["pim.authentication_context", "pim.mfa", "pim.approval"])
 def test_what_pim_demands_is_sent_to_entra_not_stepped_around(code: str) -> None:
     changes = next(changes for name, changes in REASONS if name == code)
     (refusal,) = judged(**changes).refusals

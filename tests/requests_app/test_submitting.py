@@ -88,7 +88,6 @@ def test_an_eligibility_that_is_over_is_refused(asker: Person, group: PimGroup, 
     [
         ({"requires_mfa": True}, "pim.mfa"),
         ({"authentication_context": "c1"}, "pim.authentication_context"),
-        ({"requires_ticket": True}, "pim.ticket"),
         ({"requires_approval": True}, "pim.approval"),
         ({"managed": False}, "group.not_managed"),
         ({"role_assignable": True}, "group.role_assignable"),

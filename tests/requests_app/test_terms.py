@@ -18,10 +18,11 @@ from policy.terms import terms_of
 from requests_app.actions import submitting
 from requests_app.actions.deciding import check_decision
 from requests_app.actions.submitting import submit_request
+from requests_app.actions.withdrawing import withdraw_item
 from requests_app.models import Decision, RequestItem
 from requests_app.offers import offers
 from tests.requests_app import factories as make
-from tests.requests_app.deciding_scene import colleague, people, play, submit
+from tests.requests_app.deciding_scene import colleague, people, play, policy, submit
 from tests.support.stage import Stage
 
 __all__ = ["play"]
@@ -204,3 +205,21 @@ def test_units_are_inherited_and_a_page_of_groups_costs_the_same(
     ).update(unit=None)
     found = offers(play.asker, query="", after="").offers
     assert sum("No rule says who decides" in offer.obstacle for offer in found) == 5
+
+
+def test_a_reference_that_pim_wants_is_asked_for_and_held_against_pim_again(play: Stage) -> None:
+    """An assignment by the application isn't subject to PIM's activation rules: the portal keeps them."""
+    rules(play, Own={"stages": [people(play.boss)]})
+    item = ask(play)
+    policy(play, activation_rules=["Justification", "Ticketing"])
+    decision = submit(play, item.pk, play.boss)
+    assert not counted(decision)
+    assert "a reference number, which the request lacks" in Decision.objects.get(pk=decision).reason
+    with play.as_role("portal_web"):
+        withdraw_item(item_id=item.pk, person_id=play.asker.pk, actor=make.actor(play.asker))
+    PimGroup.objects.update(requires_ticket=True)
+    with pytest.raises(Invalid, match="reference") as refused:
+        ask(play)
+    assert refused.value.field == "reference"
+    again = ask(play, reference="INC0012345")
+    assert counted(submit(play, again.pk, play.boss))
