@@ -233,7 +233,7 @@ MOST_QUERIES = {
     "home live": 16,
     "catalogue": 24,
     "group": 25,
-    "request form": 37,
+    "request form": 39,
     "several form": 27,
     "overview": 16,
     "preview": 24,
