@@ -15,6 +15,7 @@ from django.db.models import Count, F, Q
 from audit.controls.periods import Period
 from audit.ledger import reading
 from audit.ledger.reading import EventFilter, bounded
+from identity.humans import human_key
 from identity.models import Person
 from oversight.models import Finding, FindingKind, FindingStatus
 from policy.approvers import all_seated
@@ -192,56 +193,73 @@ def undecidable(now: datetime) -> Undecidable:
         items = list(rows[: MOST_PENDING + 1])
         looked = items[:MOST_PENDING]
         demands = {item.terms_id: item.terms.parsed for item in looked}
-        humans = _humans(list(demands.values()))
+        humans = _humans(list(demands.values()), now)
     lost = [item for item in looked if not _seated(demands[item.terms_id], humans, item.requester)]
     return Undecidable(len(looked), lost, len(items) > len(looked))
 
 
-def _seated(demands: Demands, humans: Mapping[tuple[str, bool], set[str]], requester: Person) -> bool:
-    oneself = {requester.employee_id or requester.object_id}
+type Humans = Mapping[tuple[str, bool], set[tuple[str, str]]]
+
+
+def _seated(demands: Demands, humans: Humans, requester: Person) -> bool:
+    oneself = human_key(requester)
     ranks = (False, True) if demands.guests_decide else (False,)
     seats: list[Sequence[str]] = []
     for stage in demands.stages:
         keys = stage.approvers.groups | stage.approvers.people
-        able = sorted(
-            set().union(*(humans.get((key, guest), set()) for key in keys for guest in ranks)) - oneself
-        )
-        seats += [able] * stage.quorum
+        pairs = set().union(*(humans.get((key, guest), set()) for key in keys for guest in ranks))
+        seats += [
+            sorted({decides for named, decides in pairs if oneself not in (named, decides)})
+        ] * stage.quorum
     return all_seated(seats)
 
 
+# Who is named and there decides; who is named and away has a delegate do it, where that one may and is there.
 _HUMANS = """
-SELECT key, guest, human FROM (
-    SELECT key, guest, human, row_number() OVER (PARTITION BY key, guest ORDER BY human) AS place FROM (
-        SELECT DISTINCT kept.object_id AS key, person.guest,
-                        coalesce(nullif(person.employee_id, ''), person.object_id) AS human
-        FROM identity_directorygroup kept JOIN identity_directorymembership member ON member.group_id = kept.id
-        JOIN identity_person person ON person.id = member.person_id
-        WHERE kept.object_id = ANY(%(groups)s) AND person.enabled
-    ) AS each
+WITH human AS (
+    SELECT id, object_id, enabled, guest, coalesce(nullif(lower(trim(employee_id)), ''), object_id) AS human
+    FROM identity_person
+), standing AS (
+    SELECT absence.person_id, absence.delegate_id, human.human
+    FROM identity_absence absence JOIN human ON human.id = absence.person_id
+    WHERE begins_at <= %(now)s AND ends_at > %(now)s AND (withdrawn_at IS NULL OR withdrawn_at > %(now)s)
+), named AS (
+    SELECT kept.object_id AS key, human.id, human.guest, human.human
+    FROM identity_directorygroup kept JOIN identity_directorymembership member ON member.group_id = kept.id
+    JOIN human ON human.id = member.person_id
+    WHERE kept.object_id = ANY(%(groups)s) AND human.enabled
+    UNION
+    SELECT object_id, id, guest, human FROM human WHERE object_id = ANY(%(people)s) AND enabled
+), deciding AS (
+    SELECT key, guest, human AS named, human AS decides FROM named
+    WHERE human NOT IN (SELECT human FROM standing)
+    UNION
+    SELECT named.key, named.guest, named.human, delegate.human
+    FROM named JOIN standing ON standing.person_id = named.id JOIN human delegate ON delegate.id = standing.delegate_id
+    WHERE delegate.enabled AND NOT delegate.guest AND delegate.human NOT IN (SELECT human FROM standing)
+)
+SELECT key, guest, named, decides FROM (
+    SELECT *, dense_rank() OVER (PARTITION BY key, guest ORDER BY decides) AS place FROM deciding
 ) AS ranked WHERE place <= %(most)s
-UNION ALL
-SELECT object_id, guest, coalesce(nullif(employee_id, ''), object_id) FROM identity_person
-WHERE object_id = ANY(%(people)s) AND enabled
 """
 
 
-def _humans(demanded: Sequence[Demands]) -> Mapping[tuple[str, bool], set[str]]:
-    """Who could decide, each human once, behind each object id of a group or a person that is named. One statement.
+def _humans(demanded: Sequence[Demands], now: datetime) -> Humans:
+    """Behind each object id of a group or a person: which human is named, and who decides for them (mostly themselves).
 
-    Guests stand apart, under the same id with True.
-
-    Of a group no more than all seats of the widest rule and one: whoever that leaves besides the requester fills any.
+    Guests stand apart, under the same id with True. Of a group no more than all seats of the widest rule and one:
+    whoever that leaves besides the requester fills any. One statement.
     """
     named = [stage.approvers for demands in demanded for stage in demands.stages]
-    wanted: dict[str, list[str] | int] = {
+    wanted: dict[str, list[str] | int | datetime] = {
         "groups": sorted({key for each in named for key in each.groups}),
         "people": sorted({key for each in named for key in each.people}),
         "most": max((sum(stage.quorum for stage in each.stages) for each in demanded), default=0) + 1,
+        "now": now,
     }
-    found: dict[tuple[str, bool], set[str]] = {}
+    found: dict[tuple[str, bool], set[tuple[str, str]]] = {}
     with connection.cursor() as cursor:
         cursor.execute(_HUMANS, wanted)
-        for key, guest, human in cursor.fetchall():
-            found.setdefault((key, guest), set()).add(human)
+        for key, guest, person, decides in cursor.fetchall():
+            found.setdefault((key, guest), set()).add((person, decides))
     return found

@@ -23,6 +23,7 @@ from audit.controls.measuring import Part, Spread
 from audit.controls.periods import MOST_DAYS, Period, PeriodForm
 from base.clock import business_now
 from catalog.models import Eligibility
+from identity.absences.declaring import declare
 from identity.models import DirectoryGroup, DirectoryMembership
 from oversight.models import FindingKind
 from policy.approvers import somebody_can_decide
@@ -350,11 +351,23 @@ def test_the_judgement_is_that_of_a_request_being_made(db: None, as_role: AsRole
     ada, ben, cy = make.person("Ada Asker"), make.person("Ben Boss"), make.person("Cy Boss")
     twin = make.person("Ada Admin", employee_id=ada.employee_id)
     gone, guest = make.person(enabled=False), make.person(guest=True)
+    away, tired, helped = (make.person(name) for name in ("Away Alone", "Tired Too", "Helped Hal"))
+    with as_role("portal_web"):
+        for person, delegate in ((away, None), (tired, away), (helped, cy)):
+            declare(
+                person_id=person.pk,
+                delegate_id=delegate.pk if delegate else None,
+                begins_at=None,
+                ends_at=business_now() + timedelta(days=1),
+                by_id=person.pk,
+                actor=make.actor(person),
+            )
     rules = [
         make.rule(*named, quorum=quorum)
         for named, quorum in (
             *(((ben,), 1), ((ben,), 2), ((ben, cy), 2), ((ada, ben), 1), ((ada, ben), 2), ((ada, twin), 1)),
             *(((gone,), 1), ((guest,), 1), ((gone, guest, cy), 1), ((ben, twin, cy), 2)),
+            *(((away,), 1), ((tired,), 1), ((helped,), 1), ((helped, cy), 2), ((helped, ben), 2)),
         )
     ]
     asked = [(make.pim_group(), version) for version in rules]
@@ -373,7 +386,9 @@ def test_of_a_large_group_as_many_are_read_as_could_matter(db: None) -> None:
         for _ in range(number):
             DirectoryMembership.objects.create(group=group, person=make.person())
     both = Approvers(people=frozenset(), groups=frozenset({large.object_id, small.object_id}))
-    found = measuring._humans([Demands((Stage(approvers=both, quorum=2), Stage(approvers=both, quorum=1)))])
+    found = measuring._humans(
+        [Demands((Stage(approvers=both, quorum=2), Stage(approvers=both, quorum=1)))], business_now()
+    )
     assert {key: len(humans) for key, humans in found.items()} == {
         (large.object_id, False): 4,
         (small.object_id, False): 1,
