@@ -134,7 +134,7 @@ REFUSALS: dict[str, tuple[Callable[[Stage], object], str]] = {
         lambda play: policy(play, activation_rules=["MultiFactorAuthentication"]),
         "multifactor authentication",
     ),
-    "ticket demanded": (lambda play: policy(play, activation_rules=["Ticketing"]), "ticket information"),
+    "ticket demanded": (lambda play: policy(play, activation_rules=["Ticketing"]), "a reference number"),
     "approval in PIM demanded": (lambda play: policy(play, approval_required=True), "approval inside PIM"),
     "authentication context demanded": (
         lambda play: policy(play, authentication_context="c1"),
