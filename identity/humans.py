@@ -43,3 +43,9 @@ def human_key(person: Person) -> str:
 def human_expression() -> Combinable:
     """`human_key` as an expression on people."""
     return Coalesce(NullIf(Lower(Trim("employee_id")), Value("")), F("object_id"))
+
+
+def same_human_sql(one: str, other: str) -> str:
+    """`same_human` of two aliases of the table of people, for guards."""
+    mark = "lower(btrim({}.employee_id))".format
+    return f"({other}.id = {one}.id OR ({mark(other)} <> '' AND {mark(other)} = {mark(one)}))"

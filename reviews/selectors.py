@@ -14,7 +14,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from base.clock import business_now
 from base.errors import Missing
 from catalog.models import PimGroup
-from identity.humans import same_human
+from identity.humans import MARK, same_human
 from identity.models import Person
 from reviews.deciding import last_accesses
 from reviews.models import Campaign, ReviewEntry, Reviewer, Verdict
@@ -157,7 +157,7 @@ def _nobodys(campaign: Campaign, groups: Sequence[PimGroup]) -> dict[int, int]:
         campaign=campaign, group=OuterRef("group"), person__enabled=True
     ).exclude(
         Q(person=OuterRef("person"))
-        | (~Q(person__employee_id="") & Q(person__employee_id=OuterRef("person__employee_id")))
+        | (~Q(**{f"person__{MARK}": ""}) & Q(**{f"person__{MARK}": OuterRef(f"person__{MARK}")}))
     )
     rows = ReviewEntry.objects.filter(~Exists(others), campaign=campaign, group__in=groups, verdict="")
     return dict(rows.order_by().values_list("group").annotate(Count("pk")))

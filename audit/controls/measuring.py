@@ -15,7 +15,7 @@ from django.db.models import Count, F, Q
 from audit.controls.periods import Period
 from audit.ledger import reading
 from audit.ledger.reading import EventFilter, bounded
-from identity.humans import human_key
+from identity.humans import MARK, human_key
 from identity.models import Person
 from oversight.models import Finding, FindingKind, FindingStatus
 from policy.approvers import all_seated
@@ -123,7 +123,7 @@ def self_approvals(period: Period) -> SelfApprovals:
         verdict=Verdict.APPROVE,
     )
     same = Q(approver=F("item__requester")) | (
-        ~Q(approver__employee_id="") & Q(approver__employee_id=F("item__requester__employee_id"))
+        ~Q(**{f"approver__{MARK}": ""}) & Q(**{f"approver__{MARK}": F(f"item__requester__{MARK}")})
     )
     with bounded():
         counts = approvals.aggregate(counted=Count("pk"), own=Count("pk", filter=same))

@@ -6,7 +6,9 @@ lifted row never changes; and no grant starts to be assigned while a freeze hold
 
 from __future__ import annotations
 
-FREEZE_SQL = """
+from identity.humans import same_human_sql
+
+FREEZE_SQL = f"""
 CREATE OR REPLACE FUNCTION requests_app_freeze_guard() RETURNS trigger LANGUAGE plpgsql AS $guard$
 BEGIN
     IF TG_OP = 'DELETE' THEN
@@ -46,7 +48,7 @@ BEGIN
     END IF;
     IF EXISTS (
         SELECT 1 FROM identity_person lifter JOIN identity_person other
-            ON other.id = lifter.id OR (other.employee_id <> '' AND other.employee_id = lifter.employee_id)
+            ON {same_human_sql("lifter", "other")}
         WHERE lifter.id = NEW.lifted_by_id
           AND (other.id = OLD.frozen_by_id OR (OLD.kind = 'person' AND other.object_id = OLD.subject))
     ) THEN
@@ -72,7 +74,7 @@ BEGIN
         WHERE held.lifted_at IS NULL AND (
             (held.kind = 'person' AND EXISTS (
                 SELECT 1 FROM identity_person holder JOIN identity_person same
-                    ON same.id = holder.id OR (same.employee_id <> '' AND same.employee_id = holder.employee_id)
+                    ON {same_human_sql("holder", "same")}
                 WHERE holder.id = NEW.person_id AND same.object_id = held.subject))
             OR (held.kind = 'account' AND EXISTS (
                 SELECT 1 FROM catalog_accountassignment opened JOIN catalog_awsaccount account
@@ -92,7 +94,7 @@ $guard$;
 CREATE TRIGGER frozen BEFORE UPDATE OF status ON requests_app_grant
     FOR EACH ROW EXECUTE FUNCTION requests_app_grant_frozen();
 ALTER TABLE requests_app_grant ENABLE ALWAYS TRIGGER frozen;
-"""
+"""  # noqa: S608 - made from names that stand here
 
 UNDO_SQL = """
 DROP TRIGGER IF EXISTS frozen ON requests_app_grant;
