@@ -190,7 +190,7 @@ BUGS = {
     "the approver's right is not asked for again": Mutation(
         "requests_app/actions/deciding.py",
         "    if decision.stage >= len(stages) or not checking.fresh_right_to_decide(\n"
-        "        approver.object_id, stages[decision.stage].approvers\n    ):",
+        "        whose.object_id, stages[decision.stage].approvers\n    ):",
         "    if decision.stage >= len(stages):",
         ANYTHING,
     ),
