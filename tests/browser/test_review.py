@@ -19,6 +19,7 @@ def test_eligibilities_are_reviewed_and_the_removals_leave_as_a_table(
     enter: Enter, tmp_path: Path, width: int, scheme: str
 ) -> None:
     name = f"Review at {width}"
+    ruth = enter("Ruth Castellanos", width=width, scheme=scheme)  # the portal knows whoever has signed in
     pedro = enter("Pedro Almeida", width=width, scheme=scheme)
     pedro.open("/operations/reviews/")
     pedro.click("link", "Start a review")
@@ -48,7 +49,6 @@ def test_eligibilities_are_reviewed_and_the_removals_leave_as_a_table(
     helena.sees("Kept: your word on 1 eligibility")
     helena.check()
 
-    ruth = enter("Ruth Castellanos", width=width, scheme=scheme)
     ruth.open(progress)
     ruth.sees(re.compile("1 to remove"))
     with ruth.page.expect_download() as download:
