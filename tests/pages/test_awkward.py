@@ -45,18 +45,9 @@ AWKWARD = (
     "99999999999999999-1",
     "http://%5B",
 )
-# One of each kind, for every page in every test run; the others meet every page in the proof tier.
-EVERY_TIME = {"%00", "%ED%A0%80", "%FF%FE", "1e309"} | {
-    quote("١٢٣٤٥٦٧٨٩٠١٢"),
-    quote("²"),
-    "9" * 400,
-    "%25%5C%5F%27%22%3B--",
-    "2026-02-30",
-    "0001-01-01T00:00:00%2B23:59",
-    "9999-12-31T23:59:59-23:59_9223372036854775808",
-    "1-99999999999999999999",
-    "http://%5B",
-}
+# A NUL, no UTF-8, digits that aren't ours, a number that is too long and a time that overflows, for every page in every
+# test run; the others meet every page in the proof tier.
+EVERY_TIME = {"%00", "%ED%A0%80", quote("١٢٣٤٥٦٧٨٩٠١٢"), "9" * 400, "0001-01-01T00:00:00%2B23:59"}
 QUERY_NAMES = (
     *("q", "after", "before", "again", "seen", "next", "ended", "unsent", "here", "iss", "sid", "state"),
     *("code", "error", "error_description", "length", "hours", "minutes", "kind", "status", "holder", "page"),

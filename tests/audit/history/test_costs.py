@@ -182,7 +182,7 @@ def _try(asker: Asker, seed: int, number: int) -> None:
 
 
 def test_no_address_breaks_a_search(asker: Asker) -> None:
-    _try(asker, seed=4, number=300)
+    _try(asker, seed=4, number=100)
 
 
 @pytest.mark.proof
