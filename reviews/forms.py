@@ -8,22 +8,19 @@ from typing import Any
 from django import forms
 
 from base.clock import business_now
-from base.errors import DomainError
+from requests_app.forms import RefusableForm
 from reviews.models import Verdict
 
 
-class RefusedForm(forms.Form):
-    """A form that shows why an action refused what it sent."""
-
-    def refuse(self, error: DomainError) -> None:
-        """At its field, or above the form."""
-        self.add_error(error.field if error.field in self.fields else None, error.sentence)
-
-
-class StartForm(RefusedForm):
+class StartForm(RefusableForm):
     """A new campaign."""
 
-    name = forms.CharField(label="Name", max_length=128, help_text="Such as “Third quarter”.")
+    name = forms.CharField(
+        label="Name",
+        max_length=128,
+        help_text="Such as “Third quarter”.",
+        error_messages={"required": "Give the review a name, so that reviewers can tell it from others."},
+    )
     due_on = forms.DateField(
         label="Due on", widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
     )
@@ -39,15 +36,18 @@ class StartForm(RefusedForm):
         self.fields["due_on"].initial = (business_now() + timedelta(days=28)).date()
 
 
-class ReviewerForm(RefusedForm):
+class ReviewerForm(RefusableForm):
     """One more reviewer of a group."""
 
     who = forms.CharField(
-        label="Add a reviewer", max_length=256, help_text="Beginning of a name, or object id."
+        label="Add a reviewer",
+        max_length=256,
+        help_text="Beginning of a name, or object id.",
+        error_messages={"required": "Say who is to review."},
     )
 
 
-class DecideForm(RefusedForm):
+class DecideForm(RefusableForm):
     """What is decided on the eligibilities that were chosen."""
 
     entry = forms.TypedMultipleChoiceField(coerce=int, required=False)
@@ -57,6 +57,7 @@ class DecideForm(RefusedForm):
         max_length=2000,
         widget=forms.Textarea(attrs={"rows": 2}),
         help_text="It stays with each of the decisions. Auditors read it.",
+        error_messages={"required": "Say why: auditors read it."},
     )
 
     def __init__(self, *args: Any, entries: list[int], **kwargs: Any) -> None:

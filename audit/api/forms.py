@@ -15,7 +15,10 @@ class TokenForm(forms.Form):
     """What it is for, and for how long."""
 
     name = forms.CharField(
-        label="Name", max_length=64, help_text="What will use it, so that others know what they revoke."
+        label="Name",
+        max_length=64,
+        help_text="What will use it, so that others know what they revoke.",
+        error_messages={"required": "Say what will use the token."},
     )
     scopes = forms.MultipleChoiceField(
         label="What it may read",

@@ -263,7 +263,7 @@ def test_an_auditor_makes_a_token_sees_it_once_and_revokes_it(auditor: Client) -
 @pytest.mark.parametrize(
     ("sent", "words"),
     [
-        ({"scopes": ["events"], "days": "30"}, "This field is required"),
+        ({"scopes": ["events"], "days": "30"}, "Say what will use the token"),
         ({"name": "x", "days": "30"}, "Choose what the token is for"),
         ({"name": "x", "scopes": ["everything"], "days": "30"}, "Select a valid choice"),
         ({"name": "x", "scopes": ["events"], "days": "3000"}, "Select a valid choice"),
