@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.servers import Session
+
 ROOT = Path(__file__).resolve().parent.parent
 NO_TESTS = 5  # pytest's exit code when it found none
 # Where each pytest session leaves a report of what it exchanged with the simulated Graph (tests/support/graph_run.py).
@@ -184,7 +186,8 @@ def main(arguments: list[str]) -> int:
         names = ", ".join(tier.name for tier in TIERS)
         print(f"Usage: python -m stack.tiers test [TIER ...] | proof; tiers: {names}", file=sys.stderr)
         return 2
-    with tempfile.TemporaryDirectory(prefix="access-portal-reports-") as folder:
+    # One migrated PostgreSQL for all tiers.
+    with tempfile.TemporaryDirectory(prefix="access-portal-reports-") as folder, Session.open():
         os.environ[REPORTS] = folder
         outcomes, seconds = run_all(wanted, proof=proof)
         graph = GraphReport.read(Path(folder))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -98,9 +99,10 @@ class GraphRun:
     @classmethod
     def install(cls, config: pytest.Config, session_folder: Path) -> None:
         """Watch this process, let its children record, and join the session."""
-        recordings = session_folder / "graph"
-        recordings.mkdir(exist_ok=True)
-        os.environ[RECORDINGS] = str(recordings)
+        if not hasattr(config, "workerinput"):
+            # Several controllers may share the session's folder: each reports what its own children recorded.
+            os.environ[RECORDINGS] = tempfile.mkdtemp(prefix="graph-", dir=session_folder)
+        recordings = Path(os.environ[RECORDINGS])
         EVERYWHERE.append(RECORDER.observe)
         config.pluginmanager.register(cls(recordings), "graph-run")
 

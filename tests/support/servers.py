@@ -1,7 +1,7 @@
 """Servers and databases of a test session. See docs/contributing.md for when to use which fixture.
 
-The process that starts the session (the controller of pytest-xdist) opens a `Session` folder and holds its
-lock. Servers are started when the first test asks for one, wherever that test runs, and shared.
+The process that starts the session (the runner of the tiers, or else pytest) opens a `Session` folder and holds
+its lock; several tiers share one. Servers are started when the first test asks for one, wherever that test runs.
 The migrations run once, into a template; every process gets its own clone of it, and so does every test
 that commits. A database is never flushed: TRUNCATE is forbidden to the application's roles, and by triggers.
 """
@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from django.core.management import call_command
@@ -31,7 +31,7 @@ from psycopg.conninfo import make_conninfo
 from stack.postgres import DATABASE
 from stack.private import LOOPBACK
 
-# What pytest-xdist's workers inherit from the controller.
+# What the processes of a session inherit from the one that opened it.
 SESSION_VARIABLE = "PORTAL_TEST_SESSION"
 APPLICATION_ROLES = ("portal_web", "portal_worker", "portal_sealer", "portal_remover", "portal_severer")
 DEFAULT_ROLE = "portal_worker"
@@ -82,6 +82,8 @@ class PostgresServer:
         than writing every page through the log, by two thirds of the CPU time.
         """
         with psycopg.connect(self.conninfo("portal_test_owner", "postgres"), autocommit=True) as owner:
+            # A pytest that was killed may have left its own behind, for the next of the same session.
+            owner.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
             owner.execute(
                 sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY OWNER portal_owner").format(
                     sql.Identifier(name), sql.Identifier(DATABASE)
@@ -122,7 +124,7 @@ class Session:
 
     @classmethod
     def open(cls) -> Session:
-        """The session of this process: a new one, or the one its controller opened."""
+        """The session of this process: a new one, or the one that was opened for it."""
         if inherited := os.environ.get(SESSION_VARIABLE):
             return cls(Path(inherited))
         session = cls(Path(tempfile.mkdtemp(prefix="access-portal-tests-")))
@@ -131,6 +133,12 @@ class Session:
         session._lock_descriptor = os.open(session.folder / "session.lock", os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(session._lock_descriptor, fcntl.LOCK_EX)
         return session
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """End the session if this process opened it; its keepers stop their servers."""
