@@ -10,7 +10,10 @@ from tests.browser.conftest import Enter
 from tests.browser.people import Visitor
 
 GROUP = "AWS - Storefront Developer"
-WINDOWS = [pytest.param(1280, "light", id="wide and light"), pytest.param(390, "dark", id="narrow and dark")]
+WINDOWS = [
+    pytest.param(1280, "light", id="wide and light", marks=pytest.mark.proof),
+    pytest.param(390, "dark", id="narrow and dark"),
+]
 
 
 def pages_of(somebody: Visitor, *paths: str) -> None:

@@ -47,13 +47,10 @@ ADMIN_ASSIGN = "adminassign"
 # The points where something outside has just happened, or is about to; the others are proof.
 MAIN = frozenset(
     {
-        "deciding.before_commit",
-        "write.intent_recorded",
         "write.answered",
         "deprovisioning.before_settle",
     }
 )
-MAIN_EARLY = frozenset({"write.answered"})
 ACTIVATION = ("deciding", "advancing", "starting", "activating", "write", "provisioning")
 REMOVAL = ("ending", "removing", "deprovisioning")
 WHEN_GIVEN_BACK = ("write.intent_recorded", "write.answered", "removing.looked", "removing.settled")
@@ -294,10 +291,8 @@ def test_killed_while_removing(portal: Portal, point: str) -> None:
     check_the_end(portal)
 
 
-@pytest.mark.parametrize(
-    "point",
-    [pytest.param(p, marks=() if p in MAIN_EARLY else pytest.mark.proof) for p in WHEN_GIVEN_BACK],
-)
+@pytest.mark.proof
+@pytest.mark.parametrize("point", WHEN_GIVEN_BACK)
 def test_killed_while_taking_back_what_was_given_back(portal: Portal, point: str) -> None:
     portal.play_to("active")
     portal.step(timedelta(minutes=6))

@@ -23,6 +23,9 @@ from tests.requests_app.conftest import AsRole
 from tests.support.stage import BEGINNING, Stage, check_invariants, stage
 from tests.support.world_clients import world_clients
 
+# Each with both answers: most are of no moment to the rest, and all are in the proof tier.
+pytestmark = pytest.mark.proof
+
 POST = "graph.POST assignmentScheduleRequests"
 
 

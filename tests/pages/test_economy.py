@@ -302,6 +302,7 @@ def test_queries_are_bounded_and_do_not_grow(world: World, paths: Paths) -> None
     assert {name: count for name, count in many.items() if count > MOST_QUERIES[name]} == {}
 
 
+@pytest.mark.proof
 def test_a_page_with_its_styles_and_scripts_is_small(world: World, paths: Paths) -> None:
     more_of_everything(world, 12)
     for name, (visitor, path) in paths.items():

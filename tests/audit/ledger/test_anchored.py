@@ -114,6 +114,7 @@ def test_a_cut_tail_is_found(grow: Run, key: SealingKey, anchors: Path, superuse
     assert found(verify({key.id: key.trusted})) == {"receipt_differs": 4}  # its receipt shows it by itself
 
 
+@pytest.mark.proof
 def test_an_old_backup_is_found_as_it_is_put_back(
     grow: Run, key: SealingKey, anchors: Path, superuser: Run
 ) -> None:
@@ -180,6 +181,7 @@ def test_a_line_that_nobody_trusted_signed_and_an_empty_file_prove_nothing(
     assert "anchor_forged" in found(verified(other, anchors))
 
 
+@pytest.mark.proof
 def test_a_line_torn_by_a_crash_is_forgiven_once_a_sound_one_follows(
     grow: Run, key: SealingKey, anchors: Path
 ) -> None:
@@ -257,6 +259,7 @@ def test_a_rotation_is_announced_and_each_key_is_trusted_for_its_own_seals(
     assert judged("@..2", "@..2026-01-01T00:00:00Z") == {"key_outside": 4, "anchor_forged": 4}
 
 
+@pytest.mark.proof
 def test_a_key_that_nobody_announced_is_found(grow: Run, key: SealingKey, tmp_path: Path) -> None:
     other = make_key(tmp_path / "other")
     grow()

@@ -29,6 +29,7 @@ from audit.ledger.models import Event, Leaf, Seal
 from audit.ledger.sealing import seal_batch, seal_everything
 from audit.ledger.verifying import Report, verify
 from tests.audit.ledger.factories import ask, note
+from tests.support.seldom import seldom
 from tests.support.servers import PostgresServer
 
 CANON = (
@@ -215,6 +216,12 @@ UNBIND = """
 ALTER TABLE audit_event ALTER COLUMN actor_oid DROP EXPRESSION;
 UPDATE audit_event SET actor_oid = 'somebody else' WHERE id = 4
 """
+MOST_LIKELY = {
+    "the text of an event",
+    "an event is deleted",
+    "an event is altered together with its leaf",
+    "a seal in the middle is deleted",
+}
 MANIPULATIONS = {
     "the text of an event": (
         """UPDATE audit_event SET canon = replace(canon, 'note 2', 'note X') WHERE id = 2""",
@@ -295,7 +302,7 @@ MANIPULATIONS = {
 }
 
 
-@pytest.mark.parametrize("what", MANIPULATIONS)
+@pytest.mark.parametrize("what", seldom(MANIPULATIONS, unless=MOST_LIKELY.__contains__))
 def test_every_manipulation_is_found_and_placed(
     what: str,
     key: SealingKey,

@@ -21,6 +21,7 @@ from requests_app.lifecycle import GrantStatus
 from requests_app.models import Attempt, Grant
 from tests.requests_app import factories as make
 from tests.requests_app.conftest import AsRole
+from tests.support.seldom import seldom
 from tests.support.stage import Stage, stage
 
 pytestmark = pytest.mark.usefixtures("committed_db")
@@ -70,6 +71,7 @@ def test_nothing_is_sent_before_entra_was_read_as_empty(play: Stage) -> None:
     assert play.calls.count(DELETE) == 0
 
 
+@pytest.mark.proof
 def test_switched_off_the_cycle_does_it(as_role: AsRole) -> None:
     with stage(as_role, polls=LOOKS) as play:
         granted(play)
@@ -81,7 +83,7 @@ def test_switched_off_the_cycle_does_it(as_role: AsRole) -> None:
         assert ended.out_of_aws_at - ended.out_of_entra_at > timedelta(minutes=5)
 
 
-@pytest.mark.parametrize("removes", [True, False])
+@pytest.mark.parametrize("removes", seldom([True, False], unless=bool))
 def test_on_demand_instead(as_role: AsRole, removes: bool) -> None:
     with override_settings(FAST_REMOVAL="on_demand"), stage(as_role, polls=LOOKS) as play:
         play.world.switches.on_demand_removes = removes
@@ -108,6 +110,7 @@ def test_a_membership_of_somebody_else_stays(play: Stage) -> None:
     assert play.in_aws()
 
 
+@pytest.mark.proof
 def test_who_was_let_in_by_somebody_else_while_the_remover_was_away_is_not_cut(play: Stage) -> None:
     granted(play)
     play.cutters_run = False
@@ -127,6 +130,7 @@ def test_who_was_let_in_by_somebody_else_while_the_remover_was_away_is_not_cut(p
     assert FastRemoval.objects.get().outcome == FastRemoval.Outcome.YIELDED
 
 
+@pytest.mark.proof
 def test_a_membership_older_than_every_grant_is_not_ours(play: Stage) -> None:
     store = play.world.identity_store
     membership = store.add_member(play.group.store_group_id, play.asker.store_user_id, by="an administrator")
@@ -141,6 +145,7 @@ def test_a_membership_older_than_every_grant_is_not_ours(play: Stage) -> None:
     assert "older than every grant" in play.grant().problem
 
 
+@pytest.mark.proof
 def test_a_group_outside_the_list_is_left_alone(play: Stage) -> None:
     play.cutters_run = False
     granted(play)
@@ -220,6 +225,7 @@ def test_a_successor_approved_while_the_remover_is_about_to_delete_is_never_cut(
     assert play.in_aws()
 
 
+@pytest.mark.proof
 def test_a_successor_waits_while_a_deletion_may_be_on_its_way(play: Stage) -> None:
     """After the intent: the approval counts at once, but nothing is assigned until the deletion has ended."""
     play.cutters_run = False
@@ -253,7 +259,7 @@ def test_a_successor_waits_while_a_deletion_may_be_on_its_way(play: Stage) -> No
     assert play.in_aws()
 
 
-@pytest.mark.parametrize("skips", [True, False])
+@pytest.mark.parametrize("skips", seldom([True, False], unless=bool))
 def test_access_granted_again_after_a_fast_removal_arrives(play: Stage, skips: bool) -> None:
     play.world.switches.skip_readd_before_cycle = skips
     first = granted(play)
@@ -301,6 +307,7 @@ def test_an_operator_has_it_removed_now(as_role: AsRole) -> None:
         assert events(grant, "fast_removal.")[0] == "fast_removal.asked"
 
 
+@pytest.mark.proof
 def test_not_for_access_that_is_in_force(play: Stage) -> None:
     grant = granted(play)
     with play.as_role("portal_web"), pytest.raises(Conflict, match="left Entra"):

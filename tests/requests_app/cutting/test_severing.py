@@ -116,6 +116,7 @@ def test_after_a_new_approval_the_new_session_works_and_the_old_one_does_not(mad
     assert not made.works(cached), "opened after the first approval's end"
 
 
+@pytest.mark.proof
 def test_the_last_possible_use_is_earlier_only_once_the_denial_was_read_back(made: Scene) -> None:
     made.play.cutters_run = False  # the severer is down
     made.grant()
@@ -132,6 +133,7 @@ def test_the_last_possible_use_is_earlier_only_once_the_denial_was_read_back(mad
     assert Event.objects.filter(type="grant.last_use_changed").count() == 1
 
 
+@pytest.mark.proof
 def test_the_operators_own_statements_stay(as_role: AsRole) -> None:
     with scene(as_role) as made:
         made.grant()
@@ -206,6 +208,7 @@ def test_however_many_end_none_is_left_out(as_role: AsRole) -> None:
         assert Severance.objects.filter(lifted_at=None).count() == 3
 
 
+@pytest.mark.proof
 def test_switched_off_nothing_is_denied_anew_and_what_is_denied_stays_until_it_is_over(
     as_role: AsRole,
 ) -> None:
@@ -222,6 +225,7 @@ def test_switched_off_nothing_is_denied_anew_and_what_is_denied_stays_until_it_i
             assert Severance.objects.count() == 1
 
 
+@pytest.mark.proof
 def test_where_no_place_is_prepared_nothing_is_denied(as_role: AsRole) -> None:
     with scene(as_role, SESSION_SEVERING_PLACES="SomethingElse=inline") as made:
         made.grant()
