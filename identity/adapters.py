@@ -11,9 +11,10 @@ from django.conf import settings
 from django.contrib.auth import login
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
+from base.clock import real_now
 from identity.actors import client_ip
 from identity.models import SignIn, User
-from identity.signin import sessions
+from identity.signin import proving, sessions
 from identity.signin.entra import tenant
 from identity.signin.problems import CALLBACK_BROKEN, UNREACHABLE, SignInError, from_entra
 from identity.signin.provider import PROVIDER_ID
@@ -68,6 +69,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
             first_time=social.first_time,
             refresh_token=social.refresh_token,
         )
+        proving.note(request.session, social.claims, social.carried, now=real_now())
         return HttpResponseRedirect(redirect_url or settings.LOGIN_REDIRECT_URL)
 
 
@@ -112,6 +114,9 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
             account.user = user
             account.save()
         sociallogin.account, sociallogin.user = account, user
+        # Before allauth ends the old session, also when it is the same person's.
+        same = isinstance(request.user, User) and request.user.pk == user.pk
+        sociallogin.carried = proving.carried(request.session) if same else {}
 
     @override
     def on_authentication_error(

@@ -14,6 +14,7 @@ from typing import Any
 from django.utils.duration import duration_iso_string
 
 from base.errors import Invalid
+from policy.assurance import NO_STEP_UP, StepUp, combined, parse_step_up, serialise_step_up
 from policy.fields import duration, ids, mapping, patterns, refuse_unknown, rows, whole, yes
 from policy.hours import Hours, parse_hours, serialise_hours
 
@@ -86,6 +87,7 @@ class Demands:
     second_approver_outside: tuple[Hours, ...] = ()
     remind_after: timedelta | None = None  # business time; each pause is twice the one before
     most_reminders: int = MOST_REMINDERS
+    step_up: StepUp = NO_STEP_UP
 
     def after(self, age: timedelta) -> Demands:
         """What is demanded of a request that has waited unanswered for so long."""
@@ -140,6 +142,7 @@ FIELDS = (
     "second_approver_outside",
     "remind_after",
     "most_reminders",
+    "step_up",
 )
 
 
@@ -168,6 +171,7 @@ def parse_demands(raw: Mapping[str, Any]) -> Demands:
         second_approver_outside=tuple(parse_hours(each, "second_approver_outside") for each in given),
         remind_after=duration(raw["remind_after"], "remind_after") if raw.get("remind_after") else None,
         most_reminders=whole(raw, "most_reminders", MOST_REMINDERS, least=1),
+        step_up=parse_step_up(raw),
     )
 
 
@@ -225,6 +229,8 @@ def serialise_demands(demands: Demands) -> dict[str, Any]:
         raw["remind_after"] = duration_iso_string(demands.remind_after)
     if demands.most_reminders != MOST_REMINDERS:
         raw["most_reminders"] = demands.most_reminders
+    if demands.step_up:
+        raw["step_up"] = serialise_step_up(demands.step_up)
     return raw
 
 
@@ -268,6 +274,7 @@ def combine(demanded: Sequence[Demands]) -> Demands:
             (each.remind_after for each in demanded if each.remind_after is not None), default=None
         ),
         most_reminders=max(each.most_reminders for each in demanded),
+        step_up=combined(each.step_up for each in demanded),
     )
 
 

@@ -129,6 +129,31 @@ STAGE: dict[str, Any] = {
     "additionalProperties": False,
 }
 
+ASSURANCE: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "fresh_within": _span("How long ago the sign-in may be at most; two minutes or more."),
+        "contexts": _texts(
+            "Authentication contexts of Entra, all of which the sign-in proves.",
+            pattern="^c[1-9][0-9]?$",
+            title="an authentication context of Entra, from c1 to c99",
+        ),
+    },
+    "additionalProperties": False,
+}
+
+STEP_UP: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "ask": {"$ref": "#/$defs/assurance", "description": "What the sign-in of whoever asks has to prove."},
+        "decide": {
+            "$ref": "#/$defs/assurance",
+            "description": "What the sign-in of whoever decides has to prove.",
+        },
+    },
+    "additionalProperties": False,
+}
+
 RULE: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -192,6 +217,10 @@ RULE: dict[str, Any] = {
             ],
             "description": "Outside of these hours one more has to agree at the first stage.",
         },
+        "step_up": {
+            "$ref": "#/$defs/step_up",
+            "description": "How people have to have signed in: lately, or with an authentication context.",
+        },
     },
     "required": ["name", "stages"],
     "anyOf": [{"required": ["applies_to"]}, {"required": ["groups"]}, {"required": ["fallback"]}],
@@ -235,6 +264,8 @@ SCHEMA: dict[str, Any] = {
         "hours": HOURS,
         "scope": SCOPE,
         "escalation": ESCALATION,
+        "assurance": ASSURANCE,
+        "step_up": STEP_UP,
         "stage": STAGE,
         "rule": RULE,
     },

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from policy.schema import ESCALATION, HOURS, RULE, SCOPE, STAGE
+from policy.schema import ASSURANCE, ESCALATION, HOURS, RULE, SCOPE, STAGE, STEP_UP
 
 _ENTRY = re.compile(r"^(?P<start>\s*- )(?P<value>\S+)$")
 # As Django writes durations; people write PT8H.
@@ -41,6 +41,9 @@ def _ordered(value: Any, schema: Mapping[str, Any]) -> Any:
         "outside": HOURS,
         "second_approver_outside": HOURS,
         "stages": STAGE,
+        "step_up": STEP_UP,
+        "ask": ASSURANCE,
+        "decide": ASSURANCE,
     }
     found = {}
     for key in sorted(value, key=lambda each: (order.index(each) if each in order else len(order), each)):

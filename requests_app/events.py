@@ -11,6 +11,12 @@ _SPAN = Field(Kind.DURATION)
 _COUNT = Field(Kind.NUMBER)
 _ID = Field(Kind.ID)
 
+# What a sign-in proved, where a rule wanted it of whoever asks or decides; instants are Entra's and the portal's.
+_PROOF = {
+    "proven_contexts": Field(Kind.TEXT, optional=True),
+    "authenticated_at": Field(Kind.INSTANT, optional=True),
+    "verified_at": Field(Kind.INSTANT, optional=True),
+}
 _WINDOW = {"starts_at": _TIME, "ends_at": _TIME}
 _STEP = {"source": _TEXT, "target": _TEXT}
 
@@ -27,7 +33,7 @@ REQUEST_EVENTS = (
     EventType(
         name="request.submitted",
         sentence="{actor} asked for access",
-        fields={"reference": _TEXT, "items": _COUNT},
+        fields={"reference": _TEXT, "items": _COUNT, **_PROOF},
         words=("justification",),
     ),
     _item(
@@ -93,6 +99,7 @@ DECISION_EVENTS = (
             "instead_of": Field(personal=True, optional=True),
             "instead_of_id": Field(Kind.ID, optional=True),
             "while_away": Field(Kind.FLAG, optional=True),
+            **_PROOF,
         },
         words=("comment",),
     ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.postgres.indexes import GistIndex
 from django.db import models
@@ -34,6 +34,8 @@ class AccessRequest(models.Model):
     item_count = models.SmallIntegerField(default=1, db_default=1)  # written with it; no page counts
     created_at = models.DateTimeField()  # business time
     created_real_at = models.DateTimeField()
+    # What the requester's sign-in proved (`identity.signin.proving.Proof`); None: nothing was wanted.
+    proof: models.JSONField[Any, Any] = models.JSONField(null=True)
 
     class Meta:
         indexes: ClassVar = [
@@ -144,6 +146,8 @@ class Decision(models.Model):
     shown = models.CharField(
         max_length=64, blank=True, default="", db_default=""
     )  # what stood on the page: `shown.Facts.token`
+    # What the approver's sign-in proved, as on a request; None: nothing was wanted.
+    proof: models.JSONField[Any, Any] = models.JSONField(null=True)
     status = models.CharField(max_length=10, choices=DecisionStatus)
     version = models.IntegerField(default=1)
     reason = models.TextField(blank=True)  # why it was not counted, for people

@@ -85,6 +85,8 @@ def demand_sentences(demands: Demands, names: Mapping[str, str]) -> list[str]:
         sentences.append("A reference is required.")
     sentences += [f"A reference fits {pattern}." for pattern in demands.reference_patterns]
     sentences.append(f"Unanswered, a request lapses after {duration_words(demands.lapses_after)}.")
+    for who, assurance in (("ask", demands.step_up.ask), ("decide", demands.step_up.decide)):
+        sentences += [f"To {who}, {words} is needed." for words in assurance.words]
     if demands.guests_decide:
         sentences.append("Guests of the directory may decide.")
     sentences.append("Never by the requester.")

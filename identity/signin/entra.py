@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 from hmac import compare_digest
 from typing import Any
@@ -67,6 +68,9 @@ class Claims:
     sid: str  # Entra's session, "" unless the optional claim is configured
     login_hint: str  # names the session at sign-out, "" likewise
     contexts: frozenset[str]  # the authentication contexts (acrs) that it proves; an optional claim, too
+    authenticated_at: datetime | None = (
+        None  # `auth_time`, real time; None unless Entra says it: optional, too
+    )
 
 
 class Tenant:
@@ -149,6 +153,7 @@ class Tenant:
             sid=_text(claims, "sid"),
             login_hint=_text(claims, "login_hint"),
             contexts=frozenset(each for each in _list(claims, "acrs") if isinstance(each, str)),
+            authenticated_at=_past_instant(claims, "auth_time"),
         )
 
     def _check_tenant(self, claims: Mapping[str, Any]) -> None:
@@ -264,6 +269,14 @@ def _text(document: Mapping[str, Any], name: str) -> str:
 def _list(document: Mapping[str, Any], name: str) -> list[Any]:
     value = document.get(name, [])
     return value if isinstance(value, list) else []
+
+
+def _past_instant(document: Mapping[str, Any], name: str) -> datetime | None:
+    """A time in seconds since 1970 that is not to come; None for anything else."""
+    value = document.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= time.time() + LEEWAY_SECONDS:
+        return None
+    return datetime.fromtimestamp(value, UTC)
 
 
 def _guid(document: Mapping[str, Any], name: str) -> str:

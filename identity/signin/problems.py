@@ -117,6 +117,14 @@ NOT_PROVEN = Problem(
     "Go back to your request and sign in again from there. If it happens again, tell the people who run the portal, with "
     "the reference below.",
 )
+NOT_FRESH = Problem(
+    "not_fresh",
+    403,
+    "Microsoft Entra didn't say when you signed in",
+    "A fresh sign-in was asked for, and the answer doesn't prove one. Nothing was changed: you are signed in as before.",
+    "Go back to your form and send it again. If it happens again, tell the people who run the portal, with the reference "
+    "below: the optional claim auth_time may be missing from the portal's registration in Entra.",
+)
 OTHER_PERSON = Problem(
     "other_person",
     403,

@@ -10,28 +10,42 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Self
 
-from identity.signin.entra import Claims
-from identity.signin.problems import NOT_PROVEN, OTHER_PERSON, SignInError
+from base.clock import real_now
+from identity.signin.entra import LEEWAY_SECONDS, Claims
+from identity.signin.problems import NOT_FRESH, NOT_PROVEN, OTHER_PERSON, SignInError
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a sign-in has to prove: who it is, and one of the contexts. Nothing in particular by default."""
+    """What a sign-in has to prove: who it is, one of the contexts, and that it was not long ago (real time).
+
+    Nothing in particular by default.
+    """
 
     object_id: str = ""
     contexts: frozenset[str] = frozenset()
+    fresh_within: timedelta | None = None
 
     @classmethod
     def of_state(cls, state: Mapping[str, Any]) -> Self:
         """As `state` wrote it into the session before the browser left."""
-        return cls(str(state.get("wanted_person", "")), frozenset(state.get("wanted_contexts", ())))
+        seconds = state.get("wanted_seconds")
+        return cls(
+            str(state.get("wanted_person", "")),
+            frozenset(state.get("wanted_contexts", ())),
+            timedelta(seconds=int(seconds)) if seconds is not None else None,
+        )
 
     @property
     def state(self) -> dict[str, Any]:
         """What the session keeps until the browser comes back."""
-        return {"wanted_person": self.object_id, "wanted_contexts": sorted(self.contexts)}
+        found: dict[str, Any] = {"wanted_person": self.object_id, "wanted_contexts": sorted(self.contexts)}
+        if self.fresh_within is not None:
+            found["wanted_seconds"] = int(self.fresh_within.total_seconds())
+        return found
 
     def check(self, claims: Claims) -> None:
         """Hold a verified ID token against it. Raises SignInError."""
@@ -40,6 +54,28 @@ class Wanted:
             raise SignInError(OTHER_PERSON, **about)
         if self.contexts and not self.contexts & claims.contexts:
             raise SignInError(NOT_PROVEN, **about)
+        if self.fresh_within is not None and not fresh(claims, self.fresh_within):
+            raise SignInError(NOT_FRESH, **about)
+
+
+def fresh(claims: Claims, within: timedelta) -> bool:
+    """Whether Entra says that the person was authenticated so short a time ago; unsaid, it is not known."""
+    told = claims.authenticated_at
+    return told is not None and real_now() - told <= within + timedelta(seconds=LEEWAY_SECONDS)
+
+
+def ask_afresh(within: timedelta) -> dict[str, str]:
+    """What the authorize endpoint gets for an authentication that is no older than this.
+
+    `prompt=login` makes Entra ask the person (Microsoft's OpenID Connect page); `max_age` makes `auth_time` part of the
+    answer (OpenID Connect Core 3.1.2.1), by which the portal sees that it did.
+    """
+    return {"prompt": "login", "max_age": str(int(within.total_seconds()))}
+
+
+def claims_for(context: str) -> str:
+    """The claims by which Entra is asked for one authentication context in the ID token."""
+    return json.dumps({"id_token": {"acrs": {"essential": True, "value": context}}})
 
 
 def contexts_in(claims: Mapping[str, Any]) -> frozenset[str]:

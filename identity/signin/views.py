@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from datetime import timedelta
 from functools import wraps
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -30,7 +31,7 @@ from identity.signin import sessions
 from identity.signin.entra import tenant
 from identity.signin.problems import TOO_MANY, Problem, SignInError
 from identity.signin.provider import PROVIDER_ID, EntraCallbackView, EntraOAuth2Adapter
-from identity.signin.stepping_up import Wanted, parameters
+from identity.signin.stepping_up import Wanted, ask_afresh, parameters
 
 # A whole office may share one address; each web process counts for itself.
 RATE_LIMITS = {"start": "60/m/ip", "callback": "60/m/ip", "front-channel": "120/m/ip"}
@@ -104,17 +105,30 @@ def start(request: HttpRequest) -> HttpResponse:
 
 
 @_limited("start")
-def start_again(request: HttpRequest, *, person: Person, claims: str, following: str) -> HttpResponse:
+def start_again(
+    request: HttpRequest,
+    *,
+    person: Person,
+    claims: str,
+    following: str,
+    fresh_within: timedelta | None = None,
+) -> HttpResponse:
     """Send somebody who is signed in to Entra once more, with the claims that it wants of them ("": afresh).
+
+    With `fresh_within`, coming back has to prove an authentication that is no older than this (real time).
 
     Not a page: for the view of a POST. Coming back as somebody else, or without a context that was asked for, changes
     nothing and says so.
     """
     extra, contexts = parameters(claims)
+    if fresh_within is not None:
+        extra |= ask_afresh(fresh_within)
     known: sessions.AtEntra | None = request.session.get(sessions.SESSION_KEY)
     if known and known["login_hint"]:
         extra["login_hint"] = known["login_hint"]
-    return _to_entra(request, extra, following=following, wanted=Wanted(person.object_id, contexts))
+    return _to_entra(
+        request, extra, following=following, wanted=Wanted(person.object_id, contexts, fresh_within)
+    )
 
 
 def _to_entra(

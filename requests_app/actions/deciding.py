@@ -28,6 +28,7 @@ from clients import errors
 from clients.registry import clients
 from identity.absences.reading import own_absence
 from identity.models import Person
+from identity.signin.proving import Proof
 from policy.asking import read_ask, requester_groups_named
 from policy.delegation import Right
 from policy.matching import current_versions, match
@@ -48,6 +49,7 @@ from requests_app.models import Decision, Grant, GrantInterval, RequestItem, Ver
 from requests_app.permissions import check_may_decide
 from requests_app.shortening import shorter_time, time_given
 from requests_app.shown import AGAIN, read_facts
+from requests_app.stepping_up import proof_fields, proven
 from requests_app.texts import clean_words
 
 log = structlog.get_logger(__name__)
@@ -70,11 +72,12 @@ def submit_decision(
     shown: str,
     actor: Actor,
     duration: timedelta | None = None,
+    proof: Proof | None = None,
 ) -> UUID:
     """Store an approver's word; gives the decision's id. It counts only after a worker's check.
 
     `shown` is the token of the facts that the approver had before them (`requests_app.shown`). `duration` approves
-    for less than was asked for; a denial has none.
+    for less than was asked for; a denial has none. `proof` is what the approver's session has proven.
 
     Raises:
         Missing: no such item, or not this person's to decide.
@@ -82,6 +85,7 @@ def submit_decision(
         Conflict: the item is not pending any more, has lapsed, this person has decided already, or what others decided
             settles it and is being checked.
         Changed: what was shown is not so any more.
+        StepUpWanted: nothing is wrong with it but the sign-in, which the rules want to prove more.
         Invalid: an unknown verdict, a denial without a reason, an overlong comment, a time that can't be given.
     """
     if verdict not in Verdict.values:
@@ -107,6 +111,7 @@ def submit_decision(
         if changed := read_facts(item).changed(shown):
             raise Changed("decision.changed", f"{changed} Your decision was not taken. {AGAIN}")
         shorter = shorter_time(item, duration) if verdict == Verdict.APPROVE else None
+        kept = proven(item.terms.parsed.step_up.decide, proof, approver)
         decision = Decision(
             item=item,
             approver=approver,
@@ -116,6 +121,7 @@ def submit_decision(
             duration=shorter,
             stage=item.stage,
             shown=shown,
+            proof=kept,
             status=DecisionStatus.SUBMITTED,
             submitted_at=now,
         )
@@ -130,6 +136,7 @@ def submit_decision(
                 "group_name": item.group.display_name,
                 "shown": shown,
                 **_presence(approver, right, now),
+                **proof_fields(kept),
             },
             words={"comment": words} if words else None,
         )

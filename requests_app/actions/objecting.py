@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db.models import Q
 
 from identity.humans import is_human, same_human
+from policy.assurance import unproven
 from requests_app.actions.standing_in import absence_unfit
 from requests_app.freezes.holding import freeze_for_item, keep_freezes_out
 from requests_app.lifecycle import DecisionStatus, ItemStatus
@@ -27,7 +28,7 @@ def objection(decision: Decision, item: RequestItem) -> str:
         return "The stage that this decision was made for is over."
     if same_human(decision.approver, item.requester):
         return "Nobody decides on their own request."
-    if unfit := absence_unfit(decision):
+    if unfit := absence_unfit(decision) or _sign_in_unfit(decision, item):
         return unfit
     if decision.verdict == Verdict.APPROVE and _revoked_since(decision, item):
         return (
@@ -54,6 +55,20 @@ def _changed_since_shown(decision: Decision, item: RequestItem) -> str:
         return ""
     changed = read_facts(item).changed(decision.shown)
     return f"{changed} That was after this decision was made. {AGAIN}" if changed else ""
+
+
+def _sign_in_unfit(decision: Decision, item: RequestItem) -> str:
+    """A sentence when what the rules want of the sign-ins isn't proven by the rows; for an approval, the asker's, too."""
+    step_up = item.terms.parsed.step_up
+    if what := unproven(step_up.decide, decision.proof, decision.approver.object_id):
+        return (
+            f"The rules want the approver's sign-in to prove more, and of this decision {what}. Decide again."
+        )
+    if decision.verdict == Verdict.DENY:
+        return ""
+    if what := unproven(step_up.ask, item.request.proof, item.requester.object_id):
+        return f"The rules want the requester's sign-in to prove more, and of this request {what}. They have to ask again."
+    return ""
 
 
 def _revoked_since(decision: Decision, item: RequestItem) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django_subatomic.db import transaction
@@ -14,6 +15,8 @@ from base.clock import business_now, real_now
 from base.errors import Conflict, DomainError, Invalid, Missing, Several
 from catalog.models import AccountAssignment, Eligibility, PimGroup
 from identity.models import Person
+from identity.signin.proving import Proof
+from policy.assurance import NOTHING
 from policy.matching import Match
 from policy.requestable import Requestability, requestability
 from policy.terms import keep_terms
@@ -23,6 +26,7 @@ from requests_app.freezes.holding import freeze_for, keep_freezes_out
 from requests_app.lifecycle import ItemStatus
 from requests_app.models import AccessRequest, RequestItem, RequestScope
 from requests_app.selectors import MOST_ITEMS, extendable_grant
+from requests_app.stepping_up import proof_fields, proven
 from requests_app.texts import clean_reference
 
 # More open requests than this by one person is an accident or an attack.
@@ -67,15 +71,18 @@ def submit_request(
     reference: str,
     actor: Actor,
     wanted_start: datetime | None = None,
+    proof: Proof | None = None,
 ) -> UUID:
     """Make a request for one PIM group; gives its id. Judged on snapshots here, by a worker later.
 
     Somebody who has the access already asks for more of it: approved, it begins where the other ends.
 
-    `wanted_start` (business time) asks for a later start than the approval.
+    `wanted_start` (business time) asks for a later start than the approval. `proof` is what the requester's session
+    has proven.
 
     Raises:
         Missing: no such group, or no eligibility for it; deliberately the same.
+        StepUpWanted: nothing is wrong with it but the sign-in, which a rule wants to prove more.
         Invalid: a refusal that belongs to a field (Several: to more than one), or a group that can't be asked for now.
         Conflict: the same is pending already, too much is pending, or an incident has frozen it.
     """
@@ -87,6 +94,7 @@ def submit_request(
             reference=reference,
             actor=actor,
             wanted_start=wanted_start,
+            proof=proof,
         )
     except ItemsRefused as refused:
         raise refused.refusals[group_object_id] from refused
@@ -100,12 +108,14 @@ def submit_items(
     reference: str,
     actor: Actor,
     wanted_start: datetime | None = None,
+    proof: Proof | None = None,
 ) -> UUID:
     """Make one request for several PIM groups, all of them or none; gives its id. Otherwise as `submit_request`.
 
     Raises:
         Missing: one of the groups isn't there, or not for this person; deliberately the same.
         ItemsRefused: some can't be asked for so, or now; each is named with its reason.
+        StepUpWanted: nothing is wrong with it but the sign-in, which a rule wants to prove more.
         Invalid: none, too many, or one of them twice.
         Conflict: too much is pending.
     """
@@ -125,10 +135,12 @@ def submit_items(
             refusals[each.group_object_id] = error
     if refusals:
         raise ItemsRefused(refusals)
+    wants = [part.judged.demands.step_up.ask for part in parts if part.judged.demands]
+    kept = proven(NOTHING.with_(wants), proof, requester)
     with transaction():
         _check_room(requester, len(parts))
         keep_freezes_out()
-        request = _make_request(requester, parts, actor)
+        request = _make_request(requester, parts, actor, kept)
         # In one order, so that two asks for the same wait for each other and never in a circle.
         for part in sorted(parts, key=lambda part: part.group.pk):
             try:
@@ -190,7 +202,9 @@ def _check_room(requester: Person, more: int) -> None:
         )
 
 
-def _make_request(requester: Person, parts: Sequence[_Part], actor: Actor) -> AccessRequest:
+def _make_request(
+    requester: Person, parts: Sequence[_Part], actor: Actor, proof: dict[str, Any] | None
+) -> AccessRequest:
     words, reference = parts[0].words, parts[0].reference  # the same words, as each rule has let them pass
     request = AccessRequest.objects.create(
         requester=requester,
@@ -199,12 +213,13 @@ def _make_request(requester: Person, parts: Sequence[_Part], actor: Actor) -> Ac
         item_count=len(parts),
         created_at=business_now(),
         created_real_at=real_now(),
+        proof=proof,
     )
     record(
         "request.submitted",
         actor=actor,
         subject=Subject("request", request.pk, request.version),
-        fields={"reference": reference, "items": len(parts)},
+        fields={"reference": reference, "items": len(parts), **proof_fields(proof)},
         words={"justification": words},
         about_oid=requester.object_id,
         about_name=requester.display_name,

@@ -18,6 +18,8 @@ from catalog.nudges import want_refresh
 from identity.actors import actor_of
 from identity.http import PortalRequest, not_activity
 from identity.limiting import Act, spend
+from identity.signin.proving import proof_of
+from policy.assurance import NOTHING
 from policy.preflight import who_can_decide
 from requests_app import estimates, selectors
 from requests_app.actions.asking import mistakes
@@ -25,6 +27,8 @@ from requests_app.actions.submitting import submit_request
 from requests_app.forms import LengthForm, RequestForm, length_input
 from requests_app.freshening import want_those_who_decide
 from requests_app.offers import FullOffer, Offer, full_offer, offers, read_freshness
+from requests_app.stepping_up import StepUpWanted, sign_in_words
+from requests_app.views import typed
 from requests_app.views.paging import read_id
 from requests_app.weighing import weigh
 from requests_app.weighing_words import Weighed
@@ -70,13 +74,17 @@ def request_access(request: PortalRequest, group_id: UUID) -> HttpResponse:
         want_refresh(request.user.person)
         if offer.judged.demands is not None:
             want_those_who_decide(offer.judged.demands)
-        return _show(request, found, _form(offer, initial=_again(request, offer)))
+        waiting = typed.typed(request)
+        return _show(request, found, _form(offer, waiting, _again(request, offer)))
     if "again" in request.POST and not request.POST.get("justification", "").strip():
         return redirect(f"{offer.request_address}?{urlencode({'again': request.POST['again']})}")
     form = _form(offer, request.POST)
     if "check" in request.POST:
         return _show(request, found, form)
-    new, status = _submitted(request, offer, form)
+    try:
+        new, status = _submitted(request, offer, form)
+    except StepUpWanted as wanted:
+        return typed.to_sign_in(request, wanted)
     return redirect("request", new) if new else _show(request, found, form, status=status)
 
 
@@ -108,13 +116,15 @@ def _submitted(request: PortalRequest, found: Offer, form: RequestForm) -> tuple
             justification=cleaned["justification"],
             reference=cleaned["reference"],
             wanted_start=cleaned.get("start"),
+            proof=proof_of(request.session),
             actor=actor_of(request),
         )
-    except Missing:
+    except (Missing, StepUpWanted):
         raise
     except DomainError as error:
         form.refuse(error)
         return None, error.status
+    typed.sent(request)
     messages.success(request, "Your request was sent. This page follows it.")
     return new, 302
 
@@ -135,6 +145,11 @@ def _show(request: PortalRequest, found: FullOffer, form: RequestForm, *, status
         context["deciders"] = who_can_decide(offer.demands, request.user.person)
     if not offer.obstacle:
         context["adds"] = Weighed(weigh(request.user.person, offer.group))
+        context["sign_in"] = sign_in_words(
+            offer.demands.step_up.ask if offer.demands else NOTHING,
+            proof_of(request.session),
+            request.user.person,
+        )
     context |= _preview(found.offer, form)
     return render(request, "access/request.html", context, status=status)
 

@@ -16,6 +16,7 @@ from identity.absences.reading import own_absence, stood_in_for
 from identity.actors import actor_of
 from identity.http import PortalRequest, not_activity
 from identity.limiting import Act, spend
+from identity.signin.proving import proof_of
 from requests_app import selectors
 from requests_app.actions.attending import attend, put_down
 from requests_app.actions.deciding import Changed, submit_decision
@@ -27,8 +28,10 @@ from requests_app.lifecycle import ItemStatus
 from requests_app.pages import Page, Row
 from requests_app.rule_words import demand_sentences, names_in, waits_for
 from requests_app.shown import read_facts, since_asked
+from requests_app.stepping_up import StepUpWanted, sign_in_words
 from requests_app.surroundings import surroundings
 from requests_app.targets import due_at
+from requests_app.views import typed
 from requests_app.views.paging import read_place, write_place
 from requests_app.weighing import weigh
 from requests_app.weighing_words import Weighed
@@ -56,10 +59,14 @@ def inbox(request: PortalRequest) -> HttpResponse:
 def decision(request: PortalRequest, item_id: UUID) -> HttpResponse:
     """What an approver needs to know, the decision, and what came of it."""
     page = _read(request, item_id)  # first: whoever may not read it is told nothing of its state
-    form = DecisionForm(request.POST if request.method == "POST" else None, asked=page.item.duration)
+    before = typed.typed(request) if page.decidable else None
+    form = DecisionForm(request.POST if request.method == "POST" else before, asked=page.item.duration)
     status = 200
     if request.method == "POST":
-        status = _decided(request, item_id, form) if form.is_valid() else 422
+        try:
+            status = _decided(request, item_id, form) if form.is_valid() else 422
+        except StepUpWanted as refused:
+            return typed.to_sign_in(request, refused)
         if status == 302:
             return redirect("decision", item_id)
         page = _read(request, item_id)  # as it is now, not as it was before the refusal
@@ -71,6 +78,9 @@ def decision(request: PortalRequest, item_id: UUID) -> HttpResponse:
     context["together"] = together_address([Row(page.item), *waiting]) if waiting and page.decidable else ""
     context["away"] = own_absence(request.user.person, business_now()) if page.decidable else None
     context["form"] = form if page.decidable or form.is_bound else None
+    if page.decidable:
+        wanted = page.item.terms.parsed.step_up.decide
+        context["sign_in"] = sign_in_words(wanted, proof_of(request.session), request.user.person)
     if page.item.status == ItemStatus.PENDING:
         context["around"] = surroundings(page.item)
         context["adds"] = Weighed(
@@ -112,11 +122,13 @@ def _decided(request: PortalRequest, item_id: UUID, form: DecisionForm) -> int:
             comment=form.cleaned_data["comment"],
             shown=form.cleaned_data["shown"],
             duration=form.cleaned_data.get("duration"),
+            proof=proof_of(request.session),
             actor=actor_of(request),
         )
     except (Invalid, Changed, TooOften) as error:
         form.refuse(error)
         return error.status
+    typed.sent(request)
     messages.success(request, "Your decision is being checked. It counts in a few seconds.")
     return 302
 

@@ -15,6 +15,7 @@ from base.errors import Invalid, TooOften
 from identity.actors import actor_of
 from identity.http import PortalRequest, not_activity
 from identity.limiting import Act, spend
+from identity.signin.proving import proof_of
 from identity.signin.views import start_again
 from requests_app import selectors
 from requests_app.actions.conversing import remark
@@ -29,6 +30,8 @@ from requests_app.overview import Overview, overview
 from requests_app.pages import Page, rows
 from requests_app.permissions import check_may_remark, check_may_revoke
 from requests_app.rule_words import names_in, waits_for
+from requests_app.stepping_up import StepUpWanted
+from requests_app.views import typed
 from requests_app.views.paging import read_id, read_instant
 
 
@@ -187,14 +190,18 @@ def repeat(request: PortalRequest, request_id: UUID) -> HttpResponse:
     if not shown.mine:
         raise Http404
     spend(request.user.person, Act.SUBMIT)
-    new = submit_request(
-        requester_id=request.user.person.pk,
-        group_object_id=shown.item.group.object_id,
-        duration=shown.item.duration,
-        justification=shown.item.request.justification,
-        reference=shown.item.request.reference,
-        actor=actor_of(request),
-    )
+    try:
+        new = submit_request(
+            requester_id=request.user.person.pk,
+            group_object_id=shown.item.group.object_id,
+            duration=shown.item.duration,
+            justification=shown.item.request.justification,
+            reference=shown.item.request.reference,
+            proof=proof_of(request.session),
+            actor=actor_of(request),
+        )
+    except StepUpWanted as wanted:
+        return typed.to_sign_in(request, wanted, following=shown.address)
     messages.success(request, "Asked again, with the same reason and for the same time.")
     return redirect("request", new)
 

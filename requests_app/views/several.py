@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
@@ -17,10 +17,13 @@ from base.errors import DomainError, Missing, TooOften
 from identity.actors import actor_of
 from identity.http import PortalRequest
 from identity.limiting import Act, spend
+from identity.signin.proving import proof_of
 from requests_app import selectors
 from requests_app.actions.submitting import ItemsRefused, Wanted, submit_items
 from requests_app.forms import ItemForm, SeveralForm, length_input
 from requests_app.offers import Offer, offers_of, read_freshness
+from requests_app.stepping_up import StepUpWanted
+from requests_app.views import typed
 from requests_app.views.paging import read_id, read_ids
 
 USUAL = timedelta(hours=1)
@@ -46,8 +49,9 @@ class Choice:
 def request_several(request: PortalRequest) -> HttpResponse:
     """The form, and sending it."""
     posted = request.method == "POST"
-    chosen, lengths, reference = _asked_for(request)
-    named = [*read_ids(request.POST.getlist("named")), *chosen]
+    sent = request.POST if posted else typed.typed(request)
+    chosen, lengths, reference = _asked_for(request, sent)
+    named = [*(read_ids(sent.getlist("named")) if sent else ()), *chosen]
     found = offers_of(request.user.person, dict.fromkeys(named))
     if not named:
         messages.info(request, "Tick what you want to ask for first.")
@@ -56,20 +60,24 @@ def request_several(request: PortalRequest) -> HttpResponse:
         raise Missing("group.missing", "There is no such PIM group, or you are not eligible for it.")
     if len(found) == 1 and not posted:
         return redirect(found[0].request_address)
-    sent = request.POST if posted else None
     choices = [_choice(offer, sent, chosen, lengths) for offer in found]
     form = _form(found, sent, reference)
-    new, status = _submitted(request, choices, form) if posted else (None, 200)
+    try:
+        new, status = _submitted(request, choices, form) if posted else (None, 200)
+    except StepUpWanted as wanted:
+        return typed.to_sign_in(request, wanted)
     if new:
         return redirect("request", new)
     context = {"choices": choices, "form": form, "freshness": read_freshness()}
     return render(request, "access/several.html", context, status=status)
 
 
-def _asked_for(request: PortalRequest) -> tuple[list[UUID], Mapping[str, timedelta], str]:
+def _asked_for(
+    request: PortalRequest, sent: QueryDict | None
+) -> tuple[list[UUID], Mapping[str, timedelta], str]:
     """What is ticked; and of an earlier request that the address names, the lengths by group, and the reference."""
-    if request.method == "POST":
-        return read_ids(request.POST.getlist("group")), {}, ""
+    if sent is not None:
+        return read_ids(sent.getlist("group")), {}, ""
     again = read_id(request.GET.get("again", ""))
     earlier = selectors.own_items(request.user.person, again) if again else []
     lengths = {item.group.object_id: item.duration for item in earlier}
@@ -122,16 +130,18 @@ def _submitted(
             justification=form.cleaned_data["justification"],
             reference=form.cleaned_data["reference"],
             wanted_start=form.cleaned_data.get("start"),
+            proof=proof_of(request.session),
             actor=actor_of(request),
         )
     except ItemsRefused as refused:
         _refuse(ticked, form, refused.refusals)
         return None, refused.status
-    except Missing:
+    except (Missing, StepUpWanted):
         raise
     except DomainError as error:
         form.refuse(error)
         return None, error.status
+    typed.sent(request)
     messages.success(request, "Your request was sent. This page follows it.")
     return new, 302
 

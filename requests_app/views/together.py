@@ -14,9 +14,12 @@ from base.errors import DomainError, Invalid, Missing, TooOften
 from identity.actors import actor_of
 from identity.http import PortalRequest
 from identity.limiting import Act, spend
+from identity.signin.proving import proof_of
 from requests_app.actions.deciding_together import submit_decisions
 from requests_app.forms import TogetherForm
+from requests_app.stepping_up import StepUpWanted
 from requests_app.together_page import Candidate, candidates, is_own_to_decide
+from requests_app.views import typed
 from requests_app.views.paging import read_ids
 
 
@@ -26,19 +29,24 @@ def together(request: PortalRequest, item_id: UUID) -> HttpResponse:
     person, posted = request.user.person, request.method == "POST"
     if not is_own_to_decide(person, item_id):
         raise Missing("item.missing", "There is no such request, or it is not yours to decide.")
+    waiting = typed.typed(request)
+    sent = request.POST if posted else waiting
     chosen = read_ids(
-        request.POST.getlist("item") if posted else [str(item_id), *request.GET.getlist("item")]
+        sent.getlist("item") if sent is not None else [str(item_id), *request.GET.getlist("item")]
     )
-    named = [item_id, *read_ids(request.POST.getlist("named"))]
+    named = [item_id, *(read_ids(sent.getlist("named")) if sent is not None else ())]
     found = candidates(person, {*named, *chosen}, request.POST.dict(), chosen)
-    form = TogetherForm(request.POST if posted else None)
+    form = TogetherForm(sent)
     if not found:
         messages.info(request, "These have been decided, or were taken back. Nothing of it waits for you.")
         return redirect("inbox")
-    if posted and form.is_valid() and _decided(request, found, chosen, form):
-        return redirect("inbox")
+    try:
+        if posted and form.is_valid() and _decided(request, found, chosen, form):
+            return redirect("inbox")
+    except StepUpWanted as wanted:
+        return typed.to_sign_in(request, wanted)
     context = {"found": found, "form": form}
-    return render(request, "approvals/together.html", context, status=form.status)
+    return render(request, "approvals/together.html", context, status=form.status if posted else 200)
 
 
 def _decided(
@@ -55,11 +63,13 @@ def _decided(
             approver_id=request.user.person.pk,
             verdict=form.cleaned_data["verdict"],
             comment=form.cleaned_data["comment"],
+            proof=proof_of(request.session),
             actor=actor_of(request),
         )
     except (Invalid, TooOften) as error:
         form.refuse(error)
         return False
+    typed.sent(request)
     _say(request, found, outcomes)
     return True
 

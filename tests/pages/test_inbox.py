@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -34,7 +35,7 @@ HOUR = timedelta(hours=1)
 
 
 def asked(
-    world: World, *, group: PimGroup | None = None, rule: RuleVersion | None = None, **how: timedelta
+    world: World, *, group: PimGroup | None = None, rule: RuleVersion | None = None, **how: Any
 ) -> RequestItem:
     """Somebody else's request each time."""
     with world.as_role("portal_web"):

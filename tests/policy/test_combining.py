@@ -10,6 +10,7 @@ from datetime import UTC, datetime, time, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policy.assurance import Assurance, StepUp
 from policy.demands import Approvers, Demands, Escalation, Stage, combine, parse_demands, serialise_demands
 from policy.document import RuleDocument, parse_document, serialise_document
 from policy.hours import DAYS, Hours
@@ -37,6 +38,14 @@ several_hours = st.lists(hours, max_size=2, unique=True).map(tuple)
 patterns = st.lists(st.sampled_from(["INC.*", "CHG.*"]), max_size=2, unique=True).map(
     lambda found: tuple(sorted(found))
 )
+step_ups = st.sampled_from(
+    [
+        StepUp(),
+        StepUp(ask=Assurance(timedelta(minutes=10), frozenset({"c1"}))),
+        StepUp(ask=Assurance(None, frozenset({"c2"})), decide=Assurance(timedelta(minutes=5))),
+        StepUp(decide=Assurance(timedelta(minutes=15), frozenset({"c1", "c3"}))),
+    ]
+)
 demands = st.builds(
     Demands,
     stages=stages,
@@ -50,6 +59,7 @@ demands = st.builds(
     second_approver_outside=several_hours,
     remind_after=st.none() | spans,
     most_reminders=st.integers(1, 4),
+    step_up=step_ups,
 )
 values = st.frozensets(st.sampled_from(["prod", "dev"]), min_size=1)
 scopes = st.builds(
@@ -108,6 +118,14 @@ def not_looser(held_to: Demands, one: Demands) -> None:
         assert held_to.remind_after is not None
         assert held_to.remind_after <= one.remind_after
     assert held_to.most_reminders >= one.most_reminders
+    for held, wanted in (
+        (held_to.step_up.ask, one.step_up.ask),
+        (held_to.step_up.decide, one.step_up.decide),
+    ):
+        assert held.contexts >= wanted.contexts
+        if wanted.fresh_within is not None:
+            assert held.fresh_within is not None
+            assert held.fresh_within <= wanted.fresh_within
     # Nobody comes in by an escalation earlier than the rule lets them, where it lets them at all.
     for stage in one.stages:
         ours = [each for each in held_to.stages if each.approvers == stage.approvers]

@@ -36,13 +36,14 @@ def colleague(play: Stage, name: str) -> Person:
     return make.person(name, object_id=user.id, user_principal_name=user.user_principal_name)
 
 
-def rule_of(play: Stage, *stages: dict[str, object]) -> RuleVersion:
+def rule_of(play: Stage, *stages: dict[str, object], **more: object) -> RuleVersion:
     """A rule with these stages, which judges the group from now on."""
     document = {
         "groups": [play.group.object_id],
         "stages": list(stages),
         "shortest_justification": 10,
         "lapses_after": "P1D",
+        **more,
     }
     Rule.objects.update(retired=True)
     made = Rule.objects.create(name=f"rule {uuid.uuid4()}")

@@ -13,6 +13,7 @@ from audit.ledger.recorder import Actor, Subject, record
 from base.clock import business_now, real_now
 from catalog.models import AccountAssignment, AwsAccount, Eligibility, PermissionSet, PimGroup
 from identity.models import Person
+from identity.signin.proving import Proof
 from oversight.models import Finding, FindingKind
 from policy.document import document_hash
 from policy.matching import Match
@@ -88,8 +89,10 @@ def eligibility(who: Person, group: PimGroup, **extra: object) -> Eligibility:
     )
 
 
-def rule(*approvers: Person, quorum: int = 1, groups: tuple[PimGroup, ...] = ()) -> RuleVersion:
-    """A one-stage rule with named approvers."""
+def rule(
+    *approvers: Person, quorum: int = 1, groups: tuple[PimGroup, ...] = (), **more: object
+) -> RuleVersion:
+    """A one-stage rule with named approvers, and whatever else of a rule's fields."""
     number = next(_numbers)
     document = {
         "groups": [group.object_id for group in groups],
@@ -97,6 +100,7 @@ def rule(*approvers: Person, quorum: int = 1, groups: tuple[PimGroup, ...] = ())
         "shortest_justification": 10,
         "reference_required": False,
         "lapses_after": "P1D",
+        **more,
     }
     made = Rule.objects.create(name=f"rule {number}")
     version = RuleVersion.objects.create(
@@ -134,6 +138,7 @@ def pending_item(
     duration: timedelta = timedelta(hours=1),
     ago: timedelta = timedelta(0),
     lapses_after: timedelta = timedelta(days=1),
+    proof: Proof | None = None,
 ) -> RequestItem:
     """A request that waits for a decision, since `ago`. Runs as the web role, which is who may make one."""
     now = business_now() - ago
@@ -144,6 +149,7 @@ def pending_item(
             justification="Fix the stuck deployment",
             created_at=now,
             created_real_at=real_now(),
+            proof=proof.as_json() if proof else None,
         )
         record(
             "request.submitted",
@@ -227,7 +233,12 @@ def shown(item: RequestItem) -> str:
 
 
 def submitted_decision(
-    item: RequestItem, approver: Person, verdict: str = "approve", *, absence_id: UUID | None = None
+    item: RequestItem,
+    approver: Person,
+    verdict: str = "approve",
+    *,
+    absence_id: UUID | None = None,
+    proof: Proof | None = None,
 ) -> UUID:
     """A decision that a worker has not checked yet. Runs as the web role."""
     with transaction():
@@ -239,6 +250,7 @@ def submitted_decision(
             stage=item.stage,
             status=DecisionStatus.SUBMITTED,
             submitted_at=business_now(),
+            proof=proof.as_json() if proof else None,
         )
         create(
             decision,

@@ -1,0 +1,81 @@
+"""A form that could not be sent yet because the rule wants another sign-in: off to Entra, and back to what was typed.
+
+What was typed waits in the person's own session, for a few forms and not without bounds, until it is sent; a further
+sign-in of the same person takes it along (`identity.signin.proving`). Nobody is sent to Entra by a link: only by a form.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, QueryDict
+
+from identity.http import PortalRequest
+from identity.signin.stepping_up import claims_for
+from identity.signin.views import start_again
+from requests_app.stepping_up import StepUpWanted
+
+SESSION_KEY = "typed"
+MOST_FORMS = 3
+LONGEST = 20_000  # characters of one form; what no form of ours is
+_OURS = ("csrfmiddlewaretoken",)
+
+
+def to_sign_in(request: PortalRequest, wanted: StepUpWanted, *, following: str = "") -> HttpResponse:
+    """Keep what was sent, and send the browser to Entra for what is missing; it comes back to the form.
+
+    Where nothing was typed, `following` is the page with the button to press again.
+
+    One context at a time: that Entra proves several in one token is not established. The session adds them up.
+    """
+    if not following:
+        _keep(request)
+        following = f"{request.path}?{urlencode({'typed': '1'})}"
+    missing = wanted.missing
+    contexts = sorted(missing.contexts)
+    return start_again(
+        request,
+        person=request.user.person,
+        claims=claims_for(contexts[0]) if contexts else "",
+        following=following,
+        fresh_within=missing.fresh_within,
+    )
+
+
+def typed(request: HttpRequest) -> QueryDict | None:
+    """What was typed into this form before the sign-in, when the browser comes back for it; else None."""
+    if request.method == "POST" or "typed" not in request.GET:
+        return None
+    found = request.session.get(SESSION_KEY, {}).get(request.path)
+    if not isinstance(found, dict):
+        return None
+    messages.info(
+        request, "You have signed in again, and what you wrote is still here. Look over it, then send it."
+    )
+    return _query(found)
+
+
+def sent(request: HttpRequest) -> None:
+    """Forget what was typed into this form: it has been sent."""
+    waiting = request.session.get(SESSION_KEY, {})
+    if request.path in waiting:
+        request.session[SESSION_KEY] = {path: form for path, form in waiting.items() if path != request.path}
+
+
+def _keep(request: HttpRequest) -> None:
+    form = {name: values for name, values in request.POST.lists() if name not in _OURS}
+    if sum(len(name) + sum(map(len, values)) for name, values in form.items()) > LONGEST:
+        return
+    others = {
+        path: each for path, each in request.session.get(SESSION_KEY, {}).items() if path != request.path
+    }
+    newest = list(others.items())[-(MOST_FORMS - 1) :]
+    request.session[SESSION_KEY] = {**dict(newest), request.path: form}
+
+
+def _query(form: dict[str, list[str]]) -> QueryDict:
+    found = QueryDict(mutable=True)
+    for name, values in form.items():
+        found.setlist(name, values)
+    return found
