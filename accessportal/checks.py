@@ -63,7 +63,7 @@ SECRETS: Mapping[str, frozenset[str]] = {
         ),
         frozenset({WORKER}),
     ),
-    # What a platform hands to a container names that container's own role: each of the three has another.
+    # What a platform hands to a container names that container's own role: each of the four has another.
     **dict.fromkeys(
         (
             "AWS_ROLE_ARN",
@@ -72,7 +72,7 @@ SECRETS: Mapping[str, frozenset[str]] = {
             "AWS_CONTAINER_CREDENTIALS_FULL_URI",
             "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
         ),
-        frozenset({WORKER, REMOVER, SEVERER}),
+        frozenset({WORKER, REMOVER, SEVERER, SEALER}),
     ),
     **dict.fromkeys(
         ("REMOVER_AWS_ACCESS_KEY_ID", "REMOVER_AWS_SECRET_ACCESS_KEY", "REMOVER_AWS_SESSION_TOKEN"),
@@ -81,6 +81,10 @@ SECRETS: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(
         ("SEVERER_AWS_ACCESS_KEY_ID", "SEVERER_AWS_SECRET_ACCESS_KEY", "SEVERER_AWS_SESSION_TOKEN"),
         frozenset({SEVERER}),
+    ),
+    **dict.fromkeys(
+        ("SEALER_AWS_ACCESS_KEY_ID", "SEALER_AWS_SECRET_ACCESS_KEY", "SEALER_AWS_SESSION_TOKEN"),
+        frozenset({SEALER}),
     ),
     "SEALING_KEY_PATH": frozenset({SEALER}),
     "AUDIT_ANCHOR_WEBHOOK_SECRET": frozenset({SEALER}),

@@ -60,6 +60,9 @@ RATES: Mapping[str, Rate] = {
     "iam": Rate(4, burst=4),
     "sts": Rate(5, burst=5),
     "cloudtrail": Rate(1, burst=2),  # a bucket for each account and Region, of which AWS takes two a second
+    "object-store": Rate(
+        20, burst=20
+    ),  # AWS takes 3,500 writes a second of a prefix; this only bounds ourselves
     "graph": Rate(50, burst=50),
     "graph-on-demand": Rate(10, burst=10),
 }

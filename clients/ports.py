@@ -6,7 +6,8 @@ that the caller has recorded before calling, so that a crash leaves a trace on b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from clients.types import (
@@ -21,6 +22,7 @@ from clients.types import (
     IdentityCenterInstance,
     Mail,
     Notice,
+    ObjectVersion,
     OnDemandResult,
     OrganizationAccount,
     OrganizationUnit,
@@ -35,6 +37,7 @@ from clients.types import (
     Reading,
     Receipt,
     RemovalOrder,
+    StoredObject,
     StoreGroup,
     StoreMembership,
     StoreUser,
@@ -308,6 +311,37 @@ class Postman(Protocol):
             clients.errors.Refused: it would be refused again: no such mailbox, an address that is none.
             clients.errors.Unreachable: the mail server didn't take it now.
         """
+        ...
+
+
+class ObjectStore(Protocol):
+    """One bucket, as whoever keeps objects in it sees it. Putting the same object again does no harm."""
+
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        content_type: str,
+        encoding: str = "",
+        locked_until: datetime | None = None,
+    ) -> Reading[ObjectVersion]:
+        """Keep it, durably before this returns; with `locked_until`, so that nobody can delete it before then.
+
+        `clients.errors.Refused` where the bucket can't lock objects.
+        """
+        ...
+
+    def locks(self) -> Reading[bool]:
+        """Whether objects of this bucket can be locked."""
+        ...
+
+    def versions(self, prefix: str, *, after: str = "") -> Iterator[ObjectVersion]:
+        """Every version and delete marker whose key begins with `prefix` and follows `after`, in the order of keys."""
+        ...
+
+    def read(self, key: str, version_id: str) -> Reading[StoredObject]:
+        """One version. `clients.errors.NotFound` when there is none (any more)."""
         ...
 
 

@@ -21,6 +21,7 @@ from clients.ports import (
     EntraStanding,
     IdentityCenter,
     Notifier,
+    ObjectStore,
     Organization,
     PersonalPim,
     Postman,
@@ -89,6 +90,16 @@ def postman() -> Postman | None:
     return built
 
 
+def object_store(bucket: str, region: str, *, owner: str = "") -> ObjectStore:
+    """A bucket, with the key of OWNER_AWS_… or, without an owner, the process's own. Built anew at each call.
+
+    Raises:
+        clients.errors.NotPermitted: when only a part of a key is there.
+    """
+    built: ObjectStore = import_module("clients.aws.objects").build_objects(bucket, region, owner=owner)
+    return built
+
+
 @contextmanager
 def using(replacement: Clients) -> Iterator[None]:
     """Run a block with other adapters; for tests."""
@@ -106,4 +117,4 @@ def forget() -> None:
     _current = None
 
 
-__all__ = ["Clients", "chats", "clients", "forget", "notifiers", "postman", "using"]
+__all__ = ["Clients", "chats", "clients", "forget", "notifiers", "object_store", "postman", "using"]

@@ -417,3 +417,25 @@ class Mail:
     subject: str
     text: str
     html: str = ""
+
+
+# --- Objects in a bucket
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectVersion:
+    """One version of an object; `version_id` "" in a bucket without versions. A marker says that it was deleted."""
+
+    key: str
+    version_id: str
+    marker: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """A version with its contents; `locked_until` None where no lock in the mode COMPLIANCE holds it."""
+
+    key: str
+    version_id: str
+    body: bytes
+    locked_until: datetime | None

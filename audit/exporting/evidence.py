@@ -19,9 +19,11 @@ from django.template.loader import render_to_string
 
 from audit.exporting import offline
 from audit.history.presentation import rows
+from audit.ledger import tsa_anchor
+from audit.ledger.anchors import SignedSeal
 from audit.ledger.canonical import instant
 from audit.ledger.merkle import audit_path
-from audit.ledger.models import Event, Leaf, PersonalWords, Seal
+from audit.ledger.models import AnchorReceipt, Event, Leaf, PersonalWords, Seal
 from audit.ledger.reading import Entry
 from base.clock import real_now
 
@@ -59,6 +61,7 @@ def make_pack(entries: Sequence[Entry], *, title: str, beside: Mapping[str, byte
         "made_at": real_now(),
         "unsealed": len(entries) - len(proofs),
         "beside": beside,
+        "stamps": (stamps := _stamps(seals)),
     }
     files = {
         "events.jsonl": _lines(_events(entries, proofs)),
@@ -66,6 +69,7 @@ def make_pack(entries: Sequence[Entry], *, title: str, beside: Mapping[str, byte
         "case.html": render_to_string("audit/pack.html", page).encode(),
         "README.txt": render_to_string("audit/pack.txt", page).encode(),
         VERIFIER.name: VERIFIER.read_bytes(),
+        **stamps,
         **beside,
     }
     manifest = {
@@ -127,18 +131,31 @@ def _proofs(ids: Sequence[int]) -> tuple[dict[int, Mapping[str, Any]], list[Seal
 
 _LINKS = """
 SELECT DISTINCT number FROM unnest(%s::bigint[]) AS given (batch)
-CROSS JOIN LATERAL (SELECT min(batch) AS batch FROM audit_anchor kept
-                    WHERE kept.batch BETWEEN given.batch AND given.batch + %s) anchored
+CROSS JOIN LATERAL (SELECT greatest(min(batch), min(batch) FILTER (WHERE place = 'tsa')) AS batch
+                    FROM audit_anchor kept WHERE kept.batch BETWEEN given.batch AND given.batch + %s) anchored
 CROSS JOIN LATERAL generate_series(given.batch, anchored.batch) AS number
 ORDER BY number LIMIT %s
 """
 
 
 def _links(batches: Sequence[int]) -> Sequence[int]:
-    """The batches that lead from each of these to the next that was anchored, where one is near."""
+    """The batches that lead from each of these to the next that was anchored, and stamped, where one is near."""
     with connection.cursor() as cursor:
         cursor.execute(_LINKS, [list(batches), MOST_LINKS_OF_ONE, MOST_LINKS])
         return [number for (number,) in cursor.fetchall()]
+
+
+def _stamps(seals: Sequence[Seal]) -> dict[str, bytes]:
+    """What time-stamping authorities signed of these seals: each line with its answer, as `openssl ts` reads them."""
+    by_batch = {seal.batch: seal for seal in seals}
+    found: dict[str, bytes] = {}
+    for kept in AnchorReceipt.objects.filter(place=tsa_anchor.NAME, batch__in=by_batch).order_by("batch"):
+        seal = by_batch[kept.batch]
+        hashes = {name: bytes(getattr(seal, name)) for name in ("root", "prev_seal", "seal", "signature")}
+        line = SignedSeal(batch=seal.batch, n=seal.n, key_id=seal.key_id, at=seal.at, **hashes).line()
+        found[f"stamps/{seal.batch:012}.json"] = line.encode()
+        found[f"stamps/{seal.batch:012}.tsr"] = tsa_anchor.answer_in(kept.receipt)
+    return found
 
 
 def _seal(seal: Seal) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """Anchoring: each newest seal is put at every configured place, beside sealing and never in its way.
 
-A seal stands for everything before it, so not every one need be put: at most one a minute and place. A place
+A seal stands for everything before it, so not every one need be put: at most one a minute and place, and of a
+time-stamping authority as few as the settings say. A place
 that doesn't answer is asked again for ever, ever more rarely; what it missed is covered by what it takes next.
 """
 
@@ -12,9 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django_subatomic.db import transaction
 
+from audit.ledger import tsa_anchor
 from audit.ledger.anchors import Anchor, AnchorError, SignedSeal
 
 log = structlog.get_logger(__name__)
@@ -33,12 +36,20 @@ INSERT INTO audit_anchor (place, batch, seal, receipt) VALUES (%s, %s, %s, %s) O
 """
 
 
-def anchor_newest(place: Anchor, *, every: timedelta = EVERY) -> SignedSeal | None:
-    """Put the newest seal at the place, unless it is there or the last was put less than `every` ago.
+def pace(place: str) -> timedelta:
+    """How often that place is given the newest seal, in real time."""
+    if place == tsa_anchor.NAME:
+        return timedelta(minutes=settings.AUDIT_ANCHOR_TSA_MINUTES)
+    return EVERY
+
+
+def anchor_newest(place: Anchor, *, every: timedelta | None = None) -> SignedSeal | None:
+    """Put the newest seal at the place, unless it is there or the last was put less than `every` (the place's own pace) ago.
 
     Claim, call, settle: nothing is open in the database during the call, and a death between the call and its
     receipt puts the same line again. Raises AnchorError when the place doesn't take it.
     """
+    every = pace(place.name) if every is None else every
     with connection.cursor() as cursor:
         cursor.execute(_NEWEST, [place.name, every.total_seconds()])
         row = cursor.fetchone()
@@ -105,7 +116,10 @@ def start(places: Sequence[Anchor], stop: threading.Event) -> Sequence[threading
 
 @dataclass(frozen=True, slots=True)
 class AnchorState:
-    """How one place stands: its newest receipt, and how long the oldest seal that it doesn't cover has waited."""
+    """How one place stands: its newest receipt, and how long the oldest seal that it doesn't cover has waited.
+
+    Where a place is given a seal an hour, that hour is no wait.
+    """
 
     place: str
     batch: int | None
@@ -114,8 +128,9 @@ class AnchorState:
 
 
 _STATES = """
-SELECT given.place, kept.batch, kept.at, coalesce(clock_timestamp() - waiting.at, interval '0')
-FROM unnest(%s::text[]) WITH ORDINALITY AS given (place, number)
+SELECT given.place, kept.batch, kept.at,
+       coalesce(greatest(clock_timestamp() - waiting.at - make_interval(secs => given.meant), interval '0'), interval '0')
+FROM unnest(%s::text[], %s::float[]) WITH ORDINALITY AS given (place, meant, number)
 LEFT JOIN LATERAL (SELECT batch, at FROM audit_anchor WHERE place = given.place ORDER BY batch DESC LIMIT 1)
     kept ON true
 LEFT JOIN LATERAL (SELECT at FROM audit_seal WHERE batch > coalesce(kept.batch, 0) ORDER BY batch LIMIT 1)
@@ -129,5 +144,6 @@ def anchor_states(places: Sequence[str]) -> Sequence[AnchorState]:
     if not places:
         return ()
     with connection.cursor() as cursor:
-        cursor.execute(_STATES, [list(places)])
+        meant = [(pace(place) - EVERY).total_seconds() for place in places]
+        cursor.execute(_STATES, [list(places), meant])
         return [AnchorState(*row) for row in cursor.fetchall()]

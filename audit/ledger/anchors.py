@@ -1,7 +1,7 @@
 """Places outside the database that keep seals, so that whoever administers it can't rewrite all of them.
 
-A place takes one line of text a seal and gives a receipt. `syslog_anchor` has one more; another (an object store with
-a lock, RFC 3161 time-stamping) needs one class with `name` and `put`, and a line in `places`.
+A place takes one line of text a seal and gives a receipt. `syslog_anchor` and `tsa_anchor` have one more each, and
+`audit.forwarding.locked_objects` has S3; another needs one class with `name` and `put`, and a line in `places`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Protocol, Self
 from audit.ledger.canonical import clean, instant
 
 FORMAT = "access-portal audit seal 1"
-KINDS = ("file", "webhook", "syslog")
+KINDS = ("file", "webhook", "syslog", "s3", "tsa")
 TIMEOUT_SECONDS = 10.0
 MOST_RECEIPT = 500  # characters that are kept of what a place answers
 
@@ -131,7 +131,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
-_opener = urllib.request.build_opener(_NoRedirects)
+open_without_redirects = urllib.request.build_opener(_NoRedirects).open
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ class WebhookAnchor:
             method="POST",
         )
         try:
-            with _opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
+            with open_without_redirects(request, timeout=TIMEOUT_SECONDS) as answer:
                 said = answer.read(4 * MOST_RECEIPT).decode("utf-8", "replace")
                 return clean(f"{answer.status} {said}")[:MOST_RECEIPT].strip()
         except urllib.error.HTTPError as error:

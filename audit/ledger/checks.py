@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
@@ -18,6 +19,7 @@ from audit.ledger.registry import registered
 from audit.ledger.retention import RetentionError, parse, unknown
 from audit.ledger.sql import ACTOR_GUARD, GUARDED_TABLES, GUARDS, RECEIPTS
 from audit.ledger.syslog_anchor import SyslogAnchor
+from audit.ledger.tsa_anchor import RootsError, load_roots
 
 
 def check_sealing_key(**_: Any) -> list[CheckMessage]:
@@ -81,7 +83,52 @@ def check_anchors(**_: Any) -> list[CheckMessage]:
         )
     if "syslog" in named:
         found += _syslog()
+    if "s3" in named:
+        found += _bucket()
+    if "tsa" in named:
+        found += _authority()
     return found
+
+
+def _bucket() -> list[CheckMessage]:
+    if (
+        settings.AUDIT_ANCHOR_BUCKET
+        and settings.AUDIT_ANCHOR_BUCKET_REGION
+        and settings.AUDIT_ANCHOR_KEPT_DAYS > 0
+    ):
+        return []
+    return [
+        Error(
+            "The anchoring bucket has no name, no Region, or keeps seals for no time.",
+            hint="Set AUDIT_ANCHOR_BUCKET, AUDIT_ANCHOR_BUCKET_REGION and AUDIT_ANCHOR_KEPT_DAYS for the sealer; the bucket "
+            "needs Object Lock.",
+            id="ledger.E010",
+        )
+    ]
+
+
+_NO_ADDRESS = "AUDIT_ANCHOR_TSA_URL names no authority."
+
+
+def _authority() -> list[CheckMessage]:
+    # Plain http will do: nothing secret goes there, and an answer proves itself.
+    said = "" if urlsplit(settings.AUDIT_ANCHOR_TSA_URL).scheme in ("http", "https") else _NO_ADDRESS
+    if settings.AUDIT_ANCHOR_TSA_MINUTES < 1:
+        said = f"AUDIT_ANCHOR_TSA_MINUTES is {settings.AUDIT_ANCHOR_TSA_MINUTES}."
+    try:
+        load_roots(Path(settings.AUDIT_ANCHOR_TSA_ROOTS))
+    except RootsError as error:
+        said = str(error)
+    if not said:
+        return []
+    return [
+        Error(
+            f"The time-stamping authority can't be used: {said}",
+            hint="AUDIT_ANCHOR_TSA_URL is an http or https address, AUDIT_ANCHOR_TSA_ROOTS a PEM file with the roots "
+            "to which its certificate leads, AUDIT_ANCHOR_TSA_MINUTES at least 1.",
+            id="ledger.E011",
+        )
+    ]
 
 
 def _syslog() -> list[CheckMessage]:

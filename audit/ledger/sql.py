@@ -291,6 +291,16 @@ CREATE INDEX audit_anchor_batch ON public.audit_anchor (batch);
 """
 DROP_ANCHORS = "DROP TABLE public.audit_anchor;"
 
+# A time stamp is a receipt that holds the authority's certificates.
+LONG_RECEIPTS = """
+ALTER TABLE public.audit_anchor DROP CONSTRAINT audit_anchor_receipt_check,
+    ADD CONSTRAINT audit_anchor_receipt_check CHECK (octet_length(receipt) <= 40000);
+"""
+SHORT_RECEIPTS = """
+ALTER TABLE public.audit_anchor DROP CONSTRAINT audit_anchor_receipt_check,
+    ADD CONSTRAINT audit_anchor_receipt_check CHECK (octet_length(receipt) <= 2000);
+"""
+
 DROP = """
 DROP TABLE public.audit_event, public.audit_version, public.audit_pii, public.audit_leaf, public.audit_seal;
 DROP FUNCTION public.audit_require_event(), public.audit_make_months(integer),

@@ -10,8 +10,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
+from cryptography.x509 import Certificate
 from django.db import connection
 from django_subatomic.db import transaction
 
@@ -22,6 +24,7 @@ from audit.ledger.events import KEY_ANNOUNCED
 from audit.ledger.findings import Finding
 from audit.ledger.keys import Trust, TrustedKey, judge
 from audit.ledger.merkle import NO_SEAL, leaf_hash, root_hash, seal_hash
+from audit.ledger.tsa_anchor import stamp_findings
 from audit.ledger.unexplained import unexplained
 from audit.ledger.verifying_words import words_findings
 
@@ -55,17 +58,23 @@ class Report:
 
 
 def verify(
-    keys: Mapping[str, TrustedKey], *, anchors: Iterable[str] | None = None, most_findings: int = 100
+    keys: Mapping[str, TrustedKey],
+    *,
+    anchors: Iterable[str] | None = None,
+    roots: Sequence[Certificate] = (),
+    found_before: Iterable[Finding] = (),
+    most_findings: int = 100,
 ) -> Report:
     """Verify the whole trail, streaming, in one snapshot of the database.
 
     `keys` are the public keys that are trusted, by key id; `anchors` lines that were kept elsewhere, read no later
-    than this call. Lists the first `most_findings`, counts the rest.
+    than this call; `roots` those of time-stamping authorities, without which their receipts are compared and not
+    verified; `found_before` what reading an anchor has shown already. Lists the first `most_findings`, counts the rest.
     """
     report = Report(anchored=Compared() if anchors is not None else None)
     with transaction(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        for finding in _everything(keys, report, anchors):
+        for finding in chain(found_before, _everything(keys, report, anchors, roots)):
             if len(report.findings) < most_findings:
                 report.findings.append(finding)
             else:
@@ -74,12 +83,17 @@ def verify(
 
 
 def _everything(
-    keys: Mapping[str, TrustedKey], report: Report, anchors: Iterable[str] | None
+    keys: Mapping[str, TrustedKey],
+    report: Report,
+    anchors: Iterable[str] | None,
+    roots: Sequence[Certificate],
 ) -> Iterator[Finding]:
     # The anchors first: what they say must not get lost among many findings.
     if report.anchored is not None and anchors is not None:
         yield from report.anchored.compare(anchors, keys)
     yield from _verify_receipts()
+    if roots:
+        yield from stamp_findings(roots)
     yield from _verify_chain(keys, report)
     yield from _verify_unsealed(report)
     yield from _verify_versions()

@@ -1,4 +1,4 @@
-"""The WSGI application that stands in for AWS: sso-admin, identitystore, organizations, iam and sts at one address.
+"""The WSGI application that stands in for AWS: sso-admin, identitystore, organizations, iam, sts and s3 at one address.
 
 Clients find it through `AWS_ENDPOINT_URL`. Signatures aren't checked; the credential scope says which service is
 meant, as at AWS. It opens no connection of its own.
@@ -12,6 +12,7 @@ from typing import Any
 
 from moto.core.request import Request
 
+from simulator.aws import s3
 from simulator.aws.protocol import (
     Answer,
     Backend,
@@ -20,6 +21,7 @@ from simulator.aws.protocol import (
     operation_of,
     refusal,
     service_of,
+    signed_for,
     where_of,
 )
 from simulator.aws.roles import Keys, Role
@@ -69,7 +71,11 @@ def _answer(backend: Backend, environ: dict[str, Any], hold: Hold) -> Answer:
         return refusal(413, "RequestEntityTooLargeException", "The request is too large.")
     body = environ["wsgi.input"].read(length) if length else b""
     environ["wsgi.input"] = io.BytesIO(body)
-    service = service_of(str(environ.get("HTTP_AUTHORIZATION", "")))
+    authorization = str(environ.get("HTTP_AUTHORIZATION", ""))
+    key, name = signed_for(authorization)
+    if name == s3.SERVICE:
+        return _answer_s3(backend, environ, key, hold)
+    service = service_of(authorization)
     if environ["REQUEST_METHOD"] != "POST" or service is None:
         return refusal(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
     with backend.lock:
@@ -80,3 +86,24 @@ def _answer(backend: Backend, environ: dict[str, Any], hold: Hold) -> Answer:
     if fault is not None and fault.kind == "delay":
         hold(fault.seconds)
     return WorldResponse(service, backend, fault).answer(Request(environ))
+
+
+def _answer_s3(backend: Backend, environ: dict[str, Any], key: str, hold: Hold) -> Answer:
+    """A request to S3: faults are named by its method, as `aws.s3.PUT`."""
+    with backend.lock:
+        fault = backend.world.faults.take(f"aws.s3.{environ['REQUEST_METHOD']}", "")
+        role = backend.keys.find(key, backend.world.now())
+    if fault is not None and fault.kind == "lose_request":
+        raise NoAnswerError
+    if fault is not None and fault.kind == "delay":
+        hold(fault.seconds)
+    if fault is not None and fault.kind in ("error", "throttle"):
+        return Answer(*s3.refusal(fault.status, fault.code or "SlowDown", "Please reduce your request rate."))
+    if role is None:
+        return Answer(*s3.refusal(403, "InvalidAccessKeyId", "The access key does not exist in our records."))
+    if not role.allows(s3.action_of(environ)):
+        return Answer(*s3.refusal(403, "AccessDenied", f"{role.name} may not {s3.action_of(environ)}."))
+    answered = Answer(*s3.answer(environ))
+    if fault is not None and fault.kind in ("lose_answer", "error_after"):
+        raise NoAnswerError
+    return answered

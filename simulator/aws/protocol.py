@@ -223,12 +223,16 @@ def refusal(status: int, code: str, message: str) -> Answer:
     return Answer(status, {"Content-Type": "application/x-amz-json-1.1", "X-Amzn-ErrorType": code}, body)
 
 
+def signed_for(authorization: str) -> tuple[str, str]:
+    """The access key and the service's signing name of a SigV4 Authorization header; "" twice for anything else."""
+    parts = authorization.partition("Credential=")[2].partition(",")[0].split("/")
+    return (parts[0], parts[3]) if len(parts) == 5 else ("", "")
+
+
 def service_of(authorization: str) -> str | None:
     """The service that a SigV4 Authorization header is scoped to, or None."""
-    parts = authorization.partition("Credential=")[2].partition(",")[0].split("/")
-    if len(parts) != 5:
-        return None
-    name = SIGNING_NAMES.get(parts[3], parts[3])
+    _, signing = signed_for(authorization)
+    name = SIGNING_NAMES.get(signing, signing)
     return name if name in OPERATIONS else None
 
 

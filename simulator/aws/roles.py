@@ -65,6 +65,7 @@ SEVERING = (
     "sso:ProvisionPermissionSet",
     "sso:DescribePermissionSetProvisioningStatus",
 )
+OBJECTS = ("s3:PutObject", "s3:GetObject", "s3:GetBucketObjectLockConfiguration", "s3:ListBucketVersions")
 ACTIVITY = ("sts:AssumeRole",)  # of the role below, which is all that can be assumed here
 ASSUMABLE: Mapping[str, tuple[str, ...]] = {"AccessPortalActivity": ("cloudtrail:LookupEvents",)}
 
@@ -108,6 +109,7 @@ ADMINISTRATOR = Role("Administrator")
 WORKER = Role("AccessPortalWorker", (*SSO_READS, *STORE_READS, *IAM_READS, *ORGANIZATIONS_READS, *ACTIVITY))
 REMOVER = Role("AccessPortalRemover", REMOVALS)
 SEVERER = Role("AccessPortalSeverer", SEVERING)
+SEALER = Role("AccessPortalSealer", OBJECTS)
 
 
 def action_of(service: str, operation: str) -> str:

@@ -45,6 +45,7 @@ ELSEWHERE = {
     "PersonalPim": "needs people who sign in: tests/clients/test_simulated_personal.py",
     "Notifier": "tells operators, not the clouds: tests/oversight/test_watching.py",
     "Postman": "writes to people, not to the clouds: tests/notifications/test_channels.py",
+    "ObjectStore": "has no person in it, and one adapter: tests/clients/test_simulated_objects.py",
     "CallObserver": "is called by adapters, not asked",
 }
 

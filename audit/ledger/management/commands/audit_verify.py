@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,12 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from audit.ledger.anchored import Compared, anchored_lines
+from audit.ledger.anchors import AnchorError
 from audit.ledger.canonical import instant
 from audit.ledger.keys import KeyFileError, TrustedKey, load_key, load_public_keys, public_path
+from audit.ledger.places import readable
+from audit.ledger.read_back import MOST, ReadBack, read_back
+from audit.ledger.tsa_anchor import RootsError, load_roots
 from audit.ledger.verifying import verify
 
 
@@ -34,16 +39,38 @@ class Command(BaseCommand):
             metavar="FILE",
             help="the lines that a place outside the database has kept: every one is compared with its seal here",
         )
+        parser.add_argument(
+            "--objects",
+            type=int,
+            nargs="?",
+            const=MOST,
+            default=0,
+            metavar="N",
+            help="read back from the anchoring bucket what it holds since its Nth newest receipt, and compare it with the "
+            f"receipts and the seals (without N: {MOST}, about a day)",
+        )
+        parser.add_argument(
+            "--tsa-roots",
+            type=Path,
+            metavar="PEM",
+            help="verify every time stamp that was receipted, against these roots (default: AUDIT_ANCHOR_TSA_ROOTS)",
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
             keys = _trusted(options["public_key"])
-            anchors = anchored_lines(options["anchors"]) if options["anchors"] else None
-        except KeyFileError as error:
+            anchors: Iterable[str] | None = anchored_lines(options["anchors"]) if options["anchors"] else None
+            named = options["tsa_roots"] or settings.AUDIT_ANCHOR_TSA_ROOTS
+            roots = load_roots(Path(named)) if named else []
+        except (KeyFileError, RootsError) as error:
             raise CommandError(str(error)) from error
         except OSError as error:
             raise CommandError(f"The anchors can't be read: {error}") from error
-        report = verify(keys, anchors=anchors)
+        objects = self._read_objects(options["objects"])
+        if options["objects"]:
+            anchors = chain(anchors or (), *(found.lines for found in objects))
+        found_there = [finding for found in objects for finding in found.findings]
+        report = verify(keys, anchors=anchors, roots=roots, found_before=found_there)
         self.stdout.write(f"Verified {report.events} events in {report.batches} sealed batches.")
         if report.unsealed:
             self.stdout.write(f"{report.unsealed} recent events wait for their seal.")
@@ -59,6 +86,18 @@ class Command(BaseCommand):
         batch = report.first_bad_batch
         where = f"The first bad batch is {batch}." if batch is not None else "Every sealed batch is sound."
         raise CommandError(f"The audit trail isn't as it was sealed. {where}")
+
+    def _read_objects(self, most: int) -> Sequence[ReadBack]:
+        """What the places that can be read hold; before the snapshot, since no call stands in a transaction."""
+        if most <= 0:
+            return ()
+        try:
+            places = readable()
+            if not places:
+                raise CommandError("--objects: no place in AUDIT_ANCHORS can be read back; s3 can.")
+            return [read_back(place, most=most) for place in places]
+        except (AnchorError, ValueError) as error:
+            raise CommandError(str(error)) from error
 
     def _tell_of_anchors(self, compared: Compared) -> None:
         newest = compared.newest
