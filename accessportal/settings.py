@@ -323,7 +323,7 @@ CELERY_TASK_ROUTES = {
     )
 }
 
-# The trail's receivers outside, by blanks: webhook, syslog. Everybody knows which, so that pages can say how they
+# The trail's receivers outside, by blanks: webhook, syslog, s3. Everybody knows which, so that pages can say how they
 # stand; only the worker knows where.
 AUDIT_STREAMS = env.str("AUDIT_STREAMS", "").split()
 AUDIT_STREAM_WEBHOOK_URL = env.str("AUDIT_STREAM_WEBHOOK_URL", "")
@@ -334,6 +334,9 @@ AUDIT_STREAM_SYSLOG_CA = env.str("AUDIT_STREAM_SYSLOG_CA", "")
 AUDIT_STREAM_SYSLOG_CERTIFICATE = env.str("AUDIT_STREAM_SYSLOG_CERTIFICATE", "")
 # Whether the server answers the end of a TLS session as RFC 5425 asks it to: the only acknowledgement there is.
 AUDIT_STREAM_SYSLOG_CONFIRMS = env.bool("AUDIT_STREAM_SYSLOG_CONFIRMS", True)
+AUDIT_STREAM_BUCKET = env.str("AUDIT_STREAM_BUCKET", "")
+AUDIT_STREAM_BUCKET_REGION = env.str("AUDIT_STREAM_BUCKET_REGION", "")
+AUDIT_STREAM_BUCKET_PREFIX = env.str("AUDIT_STREAM_BUCKET_PREFIX", "events/")
 FORWARD_EVERY = timedelta(seconds=5)
 
 

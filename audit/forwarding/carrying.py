@@ -18,8 +18,9 @@ from django.db import connection
 from django.db.models import F
 from django_subatomic.db import durable
 
+from audit.forwarding.configured import configured
 from audit.forwarding.models import Stream
-from audit.forwarding.receivers import Receiver, Sealed, Undelivered, configured
+from audit.forwarding.receivers import Receiver, Sealed, Undelivered
 from audit.ledger.reading import Position, events_at
 from base.clock import real_now
 from base.crash import crash_point, register

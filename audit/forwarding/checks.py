@@ -43,6 +43,12 @@ def _worker() -> Iterator[CheckMessage]:
             hint="Set AUDIT_STREAM_WEBHOOK_URL and AUDIT_STREAM_WEBHOOK_SECRET for the worker.",
             id="forwarding.E002",
         )
+    if "s3" in named and not (settings.AUDIT_STREAM_BUCKET and settings.AUDIT_STREAM_BUCKET_REGION):
+        yield Error(
+            "AUDIT_STREAMS names s3, and its bucket or its Region is missing.",
+            hint="Set AUDIT_STREAM_BUCKET and AUDIT_STREAM_BUCKET_REGION for the worker.",
+            id="forwarding.E006",
+        )
     if "syslog" not in named:
         return
     host, _, port = settings.AUDIT_STREAM_SYSLOG.rpartition(":")

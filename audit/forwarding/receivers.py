@@ -24,7 +24,7 @@ from audit.ledger.canonical import instant
 from audit.ledger.reading import Entry
 from base.tls import Session, session
 
-KINDS = ("webhook", "syslog")
+KINDS = ("webhook", "syslog", "s3")
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
 SEND_SECONDS = 15.0  # for all of one delivery to a syslog server
@@ -207,20 +207,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError) and error.reason:
         return error.reason.replace("_", " ").lower()
     return type(error).__name__
-
-
-def configured() -> Mapping[str, Receiver]:
-    """The receivers that the settings name; the checks say what is wrong with them."""
-    host, _, port = settings.AUDIT_STREAM_SYSLOG.rpartition(":")
-    receivers: dict[str, Receiver] = {
-        "webhook": Webhook(settings.AUDIT_STREAM_WEBHOOK_URL, settings.AUDIT_STREAM_WEBHOOK_SECRET),
-        "syslog": Syslog(
-            host.strip("[]"),
-            int(port) if port.isdecimal() else 0,
-            settings.AUDIT_STREAM_SYSLOG_PAYLOAD,
-            settings.AUDIT_STREAM_SYSLOG_CA,
-            settings.AUDIT_STREAM_SYSLOG_CERTIFICATE,
-            settings.AUDIT_STREAM_SYSLOG_CONFIRMS,
-        ),
-    }
-    return {kind: receivers[kind] for kind in KINDS if kind in settings.AUDIT_STREAMS}

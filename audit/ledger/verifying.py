@@ -86,7 +86,7 @@ def _everything(
     keys: Mapping[str, TrustedKey],
     report: Report,
     anchors: Iterable[str] | None,
-    roots: Sequence[Certificate],
+    roots: Sequence[Certificate] = (),
 ) -> Iterator[Finding]:
     # The anchors first: what they say must not get lost among many findings.
     if report.anchored is not None and anchors is not None:

@@ -96,8 +96,9 @@ class Boto3Objects:
         with answer.value["Body"] as stream:
             body: bytes = stream.read(_MOST_BYTES)
         until = answer.value.get("ObjectLockRetainUntilDate")
-        locked = answer.value.get("ObjectLockMode") == "COMPLIANCE" and isinstance(until, datetime)
-        found = StoredObject(key, version_id, body, until.astimezone(UTC) if locked else None)
+        if answer.value.get("ObjectLockMode") != "COMPLIANCE" or not isinstance(until, datetime):
+            until = None
+        found = StoredObject(key, version_id, body, until.astimezone(UTC) if until else None)
         return Reading(found, answer.receipt)
 
     def _call(self, method: str, **arguments: Any) -> Reading[dict[str, Any]]:

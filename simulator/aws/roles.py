@@ -66,6 +66,7 @@ SEVERING = (
     "sso:DescribePermissionSetProvisioningStatus",
 )
 OBJECTS = ("s3:PutObject", "s3:GetObject", "s3:GetBucketObjectLockConfiguration", "s3:ListBucketVersions")
+TRAIL = ("s3:PutObject",)
 ACTIVITY = ("sts:AssumeRole",)  # of the role below, which is all that can be assumed here
 ASSUMABLE: Mapping[str, tuple[str, ...]] = {"AccessPortalActivity": ("cloudtrail:LookupEvents",)}
 
@@ -106,7 +107,9 @@ class Keys:
 
 
 ADMINISTRATOR = Role("Administrator")
-WORKER = Role("AccessPortalWorker", (*SSO_READS, *STORE_READS, *IAM_READS, *ORGANIZATIONS_READS, *ACTIVITY))
+WORKER = Role(
+    "AccessPortalWorker", (*SSO_READS, *STORE_READS, *IAM_READS, *ORGANIZATIONS_READS, *ACTIVITY, *TRAIL)
+)
 REMOVER = Role("AccessPortalRemover", REMOVALS)
 SEVERER = Role("AccessPortalSeverer", SEVERING)
 SEALER = Role("AccessPortalSealer", OBJECTS)

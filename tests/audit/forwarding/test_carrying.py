@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,36 +17,17 @@ from audit.forwarding.checks import check_streams
 from audit.forwarding.models import Stream
 from audit.forwarding.receivers import Sealed, cloud_event, syslog_frame
 from audit.forwarding.tasks import forward
-from audit.ledger.keys import make_key
-from audit.ledger.recorder import Actor
-from audit.ledger.sealing import seal_everything
 from base import crash
 from base.clock import real_now
 from oversight.facts import facts
 from oversight.health import health
 from oversight.metrics import metrics_text
+from tests.audit.forwarding.conftest import Seal
 from tests.audit.forwarding.entries import entry_of
 from tests.audit.forwarding.hooks import Hook, SyslogServer, certificate, syslog, webhook
 from tests.audit.history.conftest import AsRole
 from tests.audit.ledger.factories import note
-from tests.requests_app import factories as make
 from tests.support.stage import Died
-
-type Seal = Callable[..., list[int]]
-
-
-@pytest.fixture
-def seal(db: None, tmp_path: Path, as_role: AsRole) -> Seal:
-    """Record events, seal them as one batch, and give their ids in the order of the seals."""
-    key = make_key(tmp_path / "key")
-
-    def sealed(count: int) -> list[int]:
-        ids = [note(str(number), actor=Actor.person(make.oid(), "Ada")) for number in range(count)]
-        with as_role("portal_sealer"):
-            seal_everything(key)
-        return ids
-
-    return sealed
 
 
 @pytest.fixture
@@ -355,6 +336,7 @@ def test_operators_see_how_a_stream_stands(
     [
         ({"AUDIT_STREAMS": []}, []),
         ({"AUDIT_STREAMS": ["pigeon"]}, ["forwarding.E001"]),
+        ({"AUDIT_STREAMS": ["s3"], "AUDIT_STREAM_BUCKET": "logs"}, ["forwarding.E006"]),
         ({"AUDIT_STREAMS": ["webhook"]}, ["forwarding.E002"]),
         ({"AUDIT_STREAMS": ["syslog"]}, ["forwarding.E003"]),
         ({"AUDIT_STREAMS": ["syslog"], "AUDIT_STREAM_SYSLOG": "log.example.com"}, ["forwarding.E003"]),

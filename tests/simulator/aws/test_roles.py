@@ -103,7 +103,9 @@ def test_a_key_that_nobody_has(keyed: Aws) -> None:
 def test_the_workers_actions_are_those_of_the_documented_policy() -> None:
     text = (Path(__file__).parents[3] / "docs" / "permissions.md").read_text()
     policies = [json.loads(each) for each in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
-    of_worker = [each for each in policies if _names(each) & {"IdentityCenterRead", "ReadActivity"}]
+    of_worker = [
+        each for each in policies if _names(each) & {"IdentityCenterRead", "ReadActivity", "PutTheTrail"}
+    ]
     asked = {
         action for policy in of_worker for statement in policy["Statement"] for action in statement["Action"]
     }
