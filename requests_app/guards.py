@@ -3,7 +3,7 @@
 They see `.update()`, bulk writes, raw SQL and the wrong process alike: an edge that the table
 lacks, a version that doesn't count up by one, or a database role that may not move the edge is
 refused. A second, deferred trigger (from the ledger) refuses a commit in which a version has no
-audit event.
+audit event, and a third one in which that event isn't the edge's own.
 """
 
 from __future__ import annotations
@@ -75,8 +75,48 @@ $guard$;
 """  # noqa: S608 - made from the table above, no input
 
 
+def told_function_sql(machine: Machine) -> str:
+    """The trigger function that holds the event of each version to its edge: an approval is recorded as one.
+
+    The event is looked for among those of this transaction: by no other can a version be told.
+    """
+    rows = ",\n        ".join(
+        f"('{edge.source or ''}', '{edge.target}', '{edge.event}')" for edge in machine.edges
+    )
+    return f"""
+CREATE OR REPLACE FUNCTION {machine.table}_told() RETURNS trigger LANGUAGE plpgsql AS $guard$
+DECLARE
+    before text := '';
+    wanted text;
+    told text;
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF NEW.version = OLD.version THEN
+            RETURN NULL;
+        END IF;
+        before := OLD.status;
+    END IF;
+    SELECT edge.event INTO wanted FROM (VALUES
+        {rows}
+    ) AS edge(source, target, event) WHERE edge.source = before AND edge.target = NEW.status;
+    SELECT event.type INTO told
+    FROM public.audit_version version JOIN public.audit_event event ON event.id = version.event_id
+        AND event.at >= transaction_timestamp() AND event.at < transaction_timestamp() + interval '2 days'
+    WHERE version.subject_kind = '{machine.subject}' AND version.subject_id = NEW.id
+        AND version.version = NEW.version;
+    IF told IS DISTINCT FROM wanted THEN
+        RAISE EXCEPTION '{machine.subject}: the step from "%" to "%" is recorded as %, not as %',
+            before, NEW.status, coalesce(told, 'nothing of this transaction'), wanted
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END
+$guard$;
+"""  # noqa: S608 - made from the table above, no input
+
+
 def guard_trigger_sql(machine: Machine) -> str:
-    """Both triggers of one machine's table: the edges, and an event for every version."""
+    """The triggers of one machine's table: the edges, an event for every version, and the edge's own."""
     return f"""
 DROP TRIGGER IF EXISTS lifecycle_guard ON {machine.table};
 CREATE TRIGGER lifecycle_guard BEFORE INSERT OR UPDATE ON {machine.table}
@@ -85,8 +125,14 @@ DROP TRIGGER IF EXISTS lifecycle_event ON {machine.table};
 CREATE CONSTRAINT TRIGGER lifecycle_event AFTER INSERT OR UPDATE OF status, version ON {machine.table}
     DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION audit_require_event('{machine.subject}');
+-- After the one above, which says it when there is none at all: triggers fire in the order of their names.
+DROP TRIGGER IF EXISTS lifecycle_event_told ON {machine.table};
+CREATE CONSTRAINT TRIGGER lifecycle_event_told AFTER INSERT OR UPDATE OF status, version ON {machine.table}
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION {machine.table}_told();
 ALTER TABLE {machine.table} ENABLE ALWAYS TRIGGER lifecycle_guard;
 ALTER TABLE {machine.table} ENABLE ALWAYS TRIGGER lifecycle_event;
+ALTER TABLE {machine.table} ENABLE ALWAYS TRIGGER lifecycle_event_told;
 """
 
 
@@ -221,9 +267,12 @@ ALTER TABLE requests_app_grant ENABLE ALWAYS TRIGGER revoked;
 """  # noqa: S608 - made from the table above, no input
 
 
+_WRITTEN = (guard_function_sql, told_function_sql, guard_trigger_sql)
+
+
 def statements() -> list[str]:
     """Everything that the guards consist of, as today's table has it."""
-    made = [write(machine) for machine in MACHINES for write in (guard_function_sql, guard_trigger_sql)]
+    made = [write(machine) for machine in MACHINES for write in _WRITTEN]
     return [*made, REQUEST_SQL, SELF_DECISION_SQL, REVOCATION_SQL, WINDOW_SQL]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -16,7 +17,7 @@ from django_subatomic.db import transaction as subatomic
 from audit.ledger.recorder import Actor
 from requests_app.actions.extending import extend
 from requests_app.actions.moving import move
-from requests_app.guards import InstallGuards, fingerprint, guard_function_sql
+from requests_app.guards import InstallGuards, fingerprint, guard_function_sql, told_function_sql
 from requests_app.lifecycle import GRANT, MACHINES, MAY_HOLD_ACCESS, TERMINAL
 from requests_app.models import Decision, Grant, GrantInterval, RequestItem
 from tests.requests_app import factories as make
@@ -212,6 +213,39 @@ def _change_without_event(grant: Grant) -> None:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
+@pytest.mark.parametrize("event", ["grant.overdue", "grant.ended", "item.approved"])
+def test_a_status_change_that_is_told_as_something_else_does_not_commit(
+    item: RequestItem, event: str
+) -> None:
+    grant = make.scheduled_grant(item)
+    with pytest.raises(
+        IntegrityError, match=f'"scheduled" to "activating" is recorded as {event}, not as grant.act'
+    ):
+        _told_as(grant, event)
+    with subatomic():
+        _told_as(grant, "grant.activation_started")
+    assert Grant.objects.get(pk=grant.pk).status == "activating"
+
+
+def _told_as(grant: Grant, event: str) -> None:
+    """The step to activating, with an event that its writer chose."""
+    said = {
+        "v": 1,
+        "type": event,
+        "outcome": "done",
+        "business_at": "2026-05-01T12:00:00.000000Z",
+        "actor": {"kind": "worker"},
+        "fields": {"source": "scheduled", "target": "activating"},
+        "commitments": {},
+        "subject": {"kind": "grant", "id": str(grant.pk), "version": 2},
+    }
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("INSERT INTO audit_event (canon) VALUES (%s)", [json.dumps(said)])
+        Grant.objects.filter(pk=grant.pk).update(status="activating", version=2)
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+
+
 def test_nobody_decides_on_their_own_request_even_in_sql(item: RequestItem, as_role: AsRole) -> None:
     with (
         as_role("portal_web"),
@@ -243,14 +277,15 @@ def test_every_status_can_be_reached_and_is_terminal_or_can_be_left() -> None:
 
 def test_the_triggers_are_those_of_the_table() -> None:
     for machine in MACHINES:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT prosrc FROM pg_proc WHERE proname = %s", [f"{machine.table}_guard"])
-            row = cursor.fetchone()
-        assert row is not None
-        expected = guard_function_sql(machine).split("$guard$")[1]
-        assert row[0].strip() == expected.strip(), (
-            f"add a migration with InstallGuards() for {machine.subject}"
-        )
+        for name, write in (("guard", guard_function_sql), ("told", told_function_sql)):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT prosrc FROM pg_proc WHERE proname = %s", [f"{machine.table}_{name}"])
+                row = cursor.fetchone()
+            assert row is not None
+            expected = write(machine).split("$guard$")[1]
+            assert row[0].strip() == expected.strip(), (
+                f"add a migration with InstallGuards() for {machine.subject}"
+            )
 
 
 def test_a_change_of_the_table_has_its_migration() -> None:
@@ -269,10 +304,10 @@ def test_the_triggers_fire_whatever_a_session_pretends_to_be() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal AND tgname IN "
-            "('lifecycle_guard', 'lifecycle_event', 'not_own')"
+            "('lifecycle_guard', 'lifecycle_event', 'lifecycle_event_told', 'not_own')"
         )
         found = cursor.fetchall()
-    assert len(found) == 8
+    assert len(found) == 11
     assert {enabled for _, enabled in found} == {"A"}
 
 
