@@ -15,6 +15,8 @@ from base.clock import business_clock, business_now
 from base.words import duration_words
 from catalog.freshness import ProvisioningHealth, provisioning_health, read_at
 from identity.models import Person, User
+from oversight.rules.models import RuleChange
+from oversight.rules.seconds import waiting_for
 from oversight.selectors import alert_count
 from oversight.tabs import Entry, tabs_for
 from requests_app.freezes.holding import MOST_STANDING, own_freeze, standing
@@ -130,6 +132,13 @@ class Portal:
     @property
     def more_freezes(self) -> bool:
         return len(self._standing) > MOST_NAMED
+
+    @cached_property
+    def rule_changes(self) -> Sequence[RuleChange]:
+        """Proposed changes of the rules on which this operator can be the second one; Home lists them."""
+        if self.person is None or self.user is None or not self.user.is_operator:
+            return []
+        return waiting_for(self.person)
 
     @cached_property
     def sections(self) -> list[Section]:

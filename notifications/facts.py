@@ -18,6 +18,7 @@ from notifications.composing import quoted
 from notifications.kinds import Kind
 from notifications.languages import Language
 from notifications.models import Message
+from notifications.occasions import Facts, occasion_of
 from policy.delegation import rights
 from requests_app.deliberation.models import Remark
 from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus
@@ -25,11 +26,11 @@ from requests_app.models import Decision, Grant, RequestItem, Revocation
 from requests_app.pages import part_of_request
 from requests_app.shortening import time_given
 
-type Facts = dict[str, str]
-
 
 def facts_of(message: Message, language: Language, zone: ZoneInfo) -> Facts:
     """Values for the texts of the message's kind; missing ones are ""."""
+    if occasion := occasion_of(Kind(message.kind)):
+        return occasion.facts(message, language, zone)
     facts: Facts = {}
     if message.item is not None:
         facts |= _of_item(message.item, language, zone)
@@ -41,6 +42,8 @@ def facts_of(message: Message, language: Language, zone: ZoneInfo) -> Facts:
 
 def path_of(message: Message) -> str:
     """The page that the message's link leads to, after sign-in."""
+    if occasion := occasion_of(Kind(message.kind)):
+        return occasion.path(message)
     if (
         message.kind in (Kind.DECIDE, Kind.REMIND, Kind.NOT_COUNTED, Kind.ANSWERED)
         and message.item is not None
@@ -59,6 +62,8 @@ def path_of(message: Message) -> str:
 
 def no_longer_needed(message: Message) -> str:
     """A sentence when the occasion is over and telling would mislead, else ""."""
+    if occasion := occasion_of(Kind(message.kind)):
+        return occasion.over(message)
     item, grant = message.item, message.grant
     match message.kind:
         case Kind.DECIDE | Kind.REMIND if item is not None:

@@ -30,6 +30,8 @@ class Kind(StrEnum):
     ANSWERED = "answered"
     STANDS_IN = "stands_in"
     SAID_AWAY = "said_away"
+    RULES_PROPOSED = "rules_proposed"
+    RULES_SETTLED = "rules_settled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +66,6 @@ MANNERS: dict[Kind, Manner] = {
     Kind.ANSWERED: Manner("Your question about a request is answered"),
     Kind.STANDS_IN: Manner("You decide for somebody who is away"),
     Kind.SAID_AWAY: Manner("An operator recorded that you are away"),
+    Kind.RULES_PROPOSED: Manner("A change of the rules waits for you as second operator", may_wait=True),
+    Kind.RULES_SETTLED: Manner("A change of the rules that you proposed is applied or not", may_wait=True),
 }

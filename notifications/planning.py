@@ -27,6 +27,7 @@ from identity.models import Person
 from notifications.audiences import approvers_of, asked_about, to_ask
 from notifications.kinds import Kind
 from notifications.models import EventOwed, Message
+from notifications.occasions import planned_for
 from requests_app.deliberation.models import Remark
 from requests_app.lifecycle import EndReason, GrantStatus, ItemStatus
 from requests_app.models import Decision, Grant, RequestItem
@@ -133,7 +134,7 @@ def chat_messages(kind: Kind, item: RequestItem, *, occasion: str, **facts: str)
 
 
 def _messages(event: Event) -> Iterable[Message]:
-    planned = _PLANS.get(event.type)
+    planned = _PLANS.get(event.type) or planned_for(event.type)
     return planned(event) if planned else ()
 
 

@@ -19,6 +19,8 @@ _VARIANTS: dict[Kind, Facts] = {
     Kind.NOT_COUNTED: {"reason": quoted("The stage that this decision was made for is over.")},
     Kind.REVOKED: {"reason": quoted("The change was called off.")},
     Kind.FAILED: {"reason": quoted("Entra refused the assignment. Ask the group's owner.")},
+    Kind.RULES_PROPOSED: {"what": "changed Production accounts", "justification": quoted("Shorter windows.")},
+    Kind.RULES_SETTLED: {"what": "changed Production accounts", "outcome": "applied"},
     Kind.SIGN_IN: {"reason": quoted("Entra wants a stronger sign-in of the requester.")},
     Kind.UNDONE: {"reason": quoted("Entra refused the assignment. Ask the group's owner.")},
 }

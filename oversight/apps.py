@@ -8,8 +8,9 @@ class OversightConfig(AppConfig):
     def ready(self) -> None:
         from oversight import events
         from oversight.rules import events as rule_events
-        from oversight.rules import interests
+        from oversight.rules import interests, telling
 
         events.register_all()
         rule_events.register_all()
         interests.register_all()
+        telling.register_all()

@@ -254,14 +254,28 @@ def absent(world: World, delegate: Person, by: Person) -> UUID:
         )
 
 
+def reminded(item: RequestItem) -> None:
+    with transaction():
+        record(
+            "item.reminded",
+            actor=Actor.system(),
+            fields={"item_id": item.pk, "group_name": item.group.display_name, "stage": 0, "number": 1},
+            request_id=item.request_id,
+        )
+
+
 def test_while_somebody_is_away_their_delegate_is_asked_and_told_for_whom(world: World, post: Post) -> None:
     dora = give_mailbox(make.person("Dora Deputy"))
     absent(world, dora, world.ben)
-    world.ask()
+    item = world.ask()
     tell()
     assert post.to(world.ben) == []
     assert post.to(dora) == ["You decide for Ben Boss", "Ada Asker asks for AWS - Amazon EC2 Admin"]
     assert "You may decide on it for Ben Boss, who is away." in post.mails[-1].text
+    reminded(item)
+    tell()
+    assert post.to(dora)[-1] == "Ada Asker still waits for AWS - Amazon EC2 Admin"
+    assert "and you may for Ben Boss, who is away." in post.mails[-1].text
 
 
 def test_who_is_said_to_be_away_is_told_and_what_is_withdrawn_is_not(world: World, post: Post) -> None:
