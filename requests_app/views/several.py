@@ -25,6 +25,8 @@ from requests_app.offers import Offer, offers_of, read_freshness
 from requests_app.stepping_up import StepUpWanted
 from requests_app.views import typed
 from requests_app.views.paging import read_id, read_ids
+from requests_app.weighing import Weight, weigh_several
+from requests_app.weighing_words import Weighed
 
 USUAL = timedelta(hours=1)
 
@@ -36,6 +38,7 @@ class Choice:
     offer: Offer
     form: ItemForm
     chosen: bool
+    adds: Weighed | None  # beside what the person has now; None for what can't be asked for
 
     @property
     def obstacle(self) -> str:
@@ -60,7 +63,8 @@ def request_several(request: PortalRequest) -> HttpResponse:
         raise Missing("group.missing", "There is no such PIM group, or you are not eligible for it.")
     if len(found) == 1 and not posted:
         return redirect(found[0].request_address)
-    choices = [_choice(offer, sent, chosen, lengths) for offer in found]
+    weights = weigh_several(request.user.person, [offer.group for offer in found if offer.choosable])
+    choices = [_choice(offer, sent, chosen, lengths, weights.get(offer.group.pk)) for offer in found]
     form = _form(found, sent, reference)
     try:
         new, status = _submitted(request, choices, form) if posted else (None, 200)
@@ -85,14 +89,20 @@ def _asked_for(
     return read_ids([*request.GET.getlist("group"), *lengths]), lengths, reference
 
 
-def _choice(offer: Offer, sent: Any, chosen: Collection[UUID], lengths: Mapping[str, timedelta]) -> Choice:
+def _choice(
+    offer: Offer,
+    sent: Any,
+    chosen: Collection[UUID],
+    lengths: Mapping[str, timedelta],
+    weight: Weight | None,
+) -> Choice:
     key, longest = offer.group.object_id, offer.longest or timedelta(0)
     initial = length_input(min(lengths.get(key, USUAL), longest), longest)
     ticked = UUID(key) in chosen and offer.choosable
     form = ItemForm(
         sent if ticked else None, initial=initial, prefix=key, longest=longest, what=offer.group.display_name
     )
-    return Choice(offer, form, ticked)
+    return Choice(offer, form, ticked, Weighed(weight) if weight else None)
 
 
 def _form(found: Sequence[Offer], sent: Any, reference: str) -> SeveralForm:

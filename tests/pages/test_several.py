@@ -78,6 +78,7 @@ def test_what_is_ticked_in_the_catalogue_is_asked_for_with_one_reason(
     assert all(f'form="chosen" value="{group.object_id}"' in catalogue for group in groups)
     page = main_of(ada.get(choosing(groups)))
     assert page.count("Why do you need it?") == 1
+    assert page.count("All of it is new, on ") == len(groups), "what each adds"
     assert all(f'name="{group.object_id}-length"' in page for group in groups)
     answer = ada.post(FORM, **sent(groups, **{f"{groups[1].object_id}-length": "30"}))
     request = AccessRequest.objects.get()

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from catalog.judging.dangers import Kind
 from catalog.judging.storing import judge_sets
 from catalog.models import AccountAssignment, AwsAccount, PermissionSet, PimGroup
 from requests_app import weighing
 from requests_app.lifecycle import GrantStatus
-from requests_app.weighing import weigh
+from requests_app.weighing import weigh, weigh_several
 from requests_app.weighing_words import Weighed
 from tests.pages.conftest import World, main_of
 from tests.pages.moving import bring, decide
@@ -101,6 +105,32 @@ def test_what_is_held_on_the_same_accounts_is_not_new(world: World) -> None:
     assert Kind.DATA not in found.weight.adds.kinds
     assert said(world, other).lede == "You have this PIM group now: it adds time, and nothing else."
     assert said(world, other).kinds == []
+
+
+def test_several_that_are_asked_for_together_are_weighed_as_each_would_be_alone(world: World) -> None:
+    allow(world.group, MORE)
+    held, other = (on_the_same_accounts(world.group, f"AWS - {name}", number=1) for name in ("Held", "Other"))
+    far = make.pim_group("AWS - Far", accounts=2)
+    allow(held, READS)
+    allow(other, [*READS, "iam:PassRole"])
+    hold(world, held)
+    groups = [world.group, held, other, far]
+
+    def weighed() -> dict[int, weighing.Weight]:
+        with world.as_role("portal_web"), CaptureQueriesContext(connection) as asked:
+            found = weigh_several(world.ada, groups)
+        assert len([each for each in asked.captured_queries if "ROLE" not in each["sql"]]) <= 5
+        return found
+
+    alone = {group.pk: replace(said(world, group).weight, less=()) for group in groups}
+    assert weighed() == alone
+    assert alone[other.pk].through == ["AWS - Held"]
+    assert alone[far.pk].through == []
+    with patch.object(weighing, "MOST_PAIRS", 2):  # the larger ones by their sets alone
+        found = weighed()
+    assert found[other.pk] == alone[other.pk]
+    assert (found[far.pk].through, found[far.pk].adds.accounts) == ([], 2)
+    assert (found[world.group.pk].through, found[world.group.pk].adds.accounts) == ([], 2)
 
 
 def test_the_same_permission_set_through_another_group_adds_nothing(world: World) -> None:
