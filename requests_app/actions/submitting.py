@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django_subatomic.db import transaction
+from django.db import connection
+from django_subatomic.db import transaction, transaction_required
 
 from audit.ledger.recorder import Actor, Subject, record
 from base.clock import business_now, real_now
@@ -138,6 +139,7 @@ def submit_items(
     wants = [part.judged.demands.step_up.ask for part in parts if part.judged.demands]
     kept = proven(NOTHING.with_(wants), proof, requester)
     with transaction():
+        _alone_with(requester)
         _check_room(requester, len(parts))
         keep_freezes_out()
         request = _make_request(requester, parts, actor, kept)
@@ -190,6 +192,18 @@ def _check_judgement(judged: Requestability) -> None:
     if judged.refusals or judged.demands is None:
         sentences = " ".join(refusal.sentence for refusal in judged.refusals)
         raise Invalid(judged.refusals[0].code if judged.refusals else "rule.none", sentences)
+
+
+@transaction_required
+def _alone_with(requester: Person) -> None:
+    """Nobody else asks in this person's name before this transaction ends: what is counted after this stays true.
+
+    The first lock of whoever asks, and nobody who holds another waits for it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"asking:{requester.object_id}"]
+        )
 
 
 def _check_room(requester: Person, more: int) -> None:
