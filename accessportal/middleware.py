@@ -14,6 +14,7 @@ from django.utils.cache import patch_vary_headers
 from django_structlog.middlewares import RequestMiddleware
 
 from base.errors import DomainError, TooOften
+from base.visible import visible_page
 
 logger = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -78,6 +79,24 @@ def _texts(sent: QueryDict) -> Iterator[str]:
 def _refuse_nul(*texts: str) -> None:
     if any("\0" in text for text in texts):
         raise BadRequest("NUL")
+
+
+class VisibleMiddleware:
+    """On every page, what nobody sees or what reorders its surroundings is shown by its number (`base.visible`).
+
+    Names come from a directory and words from people, and a page has hundreds of places for them: here none is forgotten.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if not response.streaming and response.get("Content-Type", "").startswith("text/html"):
+            page = response.content.decode()
+            if (shown := visible_page(page)) is not page:
+                response.content = shown
+        return response
 
 
 class PrivateMiddleware:

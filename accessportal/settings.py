@@ -96,6 +96,7 @@ MIDDLEWARE = [
     "django_permissions_policy.PermissionsPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "accessportal.middleware.VisibleMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "accessportal.middleware.PlainTextMiddleware",
     "accessportal.middleware.PrivateMiddleware",

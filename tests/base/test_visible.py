@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from base.visible import HIDDEN, visible
+from base.visible import HIDDEN, visible, visible_page
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,20 @@ from base.visible import HIDDEN, visible
 )
 def test_what_is_hidden_is_written_as_its_number(text: str, shown: str) -> None:
     assert visible(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("page", "shown"),
+    [
+        ("<p>Ada · ok</p>\n", "<p>Ada · ok</p>\n"),
+        ("<p title='a\u202eb'>a\u202eb\r\n\tc\rd</p>", "<p title='a\\u202eb'>a\\u202eb\r\n\tc\\u000dd</p>"),
+        ('<input value="\u202e"><b>\u202e</b>', '<input value="\u202e"><b>\\u202e</b>'),
+        ('<textarea name="x">\n\u202e\n</textarea>\u200b', '<textarea name="x">\n\u202e\n</textarea>\\u200b'),
+        ("&lt;textarea&gt;\u202e value=&quot;\u202e", "&lt;textarea&gt;\\u202e value=&quot;\\u202e"),
+    ],
+)
+def test_a_page_shows_what_is_hidden_but_in_fields(page: str, shown: str) -> None:
+    assert visible_page(page) == shown
 
 
 def test_hidden_is_what_pythons_own_table_calls_so() -> None:
