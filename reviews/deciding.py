@@ -14,6 +14,7 @@ from base.clock import business_now
 from base.errors import Denied, Invalid, Missing
 from identity.humans import same_human
 from identity.models import Person
+from requests_app.activity.recorded import UNREAD, RecordedUse, recorded_uses
 from requests_app.models import Grant
 from reviews.campaigns import open_campaign
 from reviews.models import ReviewEntry, Reviewer, Verdict
@@ -55,7 +56,7 @@ def decide(
             raise Missing("review.entry_missing", "There is no such eligibility for you to review.")
         if any(same_human(by, row.person) for row in rows):
             raise Denied("review.own", "Nobody reviews their own access. Leave yours to another reviewer.")
-        lasts = last_accesses(rows)
+        lasts, uses = last_accesses(rows), last_uses(rows)
         now = business_now()
         for row in rows:
             before = row.verdict
@@ -71,6 +72,7 @@ def decide(
                     "verdict": verdict,
                     "before": before or None,
                     "last_access_at": lasts.get((row.person_id, row.group_id)),
+                    "last_use_at": uses.get((row.person_id, row.group_id), UNREAD).at,
                 },
                 words={"reason": reason},
                 about_oid=row.person.object_id,
@@ -83,7 +85,7 @@ def decide(
 def last_accesses(entries: Sequence[ReviewEntry]) -> Mapping[tuple[int, int], datetime]:
     """When access through the portal was last ready for each entry's person and group, if ever. One query.
 
-    Access that somebody got in Entra itself isn't known here, nor whether access was used.
+    Access that somebody got in Entra itself isn't known here.
     """
     rows = Grant.objects.filter(
         person__in={entry.person_id for entry in entries},
@@ -92,3 +94,8 @@ def last_accesses(entries: Sequence[ReviewEntry]) -> Mapping[tuple[int, int], da
     )
     found = rows.order_by().values_list("person", "group").annotate(at=Max("arrived_at"))
     return {(person, group): at for person, group, at in found}
+
+
+def last_uses(entries: Sequence[ReviewEntry]) -> Mapping[tuple[int, int], RecordedUse]:
+    """When that access was last used, by each entry's person and group, as far as CloudTrail was read. One query."""
+    return recorded_uses({entry.person_id for entry in entries}, {entry.group_id for entry in entries})

@@ -30,7 +30,9 @@ DECIDED = EventType(
         "group_name": Field(),
         "verdict": Field(),
         "before": Field(optional=True),  # what was decided earlier
+        # What the reviewer was shown.
         "last_access_at": Field(Kind.INSTANT, optional=True),
+        "last_use_at": Field(Kind.INSTANT, optional=True),
     },
     words=("reason",),
 )

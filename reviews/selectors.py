@@ -16,7 +16,8 @@ from base.errors import Missing
 from catalog.models import PimGroup
 from identity.humans import MARK, same_human
 from identity.models import Person
-from reviews.deciding import last_accesses
+from requests_app.activity.recorded import UNREAD, RecordedUse, coverage_words
+from reviews.deciding import last_accesses, last_uses
 from reviews.models import Campaign, ReviewEntry, Reviewer, Verdict
 
 PAGE = 50
@@ -196,15 +197,23 @@ def is_reviewing(person: Person) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One entry with when its person last had this access through the portal."""
+    """One entry with when its person last had this access through the portal, and when it was last used."""
 
     entry: ReviewEntry
     last_access_at: datetime | None
     own: bool  # the reviewer's
+    use: RecordedUse = UNREAD
 
     @property
     def tone(self) -> str:
         return {Verdict.KEEP.value: "live", Verdict.REMOVE.value: "ending"}.get(self.entry.verdict, "waiting")
+
+    @property
+    def no_use(self) -> str:
+        """What to say where no use is known."""
+        if self.last_access_at is None:
+            return "none"
+        return "none was read" if self.use.read else "not known"
 
     @property
     def words(self) -> str:
@@ -223,6 +232,11 @@ class Sheet:
     all: int
     undecided: int
 
+    @property
+    def coverage(self) -> str:
+        """What the column of the last use can show and what not."""
+        return coverage_words()
+
 
 def sheet(campaign_id: UUID, person: Person, *, everything: bool = False, number: str = "1") -> Sheet:
     """What this person reviews: the undecided, or everything. Raises Missing for who reviews nothing in it."""
@@ -236,13 +250,22 @@ def sheet(campaign_id: UUID, person: Person, *, everything: bool = False, number
         entries = entries.filter(verdict="")
     page = Paginator(_by_name(entries), PAGE).get_page(number)
     rows = list(page)
-    lasts = last_accesses(rows)
-    return Sheet(
-        campaign,
-        page,
-        [Row(row, lasts.get((row.person_id, row.group_id)), same_human(person, row.person)) for row in rows],
-        **counted,
-    )
+    return Sheet(campaign, page, _rows(rows, person), **counted)
+
+
+def _rows(entries: Sequence[ReviewEntry], reviewer: Person | None = None) -> list[Row]:
+    """Two queries."""
+    lasts, uses = last_accesses(entries), last_uses(entries)
+    keyed = [(entry, (entry.person_id, entry.group_id)) for entry in entries]
+    return [
+        Row(
+            entry,
+            lasts.get(pair),
+            own=reviewer is not None and same_human(reviewer, entry.person),
+            use=uses.get(pair, UNREAD),
+        )
+        for entry, pair in keyed
+    ]
 
 
 def _by_name(entries: QuerySet[ReviewEntry]) -> QuerySet[ReviewEntry]:
@@ -255,7 +278,4 @@ def removals(campaign: Campaign) -> Iterator[Row]:
     """Every entry that is to be removed, by group and name, some hundred at a time."""
     wanted = list(_by_name(campaign.entries.filter(verdict=Verdict.REMOVE)).values_list("pk", flat=True))
     for start in range(0, len(wanted), CHUNK):
-        rows = list(_by_name(ReviewEntry.objects.filter(pk__in=wanted[start : start + CHUNK])))
-        lasts = last_accesses(rows)
-        for row in rows:
-            yield Row(row, lasts.get((row.person_id, row.group_id)), own=False)
+        yield from _rows(list(_by_name(ReviewEntry.objects.filter(pk__in=wanted[start : start + CHUNK]))))

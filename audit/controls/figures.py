@@ -22,6 +22,7 @@ from catalog.models import PimGroup
 from oversight.facts import unsealed
 from oversight.health import LATE_ANCHOR, LATE_SEAL
 from oversight.models import FindingKind
+from requests_app.activity.recorded import coverage_words
 from requests_app.estimates import short_words
 from requests_app.overdue import overdue_grants
 
@@ -229,15 +230,26 @@ def _unused(period: Period) -> Figure:
     known = (
         f"as last read from PIM at {read:%Y-%m-%d %H:%M} UTC" if read else "which were never read from PIM"
     )
+    use = measuring.use_of_access(period)
     return Figure(
         "unused",
         "Unused access",
-        _number(unused),
-        f"Of {_plural(held, 'eligibility', 'eligibilities')} for managed groups, {known}, "
-        "brought no access through the portal in the period. Whether access that was granted was then used is unknown "
-        "here; where activity is read from AWS, its case says so.",
+        f"{_number(unused)} / {_number(use.unused)}",
+        f"Of {_plural(held, 'eligibility', 'eligibilities')} for managed groups, {known}, {_number(unused).lower()} "
+        f"brought no access through the portal in the period. Of {_plural(use.arrived, 'access', 'accesses')} that became "
+        f"ready in it, CloudTrail says of {use.known:,} whether {'it was' if use.known == 1 else 'they were'} used: "
+        f"{use.unused:,} {'was' if use.unused == 1 else 'were'} not. {coverage_words()}",
         PLAIN,
-        [Behind(period.timeline("grant.arrived"), "Access that became ready")],
+        [
+            Behind(period.timeline("grant.arrived"), "Access that became ready"),
+            *(
+                Behind(
+                    reverse("audit_case", args=[grant.first_request_id]),
+                    f"Not used: {grant.person.display_name}, {grant.group.display_name}",
+                )
+                for grant in use.cases
+            ),
+        ],
     )
 
 

@@ -21,7 +21,7 @@ from oversight.models import Finding, FindingKind, FindingStatus
 from policy.approvers import all_seated
 from policy.demands import Demands
 from requests_app.lifecycle import DecisionStatus, ItemStatus
-from requests_app.models import Decision, RequestItem, Verdict
+from requests_app.models import Decision, Grant, RequestItem, Verdict
 
 # Somebody is a member, and no grant of the portal says so.
 UNGRANTED = (FindingKind.ORPHAN, FindingKind.STANDING, FindingKind.FOREIGN_ASSIGNMENT)
@@ -174,6 +174,46 @@ def unused_eligibilities(period: Period) -> tuple[int, int]:
         cursor.execute(_UNUSED, {"since": period.since, "until": period.until})
         ((held, unused),) = cursor.fetchall()
     return held, unused
+
+
+_USE = """
+WITH arrived AS (
+    SELECT id, arrived_at FROM requests_app_grant
+    WHERE arrived_at >= %(since)s AND arrived_at < %(until)s
+), judged AS (
+    SELECT id, arrived_at,
+           EXISTS (SELECT FROM requests_app_activitylook look WHERE look.grant_id = arrived.id AND look.complete
+               AND NOT EXISTS (SELECT FROM requests_app_activityplace place WHERE place.look_id = look.id
+                   AND (place.problem <> '' OR place.cut_off_at IS NOT NULL))) AS whole,
+           EXISTS (SELECT FROM requests_app_activitylook look
+               JOIN requests_app_activityplace place ON place.look_id = look.id
+               JOIN requests_app_activityuse use ON use.place_id = place.id
+               WHERE look.grant_id = arrived.id) AS used
+    FROM arrived
+)
+SELECT count(*), count(*) FILTER (WHERE whole OR used), count(*) FILTER (WHERE whole AND NOT used),
+       (array_agg(id ORDER BY arrived_at DESC, id) FILTER (WHERE whole AND NOT used))[:%(most)s]
+FROM judged
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Access that became ready in the period; of how much CloudTrail says whether it was used, and how much wasn't."""
+
+    arrived: int
+    known: int
+    unused: int  # read whole, to the last possible use, and nothing found
+    cases: Sequence[Grant]  # the newest of these
+
+
+def use_of_access(period: Period) -> Use:
+    """Two statements."""
+    with bounded(), connection.cursor() as cursor:
+        cursor.execute(_USE, {"since": period.since, "until": period.until, "most": MOST_NAMED})
+        ((arrived, known, unused, newest),) = cursor.fetchall()
+    rows = Grant.objects.filter(pk__in=newest or ()).select_related("person", "group")
+    return Use(arrived, known, unused, list(rows.order_by("-arrived_at", "pk")) if newest else ())
 
 
 @dataclass(frozen=True, slots=True)

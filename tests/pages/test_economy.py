@@ -260,7 +260,7 @@ MOST_QUERIES = {
     "tokens": 12,
     "changes": 22,
     "timeline": 24,
-    "controls": 46,
+    "controls": 48,
     "reviews": 14,
     "review": 17,
     "campaigns": 14,

@@ -18,7 +18,9 @@ from base.clock import business_now
 from base.errors import Conflict, Denied, DomainError, Invalid, Missing
 from catalog.models import PimGroup
 from identity.models import DirectoryGroup, Person
+from requests_app.activity.models import ActivityUse
 from requests_app.lifecycle import GrantStatus
+from requests_app.models import Grant
 from reviews.campaigns import add_reviewer, close_campaign, remove_reviewer, start_campaign
 from reviews.deciding import decide
 from reviews.exporting import COLUMNS, lines
@@ -28,6 +30,7 @@ from tests.pages.conftest import Visitor, World, world
 from tests.pages.moving import bring
 from tests.pages.moving import decide as decide_on
 from tests.requests_app import factories as make
+from tests.requests_app.activity.rows import activity
 
 __all__ = ["world"]
 
@@ -149,6 +152,36 @@ def test_a_decision_is_kept_with_its_reason_and_both_words_are_in_the_trail(scen
     assert two.data["fields"]["last_access_at"]
     assert (two.about_oid, two.group_oid) == (scene.world.ada.object_id, scene.first.object_id)
     assert PersonalWords.objects.get(event_id=two.id, field="reason").words == "Left the team"
+
+
+def test_beside_each_eligibility_stands_when_it_was_last_used_as_far_as_that_was_read(scene: Scene) -> None:
+    ada = scene.entry(scene.world.ada, scene.first)
+
+    def uses() -> dict[tuple[str, str], str]:
+        rows = sheet(scene.campaign, scene.world.ben, everything=True).rows
+        return {
+            (row.entry.person.display_name, row.entry.group.display_name): str(row.use.at or row.no_use)
+            for row in rows
+        }
+
+    assert uses()["Ada Asker", "AWS - First"] == "not known"
+    assert uses()["Ada Asker", "AWS - Second"] == "none", "access that was never there can't be used"
+    with scene.world.as_role("portal_worker"):
+        place = activity(Grant.objects.get(group=scene.first))
+    newest = max(use.last_at for use in place.uses.all())
+    assert uses()["Ada Asker", "AWS - First"] == str(newest)
+    page = scene.world.sign_in(scene.world.ben).get(f"/reviews/{scene.campaign}/").content.decode()
+    assert f'datetime="{newest.isoformat(timespec="seconds")}"' in page
+    assert "That none was read is no proof that there was none." in page
+    scene.decide(scene.world.ben, ada, verdict="remove")
+    (event,) = told("review.decided")
+    assert event.data["fields"]["last_use_at"][:19] == newest.isoformat()[:19]
+    campaign = Campaign.objects.get(pk=scene.campaign)
+    head, row = csv.reader(io.StringIO("".join(lines(campaign, removals(campaign)))))
+    assert dict(zip(head, row, strict=True))["last_recorded_use"][:19] == newest.isoformat()[:19]
+    with scene.world.as_role("portal_worker"):
+        ActivityUse.objects.all().delete()
+    assert uses()["Ada Asker", "AWS - First"] == "none was read"
 
 
 def test_nobody_reviews_their_own_by_any_account_nor_in_sql(scene: Scene) -> None:
