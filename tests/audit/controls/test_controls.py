@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -28,15 +29,19 @@ from identity.models import DirectoryGroup, DirectoryMembership
 from oversight.models import FindingKind
 from policy.approvers import somebody_can_decide
 from policy.demands import Approvers, Demands, Stage
+from requests_app.activity.models import ActivityPlace, ActivityUse
 from requests_app.lifecycle import DecisionStatus, EndReason, GrantStatus, ItemStatus
 from requests_app.models import AccessRequest, Decision, Grant, RequestItem
 from tests.audit.history.conftest import AsRole, auditor, browser_of
 from tests.audit.history.test_as_of import nodes
 from tests.audit.ledger.test_reading import explain
+from tests.pages.conftest import World, world
+from tests.pages.moving import bring, decide
 from tests.requests_app import factories as make
+from tests.requests_app.activity.rows import activity
 from tests.support.servers import PostgresServer, pointed_at
 
-__all__ = ["auditor"]
+__all__ = ["auditor", "world"]
 
 MANY, PEOPLE, DAYS = 8_000, 25, 400
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -320,8 +325,8 @@ def test_each_figure_says_what_it_is_and_leads_to_what_is_behind_it(asked: Asked
     assert f"/audit/requests/{fine.request_id}/" not in body
     assert "Members without a grant Look into it 1" in page
     assert "Self-approvals As it should be 0" in page
-    assert "was then used is unknown" in page
-    assert "SOC 2 CC6.3, CC5.1" in page
+    assert "CloudTrail isn't read now" in html.unescape(page)
+    assert "ISO 27001 A.5.3" in page
     for action in ("decision.counted", "grant.overdue", "drift.found", "item.lapsed", "grant.arrived"):
         (address,) = {found for found in re.findall(r'href="(/audit/\?[^"]+)"', body) if action in found}
         assert auditor.get(address.replace("&amp;", "&")).status_code == 200
@@ -378,6 +383,34 @@ def test_the_judgement_is_that_of_a_request_being_made(db: None, as_role: AsRole
     assert [item in found.found for item in items] == expected
     assert set(expected) == {True, False}
     assert (found.looked_at, found.not_looked) == (len(rules), False)
+
+
+def test_access_was_unused_where_cloudtrail_was_read_whole_and_shows_nothing(world: World) -> None:
+    """One was used, one not; of one the reading isn't over, one has a gap, one was never read."""
+    grants = []
+    for _ in range(5):
+        group = make.pim_group(accounts=1)
+        with world.as_role("portal_web"):
+            item = make.pending_item(world.ada, group, world.rule)
+        decide(item, world.ben, "approve", world.as_role)
+        grants.append(bring(make.scheduled_grant(item), GrantStatus.ACTIVE))
+    used, unused, going_on, with_a_gap, _unread = grants
+    for grant, how in ((used, {}), (unused, {}), (going_on, {"complete": False}), (with_a_gap, {})):
+        activity(grant, **how)
+    ActivityUse.objects.exclude(place__look__grant=used).delete()
+    ActivityPlace.objects.filter(look__grant=with_a_gap).update(problem="It could not be read.")
+    today = business_now().date()
+    with world.as_role("portal_web"):
+        found = measuring.use_of_access(Period(today, today))
+        figure = next(each for each in controls_page(Period(today, today)).figures if each.key == "unused")
+    assert (found.arrived, found.known, found.unused, found.cases) == (5, 2, 1, [unused])
+    assert figure.value.endswith(" / 1")
+    assert (
+        "Of 5 accesses that became ready in it, CloudTrail says of 2 whether they were used: 1 was not."
+        in figure.sentence
+    )
+    assert "no proof that there was none" in figure.sentence
+    assert figure.behind[-1].address == f"/audit/requests/{unused.first_request_id}/"
 
 
 def test_of_a_large_group_as_many_are_read_as_could_matter(db: None) -> None:
