@@ -29,8 +29,11 @@ const search = () => {
   field.select();
 };
 
+// A box that can't be ticked says so: a key that does nothing in silence is taken for one that was missed.
 const choose = () => {
-  document.activeElement.closest(ROW)?.querySelector('input[type="checkbox"]')?.click();
+  const box = document.activeElement.closest(ROW)?.querySelector('input[type="checkbox"]');
+  if (box?.disabled) document.getElementById("keys-say").textContent = box.ariaLabel;
+  else box?.click();
 };
 
 const ACTS = {

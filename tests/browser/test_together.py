@@ -21,7 +21,9 @@ def test_several_are_asked_for_and_decided_together(enter: Enter) -> None:
     for group in GROUPS:
         amara.page.get_by_role("link", name=group, exact=True).focus()
         keys.press("x")
-    amara.click("button", "Request those ticked together")
+    # Where one of them can't be chosen, somebody else's play has left it behind; the page says so itself.
+    assert amara.page.get_by_role("checkbox", checked=True).count() == len(GROUPS)
+    amara.click("button", "Request those ticked together (2)")
     amara.page.get_by_label("Why do you need it").fill("short")
     amara.click("button", "Send the request")
     amara.sees(f"{', '.join(GROUPS)}: Say what you need the access for")
