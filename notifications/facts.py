@@ -23,7 +23,7 @@ from policy.delegation import rights
 from requests_app.deliberation.models import Remark
 from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus
 from requests_app.models import Decision, Grant, RequestItem, Revocation
-from requests_app.pages import part_of_request
+from requests_app.rows import part_of_request
 from requests_app.shortening import time_given
 
 

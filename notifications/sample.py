@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from base.clock import business_now
 from notifications.composing import Letter, compose, quoted
-from notifications.facts import Facts
 from notifications.kinds import Kind
 from notifications.languages import Language
+from notifications.occasions import Facts
 from notifications.tastes import default_taste
 
 # What makes some texts say one thing rather than another.

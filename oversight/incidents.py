@@ -26,7 +26,7 @@ from requests_app.freezes.holding import (
 )
 from requests_app.freezes.models import Freeze
 from requests_app.models import Grant, RequestItem
-from requests_app.pages import scope_words
+from requests_app.rows import scope_words
 
 PAGE = 25
 MOST_STANDING = 100

@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from base.clock import business_now
 from catalog.selectors import free_of_danger
-from requests_app.pages import Row
+from requests_app.rows import Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from django.db.models import F, Q, QuerySet
 
 from base.clock import business_clock, real_now
 from requests_app.lifecycle import GrantStatus
-from requests_app.models import Grant, NarrowPath, PathKind, PathTicket, PathUse
+from requests_app.models import Grant
+from requests_app.path_models import NarrowPath, PathKind, PathTicket, PathUse
 
 # A call leaves this soon after its place was taken, or not at all; and what left is at the vendor's this soon,
 # workers' clocks differing included (real time: it is about machines).

@@ -25,8 +25,8 @@ from requests_app.favourites.marking import starred_among
 from requests_app.freezes.holding import freezes_by_group
 from requests_app.lifecycle import ENDABLE, OPEN, ItemStatus
 from requests_app.models import Grant, RequestItem
-from requests_app.pages import scope_words
 from requests_app.presentation import Standing, standing
+from requests_app.rows import scope_words
 from requests_app.rule_words import names_in, stages_words
 from requests_app.selectors import MOST_ITEMS
 

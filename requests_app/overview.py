@@ -10,8 +10,8 @@ from django.urls import reverse
 from requests_app.deliberation.reading import thread_states
 from requests_app.lifecycle import TERMINAL, DecisionStatus, ItemStatus
 from requests_app.models import AccessRequest, Decision, Grant, RequestItem
-from requests_app.pages import Row, fingerprint, fingerprint_of, part_of_request, rows
 from requests_app.presentation import WAITS, Phase, Standing, phases
+from requests_app.rows import Row, fingerprint, fingerprint_of, part_of_request, rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from datetime import datetime
 from django.conf import settings
 from django.urls import reverse
 
-from requests_app.models import PathKind, PathUse
 from requests_app.narrow_path import Queue, Waiting, read_queue
-from requests_app.pages import fingerprint
+from requests_app.path_models import PathKind, PathUse
+from requests_app.rows import fingerprint
 
 # Rows that are shown; the count says what is cut.
 MOST_SHOWN = 100

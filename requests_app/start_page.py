@@ -12,8 +12,8 @@ from requests_app import selectors
 from requests_app.deliberation.reading import thread_states
 from requests_app.lifecycle import ENDABLE, GrantStatus, ItemStatus
 from requests_app.models import Grant, RequestItem
-from requests_app.pages import Row, fingerprint, fingerprint_of, part_of_request, rows, scope_words
 from requests_app.presentation import Standing, standing
+from requests_app.rows import Row, fingerprint, fingerprint_of, part_of_request, rows, scope_words
 
 
 @dataclass(frozen=True, slots=True)

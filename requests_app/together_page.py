@@ -17,8 +17,8 @@ from requests_app.actions.deciding_together import MOST_TOGETHER
 from requests_app.deliberation.reading import thread_states
 from requests_app.estimates import last_possible_use
 from requests_app.models import RequestItem, RequestScope
-from requests_app.pages import Row
 from requests_app.permissions import is_decider
+from requests_app.rows import Row
 from requests_app.rule_words import names_in, stages_words
 from requests_app.shown import Facts, read_all_facts
 from requests_app.targets import due

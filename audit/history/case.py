@@ -25,8 +25,8 @@ from requests_app.models import (
     RequestItem,
     RequestScope,
 )
-from requests_app.pages import ScopeSet, scope_sets
 from requests_app.presentation import Phase, Standing, phases, standing
+from requests_app.rows import ScopeSet, scope_sets
 
 # Bounds of what one page shows; beyond them it says so.
 MOST_ITEMS = 50

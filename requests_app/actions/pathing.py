@@ -21,7 +21,7 @@ from base.errors import Conflict, Missing
 from clients import errors
 from clients.breaker import CircuitOpen
 from requests_app import nudges
-from requests_app.models import Grant, NarrowPath, PathKind, PathTicket, PathUse
+from requests_app.models import Grant
 from requests_app.narrow_path import (
     LEAVES_WITHIN,
     MOST_TICKETS,
@@ -34,6 +34,7 @@ from requests_app.narrow_path import (
     valid_tickets,
     window,
 )
+from requests_app.path_models import NarrowPath, PathKind, PathTicket, PathUse
 
 register("pathing.taken")
 

@@ -25,7 +25,8 @@ from requests_app.deliberation.reading import thread_states
 from requests_app.forms import DecisionForm
 from requests_app.freshening import want_those_who_decide
 from requests_app.lifecycle import ItemStatus
-from requests_app.pages import Page, Row
+from requests_app.pages import Page
+from requests_app.rows import Row
 from requests_app.rule_words import demand_sentences, names_in, waits_for
 from requests_app.shown import read_facts, since_asked
 from requests_app.stepping_up import StepUpWanted, sign_in_words

@@ -27,8 +27,9 @@ from requests_app.forms import ReasonForm, RemarkForm
 from requests_app.lifecycle import ItemStatus
 from requests_app.models import RequestItem
 from requests_app.overview import Overview, overview
-from requests_app.pages import Page, rows
+from requests_app.pages import Page
 from requests_app.permissions import check_may_remark, check_may_revoke
+from requests_app.rows import rows
 from requests_app.rule_words import names_in, waits_for
 from requests_app.stepping_up import StepUpWanted
 from requests_app.views import typed

@@ -37,7 +37,8 @@ from requests_app.actions.conversing import remark
 from requests_app.actions.freezing import carry_freezes, freeze
 from requests_app.actions.pathing import take_place
 from requests_app.lifecycle import GrantStatus
-from requests_app.models import Grant, PathKind, PathTicket, RequestItem
+from requests_app.models import Grant, RequestItem
+from requests_app.path_models import PathKind, PathTicket
 from reviews.models import ReviewEntry
 from stack.running import ROOT
 from tests.pages.conftest import World

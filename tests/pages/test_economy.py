@@ -31,7 +31,8 @@ from requests_app.actions.pathing import take_place
 from requests_app.actions.submitting import Wanted, submit_items
 from requests_app.freezes.models import Freeze
 from requests_app.lifecycle import GrantStatus
-from requests_app.models import PathKind, RequestItem
+from requests_app.models import RequestItem
+from requests_app.path_models import PathKind
 from reviews.campaigns import start_campaign
 from reviews.models import Campaign, ReviewEntry, Reviewer
 from tests.pages.conftest import Visitor, World

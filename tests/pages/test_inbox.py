@@ -18,7 +18,7 @@ from policy.models import RuleVersion
 from requests_app.actions import deciding_together
 from requests_app.bundles import bundled
 from requests_app.models import Decision, RequestItem
-from requests_app.pages import Row
+from requests_app.rows import Row
 from requests_app.selectors import inbox
 from requests_app.targets import due_at
 from tests.pages.conftest import Visitor, World, main_of

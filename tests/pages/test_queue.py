@@ -9,7 +9,8 @@ import pytest
 from audit.ledger.models import Event
 from requests_app.actions.pathing import take_place
 from requests_app.lifecycle import GrantStatus
-from requests_app.models import Grant, PathKind, PathTicket
+from requests_app.models import Grant
+from requests_app.path_models import PathKind, PathTicket
 from tests.pages.conftest import World, main_of
 from tests.pages.moving import bring, decide, step
 from tests.requests_app import factories as make

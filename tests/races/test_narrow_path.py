@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 
 from requests_app.actions.pathing import Place, call_up, take_place
-from requests_app.models import PathKind, PathTicket, PathUse
 from requests_app.narrow_path import window
+from requests_app.path_models import PathKind, PathTicket, PathUse
 from tests.races.scene import acting_as, at_once, raised
 from tests.requests_app.conftest import AsRole
 from tests.requests_app.test_narrow_path import waiting_grants

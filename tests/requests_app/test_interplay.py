@@ -16,7 +16,8 @@ from clients.errors import Throttled
 from clients.registry import clients, using
 from requests_app.actions.deciding import check_decision
 from requests_app.actions.pathing import hold_if_asked
-from requests_app.models import Decision, NarrowPath, RequestItem
+from requests_app.models import Decision, RequestItem
+from requests_app.path_models import NarrowPath
 from tests.requests_app.conftest import AsRole
 from tests.requests_app.test_revoking import end_it
 from tests.support.stage import Stage, stage

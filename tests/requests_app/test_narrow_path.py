@@ -33,8 +33,9 @@ from requests_app.actions.pathing import (
 )
 from requests_app.actions.sweeping import sweep
 from requests_app.lifecycle import GrantStatus
-from requests_app.models import Attempt, Grant, PathKind, PathTicket, PathUse
+from requests_app.models import Attempt, Grant
 from requests_app.narrow_path import read_queue, waiting_of, window
+from requests_app.path_models import PathKind, PathTicket, PathUse
 from tests.pages.moving import bring, step
 from tests.requests_app import factories as make
 from tests.requests_app.conftest import AsRole

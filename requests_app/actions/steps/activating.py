@@ -31,7 +31,8 @@ from requests_app.actions.steps.guarding import refuse_unmanaged_group
 from requests_app.actions.steps.pacing import back_off, poll_delay
 from requests_app.actions.steps.seeing import EntraView, look_at_entra
 from requests_app.lifecycle import EndReason, GrantStatus
-from requests_app.models import Attempt, Grant, PathKind
+from requests_app.models import Attempt, Grant
+from requests_app.path_models import PathKind
 from requests_app.scope_growth import growth
 
 register("activating.looked", "activating.before_settle", "activating.settled")

@@ -25,7 +25,8 @@ from requests_app.actions.steps.seeing import EntraView, look_at_entra
 from requests_app.cutting import wanting
 from requests_app.cutting.models import FastRemoval
 from requests_app.lifecycle import REVOKING
-from requests_app.models import Attempt, Grant, PathKind
+from requests_app.models import Attempt, Grant
+from requests_app.path_models import PathKind
 
 register("hastening.asked")
 

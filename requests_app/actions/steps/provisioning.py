@@ -27,7 +27,8 @@ from requests_app.actions.steps.extending import LOOK_EVERY, keep_up
 from requests_app.actions.steps.pacing import back_off, poll_delay, postpone
 from requests_app.actions.steps.seeing import AwsView, look_at_aws, nothing_new
 from requests_app.lifecycle import EndReason, GrantStatus
-from requests_app.models import Attempt, Grant, PathKind
+from requests_app.models import Attempt, Grant
+from requests_app.path_models import PathKind
 
 log = structlog.get_logger(__name__)
 

@@ -14,7 +14,8 @@ from identity.models import Person
 from requests_app.actions import attempts
 from requests_app.actions.steps.pacing import poll_delay
 from requests_app.lifecycle import GrantStatus
-from requests_app.models import SAME_END, Attempt, Grant, PathTicket, Sighting
+from requests_app.models import SAME_END, Attempt, Grant, Sighting
+from requests_app.path_models import PathTicket
 
 # Statuses in which AWS is looked at.
 TRACKED = frozenset(
