@@ -22,6 +22,7 @@ from catalog.allow_list import AllowListError, managed_groups
 from identity.personal.sealing import Keyring, SealError, SealingKey
 from notifications import demo_mail
 from notifications.languages import LANGUAGES
+from policy.assurance import CONTEXT
 from requests_app.cutting.places import PlacesError, parse_places
 
 WEB, WORKER, BEAT, SEALER, MIGRATE = "web", "worker", "beat", "sealer", "migrate"
@@ -244,6 +245,13 @@ def _entra(given: Mapping[str, str], process: str) -> Iterator[checks.CheckMessa
             5,
             f"ENTRA_TENANT_ID is {tenant!r}, which is no tenant id.",
             "Use the GUID of the one tenant: a domain, common and organizations have no exact issuer.",
+        )
+    context = given.get("ENTRA_MFA_CONTEXT", "")
+    if context and not CONTEXT.fullmatch(context):
+        yield _error(
+            24,
+            f"ENTRA_MFA_CONTEXT is {context!r}, which is no authentication context.",
+            "Use the name that Entra gives it, from c1 to c99, or leave it empty.",
         )
     credentials = [name for name in WORKER_CREDENTIALS if name in given]
     if process == WORKER and "ENTRA_WORKER_CLIENT_ID" in given and len(credentials) != 1:

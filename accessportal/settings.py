@@ -178,6 +178,8 @@ ENTRA_BROWSER_ORIGIN = env.str("ENTRA_BROWSER_ORIGIN", ENTRA_AUTHORITY).rstrip("
 ENTRA_CA_BUNDLE = env.str("ENTRA_CA_BUNDLE", "")
 ENTRA_SIGNIN_CLIENT_ID = env.str("ENTRA_SIGNIN_CLIENT_ID", "")
 ENTRA_SIGNIN_CLIENT_SECRET = env.str("ENTRA_SIGNIN_CLIENT_SECRET", "")
+# The authentication context whose Conditional Access policy demands MFA: what PIM's own MFA means in application mode.
+ENTRA_MFA_CONTEXT = env.str("ENTRA_MFA_CONTEXT", "").strip()
 # People's own tokens (identity.personal): the web process seals with the public key, workers open with their keys.
 PERSONAL_TOKEN_PUBLIC_KEY = env.str("PERSONAL_TOKEN_PUBLIC_KEY", "").strip()
 PERSONAL_TOKEN_KEYS_PATH = env.str("PERSONAL_TOKEN_KEYS_PATH", "")

@@ -7,7 +7,7 @@ trail go on pointing at them.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
@@ -136,6 +136,9 @@ class PimGroup(models.Model):
     requires_ticket = models.BooleanField(default=False)
     requires_approval = models.BooleanField(default=False)
     authentication_context = models.CharField(max_length=8, blank=True)
+    # Whom PIM names as approvers, where it demands an approval: sorted object ids.
+    approver_people: models.JSONField[Any, Any] = models.JSONField(default=list, db_default=[])
+    approver_groups: models.JSONField[Any, Any] = models.JSONField(default=list, db_default=[])
     assignment_maximum = models.DurationField(null=True)
     # Activated with the requester's own token instead of the portal's (identity.models.ActivationMode, as of now).
     as_person = models.BooleanField(default=False)

@@ -119,6 +119,9 @@ class PimPolicy:
     requires_approval: bool
     authentication_context: str  # "" when none
     assignment_maximum: timedelta | None  # admin assignments; None: may be permanent
+    # Whom PIM names as approvers, by object id; none: it names nobody, or demands no approval.
+    approver_people: tuple[str, ...] = ()
+    approver_groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

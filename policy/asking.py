@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from catalog.models import AccountAssignment, OrganizationalUnit, PimGroup
 from identity.models import DirectoryMembership, Person
+from policy.floor import floor_of
 from policy.models import RuleVersion
 from policy.scope import ATTRIBUTES, Ask, Opened
 
@@ -59,6 +60,7 @@ def read_asks(
             attributes=tuple((name, str(getattr(person, name))) for name in ATTRIBUTES),
             asked_at=at,
             people=people,
+            floor=floor_of(group, as_person=group.as_person),
         )
         for person, group, at in asked
     ]

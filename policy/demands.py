@@ -88,6 +88,9 @@ class Demands:
     remind_after: timedelta | None = None  # business time; each pause is twice the one before
     most_reminders: int = MOST_REMINDERS
     step_up: StepUp = NO_STEP_UP
+    pim_approval: bool = (
+        False  # PIM demands an approval (`policy.floor`): nothing waives it. No rule says it.
+    )
 
     def after(self, age: timedelta) -> Demands:
         """What is demanded of a request that has waited unanswered for so long."""
@@ -172,6 +175,7 @@ def parse_demands(raw: Mapping[str, Any]) -> Demands:
         remind_after=duration(raw["remind_after"], "remind_after") if raw.get("remind_after") else None,
         most_reminders=whole(raw, "most_reminders", MOST_REMINDERS, least=1),
         step_up=parse_step_up(raw),
+        pim_approval=yes(raw, "pim_approval"),
     )
 
 
@@ -231,6 +235,8 @@ def serialise_demands(demands: Demands) -> dict[str, Any]:
         raw["most_reminders"] = demands.most_reminders
     if demands.step_up:
         raw["step_up"] = serialise_step_up(demands.step_up)
+    if demands.pim_approval:
+        raw["pim_approval"] = True
     return raw
 
 
@@ -275,6 +281,7 @@ def combine(demanded: Sequence[Demands]) -> Demands:
         ),
         most_reminders=max(each.most_reminders for each in demanded),
         step_up=combined(each.step_up for each in demanded),
+        pim_approval=any(each.pim_approval for each in demanded),
     )
 
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from django.db.models import QuerySet
+
+from catalog.models import PimGroup
 from catalog.sync.directory import Interest, register_interest
 from policy.asking import requester_groups_named
+from policy.floor import floor_of
 from policy.matching import current_versions
 
 
 def named_by_rules() -> Interest:
-    """Everybody whom a current version names. One query."""
+    """Everybody whom a current version names, or PIM as an approver. Two queries."""
     versions = current_versions()
     stages = [stage for version in versions for stage in version.parsed.demands.stages]
     approvers = [stage.escalated().approvers for stage in stages]
+    approvers += [floor_of(group, as_person=False).approvers for group in _approved_in_pim()]
     return Interest(
         groups=requester_groups_named(versions).union(*(each.groups for each in approvers)),
         people=frozenset().union(*(each.people for each in approvers)),
     )
+
+
+def _approved_in_pim() -> QuerySet[PimGroup]:
+    """The groups of whose approvers, as PIM names them, one has to agree."""
+    return PimGroup.objects.filter(managed=True, present=True, as_person=False, requires_approval=True)
 
 
 def register_all() -> None:

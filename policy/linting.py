@@ -12,6 +12,7 @@ from base.words import duration_words
 from catalog.models import AwsAccount, OrganizationalUnit, PermissionSet, PimGroup
 from identity.models import DirectoryGroup, DirectoryMembership, Person
 from policy.document import RuleDocument
+from policy.floor import floor_of, under
 
 # Ids named in one warning.
 MOST_NAMED = 5
@@ -132,6 +133,18 @@ class _Known:
                 f"It allows {duration_words(longest)}, which is longer than PIM allows for {_named(looser)}: there "
                 "PIM's maximum holds."
             )
+        for words, names in self._under_pim(document).items():
+            yield f"{words} ({_named(names)}): there the portal demands it, whatever the rule says."
+
+    def _under_pim(self, document: RuleDocument) -> Mapping[str, list[str]]:
+        """In which ways the rule would be looser than PIM's own settings, with the groups that it names where it is."""
+        found: dict[str, list[str]] = {}
+        for key in sorted(document.applies_to.groups):
+            row = self.pim.get(key)
+            if row is not None:
+                for words in under(document.demands, floor_of(row, as_person=row.as_person)):
+                    found.setdefault(words, []).append(row.display_name)
+        return found
 
     def _stages(self, document: RuleDocument) -> Iterator[str]:
         for number, stage in enumerate(document.demands.stages, start=1):

@@ -2,7 +2,7 @@
 
 Every rule that applies is combined (`policy.demands.combine`). Each pair of account and permission set that the PIM
 group opens needs a rule that covers it: what one rule says of one account doesn't open another one. Fallbacks judge
-only where no other rule applies.
+only where no other rule applies. Under all of it lies what PIM itself demands (`policy.floor`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from policy.demands import Demands, combine
+from policy.floor import raised
 from policy.models import Rule, RuleVersion
 from policy.scope import Ask, Opened
 from policy.sources import resolve
@@ -64,7 +65,10 @@ def _combined(ask: Ask, applying: Sequence[RuleVersion]) -> Match:
         return Match((), None, (_bare_words(bare), *(_reason(version, ask) for version in applying)))
     return Match(
         tuple(applying),
-        combine([resolve(version.parsed.demands.at(ask.asked_at), ask) for version in applying]),
+        raised(
+            combine([resolve(version.parsed.demands.at(ask.asked_at), ask) for version in applying]),
+            ask.floor,
+        ),
         tuple(_reason(version, ask) for version in applying),
     )
 

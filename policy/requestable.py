@@ -20,6 +20,7 @@ from identity.models import Person
 from policy.approvers import somebody_can_decide
 from policy.asking import read_ask
 from policy.demands import Demands
+from policy.floor import floor_of, obstacles, unheld
 from policy.matching import Match, current_versions, match
 from policy.models import RuleVersion
 from policy.preflight import why_nobody
@@ -106,7 +107,7 @@ def judge(
         *([Refusal("frozen", around.frozen)] if around.frozen else []),
         *_person_refusals(person, current, eligibilities, around.now),
         *_group_refusals(group, around),
-        *_policy_refusals(group, around.now),
+        *_policy_refusals(group, around),
         *_rule_refusals(around),
     ]
     longest = None if refusals else _longest(group, around, ends_by)
@@ -237,7 +238,7 @@ def _group_refusals(group: PimGroup, around: Circumstances) -> list[Refusal]:
     return [Refusal(code, sentence) for failed, code, sentence in checks if failed]
 
 
-def _policy_refusals(group: PimGroup, now: datetime) -> list[Refusal]:
+def _policy_refusals(group: PimGroup, around: Circumstances) -> list[Refusal]:
     if group.policy_read_at is None or group.activation_maximum is None:
         return [
             Refusal(
@@ -246,7 +247,7 @@ def _policy_refusals(group: PimGroup, now: datetime) -> list[Refusal]:
                 or "The PIM settings of this group have not been read yet. Try again in a minute.",
             )
         ]
-    if real_age(group.policy_read_at, now) > POLICY_STALE_AFTER:
+    if real_age(group.policy_read_at, around.now) > POLICY_STALE_AFTER:
         return [
             Refusal(
                 "policy.stale",
@@ -254,21 +255,11 @@ def _policy_refusals(group: PimGroup, now: datetime) -> list[Refusal]:
                 "this. Ask an operator.",
             )
         ]
-    demands = (
-        (bool(group.authentication_context), "pim.authentication_context", "an authentication context"),
-        (group.requires_mfa, "pim.mfa", "multifactor authentication at activation"),
-        (group.requires_approval, "pim.approval", "an approval inside PIM"),
-    )
-    return [
-        Refusal(
-            code,
-            f"PIM demands {words} for this group. The portal doesn't enforce that yet, so it doesn't step around it: "
-            "activate this group in Entra.",
-        )
-        for demanded, code, words in demands
-        # Activated as the person, PIM holds the person to these by itself.
-        if demanded and not group.as_person
-    ]
+    refusals = [Refusal(code, sentence) for code, sentence in obstacles(group, as_person=group.as_person)]
+    demands = around.match.demands
+    looser = unheld(demands, floor_of(group, as_person=group.as_person)) if demands else []
+    # A match has the floor under it. One that hasn't is a mistake of ours, and nobody's way around PIM.
+    return [*refusals, *(Refusal("pim.floor", f"{each}, and the rules don't.") for each in looser)]
 
 
 def _rule_refusals(around: Circumstances) -> list[Refusal]:

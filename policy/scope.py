@@ -15,6 +15,7 @@ from typing import Any
 
 from base.errors import Invalid
 from policy.fields import ids, mapping, refuse_unknown, texts, texts_by_key
+from policy.floor import NO_FLOOR, Floor
 from policy.hours import Hours, parse_hours, serialise_hours
 
 # What of a person a rule may name, as the directory gives it.
@@ -38,7 +39,7 @@ class Ask:
 
     `requester_groups` are object ids of directory groups, `attributes` those of ATTRIBUTES. `opened` is None where no
     rule asks for pairs and nobody read them. `people` are object ids by what an account's tag may call its owner: object
-    id or sign-in name, case-folded.
+    id or sign-in name, case-folded. `floor` is what PIM itself demands.
     """
 
     group: str
@@ -47,6 +48,7 @@ class Ask:
     attributes: tuple[tuple[str, str], ...]
     asked_at: datetime
     people: Mapping[str, str] = field(default_factory=dict)
+    floor: Floor = NO_FLOOR
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,8 @@ def demand_sentences(demands: Demands, names: Mapping[str, str]) -> list[str]:
     sentences.append(f"Unanswered, a request lapses after {duration_words(demands.lapses_after)}.")
     for who, assurance in (("ask", demands.step_up.ask), ("decide", demands.step_up.decide)):
         sentences += [f"To {who}, {words} is needed." for words in assurance.words]
+    if demands.pim_approval:
+        sentences.append("PIM demands an approval, so there is none that is automatic or waived.")
     if demands.guests_decide:
         sentences.append("Guests of the directory may decide.")
     sentences.append("Never by the requester.")

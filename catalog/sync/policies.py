@@ -19,6 +19,8 @@ _COLUMNS = (
     "requires_approval",
     "authentication_context",
     "assignment_maximum",
+    "approver_people",
+    "approver_groups",
 )
 
 
@@ -26,6 +28,7 @@ def write_policy(group: PimGroup, policy: PimPolicy) -> bool:
     """Write what PIM demands for members of this group; whether that differs from what was known."""
     after: dict[str, Any] = {name: getattr(policy, name) for name in _COLUMNS}
     after["authentication_context"] = policy.authentication_context[:8]
+    after |= {name: list(after[name]) for name in ("approver_people", "approver_groups")}
     before = {name: getattr(group, name) for name in _COLUMNS}
     known = group.policy_read_at is not None
     changed = [name for name in _COLUMNS if before[name] != after[name]]

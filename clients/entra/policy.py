@@ -51,6 +51,8 @@ def policy_from(group_id: str, assignments: tuple[Any, ...], receipt: Receipt) -
     context = rule("AuthenticationContext_EndUser_Assignment")
     context_on = getattr(context, "is_enabled", None) is not False
     admin = rule("Expiration_Admin_Assignment")
+    approval = getattr(setting, "is_approval_required", None) is not False
+    people, groups = _approvers(group_id, setting, receipt) if approval else ((), ())
     return PimPolicy(
         group_id=group_id,
         policy_id=policy.id or "",
@@ -58,11 +60,32 @@ def policy_from(group_id: str, assignments: tuple[Any, ...], receipt: Receipt) -
         requires_justification="justification" in enabled,
         requires_mfa="multifactorauthentication" in enabled,
         requires_ticket="ticketing" in enabled,
-        requires_approval=getattr(setting, "is_approval_required", None) is not False,
+        requires_approval=approval,
         authentication_context=(getattr(context, "claim_value", None) or "unnamed") if context_on else "",
         assignment_maximum=(
             None
             if getattr(admin, "is_expiration_required", None) is False
             else getattr(admin, "maximum_duration", None)
         ),
+        approver_people=people,
+        approver_groups=groups,
     )
+
+
+def _approvers(group_id: str, setting: Any, receipt: Receipt) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The people and the groups whom the approval rule names, as sorted object ids (subjectSet in Graph's reference).
+
+    Raises:
+        Refused: when it names somebody in another way: who that is couldn't be held to.
+    """
+    people, groups = set(), set()
+    for stage in getattr(setting, "approval_stages", None) or []:
+        for each in getattr(stage, "primary_approvers", None) or []:
+            kind = str(getattr(each, "odata_type", "")).lower()
+            if kind == "#microsoft.graph.singleuser" and each.user_id:
+                people.add(each.user_id.lower())
+            elif kind == "#microsoft.graph.groupmembers" and each.group_id:
+                groups.add(each.group_id.lower())
+            else:
+                raise _unreadable(group_id, "it names approvers who are neither people nor groups", receipt)
+    return tuple(sorted(people)), tuple(sorted(groups))

@@ -6,7 +6,6 @@ fails closed: what can't be read is an error to try again, never a yes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +14,7 @@ from clients.errors import NotFound
 from clients.registry import clients
 from clients.types import DirectoryUser, PimEligibility, PimPolicy, ProvisioningCode, ProvisioningJob
 from policy.demands import Approvers
+from policy.floor import floor_of, obstacles, unheld
 from requests_app.models import RequestItem
 
 
@@ -89,33 +89,21 @@ def fresh_right_to_decide(person_oid: str, approvers: Approvers) -> bool:
 
 
 def unenforced_demands(policy: PimPolicy, item: RequestItem) -> str:
-    """A sentence when PIM demands of an activation what the portal doesn't enforce, else "".
+    """A sentence when PIM, as just read, demands of an activation what the request's terms don't hold, else "".
 
     Activated as the person, PIM itself holds the person to all of it.
     """
-    if item.group.as_person:
+    as_person = item.group.as_person
+    if as_person:
         return ""
-    demands = [
-        words
-        for demanded, words in (
-            (bool(policy.authentication_context), "an authentication context"),
-            (policy.requires_mfa, "multifactor authentication"),
-            (
-                policy.requires_ticket and not item.request.reference,
-                "a reference number, which the request lacks,",
-            ),
-            (policy.requires_approval, "an approval inside PIM"),
-        )
-        if demanded
+    found = [sentence for _, sentence in obstacles(policy, as_person=as_person)]
+    if policy.requires_ticket and not item.request.reference:
+        found.append("PIM demands a reference number for this group, which the request lacks.")
+    looser = unheld(item.terms.parsed, floor_of(policy, as_person=as_person))
+    found += [
+        f"{each}, and the terms of this request don't. The requester has to ask again." for each in looser
     ]
-    if not demands:
-        return ""
-    return f"PIM demands {_and(demands)} for this group, which the portal doesn't enforce yet. Activate it in Entra."
-
-
-def _and(words: Iterable[str]) -> str:
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
+    return " ".join(found)
 
 
 def provisioning_obstacle(job: ProvisioningJob) -> str:

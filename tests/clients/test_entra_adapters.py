@@ -196,6 +196,7 @@ def test_a_strict_policy_is_read_whole(server: Scripted, pim: GraphPim) -> None:
     assert (policy.requires_mfa, policy.requires_justification, policy.requires_ticket) == (True, True, True)
     assert policy.requires_approval
     assert policy.authentication_context == "c1"
+    assert policy.approver_people or policy.approver_groups
     asked = query(server.asked[0])
     assert (
         asked["$filter"] == f"scopeId eq '{GROUP}' and scopeType eq 'Group' and roleDefinitionId eq 'member'"
@@ -253,6 +254,20 @@ def test_what_a_rule_leaves_open_counts_as_demanded(server: Scripted, pim: Graph
 
     assert policy.requires_approval
     assert policy.authentication_context
+
+
+def test_approvers_are_people_and_groups_and_nobody_else(server: Scripted, pim: GraphPim) -> None:
+    def naming(*approvers: dict[str, str]) -> Any:
+        stage = {"approvalStageTimeOutInDays": 1, "primaryApprovers": list(approvers)}
+        setting = {"isApprovalRequired": True, "approvalStages": [stage]}
+        return change_rule(policy_example(), "Approval_EndUser_Assignment", setting=setting)
+
+    person = {"@odata.type": "#microsoft.graph.singleUser", "userId": GROUP.upper()}
+    group = {"@odata.type": "#microsoft.graph.groupMembers", "groupId": GROUP}
+    policy = read_policy(server, pim, naming(person, group))
+    assert (policy.approver_people, policy.approver_groups) == ((GROUP,), (GROUP,))
+    with pytest.raises(Refused, match="neither people nor groups"):
+        read_policy(server, pim, naming(person, {"@odata.type": "#microsoft.graph.requestorManager"}))
 
 
 def test_no_policy_at_all_is_refused(server: Scripted, pim: GraphPim) -> None:

@@ -202,6 +202,7 @@ def a_policy_is_read(cloud: Cloud) -> None:
         activation_maximum="PT30M",
         activation_rules=["MultiFactorAuthentication", "Ticketing"],
         approval_required=True,
+        approver_users=[small.bob.id],
         authentication_context="c2",
         assignment_expiration_required=False,
     )
@@ -213,6 +214,7 @@ def a_policy_is_read(cloud: Cloud) -> None:
         False,
     )
     assert (changed.requires_approval, changed.authentication_context) == (True, "c2")
+    assert (changed.approver_people, changed.approver_groups) == ((small.bob.id,), ())
 
 
 @case("EntraPim.assign", "EntraPim.assignments", "EntraPim.requests", "EntraPim.remove")

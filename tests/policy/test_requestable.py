@@ -116,9 +116,11 @@ REASONS: list[tuple[str, dict[str, Any]]] = [
         "policy.stale",
         {"group": {"policy_read_at": NOW - POLICY_STALE_AFTER - timedelta(seconds=1)}},
     ),
-    ("pim.authentication_context", {"group": {"authentication_context": "c1"}}),
+    ("pim.authentication_context", {"group": {"authentication_context": "unnamed"}}),
     ("pim.mfa", {"group": {"requires_mfa": True}}),
-    ("pim.approval", {"group": {"requires_approval": True}}),
+    ("pim.floor", {"group": {"authentication_context": "c1"}}),
+    ("pim.floor", {"group": {"requires_approval": True}}),
+    ("pim.floor", {"group": {"requires_approval": True, "approver_people": [GROUP]}}),
     ("provisioning.stopped", {"provisioning": ProvisioningCode.QUARANTINE.value}),
     ("provisioning.stopped", {"provisioning": ProvisioningCode.PAUSED.value}),
     ("provisioning.stopped", {"provisioning": ProvisioningCode.NOT_RUN.value}),
@@ -151,12 +153,11 @@ def test_all_reasons_are_told_at_once() -> None:
         "person.disabled",
         "group.not_managed",
         "pim.mfa",
-        "pim.approval",
         "rule.none",
     }
 
 
-@pytest.mark.parametrize("code", ["pim.authentication_context", "pim.mfa", "pim.approval"])
+@pytest.mark.parametrize("code", ["pim.authentication_context", "pim.mfa"])
 def test_what_pim_demands_is_sent_to_entra_not_stepped_around(code: str) -> None:
     changes = next(changes for name, changes in REASONS if name == code)
     (refusal,) = judged(**changes).refusals

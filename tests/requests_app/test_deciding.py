@@ -135,10 +135,17 @@ REFUSALS: dict[str, tuple[Callable[[Stage], object], str]] = {
         "multifactor authentication",
     ),
     "ticket demanded": (lambda play: policy(play, activation_rules=["Ticketing"]), "a reference number"),
-    "approval in PIM demanded": (lambda play: policy(play, approval_required=True), "approval inside PIM"),
+    "approval in PIM demanded": (
+        lambda play: policy(play, approval_required=True),
+        "PIM demands an approval that nothing waives",
+    ),
+    "one of PIM's own approvers demanded": (
+        lambda play: policy(play, approval_required=True, approver_users=[play.asker.object_id]),
+        "PIM demands the approval of one of its own approvers",
+    ),
     "authentication context demanded": (
         lambda play: policy(play, authentication_context="c1"),
-        "an authentication context",
+        "PIM demands the authentication context c1",
     ),
     "policy shorter than asked": (
         lambda play: policy(play, activation_maximum="PT30M"),

@@ -7,9 +7,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
+from pytest_django import Settings
 
 from audit.ledger.models import Event
 from base.clock import real_now
+from catalog.sync.policies import write_policy
+from clients.registry import clients
 from identity.models import Person
 from identity.signin.proving import Proof
 from requests_app.actions.deciding import check_decision, submit_decision
@@ -18,7 +21,7 @@ from requests_app.actions.submitting import submit_request
 from requests_app.models import AccessRequest, Decision, RequestItem
 from requests_app.stepping_up import StepUpWanted
 from tests.requests_app import factories as make
-from tests.requests_app.deciding_scene import people, play, refused, rule_of
+from tests.requests_app.deciding_scene import colleague, people, play, policy, refused, rule_of
 from tests.support.stage import Stage
 
 __all__ = ["play"]
@@ -130,6 +133,47 @@ def test_the_worker_counts_no_decision_whose_proof_does_not_hold(
     assert decision.status == "refused"
     assert words in decision.reason
     assert decision.reason.endswith("Decide again.")
+
+
+def test_pims_own_settings_are_the_floor_in_application_mode(play: Stage, settings: Settings) -> None:
+    """MFA, context and approval of PIM's policy: wanted of the ask, decided by PIM's approver too, and counted as such."""
+    settings.ENTRA_MFA_CONTEXT = "c7"
+    pims = colleague(play, "Pia Pim")
+    rule_of(play, people(play.boss))
+    policy(
+        play,
+        authentication_context="c1",
+        activation_rules=["MultiFactorAuthentication"],
+        approval_required=True,
+        approver_users=[pims.object_id],
+    )
+    assert write_policy(play.group, clients().pim.group_policy(play.group.object_id).value)
+
+    def ask(*contexts: str) -> AccessRequest:
+        with play.as_role("portal_web"):
+            made = submit_request(
+                requester_id=play.asker.pk,
+                group_object_id=play.group.object_id,
+                duration=timedelta(hours=1),
+                justification="Fix the stuck deployment",
+                reference="",
+                actor=make.actor(play.asker),
+                proof=proof(play.asker, *contexts),
+            )
+        return AccessRequest.objects.get(pk=made)
+
+    with pytest.raises(StepUpWanted, match="context c7"):
+        ask("c1")
+    item = ask("c1", "c7").items.get()
+    assert item.terms.parsed.pim_approval
+    assert [sorted(each.approvers.people) for each in item.terms.parsed.stages] == [
+        [play.boss.object_id],
+        [pims.object_id],
+    ]
+    assert check_decision(decision_id=play.decide(item)) == ()
+    item.refresh_from_db()
+    assert (item.status, item.stage) == ("pending", 1)
+    assert len(check_decision(decision_id=play.decide(item, who=pims))) == 1
 
 
 def test_an_ask_without_its_proof_is_never_granted_and_can_be_denied(play: Stage) -> None:

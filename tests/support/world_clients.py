@@ -159,6 +159,8 @@ class WorldPim(WorldPort):
                 requires_ticket="Ticketing" in policy.activation_rules,
                 requires_approval=policy.approval_required,
                 authentication_context=policy.authentication_context or "",
+                approver_people=tuple(sorted(policy.approver_users)) if policy.approval_required else (),
+                approver_groups=tuple(sorted(policy.approver_groups)) if policy.approval_required else (),
                 assignment_maximum=parse_duration(policy.assignment_maximum)
                 if policy.assignment_expiration_required
                 else None,
