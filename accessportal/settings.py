@@ -180,6 +180,9 @@ ENTRA_SIGNIN_CLIENT_ID = env.str("ENTRA_SIGNIN_CLIENT_ID", "")
 ENTRA_SIGNIN_CLIENT_SECRET = env.str("ENTRA_SIGNIN_CLIENT_SECRET", "")
 # The authentication context whose Conditional Access policy demands MFA: what PIM's own MFA means in application mode.
 ENTRA_MFA_CONTEXT = env.str("ENTRA_MFA_CONTEXT", "").strip()
+# Who is on call (policy.on_call): the dotted path of a callable, and what the one that comes with the portal reads.
+ON_CALL_SOURCE = env.str("ON_CALL_SOURCE", "").strip()
+ON_CALL_DOCUMENT = env.str("ON_CALL_DOCUMENT", "").strip()
 # People's own tokens (identity.personal): the web process seals with the public key, workers open with their keys.
 PERSONAL_TOKEN_PUBLIC_KEY = env.str("PERSONAL_TOKEN_PUBLIC_KEY", "").strip()
 PERSONAL_TOKEN_KEYS_PATH = env.str("PERSONAL_TOKEN_KEYS_PATH", "")
@@ -352,6 +355,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": _every("requests_app.tasks.sweep", SWEEP_EVERY),
     "queue": _every("requests_app.tasks.call_up", timedelta(seconds=1)),
     "sync": _every("catalog.tasks.sync_due", timedelta(seconds=15)),
+    "on_call": _every("policy.tasks.read_on_call", timedelta(seconds=60)),
     "watch": _every("oversight.tasks.watch", timedelta(seconds=15)),
     "activity": _every("requests_app.tasks.read_activity", ACTIVITY_CHECK_EVERY),
     "rules": _every("oversight.tasks.rules", timedelta(seconds=5)),

@@ -53,6 +53,10 @@ class EntraDirectory(Protocol):
         """One person, or None when the directory has nobody (any more) with this object id."""
         ...
 
+    def read_manager(self, object_id: str) -> Reading[str]:
+        """The object id of a person's manager; "" when they have none, or one who is no person of the directory."""
+        ...
+
     def read_groups(self, group_ids: Sequence[str]) -> Reading[tuple[DirectoryGroup, ...]]:
         """The groups that exist among these ids, in one call for up to fifteen ids each."""
         ...

@@ -31,6 +31,9 @@ class Person(models.Model):
     # IAM Identity Center's id of the same person, "" until catalogue sync has joined the two.
     store_user_id = models.CharField(max_length=47, blank=True)
     synced_at = models.DateTimeField(null=True)  # business time of the last look at the directory
+    # Their manager's object id, read only while a rule describes somebody by it; "" when they have none. Business time.
+    manager_object_id = models.CharField(max_length=36, blank=True, default="", db_default="")
+    manager_read_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints: ClassVar = [

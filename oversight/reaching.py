@@ -55,7 +55,7 @@ def out_of_reach() -> Mapping[int, str]:
 
 def _known(demands: Demands) -> Demands:
     """Without the stages that only a request settles."""
-    return replace(demands, stages=tuple(each for each in demands.stages if not each.approvers.account_owner))
+    return replace(demands, stages=tuple(each for each in demands.stages if not each.approvers.described))
 
 
 def _due() -> bool:

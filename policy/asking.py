@@ -12,9 +12,11 @@ from functools import reduce
 from django.db.models import Q
 
 from catalog.models import AccountAssignment, OrganizationalUnit, PimGroup
+from catalog.sync.managers import believed
 from identity.models import DirectoryMembership, Person
 from policy.floor import floor_of
 from policy.models import RuleVersion
+from policy.on_call import known_on_call, on_call_at, schedules_named
 from policy.scope import ATTRIBUTES, Ask, Opened
 
 
@@ -38,11 +40,13 @@ def read_asks(
     versions: Sequence[RuleVersion],
     *,
     requester_groups: frozenset[str] | None = None,
+    roster: datetime | None = None,
 ) -> list[Ask]:
     """What each of these is judged by: who asks, for which group, and when (business time), in the order given.
 
-    At most four queries for all of them, and none that no rule needs. `requester_groups` are those of
-    `requester_groups_named` that every requester is in, where they were read afresh.
+    At most five queries for all of them, and none that no rule needs. `requester_groups` are those of
+    `requester_groups_named` that every requester is in, where they were read afresh. `roster` is the instant whose people
+    on call count; without one, it is that of each ask.
     """
     named = requester_groups_named(versions)
     members = _groups_of({person.pk for person, _, _ in asked}, named) if requester_groups is None else {}
@@ -50,6 +54,8 @@ def read_asks(
     needs_pairs = bool(owners) or any(version.parsed.applies_to.names_pairs for version in versions)
     opened = _read_opened({group.pk for _, group, _ in asked}) if needs_pairs else {}
     people = _read_people(opened.values(), owners) if owners else {}
+    schedules = schedules_named(versions)
+    shifts = known_on_call(schedules, [roster or at for _, _, at in asked])
     return [
         Ask(
             group=group.object_id,
@@ -61,6 +67,9 @@ def read_asks(
             asked_at=at,
             people=people,
             floor=floor_of(group, as_person=group.as_person),
+            manager=_manager_of(person),
+            no_manager=_why_no_manager(person),
+            on_call=on_call_at(shifts, schedules, roster or at) if schedules else {},
         )
         for person, group, at in asked
     ]
@@ -76,6 +85,23 @@ def read_ask(
 ) -> Ask:
     """As `read_asks`, for one of them."""
     return read_asks([(requester, group, at)], versions, requester_groups=requester_groups)[0]
+
+
+def manager_described(versions: Iterable[RuleVersion]) -> bool:
+    """Whether one of these rules has the requester's manager decide."""
+    return any(stage.approvers.manager for version in versions for stage in version.parsed.demands.stages)
+
+
+def _manager_of(person: Person) -> str:
+    return person.manager_object_id if believed(person.manager_read_at) else ""
+
+
+def _why_no_manager(person: Person) -> str:
+    if person.manager_read_at is None:
+        return "who the requester's manager is has not been read from Entra yet"
+    if not believed(person.manager_read_at):
+        return "who the requester's manager is could not be read from Entra for a day"
+    return "" if person.manager_object_id else "the requester has no manager in Entra"
 
 
 def _groups_of(people: Collection[int], named: frozenset[str]) -> Mapping[int, frozenset[str]]:

@@ -7,7 +7,7 @@ in which each dimension is as strict as the strictest of them (`combine`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from django.utils.duration import duration_iso_string
 
 from base.errors import Invalid
 from policy.assurance import NO_STEP_UP, StepUp, combined, parse_step_up, serialise_step_up
-from policy.fields import duration, ids, mapping, patterns, refuse_unknown, rows, whole, yes
+from policy.fields import duration, ids, mapping, patterns, refuse_unknown, rows, whole, word, yes
 from policy.hours import Hours, parse_hours, serialise_hours
 
 SHORTEST_JUSTIFICATION = 10
@@ -28,16 +28,26 @@ class Approvers:
     """Who may decide at a stage: named people and members of directory groups (object ids), and owners of accounts.
 
     `account_owner` is the key of an account's tag that names its owner by object id, sign-in name or mail address;
-    it is resolved to people when a request is made (`policy.sources`), and is "" from then on.
+    it is resolved to people when a request is made (`policy.sources`), and is "" from then on. So are `manager`, the
+    requester's, and `on_call`, the name of a schedule. `unknown` says why such a description came to nobody; it is no
+    part of what is demanded.
     """
 
     people: frozenset[str]
     groups: frozenset[str]
     account_owner: str = ""
+    manager: bool = False
+    on_call: str = ""
+    unknown: str = field(default="", compare=False)
 
     @property
     def named(self) -> bool:
-        return bool(self.people or self.groups or self.account_owner)
+        return bool(self.people or self.groups or self.described)
+
+    @property
+    def described(self) -> bool:
+        """Whether who they are is known only with a request."""
+        return bool(self.account_owner or self.manager or self.on_call)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +189,7 @@ def parse_demands(raw: Mapping[str, Any]) -> Demands:
     )
 
 
-STAGE_FIELDS = ("people", "groups", "account_owner", "quorum", "escalation")
+STAGE_FIELDS = ("people", "groups", "account_owner", "manager", "on_call", "quorum", "escalation")
 
 
 def _stage(raw: Mapping[str, Any], number: int) -> Stage:
@@ -191,7 +201,13 @@ def _stage(raw: Mapping[str, Any], number: int) -> Stage:
         raise Invalid(
             "rule.account_owner", f"Stage {number}: account_owner needs the key of a tag.", field="stages"
         )
-    approvers = Approvers(people=ids(raw, "people"), groups=ids(raw, "groups"), account_owner=tag)
+    approvers = Approvers(
+        people=ids(raw, "people"),
+        groups=ids(raw, "groups"),
+        account_owner=tag,
+        manager=yes(raw, "manager"),
+        on_call=word(raw, "on_call"),
+    )
     if not approvers.named:
         raise Invalid("rule.no_approver", f"Stage {number} names nobody who may decide.", field="stages")
     return Stage(approvers, whole(raw, "quorum", 1, least=1), _escalation(raw, number))
@@ -248,6 +264,10 @@ def _serialise_stage(stage: Stage) -> dict[str, Any]:
     }
     if stage.approvers.account_owner:
         raw["account_owner"] = {"tag": stage.approvers.account_owner}
+    if stage.approvers.manager:
+        raw["manager"] = True
+    if stage.approvers.on_call:
+        raw["on_call"] = stage.approvers.on_call
     if stage.escalation:
         raw["escalation"] = {
             "after": duration_iso_string(stage.escalation.after),

@@ -86,6 +86,14 @@ def yes(raw: Mapping[str, Any], field: str) -> bool:
     return value
 
 
+def word(raw: Mapping[str, Any], field: str) -> str:
+    """A text without blanks around it, "" when the field is absent."""
+    value = raw.get(field, "")
+    if not isinstance(value, str) or (field in raw and not value.strip()):
+        raise Invalid("rule.text", f"{field} must be a text.", field=field)
+    return value.strip()
+
+
 def patterns(raw: Mapping[str, Any], field: str) -> tuple[str, ...]:
     """One pattern or a list of them, all of which a text has to match as a whole; sorted, each once."""
     value = raw.get(field, [])

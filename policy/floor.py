@@ -126,4 +126,4 @@ def unheld(terms: Demands, floor: Floor) -> list[str]:
 def _within(stage: Stage, approvers: Approvers) -> bool:
     """Whether nobody else could decide at this stage, not even later."""
     every = stage.escalated().approvers
-    return every.people <= approvers.people and every.groups <= approvers.groups and not every.account_owner
+    return every.people <= approvers.people and every.groups <= approvers.groups and not every.described

@@ -6,20 +6,23 @@ from django.db.models import QuerySet
 
 from catalog.models import PimGroup
 from catalog.sync.directory import Interest, register_interest
-from policy.asking import requester_groups_named
+from policy.asking import manager_described, requester_groups_named
 from policy.floor import floor_of
 from policy.matching import current_versions
+from policy.on_call import on_call_lately, schedules_named
 
 
 def named_by_rules() -> Interest:
-    """Everybody whom a current version names, or PIM as an approver. Two queries."""
+    """Everybody whom a current version names, or PIM as an approver. Three queries at most."""
     versions = current_versions()
     stages = [stage for version in versions for stage in version.parsed.demands.stages]
     approvers = [stage.escalated().approvers for stage in stages]
     approvers += [floor_of(group, as_person=False).approvers for group in _approved_in_pim()]
     return Interest(
         groups=requester_groups_named(versions).union(*(each.groups for each in approvers)),
-        people=frozenset().union(*(each.people for each in approvers)),
+        people=on_call_lately(versions).union(*(each.people for each in approvers)),
+        managers=manager_described(versions),
+        schedules=schedules_named(versions),
     )
 
 

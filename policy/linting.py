@@ -160,7 +160,7 @@ class _Known:
             )
             if stage.escalation and (unknown := sorted(stage.escalation.approvers.groups - self.groups)):
                 yield f"Stage {number} escalates to no directory group that is known: {_named(unknown)}."
-            if approvers.account_owner or approvers.groups - self.groups:
+            if approvers.described or approvers.groups - self.groups:
                 continue  # who they are isn't known here
             if len(able) < stage.quorum:
                 yield f"At stage {number}, {stage.quorum} must agree and {len(able)} could."

@@ -85,3 +85,19 @@ class Terms(models.Model):
     def rule_words(self) -> str:
         """The rules by name and version, for people."""
         return " and ".join(f"{each['name']}, version {each['number']}" for each in self.judged_by)
+
+
+class OnCallShift(models.Model):
+    """Who was on call for a schedule, as the source said without a change from `begun_at` to `seen_at` (business time)."""
+
+    schedule = models.CharField(max_length=64)
+    people: models.JSONField[Any, Any] = models.JSONField()  # sorted object ids
+    problem = models.TextField(blank=True)  # why nobody is known; part of a sentence
+    begun_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["schedule", "begun_at"], name="on_call_by_schedule")]
+
+    def __str__(self) -> str:
+        return f"{self.schedule} from {self.begun_at:%Y-%m-%d %H:%M}"

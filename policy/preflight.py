@@ -83,8 +83,8 @@ def why_nobody(demands: Demands, requester: Person) -> str:
 def _reasons(stage: Stage, requester: Person, count: int, *, guests: bool) -> list[str]:
     reasons = []
     approvers, quorum = stage.approvers, stage.quorum
-    if not approvers.named:
-        reasons.append("an account has no owner whom the portal knows")
+    if approvers.unknown:
+        reasons.append(approvers.unknown)
     if approvers.groups:
         reasons += _group_reasons(approvers)
     members = DirectoryMembership.objects.filter(group__object_id__in=approvers.groups).values("person")

@@ -121,6 +121,17 @@ STAGE: dict[str, Any] = {
             "additionalProperties": False,
             "description": "Whoever a tag of each account names as its owner, by object id or sign-in name.",
         },
+        "manager": {
+            "type": "boolean",
+            "default": False,
+            "description": "Whether the requester's manager in Entra may decide.",
+        },
+        "on_call": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 64,
+            "description": "The schedule whose people on call may decide, as they are when the request is made.",
+        },
         "escalation": {
             "$ref": "#/$defs/escalation",
             "description": "Who may decide too when nobody has answered for some time.",

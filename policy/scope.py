@@ -34,12 +34,21 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
+class OnCall:
+    """Who is on call for a schedule, by object id; where nobody is known, why not, as part of a sentence."""
+
+    people: frozenset[str] = frozenset()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """What a request is judged by: the PIM group, all that it opens, who asks, and when (business time).
 
     `requester_groups` are object ids of directory groups, `attributes` those of ATTRIBUTES. `opened` is None where no
     rule asks for pairs and nobody read them. `people` are object ids by what an account's tag may call its owner: object
     id or sign-in name, case-folded. `floor` is what PIM itself demands.
+    `manager` is the requester's, or "" and why; `on_call` has what was known of each schedule at that moment.
     """
 
     group: str
@@ -49,6 +58,9 @@ class Ask:
     asked_at: datetime
     people: Mapping[str, str] = field(default_factory=dict)
     floor: Floor = NO_FLOOR
+    manager: str = ""
+    no_manager: str = "who the requester's manager is has never been read"
+    on_call: Mapping[str, OnCall] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

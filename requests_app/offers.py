@@ -93,6 +93,11 @@ class Offer:
         return [words for wanted, words in demanded if wanted]
 
     @property
+    def sign_in(self) -> Sequence[str]:
+        """What the sign-in of whoever asks has to prove."""
+        return self.demands.step_up.ask.words if self.demands else ()
+
+    @property
     def stages(self) -> list[str]:
         return stages_words(self.demands, self.names) if self.demands else []
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from base.words import duration_words
 from identity.models import DirectoryGroup, Person
-from policy.demands import Demands, Stage
+from policy.demands import Approvers, Demands, Stage
 from policy.document import RuleDocument
 
 # More names than this are counted, not listed.
@@ -34,14 +34,25 @@ def names_in(demanded: Iterable[Demands]) -> Mapping[str, str]:
 def stage_words(stage: Stage, names: Mapping[str, str]) -> str:
     """Who decides at a stage, e.g. "2 of Cloud platform leads, Ben Boss"."""
     known = sorted(names.get(key, "") for key in (*stage.approvers.groups, *stage.approvers.people))
-    shown = [name for name in known if name]
-    if unknown := len(known) - len(shown):
+    shown = [*_described(stage.approvers), *(name for name in known if name)]
+    if unknown := known.count(""):
         shown.append(f"{unknown} not found in the directory")
+    if not shown:
+        return "nobody who is known"
     if len(shown) > MOST_NAMES:
         shown = [*shown[: MOST_NAMES - 1], f"{len(shown) - MOST_NAMES + 1} more"]
     if stage.quorum > 1:
         return f"{stage.quorum} of {', '.join(shown)}"
     return " or ".join((", ".join(shown[:-1]), shown[-1])) if len(shown) > 1 else shown[0]
+
+
+def _described(approvers: Approvers) -> list[str]:
+    """Those whom a rule describes, in words."""
+    return [
+        *(["the requester's manager"] if approvers.manager else []),
+        *([f"whoever is on call for {approvers.on_call}"] if approvers.on_call else []),
+        *([f"the account's owner (tag {approvers.account_owner})"] if approvers.account_owner else []),
+    ]
 
 
 def stages_words(demands: Demands, names: Mapping[str, str]) -> list[str]:

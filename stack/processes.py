@@ -70,6 +70,8 @@ CONCERNS: Mapping[str, frozenset[str]] = {
     "ACTIVITY_ROLE_NAME": frozenset({WORKER}),
     "ALERT_MAIL_TO": frozenset({WORKER}),
     "MAIL_BACKEND": frozenset({WORKER}),
+    "ON_CALL_DOCUMENT": frozenset({WORKER}),
+    "ON_CALL_SOURCE": frozenset({WORKER}),
     "MAIL_FROM": frozenset({WORKER}),
     "MAIL_HOST": frozenset({WORKER}),
     "MAIL_PORT": frozenset({WORKER}),

@@ -10,6 +10,7 @@ from django.db.models import F
 
 from base.clock import business_clock, business_now, real_now
 from catalog.models import GroupEligibility
+from catalog.sync.managers import read_managers, stale_managers
 from catalog.sync.principals import expand, identify, read_people, tenant_id
 from catalog.sync.work import Work
 from clients.registry import clients
@@ -32,6 +33,8 @@ class Interest:
 
     groups: frozenset[str]
     people: frozenset[str]
+    managers: bool = False  # of whoever is eligible for something
+    schedules: frozenset[str] = frozenset()  # by name: who is on call (`policy.on_call` reads them)
 
 
 _interests: list[Callable[[], Interest]] = []
@@ -41,6 +44,16 @@ def register_interest(source: Callable[[], Interest]) -> None:
     """Have the directory sync follow what `source` names; for rooms that stand above the catalogue."""
     if source not in _interests:
         _interests.append(source)
+
+
+def managers_matter() -> bool:
+    """Whether somebody needs to know who the managers of eligible people are."""
+    return any(source().managers for source in _interests)
+
+
+def schedules_named() -> frozenset[str]:
+    """The on-call schedules that somebody needs to know more about."""
+    return frozenset().union(*(source().schedules for source in _interests))
 
 
 def unread() -> bool:
@@ -54,7 +67,7 @@ def unread() -> bool:
 
 
 class Directory:
-    """Groups that matter with their people, then people who were not met that way, then the store's users."""
+    """Groups that matter with their people, then people who were not met that way, managers, then the store's users."""
 
     def advance(self, work: Work) -> bool:
         """See the engine's Part."""
@@ -71,6 +84,13 @@ class Directory:
                 read_people(work, waiting[:PER_STEP])
                 work.cursor["people"] = waiting[PER_STEP:]
                 if not work.cursor["people"]:
+                    work.cursor["managers"] = stale_managers(PEOPLE_PER_RUN) if managers_matter() else []
+                    work.cursor["stage"] = "managers"
+            case "managers":
+                reports: list[str] = work.cursor.get("managers", [])
+                read_managers(work, reports[:PER_STEP])
+                work.cursor["managers"] = reports[PER_STEP:]
+                if not work.cursor["managers"]:
                     work.cursor["stage"] = "store"
             case _:
                 _read_store_users(work)

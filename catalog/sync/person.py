@@ -13,7 +13,9 @@ from base.clock import business_clock, business_now, real_now
 from catalog.freshness import real_age
 from catalog.models import Eligibility, GroupEligibility, PersonRefresh, PimGroup
 from catalog.sync.differences import write_differences
+from catalog.sync.directory import managers_matter
 from catalog.sync.intervals import PERSON_FRESH_FOR
+from catalog.sync.managers import read_managers
 from catalog.sync.policies import write_policy, write_policy_problem
 from catalog.sync.principals import expand, read_people
 from catalog.sync.work import Work
@@ -73,6 +75,8 @@ def _claim(person_id: int) -> Person | None:
 
 def _read(work: Work, person: Person) -> None:
     read_people(work, [person.object_id])
+    if managers_matter():
+        read_managers(work, [person.object_id])
     groups = _groups_that_carry(person)
     expand(work, groups, older_than=PERSON_FRESH_FOR)
     held = work.fetch(lambda: clients().pim.principal_eligibilities(person.object_id))

@@ -110,6 +110,20 @@ class GraphDirectory:
             return Reading(None, absent.receipt or Receipt(""))
         return Reading(user_from(answer.value, self._attribute), answer.receipt)
 
+    def read_manager(self, object_id: str) -> Reading[str]:
+        """See the port. Graph answers 404 where there is no manager; one may be an organisational contact, too."""
+        try:
+            answer = self._caller.item(
+                "read_manager",
+                lambda client: client.users.by_user_id(object_id).manager,
+                port=_PORT,
+                select=["id"],
+            )
+        except NotFound as absent:
+            return Reading("", absent.receipt or Receipt(""))
+        found = answer.value
+        return Reading((found.id or "").lower() if _is_kind(found, "user") else "", answer.receipt)
+
     def read_groups(self, group_ids: Sequence[str]) -> Reading[tuple[DirectoryGroup, ...]]:
         """See the port. The receipt is the last call's."""
         wanted = list(dict.fromkeys(group_ids))

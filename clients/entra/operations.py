@@ -13,6 +13,7 @@ _JOBS = "/servicePrincipals/{id}/synchronization/jobs"
 
 OPERATIONS: Mapping[str, frozenset[str]] = {
     "EntraDirectory.read_user": frozenset({"GET /users/{id}"}),
+    "EntraDirectory.read_manager": frozenset({"GET /users/{id}/manager"}),
     "EntraDirectory.read_groups": frozenset({"GET /groups"}),
     "EntraDirectory.read_members": frozenset(
         {"GET /groups/{id}/members", "GET /groups/{id}/transitiveMembers"}

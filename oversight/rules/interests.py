@@ -21,6 +21,8 @@ def named_by_proposals() -> Interest:
             *(each.groups for each in stages), *(each.applies_to.requester_groups for each in documents)
         ),
         people=frozenset().union(*(each.people for each in stages)),
+        managers=any(each.manager for each in stages),
+        schedules=frozenset(each.on_call for each in stages if each.on_call),
     )
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from base.clock import business_now
 from base.words import duration_words
 from oversight.rules.planning import Judge
 from policy.asking import read_asks
@@ -56,7 +57,11 @@ class Replay:
 
     def verdicts(self, items: Sequence[RequestItem]) -> Iterator[Verdict]:
         """What of these would have gone otherwise; what went as it went, or more easily, isn't told."""
-        asks = read_asks([(item.requester, item.group, item.created_at) for item in items], self._versions)
+        asks = read_asks(
+            [(item.requester, item.group, item.created_at) for item in items],
+            self._versions,
+            roster=business_now(),
+        )
         for item, ask in zip(items, asks, strict=True):
             if (found := self._verdict(item, ask)) is not None:
                 yield found

@@ -76,6 +76,11 @@ def fresh_groups_of(person_oid: str, named: frozenset[str]) -> frozenset[str]:
     return frozenset(group for group in sorted(named) if _is_member(person_oid, group))
 
 
+def fresh_manager(person_oid: str) -> str:
+    """The object id of the person's manager in the directory now, "" when there is none."""
+    return clients().directory.read_manager(person_oid).value.lower()
+
+
 def fresh_person(object_id: str) -> DirectoryUser | None:
     """The person in the directory now, or None when gone."""
     return clients().directory.read_user(object_id).value
@@ -98,7 +103,7 @@ def unenforced_demands(policy: PimPolicy, item: RequestItem) -> str:
         return ""
     found = [sentence for _, sentence in obstacles(policy, as_person=as_person)]
     if policy.requires_ticket and not item.request.reference:
-        found.append("PIM demands a reference number for this group, which the request lacks.")
+        found.append("PIM demands a reference number, which the request lacks.")
     looser = unheld(item.terms.parsed, floor_of(policy, as_person=as_person))
     found += [
         f"{each}, and the terms of this request don't. The requester has to ask again." for each in looser

@@ -8,7 +8,7 @@ transaction with the item locked, does the decision take effect.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -29,7 +29,7 @@ from clients.registry import clients
 from identity.absences.reading import own_absence
 from identity.models import Person
 from identity.signin.proving import Proof
-from policy.asking import read_ask, requester_groups_named
+from policy.asking import manager_described, read_ask, requester_groups_named
 from policy.delegation import Right
 from policy.matching import current_versions, match
 from policy.models import RuleVersion
@@ -303,8 +303,16 @@ def _rule_no_longer_fits(item: RequestItem, given: timedelta) -> str:
     )
     named = requester_groups_named([*judging, *asked])
     groups = checking.fresh_groups_of(item.requester.object_id, named)
+    described = manager_described([*judging, *asked])
+    manager = checking.fresh_manager(item.requester.object_id) if described else ""
     now, before = (
-        match(read_ask(item.requester, item.group, some, at=item.created_at, requester_groups=groups), some)
+        match(
+            replace(
+                read_ask(item.requester, item.group, some, at=item.created_at, requester_groups=groups),
+                manager=manager,
+            ),
+            some,
+        )
         for some in (judging, asked)
     )
     if now.demands is None or now.rules != terms.rules:

@@ -157,6 +157,11 @@ def test_a_business_clock_that_cannot_run(factor: str) -> None:
     assert ids(found("beat", "demo", BUSINESS_CLOCK_FACTOR=factor)) == ["portal.E004"]
 
 
+def test_a_context_for_mfa_that_is_none() -> None:
+    assert ids(found("web", ENTRA_MFA_CONTEXT="mfa")) == ["portal.E024"]
+    assert ids(found("web", ENTRA_MFA_CONTEXT="c25")) == []
+
+
 @pytest.mark.parametrize("tenant", ["common", "organizations", "contoso.onmicrosoft.com", TENANT_ID[:-1]])
 def test_a_tenant_that_is_no_guid(tenant: str) -> None:
     assert ids(found("web", ENTRA_TENANT_ID=tenant)) == ["portal.E005"]

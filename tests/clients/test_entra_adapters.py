@@ -16,7 +16,7 @@ from clients.entra.caller import GraphCaller
 from clients.entra.directory import GraphDirectory
 from clients.entra.pim import GraphPim
 from clients.entra.provisioning import GraphProvisioning
-from clients.errors import NotFound, Refused
+from clients.errors import NotFound, NotPermitted, Refused
 from clients.types import (
     AssignmentOrder,
     OnDemandOutcome,
@@ -289,6 +289,23 @@ def test_a_person_is_read_and_absence_is_none(server: Scripted, directory: Graph
     assert nobody.value is None
     assert nobody.receipt.client_request_id
     assert "accountEnabled" in query(server.asked[0])["$select"]
+
+
+def test_a_manager_is_a_person_or_nobody(server: Scripted, directory: GraphDirectory) -> None:
+    person = {"@odata.type": "#microsoft.graph.user", "id": PERSON.upper()}
+    contact = {"@odata.type": "#microsoft.graph.orgContact", "id": PERSON}
+    absent = Reply(404, graph_error("Request_ResourceNotFound"))
+    server.reply(
+        Reply(body=person),
+        Reply(body=contact),
+        absent,
+        Reply(403, graph_error("Authorization_RequestDenied")),
+    )
+
+    assert [directory.read_manager(PERSON).value for _ in range(3)] == [PERSON, "", ""]
+    assert server.asked[0].path.partition("?")[0].endswith(f"/users/{PERSON}/manager")
+    with pytest.raises(NotPermitted):
+        directory.read_manager(PERSON)
 
 
 def test_a_person_of_unknown_state_counts_as_disabled(server: Scripted, directory: GraphDirectory) -> None:

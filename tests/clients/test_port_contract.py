@@ -137,6 +137,15 @@ def a_person_is_read(cloud: Cloud) -> None:
     assert cloud.clients.directory.read_user(NOBODY).value is None
 
 
+@case("EntraDirectory.read_manager")
+def a_manager_is_read(cloud: Cloud) -> None:
+    small, directory = cloud.small, cloud.clients.directory
+    assert directory.read_manager(small.ada.id).value == ""
+    small.ada.manager_id = small.bob.id
+    assert directory.read_manager(small.ada.id).value == small.bob.id
+    assert directory.read_manager(NOBODY).value == ""
+
+
 @case("EntraDirectory.read_groups")
 def groups_that_exist_are_read(cloud: Cloud) -> None:
     group = cloud.small.group

@@ -135,6 +135,8 @@ def test_people_and_groups_are_read(entra: Adapters) -> None:
     assert ada.receipt.vendor_request_id
     assert entra.directory.read_user("00000000-0000-4000-8000-00000000dead").value is None
 
+    assert [entra.directory.read_manager(each).value for each in (ADA, DOT)] == [BEN, ""]
+
     found = entra.directory.read_groups([ADMINS, READERS, "00000000-0000-4000-8000-00000000dead"]).value
     assert {group.object_id for group in found} == {ADMINS, READERS}
     assert all(group.security_enabled for group in found)

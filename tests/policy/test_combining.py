@@ -16,11 +16,18 @@ from policy.document import RuleDocument, parse_document, serialise_document
 from policy.hours import DAYS, Hours
 from policy.matching import match
 from policy.models import Rule, RuleVersion
-from policy.scope import Ask, Opened, Scope
+from policy.scope import Ask, OnCall, Opened, Scope
 
 names = st.frozensets(st.sampled_from("abcd"), max_size=2)
 owner = st.sampled_from(["", "", "Owner"])
-approvers = st.builds(Approvers, names, names, owner).filter(lambda found: found.named)
+approvers = st.builds(
+    Approvers,
+    names,
+    names,
+    owner,
+    st.sampled_from([False, False, True]),
+    st.sampled_from(["", "", "payments"]),
+).filter(lambda found: found.named)
 spans = st.integers(1, 48).map(lambda hours: timedelta(hours=hours))
 escalations = st.builds(Escalation, spans, st.just(Approvers(frozenset("z"), frozenset())))
 stages = st.lists(
@@ -93,6 +100,8 @@ asks = st.builds(
     attributes=st.just(()),
     asked_at=moments,
     people=st.just({"ann": "a", "bob": "b"}),
+    manager=st.just("m"),
+    on_call=st.just({"payments": OnCall(frozenset({"o"}))}),
 )
 
 
@@ -181,12 +190,14 @@ def test_no_rule_set_and_request_come_out_looser_than_a_rule_that_applies(
     for one in applying:
         at = one.demands.at(ask.asked_at)
         assert sum(stage.quorum for stage in at.stages) >= sum(stage.quorum for stage in one.demands.stages)
-        described = [stage for stage in at.stages if stage.approvers.account_owner]
+        described = [stage for stage in at.stages if stage.approvers.described]
         if not described:
             not_looser(found.demands, at)
         for stage in described:
-            for name in owners:
-                decides = stage.approvers.people | ({ask.people[name]} if name else set())
+            who = stage.approvers
+            named = who.people | ({"m"} if who.manager else set()) | ({"o"} if who.on_call else set())
+            for name in owners if who.account_owner else {""}:
+                decides = named | ({ask.people[name]} if name else set())
                 same = [
                     each
                     for each in found.demands.stages

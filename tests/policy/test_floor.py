@@ -30,7 +30,13 @@ class Policy:
     approver_groups: tuple[str, ...] = ()
 
 
-STRICT = Policy(requires_mfa=True, requires_approval=True, authentication_context="c1", approver_people=("a",), approver_groups=("g",))
+STRICT = Policy(
+    requires_mfa=True,
+    requires_approval=True,
+    authentication_context="c1",
+    approver_people=("a",),
+    approver_groups=("g",),
+)
 
 
 def test_a_policy_makes_the_floor_and_what_it_means_by_mfa_is_the_installations(settings: Settings) -> None:

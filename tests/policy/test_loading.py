@@ -131,7 +131,7 @@ def test_rules_that_the_file_does_not_name_stay_unless_told_otherwise() -> None:
         ({"rules": [a_rule(shortest_justification=-1)]}, "at least 0"),
         ({"rules": [a_rule(stages=[{"groups": [APPROVERS], "quorum": 0}])]}, "at least 1"),
         ({"rules": [a_rule(stages=[{"account_owner": {"tag": ""}}])]}, "tag: must not be empty"),
-        ({"rules": [a_rule(stages=[{"groups": [APPROVERS], "manager": True}])]}, "no field “manager”"),
+        ({"rules": [a_rule(stages=[{"groups": [APPROVERS], "deputy": True}])]}, "no field “deputy”"),
     ],
 )
 def test_a_bad_file_is_refused_with_the_place_and_the_reason(raw: object, words: str) -> None:

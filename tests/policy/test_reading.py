@@ -124,7 +124,7 @@ def test_ids_are_taken_in_any_case_and_times_without_quotation_marks() -> None:
 def test_what_is_written_reads_back_the_same_and_with_the_same_bytes() -> None:
     text = (ROOT / "simulator" / "sample" / "rules.yaml").read_text()
     rules = read_rules(text).rules
-    assert len(rules) == 5
+    assert len(rules) == 6
     raw = {name: serialise_document(each) for name, each in rules.items()}
     written = write_rules(raw)
     assert read_rules(written).rules == rules
@@ -173,7 +173,8 @@ VALUES = st.recursive(
 )
 RULES = st.fixed_dictionaries(
     {"name": st.sampled_from(["x", ""]) | VALUES, "stages": st.lists(st.fixed_dictionaries({}, optional={
-        "people": VALUES, "groups": st.just([GROUP]), "quorum": VALUES, "account_owner": VALUES}), max_size=2) | VALUES},
+        "people": VALUES, "groups": st.just([GROUP]), "quorum": VALUES, "account_owner": VALUES,
+        "manager": VALUES, "on_call": VALUES}), max_size=2) | VALUES},
     optional={name: VALUES for name in RULE["properties"] if name not in ("name", "stages")},
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ import pytest
 from policy.document import parse_document, serialise_document
 from policy.matching import Match, match
 from policy.models import Rule, RuleVersion
-from policy.scope import Ask, Opened
+from policy.scope import Ask, OnCall, Opened
 
 WEDNESDAY_NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 WEDNESDAY_NIGHT = datetime(2026, 11, 25, 23, tzinfo=UTC)
@@ -215,6 +215,20 @@ def test_every_owner_of_an_account_has_a_word() -> None:
     assert stages(judge(owners, MIXED)) == [(set(), 1), ({"ann"}, 1)], "an account whose owner nobody knows"
     named = {"R": {**ALL, "stages": [{"people": ["lead"], "account_owner": {"tag": "Owner"}, "quorum": 2}]}}
     assert stages(judge(named, both)) == [({"ann", "lead"}, 2), ({"bob-id", "lead"}, 2)]
+
+
+def test_the_requesters_manager_and_whoever_is_on_call_are_those_of_the_ask() -> None:
+    rule = {"R": {**ALL, "stages": [{"manager": True, "people": ["lead"]}, {"on_call": "payments"}]}}
+    known = {"payments": OnCall(frozenset({"oli", "ona"}))}
+    assert stages(judge(rule, ONE, manager="mia", on_call=known)) == [
+        ({"lead", "mia"}, 1),
+        ({"oli", "ona"}, 1),
+    ]
+    found = judge(rule, ONE, no_manager="no manager at all", on_call={"payments": OnCall(problem="asleep")})
+    assert stages(found) == [({"lead"}, 1), (set(), 1)]
+    assert found.demands is not None
+    assert [each.approvers.unknown for each in found.demands.stages] == ["no manager at all", "asleep"]
+    assert "on call for payments has never been read" in str(judge(rule, ONE).demands)
 
 
 def test_one_more_agrees_outside_office_hours() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from base.clock import business_now
 from base.errors import Invalid
 from catalog.models import AwsAccount, OrganizationalUnit, PimGroup
 from identity.models import DirectoryGroup, DirectoryMembership, Person
@@ -128,6 +129,28 @@ def test_the_owner_of_the_account_decides_as_long_as_they_are_its_owner(play: St
     assert "something else now" in Decision.objects.get(pk=decision).reason
     opened.update(tags={"Owner": owner.object_id})
     assert counted(submit(play, item.pk, owner))
+
+
+def test_the_requesters_manager_decides_as_long_as_they_are(play: Stage) -> None:
+    manager, heir = colleague(play, "Mia Manager"), colleague(play, "Hal Heir")
+    rules(play, Own={"stages": [{"manager": True}]})
+    with pytest.raises(Invalid, match="has not been read from Entra yet"):
+        ask(play)
+    told = Person.objects.filter(pk=play.asker.pk)
+    told.update(manager_read_at=business_now())
+    with pytest.raises(Invalid, match="has no manager in Entra"):
+        ask(play)
+    told.update(manager_object_id=play.asker.object_id)
+    with pytest.raises(Invalid, match="nobody decides on their own request"):
+        ask(play)
+    told.update(manager_object_id=manager.object_id)
+    play.world_asker.manager_id = heir.object_id  # Entra knows better than the snapshot
+    item = ask(play)
+    decision = submit(play, item.pk, manager)
+    assert not counted(decision)
+    assert "something else now" in Decision.objects.get(pk=decision).reason
+    play.world_asker.manager_id = manager.object_id
+    assert counted(submit(play, item.pk, manager))
 
 
 def test_an_account_without_a_known_owner_can_not_be_asked_for(play: Stage) -> None:

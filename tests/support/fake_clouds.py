@@ -68,6 +68,7 @@ class FakeClouds:
     """What Entra and AWS would answer."""
 
     users: dict[str, DirectoryUser] = field(default_factory=dict)
+    managers: dict[str, str] = field(default_factory=dict)  # user id to user id
     groups: dict[str, DirectoryGroup] = field(default_factory=dict)
     members: dict[str, list[str]] = field(default_factory=dict)  # group id to user ids, flattened
     application: set[str] = field(default_factory=set)
@@ -123,6 +124,9 @@ class _Port:
 class _Directory(_Port):
     def read_user(self, object_id: str) -> Reading[DirectoryUser | None]:
         return self.clouds.say("read_user", self.clouds.users.get(object_id), object_id)
+
+    def read_manager(self, object_id: str) -> Reading[str]:
+        return self.clouds.say("read_manager", self.clouds.managers.get(object_id, ""), object_id)
 
     def read_groups(self, group_ids: Sequence[str]) -> Reading[tuple[DirectoryGroup, ...]]:
         found = tuple(self.clouds.groups[each] for each in group_ids if each in self.clouds.groups)

@@ -60,6 +60,13 @@ class WorldDirectory(WorldPort):
 
         return self._read("graph.GET users", answer)
 
+    def read_manager(self, object_id: str) -> Reading[str]:
+        def answer() -> str:
+            user = self._world.directory.find_user(object_id)
+            return (user.manager_id or "") if user else ""
+
+        return self._read("graph.GET manager", answer)
+
     def read_groups(self, group_ids: Sequence[str]) -> Reading[tuple[DirectoryGroup, ...]]:
         def answer() -> tuple[DirectoryGroup, ...]:
             found = (self._world.directory.find_group(group_id) for group_id in group_ids)

@@ -54,6 +54,19 @@ def _user(context: Context, id: str) -> Answer:  # noqa: A002
     return context.single(render.user(found), "users/$entity", default=render.USER_DEFAULT)
 
 
+def _manager(context: Context, id: str) -> Answer:  # noqa: A002
+    directory = context.world.directory
+    found = directory.find_user(id) or directory.find_user_by_name(id)
+    if found is None:
+        raise not_found(id)
+    manager = directory.find_user(found.manager_id) if found.manager_id else None
+    if manager is None:
+        raise not_found("manager")
+    row = render.directory_object(manager)
+    shown = context.single(row, "directoryObjects/$entity", default=("@odata.type", *render.USER_DEFAULT))
+    return Answer(shown.status, {**(shown.body or {}), "@odata.type": row["@odata.type"]})
+
+
 def _me(context: Context) -> Answer:
     return _user(context, context.caller.object_id)
 
@@ -146,6 +159,7 @@ def add_routes(front: GraphFront, blueprint: Blueprint) -> None:
     front.route(blueprint, "GET", "/groups/{id}/transitiveMembers", _transitive_members)
     front.route(blueprint, "GET", "/groups/{id}/appRoleAssignments", _app_role_assignments)
     front.route(blueprint, "GET", "/users/{id}", _user)
+    front.route(blueprint, "GET", "/users/{id}/manager", _manager)
     front.route(blueprint, "GET", "/me", _me)
     front.route(blueprint, "POST", "/users/{id}/checkMemberGroups", _check_member_groups)
     front.route(blueprint, "GET", "/servicePrincipals", _service_principals)

@@ -9,6 +9,7 @@ import pytest
 
 from base.clock import business_now, real_now
 from base.errors import Invalid
+from catalog.models import PimGroup
 from oversight import tasks
 from oversight.rules import working_out
 from oversight.rules.applying import carry_changes
@@ -189,8 +190,13 @@ def test_doubts_name_what_is_probably_not_meant(desk: Desk) -> None:
             }
         )
     }
+    PimGroup.objects.filter(pk=world.group.pk).update(
+        authentication_context="c1", requires_approval=True, approver_people=[gone]
+    )
     said = [each.sentence for each in doubts(rules)]
     for words in (
+        f"PIM demands the authentication context c1 of whoever activates it ({world.group.display_name})",
+        f"PIM demands the approval of one of its own approvers ({world.group.display_name})",
         f"no managed PIM group that the portal knows: {gone}",
         "no AWS account that the portal knows: 999999999999",
         "no permission set that the portal knows: No such set",

@@ -82,7 +82,14 @@ def small_world() -> World:
         users={
             each.id: each
             for each in (
-                person(ADA, "Ada", featured="asks for access", featured_order=1, app_roles=["auditor"]),
+                person(
+                    ADA,
+                    "Ada",
+                    featured="asks for access",
+                    featured_order=1,
+                    app_roles=["auditor"],
+                    manager_id=BEN,
+                ),
                 person(BEN, "Ben"),
                 person(CAM, "Cam"),
                 person(DOT, "Dot", account_enabled=False),
