@@ -38,6 +38,7 @@ class EntraOAuth2Adapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]  # a
     # Of the sign-in that came back, set by the callback view.
     nonce = ""
     wanted = Wanted()
+    following = ""
 
     @property
     @override
@@ -129,6 +130,7 @@ class EntraCallbackView(OAuth2CallbackView):  # type: ignore[misc]  # allauth ha
         if state is not None:
             self.adapter.nonce = state.get("nonce", "")
             self.adapter.wanted = Wanted.of_state(state)
+            self.adapter.following = str(state.get("next") or "")
             if not self.adapter.nonce:
                 raise SignInError(CALLBACK_BROKEN)
         return state, response

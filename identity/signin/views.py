@@ -156,11 +156,12 @@ def _to_entra(
 @_limited("callback")
 def callback(request: HttpRequest, *, provider_id: str) -> HttpResponse:
     """The way back from Entra: a session, or a page that says why not."""
-    view = EntraCallbackView.adapter_view(EntraOAuth2Adapter(request, provider_id))
+    adapter = EntraOAuth2Adapter(request, provider_id)
+    view = EntraCallbackView.adapter_view(adapter)
     try:
         response: HttpResponse = view(request)
     except SignInError as error:
-        return refuse(request, error)
+        return refuse(request, error, back=own_path(adapter.following) if adapter.wanted.object_id else "")
     return response
 
 
@@ -206,8 +207,8 @@ def front_channel_logout(request: HttpRequest) -> HttpResponse:
     return HttpResponse("", content_type="text/plain")
 
 
-def refuse(request: HttpRequest, error: SignInError) -> HttpResponse:
-    """Record a refusal and show why."""
+def refuse(request: HttpRequest, error: SignInError, *, back: str = "") -> HttpResponse:
+    """Record a refusal and show why. `back` is where somebody who is signed in came from."""
     fields = {
         "code": error.problem.code,
         "reason": error.problem.heading,
@@ -221,12 +222,18 @@ def refuse(request: HttpRequest, error: SignInError) -> HttpResponse:
         fields={name: value for name, value in fields.items() if value},
         about_oid=error.object_id,
     )
-    return problem_page(request, error.problem, entra_error=error.entra_error, reference=event_id)
+    return problem_page(request, error.problem, entra_error=error.entra_error, reference=event_id, back=back)
 
 
 def problem_page(
-    request: HttpRequest, problem: Problem, *, entra_error: str = "", reference: int | None = None
+    request: HttpRequest,
+    problem: Problem,
+    *,
+    entra_error: str = "",
+    reference: int | None = None,
+    back: str = "",
 ) -> HttpResponse:
     """What went wrong and what to do next."""
     context = {"problem": problem, "entra_error": entra_error, "reference": reference}
+    context["back"] = back if request.user.is_authenticated else ""
     return render(request, "signin/problem.html", context, status=problem.status)

@@ -11,7 +11,9 @@ from urllib.parse import urlencode
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 
+from base.clock import real_now
 from identity.http import PortalRequest
+from identity.signin.proving import proof_of
 from identity.signin.stepping_up import claims_for
 from identity.signin.views import start_again
 from requests_app.stepping_up import StepUpWanted
@@ -47,13 +49,14 @@ def typed(request: HttpRequest) -> QueryDict | None:
     """What was typed into this form before the sign-in, when the browser comes back for it; else None."""
     if request.method == "POST" or "typed" not in request.GET:
         return None
-    found = request.session.get(SESSION_KEY, {}).get(request.path)
-    if not isinstance(found, dict):
+    kept = request.session.get(SESSION_KEY, {}).get(request.path)
+    if not isinstance(kept, dict):
         return None
-    messages.info(
-        request, "You have signed in again, and what you wrote is still here. Look over it, then send it."
-    )
-    return _query(found)
+    proof = proof_of(request.session)
+    again = proof is not None and proof.verified_at.isoformat() > str(kept["at"])
+    words = "You have signed in again" if again else "You haven't signed in again yet"
+    messages.info(request, f"{words}, and what you wrote is still here. Look over it, then send it.")
+    return _query(kept["form"])
 
 
 def sent(request: HttpRequest) -> None:
@@ -71,7 +74,8 @@ def _keep(request: HttpRequest) -> None:
         path: each for path, each in request.session.get(SESSION_KEY, {}).items() if path != request.path
     }
     newest = list(others.items())[-(MOST_FORMS - 1) :]
-    request.session[SESSION_KEY] = {**dict(newest), request.path: form}
+    kept = {"at": real_now().isoformat(), "form": form}
+    request.session[SESSION_KEY] = {**dict(newest), request.path: kept}
 
 
 def _query(form: dict[str, list[str]]) -> QueryDict:

@@ -115,7 +115,10 @@ def test_what_comes_back_without_the_proof_changes_nothing_and_loses_no_word(
         claims = {**claims, "auth_time": int(time.time())}
     response = scene.back(query_of(scene.send()), **claims)
     assert (response.status_code, response.context["problem"].code) == (403, code)
-    assert WORDS in scene.get(f"{scene.form}?typed=1").content.decode()
+    assert f'href="{scene.form}?typed=1"' in response.content.decode()
+    page = scene.get(f"{scene.form}?typed=1").content.decode()
+    assert WORDS in page
+    assert "You haven&#x27;t signed in again yet" in page
     assert scene.send().status_code == 302
     assert not AccessRequest.objects.exists()
 
