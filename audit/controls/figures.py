@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -98,9 +99,10 @@ def controls_page(period: Period) -> ControlsPage:
         _late_removals(removed, period),
         _ungranted(period),
         _undecidable(measuring.undecidable(business_now()), period),
-        _took("time_to_decide", "Time to decide", "decisions", decided, period.timeline("decision.counted")),
-        _took("time_to_remove", "Time to remove", "removals", removed, period.timeline("grant.out_of_aws")),
+        _took("time_to_decide", "Time to decide", "decision", decided, period.timeline("decision.counted")),
+        _took("time_to_remove", "Time to remove", "removal", removed, period.timeline("grant.out_of_aws")),
         _unused(period),
+        _unused_access(period),
         _seal_lag(),
         *_anchor_lag(),
     ]
@@ -124,7 +126,13 @@ def _rows_of(framework: str, figures: Sequence[Figure]) -> Sequence[ControlRow]:
             if controls.framework == framework:
                 for control in controls.ids:
                     found.setdefault(control, []).append(figure.name)
-    return [ControlRow(control, names) for control, names in sorted(found.items())]
+    return [ControlRow(control, found[control]) for control in sorted(found, key=_in_order)]
+
+
+def _in_order(control: str) -> tuple[list[int], str]:
+    """By number, as its publisher lists them: A.5.3 before A.5.18, and AC before AU."""
+    family = control.rstrip("0123456789.()-")
+    return [ord(each) for each in family] + [int(each) for each in re.findall(r"\d+", control)], control
 
 
 def _number(count: int) -> str:
@@ -209,16 +217,16 @@ def _undecidable(found: Undecidable, period: Period) -> Figure:
     )
 
 
-def _took(key: str, name: str, things: str, spread: Spread, address: str) -> Figure:
+def _took(key: str, name: str, thing: str, spread: Spread, address: str) -> Figure:
     if spread.typical is None or spread.slow is None or spread.longest is None:
-        return Figure(key, name, "None yet", f"There were no {things} in the period.", PLAIN, [])
+        return Figure(key, name, "None yet", f"There was no {thing} in the period.", PLAIN, [])
     return Figure(
         key,
         name,
         f"{short_words(spread.typical)} / {short_words(spread.slow)}",
-        f"Median and 95th percentile of {spread.number:,} {things}; the longest took {short_words(spread.longest)}.",
+        f"Median and 95th percentile of {_plural(spread.number, thing)}; the longest took {short_words(spread.longest)}.",
         PLAIN,
-        [Behind(address, f"The {things}")],
+        [Behind(address, f"The {thing}s")],
     )
 
 
@@ -230,25 +238,32 @@ def _unused(period: Period) -> Figure:
     known = (
         f"as last read from PIM at {read:%Y-%m-%d %H:%M} UTC" if read else "which were never read from PIM"
     )
-    use = measuring.use_of_access(period)
     return Figure(
         "unused",
-        "Unused access",
-        f"{_number(unused)} / {_number(use.unused)}",
-        f"Of {_plural(held, 'eligibility', 'eligibilities')} for managed groups, {known}, {_number(unused).lower()} "
-        f"brought no access through the portal in the period. Of {_plural(use.arrived, 'access', 'accesses')} that became "
-        f"ready in it, CloudTrail says of {use.known:,} whether {'it was' if use.known == 1 else 'they were'} used: "
-        f"{use.unused:,} {'was' if use.unused == 1 else 'were'} not. {coverage_words()}",
+        "Unused eligibilities",
+        _number(unused),
+        f"Of {_plural(held, 'eligibility', 'eligibilities')} for managed groups, {known}, "
+        "brought no access through the portal in the period.",
+        PLAIN,
+        [Behind(period.timeline("grant.arrived"), "Access that became ready")],
+    )
+
+
+def _unused_access(period: Period) -> Figure:
+    use = measuring.use_of_access(period)
+    return Figure(
+        "unused_access",
+        "Access that was not used",
+        _number(use.unused) if use.known else "Not known",
+        f"Of {_plural(use.arrived, 'access', 'accesses')} that became ready in the period, CloudTrail says of "
+        f"{use.known:,} whether {'it was' if use.known == 1 else 'they were'} used. {coverage_words()}",
         PLAIN,
         [
-            Behind(period.timeline("grant.arrived"), "Access that became ready"),
-            *(
-                Behind(
-                    reverse("audit_case", args=[grant.first_request_id]),
-                    f"Not used: {grant.person.display_name}, {grant.group.display_name}",
-                )
-                for grant in use.cases
-            ),
+            Behind(
+                reverse("audit_case", args=[grant.first_request_id]),
+                f"{grant.person.display_name}, {grant.group.display_name}",
+            )
+            for grant in use.cases
         ],
     )
 

@@ -66,6 +66,7 @@ SUPPORTED: Mapping[str, Sequence[Controls]] = {
     "time_to_decide": _of("CC6.3", "A.5.18", "7.2.3", "AC-2"),
     "time_to_remove": _of("CC6.2 CC6.3", "A.5.18", "8.2.4 8.2.5", "AC-2(2) AC-2(3)"),
     "unused": _of("CC6.3", "A.5.18 A.8.2", "7.2.4", "AC-6(7)"),
+    "unused_access": _of("CC6.3", "A.5.18 A.8.2", "7.2.4", "AC-6(7)"),
     "seal_lag": _of("CC7.2", "A.8.15 A.5.33", "10.3.2 10.3.4", "AU-9(3) AU-10"),
     "anchor_lag": _of("CC7.2", "A.8.15 A.5.33", "10.3.3", "AU-9(2)"),
 }
