@@ -80,6 +80,11 @@ class Page:
         return scope_words_of(self.scope, self.read.scope_count)
 
     @property
+    def asked_lede(self) -> str:
+        """For whoever decides: who asks comes first."""
+        return f"{self.item.requester.display_name} asks for {self.lede}"
+
+    @property
     def standing(self) -> Standing:
         if self.item.status == ItemStatus.PENDING and self.being_checked:
             return Standing("moving", "Being checked", "A decision is being checked.")

@@ -50,7 +50,9 @@ class ReviewerForm(RefusableForm):
 class DecideForm(RefusableForm):
     """What is decided on the eligibilities that were chosen."""
 
-    entry = forms.TypedMultipleChoiceField(coerce=int, required=False)
+    entry = forms.TypedMultipleChoiceField(
+        coerce=int, error_messages={"required": "Choose the eligibilities that you decide on."}
+    )
     verdict = forms.ChoiceField(choices=Verdict.choices, required=False)
     reason = forms.CharField(
         label="Why",

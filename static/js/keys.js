@@ -32,8 +32,8 @@ const search = () => {
 // A box that can't be ticked says so: a key that does nothing in silence is taken for one that was missed.
 const choose = () => {
   const box = document.activeElement.closest(ROW)?.querySelector('input[type="checkbox"]');
-  if (box?.disabled) document.getElementById("keys-say").textContent = box.ariaLabel;
-  else box?.click();
+  document.getElementById("keys-say").textContent = box?.disabled ? box.ariaLabel : "";
+  box?.click();
 };
 
 const ACTS = {

@@ -309,6 +309,9 @@ def test_a_reviewer_finds_the_way_decides_and_is_done(scene: Scene) -> None:
     assert f'value="{ada.pk}"' in page
     assert f'value="{own.pk}"' not in page
     assert ben.post(address, entry=str(ada.pk), verdict="keep", reason="").status_code == 422
+    nothing = ben.post(address, verdict="keep", reason="").content.decode()
+    assert "Choose the eligibilities that you decide on." in nothing
+    assert "Say why: auditors read it." in nothing
     assert ben.post(address, entry=str(own.pk), verdict="keep", reason="Mine").status_code == 403
     assert ben.post(address, entry="999999", verdict="keep", reason="x").status_code == 422
     assert ben.post(address, entry=str(ada.pk), verdict="remove", reason="Gone").status_code == 302

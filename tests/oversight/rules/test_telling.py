@@ -54,7 +54,7 @@ def test_other_operators_are_told_that_it_waits_and_the_proposer_that_it_is_in_f
     (told,) = post.mails
     assert told.subject == f"[Access Portal] {PROPOSED}"
     for part in (
-        "Pia Proposer proposed",
+        "Pia Proposer proposed a change",
         "added New",
         "> Ada's team moved",
         f"/operations/rules/changes/{change.pk}/",
