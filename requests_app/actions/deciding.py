@@ -7,8 +7,6 @@ transaction with the item locked, does the decision take effect.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -22,30 +20,24 @@ from audit.ledger.recorder import Actor
 from base.clock import business_now, real_now
 from base.crash import crash_point, register
 from base.errors import Conflict, DomainError, Invalid
-from base.words import duration_words
 from catalog.freshness import HealthState, provisioning_health
 from clients import errors
-from clients.registry import clients
 from identity.absences.reading import own_absence
 from identity.models import Person
 from identity.signin.proving import Proof
-from policy.asking import manager_described, read_ask, requester_groups_named
 from policy.delegation import Right
-from policy.matching import current_versions, match
-from policy.models import RuleVersion
-from policy.terms import stands
 from requests_app import nudges
 from requests_app.actions import checking
-from requests_app.actions.extending import extend, lock_open_windows
 from requests_app.actions.fetching import lock_decision, lock_item
+from requests_app.actions.granting import UNBOUNDED, Bounds, check_item, close_item, give, window_of
 from requests_app.actions.moving import create, move
 from requests_app.actions.objecting import objection
 from requests_app.actions.standing_in import absent_unfit
 from requests_app.actions.steps.pacing import back_off
 from requests_app.conflicts import about_to_be_decided, decided_already
 from requests_app.freezes.holding import freeze_for_item
-from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus
-from requests_app.models import Decision, Grant, GrantInterval, RequestItem, Verdict
+from requests_app.lifecycle import DecisionStatus, ItemStatus
+from requests_app.models import Decision, RequestItem, Verdict
 from requests_app.permissions import check_may_decide
 from requests_app.shortening import shorter_time, time_given
 from requests_app.shown import AGAIN, read_facts
@@ -223,17 +215,6 @@ def _postpone(decision: Decision, sentence: str, wait: timedelta | None = None) 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What an approved window must keep to, as just read: the eligibility's end, and PIM's longest assignment."""
-
-    ends_by: datetime | None = None
-    longest: timedelta | None = None
-
-
-UNBOUNDED = Bounds()
-
-
 def _check(decision: Decision) -> tuple[str, Bounds]:
     """A sentence when the decision may not count, else ""; and what its window must keep to."""
     item, approver = decision.item, decision.approver
@@ -254,75 +235,12 @@ def _check(decision: Decision) -> tuple[str, Bounds]:
         return f"{who} is no longer among those who may decide on this request.", UNBOUNDED
     if decision.verdict == Verdict.DENY:
         return "", UNBOUNDED
-    return _check_approval(item, _time_given(item, decision))
+    return check_item(item, _time_given(item, decision))
 
 
 def _time_given(item: RequestItem, decision: Decision) -> timedelta:
     """For how long it is if this decision counts too."""
     return time_given(item, [*item.decisions.filter(status=DecisionStatus.COUNTED), decision])
-
-
-def _check_approval(item: RequestItem, given: timedelta) -> tuple[str, Bounds]:
-    requester = checking.fresh_person(item.requester.object_id)
-    if requester is None or not requester.enabled:
-        return "The requester's account is disabled or gone in Entra.", UNBOUNDED
-    eligibility = checking.fresh_eligibility(item.requester.object_id, item.group.object_id)
-    if not eligibility.held:
-        return "The requester is no longer eligible for this PIM group.", UNBOUNDED
-    policy = clients().pim.group_policy(item.group.object_id).value
-    if demand := checking.unenforced_demands(policy, item):
-        return demand, UNBOUNDED
-    if unfit := _rule_no_longer_fits(item, given):
-        return unfit, UNBOUNDED
-    longest = min(filter(None, (policy.activation_maximum, policy.assignment_maximum)))
-    if given > longest:
-        return (
-            f"The PIM policy of this group now allows only {duration_words(longest)}. Approve it for that or less.",
-            UNBOUNDED,
-        )
-    if obstacle := checking.provisioning_obstacle(clients().provisioning.job().value):
-        return obstacle, UNBOUNDED
-    if item.group.scope_hash != item.scope_hash:
-        return (
-            "What this PIM group opens has changed since it was asked for. The requester has to ask again.",
-            UNBOUNDED,
-        )
-    return "", Bounds(eligibility.ends_at, policy.assignment_maximum)
-
-
-def _rule_no_longer_fits(item: RequestItem, given: timedelta) -> str:
-    """A sentence when the rules that the item names don't judge this request any more, or never did.
-
-    The item and its terms were written by the web process; they are held against the rules here, with the
-    requester's groups read afresh.
-    """
-    judging = current_versions()
-    terms = item.terms
-    asked = list(
-        RuleVersion.objects.filter(pk__in=terms.versions).select_related("rule").order_by("rule__name")
-    )
-    named = requester_groups_named([*judging, *asked])
-    groups = checking.fresh_groups_of(item.requester.object_id, named)
-    described = manager_described([*judging, *asked])
-    manager = checking.fresh_manager(item.requester.object_id) if described else ""
-    now, before = (
-        match(
-            replace(
-                read_ask(item.requester, item.group, some, at=item.created_at, requester_groups=groups),
-                manager=manager,
-            ),
-            some,
-        )
-        for some in (judging, asked)
-    )
-    if now.demands is None or now.rules != terms.rules:
-        return "Other rules judge this PIM group now. The requester has to ask again."
-    if not stands(before, terms, business_now() - item.created_at):
-        return "What the rules demand of this request is something else now. The requester has to ask again."
-    longest = terms.parsed.longest_duration
-    if longest is not None and given > longest:
-        return f"The rule allows only {duration_words(longest)}. Approve it for that or less."
-    return ""
 
 
 def _settle(decision_id: UUID, refusal: str, bounds: Bounds) -> tuple[UUID, ...]:
@@ -336,7 +254,7 @@ def _settle(decision_id: UUID, refusal: str, bounds: Bounds) -> tuple[UUID, ...]
         return ()
     if decision.verdict == Verdict.DENY:
         _count(decision)
-        _close_item(item, ItemStatus.DENIED)
+        close_item(item, ItemStatus.DENIED)
         return ()
     return _count_approval(decision, item, bounds)
 
@@ -352,53 +270,13 @@ def _count_approval(decision: Decision, item: RequestItem, bounds: Bounds) -> tu
         if last_word:
             RequestItem.objects.filter(pk=item.pk).update(stage=item.stage + 1)
         return ()
-    now = business_now()
-    # The duration is kept whole: who is approved after the wanted start begins at the approval (ADR 0024).
-    wanted = max(now, item.wanted_start) if item.wanted_start else now
-    earlier, others = lock_open_windows(item, wanted, now)
-    starts_at = max(earlier.ends_at, now) if earlier else wanted
-    # More of what one has is added to it; a start that was wanted is where the asked time begins.
     given = _time_given(item, decision)
-    until = (wanted if item.wanted_start else starts_at) + given
-    until = min(until, bounds.ends_by) if bounds.ends_by else until
-    if unfit := _window_unfit(earlier, starts_at, until, bounds, others):
-        _refuse(decision, unfit)
+    window = window_of(item, given, bounds)
+    if window.unfit:
+        _refuse(decision, window.unfit)
         return ()
     _count(decision)
-    _close_item(item, ItemStatus.APPROVED, approvals=counted + 1, duration=given)
-    if earlier:
-        extend(earlier, item, ends_at=until)
-        return (earlier.pk,)
-    return (_schedule(item, now, starts_at, until).pk,)
-
-
-def _window_unfit(
-    earlier: Grant | None, starts_at: datetime, until: datetime, bounds: Bounds, others: Sequence[Grant]
-) -> str:
-    """A sentence when the window can't be had, else ""."""
-    if until - starts_at < settings.PIM_MINIMUM and earlier:
-        return (
-            "The access that the requester has lasts as long already, but for less than five minutes, or the "
-            "eligibility ends with it."
-        )
-    if until - starts_at < settings.PIM_MINIMUM:
-        when = (
-            "within five minutes"
-            if starts_at <= business_now()
-            else "before five minutes of the wanted time have passed"
-        )
-        return f"The eligibility ends {when}, which is less than PIM can assign."
-    if any(other.starts_at < until and starts_at < other.ends_at for other in others):
-        return (
-            "The requester has this access for a part of that time already, by another approval. They can ask for a "
-            "time that doesn't overlap it."
-        )
-    if earlier and bounds.longest is not None and until - earlier.starts_at > bounds.longest:
-        return (
-            f"PIM lets one assignment of this group last {duration_words(bounds.longest)} in all, and this would make "
-            "it longer. The requester can ask for less, or again once the access has ended."
-        )
-    return ""
+    return give(item, window, approvals=counted + 1, duration=given)
 
 
 def _count(decision: Decision) -> None:
@@ -435,36 +313,3 @@ def _refuse(decision: Decision, reason: str) -> None:
         lease_until=None,
         reason=reason,
     )
-
-
-def _close_item(item: RequestItem, status: ItemStatus, **fields: int | timedelta) -> None:
-    move(
-        item,
-        status,
-        actor=Actor.worker(),
-        fields={"item_id": item.pk, "group_name": item.group.display_name, **fields},
-        decided_at=business_now(),
-    )
-
-
-def _schedule(item: RequestItem, now: datetime, starts_at: datetime, ends_at: datetime) -> Grant:
-    """The grant with its window, fixed here for good."""
-    grant = Grant(
-        person=item.requester,
-        group=item.group,
-        first_request=item.request,
-        status=GrantStatus.SCHEDULED,
-        starts_at=starts_at,
-        ends_at=ends_at,
-        longest_session=item.longest_session,
-        created_at=now,
-        as_person=item.group.as_person,
-        next_action_at=starts_at,
-    )
-    create(
-        grant,
-        actor=Actor.worker(),
-        fields={"group_name": item.group.display_name, "starts_at": starts_at, "ends_at": ends_at},
-    )
-    GrantInterval.objects.create(grant=grant, item=item, starts_at=starts_at, ends_at=ends_at)
-    return grant
