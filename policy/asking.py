@@ -114,6 +114,11 @@ def _groups_of(people: Collection[int], named: frozenset[str]) -> Mapping[int, f
     return {person: frozenset(groups) for person, groups in found.items()}
 
 
+def opened_by(group: PimGroup) -> Sequence[Opened]:
+    """What one group opens. Two queries."""
+    return _read_opened([group.pk]).get(group.pk, ())
+
+
 def _read_opened(groups: Collection[int]) -> Mapping[int, Sequence[Opened]]:
     """What each group opens, with where its accounts are in the tree. Two queries."""
     units = {

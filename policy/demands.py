@@ -17,6 +17,16 @@ from base.errors import Invalid
 from policy.assurance import NO_STEP_UP, StepUp, combined, parse_step_up, serialise_step_up
 from policy.fields import duration, ids, mapping, patterns, refuse_unknown, rows, whole, word, yes
 from policy.hours import Hours, parse_hours, serialise_hours
+from policy.waiving import (
+    Automatic,
+    Emergency,
+    combine_automatics,
+    combine_emergencies,
+    parse_automatic,
+    parse_emergency,
+    serialise_automatic,
+    serialise_emergency,
+)
 
 SHORTEST_JUSTIFICATION = 10
 LAPSES_AFTER = timedelta(days=1)
@@ -101,6 +111,8 @@ class Demands:
     pim_approval: bool = (
         False  # PIM demands an approval (`policy.floor`): nothing waives it. No rule says it.
     )
+    emergency: Emergency | None = None  # who may go without an approval, with a review owed
+    automatic: Automatic | None = None  # under which conditions nobody has to decide
 
     def after(self, age: timedelta) -> Demands:
         """What is demanded of a request that has waited unanswered for so long."""
@@ -156,6 +168,8 @@ FIELDS = (
     "remind_after",
     "most_reminders",
     "step_up",
+    "emergency",
+    "automatic",
 )
 
 
@@ -186,6 +200,8 @@ def parse_demands(raw: Mapping[str, Any]) -> Demands:
         most_reminders=whole(raw, "most_reminders", MOST_REMINDERS, least=1),
         step_up=parse_step_up(raw),
         pim_approval=yes(raw, "pim_approval"),
+        emergency=parse_emergency(raw),
+        automatic=parse_automatic(raw),
     )
 
 
@@ -253,6 +269,10 @@ def serialise_demands(demands: Demands) -> dict[str, Any]:
         raw["step_up"] = serialise_step_up(demands.step_up)
     if demands.pim_approval:
         raw["pim_approval"] = True
+    if demands.emergency is not None:
+        raw["emergency"] = serialise_emergency(demands.emergency)
+    if demands.automatic is not None:
+        raw["automatic"] = serialise_automatic(demands.automatic)
     return raw
 
 
@@ -302,6 +322,8 @@ def combine(demanded: Sequence[Demands]) -> Demands:
         most_reminders=max(each.most_reminders for each in demanded),
         step_up=combined(each.step_up for each in demanded),
         pim_approval=any(each.pim_approval for each in demanded),
+        emergency=combine_emergencies([each.emergency for each in demanded]),
+        automatic=combine_automatics([each.automatic for each in demanded]),
     )
 
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from base.words import duration_words
 from catalog.models import AwsAccount, OrganizationalUnit, PermissionSet, PimGroup
 from identity.models import DirectoryGroup, DirectoryMembership, Person
+from policy.demands import Approvers
 from policy.document import RuleDocument
 from policy.floor import floor_of, under
+from policy.waiving import Emergency, Named
 
 # Ids named in one warning.
 MOST_NAMED = 5
@@ -66,10 +68,12 @@ class _Known:
         documents = rules.values()
         scopes = [document.applies_to for document in documents]
         stages = [stage.escalated().approvers for document in documents for stage in document.demands.stages]
+        emergencies = [each.everybody for document in documents if (each := document.demands.emergency)]
+        deciding: list[Approvers | Named] = [*stages, *emergencies]
         groups = frozenset().union(
-            *(each.groups for each in stages), *(each.requester_groups for each in scopes)
+            *(each.groups for each in deciding), *(each.requester_groups for each in scopes)
         )
-        people = frozenset().union(*(each.people for each in stages))
+        people = frozenset().union(*(each.people for each in deciding))
         filled: dict[str, set[str]] = {}
         rows = DirectoryMembership.objects.filter(group__object_id__in=groups, person__enabled=True)
         for group, oid, employee in rows.values_list(
@@ -119,6 +123,8 @@ class _Known:
             if unknown := sorted(values - known):
                 yield f"It applies to no {what} that the portal knows: {_named(unknown)}."
         yield from self._stages(document)
+        if document.demands.emergency:
+            yield from self._emergency(document.demands.emergency)
         longest = document.demands.longest_duration
         looser = [
             row.display_name
@@ -145,6 +151,28 @@ class _Known:
                 for words in under(document.demands, floor_of(row, as_person=row.as_person)):
                     found.setdefault(words, []).append(row.display_name)
         return found
+
+    def _emergency(self, emergency: Emergency) -> Iterator[str]:
+        named = emergency.everybody
+        if unknown := sorted(named.groups - self.groups):
+            yield (
+                f"For emergencies, no directory group {_named(unknown)} is known; it may not have been read yet."
+            )
+        if unknown := sorted(named.people - set(self.people)):
+            yield f"For emergencies, nobody enabled is known with the id {_named(unknown)}."
+        users = [self._humans(each) for each in emergency.allowed]
+        for panel in emergency.panels:
+            if panel.reviewers.groups - self.groups:
+                continue  # who they are isn't known here
+            reviewers = self._humans(panel.reviewers)
+            if not reviewers:
+                yield "Nobody could review emergency use."
+            elif len(reviewers) == 1 and all(reviewers <= each for each in users):
+                yield "The only one who reviews emergency use may use it too: nobody reviews their own."
+
+    def _humans(self, named: Named) -> frozenset[str]:
+        people = {self.people[each] for each in named.people if each in self.people}
+        return frozenset(people).union(*(self.filled.get(group, frozenset()) for group in named.groups))
 
     def _stages(self, document: RuleDocument) -> Iterator[str]:
         for number, stage in enumerate(document.demands.stages, start=1):

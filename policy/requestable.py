@@ -75,13 +75,17 @@ def requestability(
     *,
     now: datetime,
     versions: Sequence[RuleVersion] | None = None,
+    undecided: bool = False,
 ) -> Requestability:
-    """Judge from the database; at most eight queries and one per approval stage."""
+    """Judge from the database; at most eight queries and one per approval stage.
+
+    `undecided`: nobody may have to decide, so that it doesn't matter whether somebody could.
+    """
     versions = current_versions() if versions is None else versions
     found = match(read_ask(person, group, versions, at=now), versions)
     state = ProvisioningState.objects.order_by("-observed_at").first()
     rule = found.demands
-    seated = rule is None or somebody_can_decide(rule, person)
+    seated = undecided or rule is None or somebody_can_decide(rule, person)
     return judge(
         person,
         group,

@@ -48,6 +48,11 @@ def _hours(description: str) -> dict[str, Any]:
     return {"$ref": "#/$defs/hours", "description": description}
 
 
+def _one_or_more(shape: str) -> dict[str, Any]:
+    one = {"$ref": f"#/$defs/{shape}"}
+    return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
+
+
 HOURS: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -165,6 +170,84 @@ STEP_UP: dict[str, Any] = {
     "additionalProperties": False,
 }
 
+NAMED: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "people": _ids("People."),
+        "groups": _ids("Directory groups, with nested members."),
+    },
+    "additionalProperties": False,
+}
+
+REVIEWERS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "people": _ids("People who review it. Never whoever used it."),
+        "groups": _ids("Directory groups whose members review it."),
+        "escalates_to": {
+            "$ref": "#/$defs/named",
+            "description": "Who may review it too once the review is overdue.",
+        },
+    },
+    "additionalProperties": False,
+}
+
+EMERGENCY: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "allowed": {
+            **_one_or_more("named"),
+            "description": "Who may use it; of several, each has to name the person.",
+        },
+        "longest_duration": _span("The longest that may be asked for in an emergency."),
+        "reviewers": {
+            **_one_or_more("reviewers"),
+            "description": "Who owes a review of each use; of several, each owes one.",
+        },
+        "review_within": _span("Within which time it has to be reviewed; two days unless told."),
+        "blocks_after": _span(
+            "Unreviewed for so long, it blocks the same person's next use; seven days unless told."
+        ),
+    },
+    "required": ["allowed", "longest_duration", "reviewers"],
+    "additionalProperties": False,
+}
+
+ONLY: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        name: SCOPE["properties"][name] for name in ("permission_sets", "accounts", "units", "account_tags")
+    },
+    "additionalProperties": False,
+}
+
+AUTOMATIC: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "longest_duration": _span("The longest that is approved automatically."),
+        "only": {
+            **_one_or_more("only"),
+            "description": "All that the PIM group opens has to be within this; of several, within each.",
+        },
+        "during": {
+            **_one_or_more("hours"),
+            "description": "It has to be asked for within these hours; of several, within each.",
+        },
+        "read_only": {
+            "type": "boolean",
+            "default": False,
+            "description": "What the permission sets allow has to be known, and to be reading and listing only.",
+        },
+        "reference_required": {
+            "type": "boolean",
+            "default": False,
+            "description": "Whether a reference has to be given for it.",
+        },
+    },
+    "required": ["longest_duration"],
+    "additionalProperties": False,
+}
+
 RULE: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -232,6 +315,14 @@ RULE: dict[str, Any] = {
             "$ref": "#/$defs/step_up",
             "description": "How people have to have signed in: lately, or with an authentication context.",
         },
+        "emergency": {
+            "$ref": "#/$defs/emergency",
+            "description": "Who may go without an approval in an emergency, and who reviews that.",
+        },
+        "automatic": {
+            "$ref": "#/$defs/automatic",
+            "description": "Under which conditions nobody has to decide.",
+        },
     },
     "required": ["name", "stages"],
     "anyOf": [{"required": ["applies_to"]}, {"required": ["groups"]}, {"required": ["fallback"]}],
@@ -278,6 +369,11 @@ SCHEMA: dict[str, Any] = {
         "assurance": ASSURANCE,
         "step_up": STEP_UP,
         "stage": STAGE,
+        "named": NAMED,
+        "reviewers": REVIEWERS,
+        "emergency": EMERGENCY,
+        "only": ONLY,
+        "automatic": AUTOMATIC,
         "rule": RULE,
     },
 }

@@ -11,7 +11,20 @@ from typing import Any
 
 import yaml
 
-from policy.schema import ASSURANCE, ESCALATION, HOURS, RULE, SCOPE, STAGE, STEP_UP
+from policy.schema import (
+    ASSURANCE,
+    AUTOMATIC,
+    EMERGENCY,
+    ESCALATION,
+    HOURS,
+    NAMED,
+    ONLY,
+    REVIEWERS,
+    RULE,
+    SCOPE,
+    STAGE,
+    STEP_UP,
+)
 
 _ENTRY = re.compile(r"^(?P<start>\s*- )(?P<value>\S+)$")
 # As Django writes durations; people write PT8H.
@@ -44,6 +57,12 @@ def _ordered(value: Any, schema: Mapping[str, Any]) -> Any:
         "step_up": STEP_UP,
         "ask": ASSURANCE,
         "decide": ASSURANCE,
+        "emergency": EMERGENCY,
+        "allowed": NAMED,
+        "reviewers": REVIEWERS,
+        "escalates_to": NAMED,
+        "automatic": AUTOMATIC,
+        "only": ONLY,
     }
     found = {}
     for key in sorted(value, key=lambda each: (order.index(each) if each in order else len(order), each)):

@@ -8,6 +8,8 @@ from base.words import duration_words
 from identity.models import DirectoryGroup, Person
 from policy.demands import Approvers, Demands, Stage
 from policy.document import RuleDocument
+from policy.scope import Scope
+from policy.waiving import Automatic, Emergency, Named
 
 # More names than this are counted, not listed.
 MOST_NAMES = 4
@@ -22,6 +24,9 @@ def names_in(demanded: Iterable[Demands]) -> Mapping[str, str]:
             approvers = stage.escalated().approvers
             people |= approvers.people
             groups |= approvers.groups
+        if demands.emergency:
+            people |= demands.emergency.everybody.people
+            groups |= demands.emergency.everybody.groups
     names: dict[str, str] = {}
     if people:
         names |= dict(Person.objects.filter(object_id__in=people).values_list("object_id", "display_name"))
@@ -33,16 +38,31 @@ def names_in(demanded: Iterable[Demands]) -> Mapping[str, str]:
 
 def stage_words(stage: Stage, names: Mapping[str, str]) -> str:
     """Who decides at a stage, e.g. "2 of Cloud platform leads, Ben Boss"."""
-    known = sorted(names.get(key, "") for key in (*stage.approvers.groups, *stage.approvers.people))
-    shown = [*_described(stage.approvers), *(name for name in known if name)]
+    shown = _shown(stage.approvers, names)
+    if stage.quorum > 1 and shown:
+        return f"{stage.quorum} of {', '.join(shown)}"
+    return _either(shown)
+
+
+def named_words(named: Named, names: Mapping[str, str]) -> str:
+    """Some people and groups, e.g. "Cloud platform leads or Ben Boss"."""
+    return _either(_shown(named, names))
+
+
+def _shown(named: Named | Approvers, names: Mapping[str, str]) -> list[str]:
+    known = sorted(names.get(key, "") for key in (*named.groups, *named.people))
+    described = _described(named) if isinstance(named, Approvers) else []
+    shown = [*described, *(name for name in known if name)]
     if unknown := known.count(""):
         shown.append(f"{unknown} not found in the directory")
-    if not shown:
-        return "nobody who is known"
     if len(shown) > MOST_NAMES:
         shown = [*shown[: MOST_NAMES - 1], f"{len(shown) - MOST_NAMES + 1} more"]
-    if stage.quorum > 1:
-        return f"{stage.quorum} of {', '.join(shown)}"
+    return shown
+
+
+def _either(shown: list[str]) -> str:
+    if not shown:
+        return "nobody who is known"
     return " or ".join((", ".join(shown[:-1]), shown[-1])) if len(shown) > 1 else shown[0]
 
 
@@ -103,7 +123,57 @@ def demand_sentences(demands: Demands, names: Mapping[str, str]) -> list[str]:
     if demands.guests_decide:
         sentences.append("Guests of the directory may decide.")
     sentences.append("Never by the requester.")
+    if demands.emergency:
+        sentences += emergency_sentences(demands.emergency, names)
+    if demands.automatic:
+        sentences.append(automatic_sentence(demands.automatic))
     return sentences
+
+
+def emergency_sentences(emergency: Emergency, names: Mapping[str, str]) -> list[str]:
+    """Who may go without an approval, and what they owe."""
+    who = ", and ".join(named_words(each, names) for each in emergency.allowed)
+    longest = duration_words(emergency.longest_duration)
+    sentences = [f"In an emergency {who} may go without an approval, for at most {longest}."]
+    for panel in emergency.panels:
+        further = (
+            f"; once it is overdue, {named_words(panel.escalates_to, names)} may too"
+            if panel.escalates_to
+            else ""
+        )
+        sentences.append(
+            f"{named_words(panel.reviewers, names)} reviews that within {duration_words(emergency.review_within)}{further}."
+        )
+    sentences.append(
+        f"Unreviewed after {duration_words(emergency.blocks_after)}, it blocks the same person's next emergency use."
+    )
+    return sentences
+
+
+def automatic_sentence(automatic: Automatic) -> str:
+    """Under which conditions nobody has to decide."""
+    conditions = [f"it is for at most {duration_words(automatic.longest_duration)}"]
+    conditions += [f"all that it opens is within {_within(scope)}" for scope in automatic.only]
+    conditions += [f"it is asked for within {hours.words}" for hours in automatic.during]
+    if automatic.read_only:
+        conditions.append("its permission sets are known to allow reading and listing only")
+    if automatic.reference_required:
+        conditions.append("it has a reference")
+    return f"Approved automatically where {', and '.join(conditions)}."
+
+
+def _within(scope: Scope) -> str:
+    parts = [
+        f"{what} {', '.join(sorted(values))}"
+        for what, values in (
+            ("the permission sets", scope.permission_sets),
+            ("the accounts", scope.accounts),
+            ("the organisational units", scope.units),
+        )
+        if values
+    ]
+    parts += [f"accounts tagged {key} {' or '.join(sorted(values))}" for key, values in scope.account_tags]
+    return " and ".join(parts)
 
 
 def scope_sentence(document: RuleDocument) -> str:

@@ -8,7 +8,9 @@ from typing import Any
 from base.errors import Invalid
 from catalog.sync.directory import Interest, register_interest
 from oversight.rules.models import OPEN, RuleChange
+from policy.demands import Approvers
 from policy.document import RuleDocument, parse_document
+from policy.waiving import Named
 
 
 def named_by_proposals() -> Interest:
@@ -16,11 +18,13 @@ def named_by_proposals() -> Interest:
     changes = RuleChange.objects.filter(status__in=OPEN).values_list("rules", flat=True)
     documents = [document for rules in changes for document in _readable(rules)]
     stages = [stage.escalated().approvers for document in documents for stage in document.demands.stages]
+    emergencies = [each for document in documents if (each := document.demands.emergency)]
+    named: list[Approvers | Named] = [*stages, *(each.everybody for each in emergencies)]
     return Interest(
         groups=frozenset().union(
-            *(each.groups for each in stages), *(each.applies_to.requester_groups for each in documents)
+            *(each.groups for each in named), *(each.applies_to.requester_groups for each in documents)
         ),
-        people=frozenset().union(*(each.people for each in stages)),
+        people=frozenset().union(*(each.people for each in named)),
         managers=any(each.manager for each in stages),
         schedules=frozenset(each.on_call for each in stages if each.on_call),
     )

@@ -17,6 +17,7 @@ from policy.hours import DAYS, Hours
 from policy.matching import match
 from policy.models import Rule, RuleVersion
 from policy.scope import Ask, OnCall, Opened, Scope
+from policy.waiving import Automatic, Emergency, Named, Panel
 
 names = st.frozensets(st.sampled_from("abcd"), max_size=2)
 owner = st.sampled_from(["", "", "Owner"])
@@ -53,6 +54,26 @@ step_ups = st.sampled_from(
         StepUp(decide=Assurance(timedelta(minutes=15), frozenset({"c1", "c3"}))),
     ]
 )
+named = st.builds(Named, names, names).filter(bool)
+emergencies = st.builds(
+    Emergency,
+    allowed=st.tuples(named),
+    longest_duration=spans,
+    panels=st.tuples(st.builds(Panel, named, st.just(Named()) | named)),
+    review_within=st.integers(1, 24).map(lambda hours: timedelta(hours=hours)),
+    blocks_after=st.integers(24, 48).map(lambda hours: timedelta(hours=hours)),
+)
+only = st.builds(Scope, units=st.just(frozenset({"ou-ab12-prod"}))) | st.builds(
+    Scope, account_tags=st.just((("env", frozenset({"dev"})),))
+)
+automatics = st.builds(
+    Automatic,
+    longest_duration=spans,
+    only=st.lists(only, max_size=1).map(tuple),
+    during=st.lists(hours, max_size=1).map(tuple),
+    read_only=st.booleans(),
+    reference_required=st.booleans(),
+)
 demands = st.builds(
     Demands,
     stages=stages,
@@ -67,6 +88,8 @@ demands = st.builds(
     remind_after=st.none() | spans,
     most_reminders=st.integers(1, 4),
     step_up=step_ups,
+    emergency=st.none() | emergencies,
+    automatic=st.none() | automatics,
 )
 values = st.frozensets(st.sampled_from(["prod", "dev"]), min_size=1)
 scopes = st.builds(
@@ -135,6 +158,20 @@ def not_looser(held_to: Demands, one: Demands) -> None:
         if wanted.fresh_within is not None:
             assert held.fresh_within is not None
             assert held.fresh_within <= wanted.fresh_within
+    if held_to.emergency is not None:
+        assert one.emergency is not None, "an emergency only where every rule knows one"
+        assert set(held_to.emergency.allowed) >= set(one.emergency.allowed)
+        assert set(held_to.emergency.panels) >= set(one.emergency.panels)
+        assert held_to.emergency.longest_duration <= one.emergency.longest_duration
+        assert held_to.emergency.review_within <= one.emergency.review_within
+        assert held_to.emergency.blocks_after <= one.emergency.blocks_after
+    if held_to.automatic is not None:
+        assert one.automatic is not None, "nobody decides only where every rule says so"
+        assert held_to.automatic.longest_duration <= one.automatic.longest_duration
+        assert set(held_to.automatic.only) >= set(one.automatic.only)
+        assert set(held_to.automatic.during) >= set(one.automatic.during)
+        assert held_to.automatic.read_only or not one.automatic.read_only
+        assert held_to.automatic.reference_required or not one.automatic.reference_required
     # Nobody comes in by an escalation earlier than the rule lets them, where it lets them at all.
     for stage in one.stages:
         ours = [each for each in held_to.stages if each.approvers == stage.approvers]
