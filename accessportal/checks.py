@@ -146,6 +146,7 @@ ADDRESSES: Mapping[str, bool] = {
     "AWS_ENDPOINT_URL": True,
     "AUDIT_ANCHOR_WEBHOOK_URL": True,
     "AUDIT_STREAM_WEBHOOK_URL": True,
+    "EMERGENCY_PROCEDURE_URL": True,
     "PORTAL_ORIGIN": True,
 }
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -397,6 +397,9 @@ NARROW_PATH_SPAN = timedelta(seconds=10)
 NARROW_PATH_SHARED_WITH_PIM = env.bool("NARROW_PATH_SHARED_WITH_PIM", True)
 # Past these (business time) a removal is overdue: after the end, and after it was read out of Entra.
 OVERDUE_ENTRA = timedelta(minutes=env.int("OVERDUE_ENTRA_MINUTES", 5))
+# The organisation's own way into AWS when this one is too slow or down; shown wherever an emergency is asked for.
+EMERGENCY_PROCEDURE = env.str("EMERGENCY_PROCEDURE", "")
+EMERGENCY_PROCEDURE_URL = env.str("EMERGENCY_PROCEDURE_URL", "")
 OVERDUE_AWS = timedelta(minutes=env.int("OVERDUE_AWS_MINUTES", 60))
 # How long a grant that never arrived is watched for a late arrival (business time).
 LATE_ARRIVAL_WATCH = timedelta(hours=24)

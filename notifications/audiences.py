@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from django.db.models import Case, Value, When
 
 from identity.humans import accounts_of, human_key
-from identity.models import Person
+from identity.models import AppRole, Person
 from notifications.kinds import Kind
-from policy.approvers import deciders
+from policy.approvers import able, deciders
 from requests_app.lifecycle import DecisionStatus
 from requests_app.models import RequestItem, Verdict
+from requests_app.waivers.models import OwedReview
+from requests_app.waivers.rights import reviewers, reviewers_now
 
 # A group of approvers may hold a whole department; the letter says how many there are.
 MOST_ASKED = 50
@@ -39,6 +41,31 @@ def asked_about(item: RequestItem) -> Sequence[Person]:
     decided = item.decisions.filter(status=DecisionStatus.COUNTED).values("approver")
     asked = Person.objects.filter(messages__item=item, messages__kind=Kind.DECIDE).exclude(pk__in=decided)
     return list(asked.distinct().order_by("pk"))
+
+
+def concerned_by(item: RequestItem) -> Sequence[Person]:
+    """Whom an emergency concerns: all who may decide at any stage, owners of accounts among them, and operators.
+
+    Each human once, MOST_ASKED of each at most; never who asked. A query for each stage and one for operators.
+    """
+    demands = item.terms.parsed
+    found: list[Person] = []
+    for stage in demands.stages:
+        may = able(stage.approvers, item.requester, guests=demands.guests_decide)
+        found += may.order_by("display_name", "pk")[:MOST_ASKED]
+    operators = Person.objects.filter(
+        user__app_roles__contains=[AppRole.OPERATOR], user__is_active=True, enabled=True
+    )
+    found += operators.exclude(accounts_of(item.requester)).order_by("display_name", "pk")[:MOST_ASKED]
+    return list({human_key(each): each for each in reversed(found)}.values())[::-1]
+
+
+def who_review(review: OwedReview) -> Sequence[Person]:
+    """Who may review it now, each human once, MOST_ASKED at most. Two queries."""
+    item = review.waiver.item
+    may = reviewers(reviewers_now(review), item.requester, item.terms.parsed)
+    rows = may.order_by("display_name", "pk")[:MOST_ASKED]
+    return list({human_key(each): each for each in rows}.values())
 
 
 def approvers_of(item: RequestItem) -> Sequence[Person]:

@@ -25,6 +25,7 @@ from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus
 from requests_app.models import Decision, Grant, RequestItem, Revocation
 from requests_app.rows import part_of_request
 from requests_app.shortening import time_given
+from requests_app.waivers.models import OwedReview, Waiver
 
 
 def facts_of(message: Message, language: Language, zone: ZoneInfo) -> Facts:
@@ -49,6 +50,8 @@ def path_of(message: Message) -> str:
         and message.item is not None
     ):
         return reverse("decision", args=[message.item.pk])
+    if message.kind in (Kind.REVIEW_OWED, Kind.REVIEW_LATE):
+        return reverse("emergency_review", args=[message.facts["review"]])
     if message.kind in (Kind.STANDS_IN, Kind.SAID_AWAY):
         return reverse("absence")
     if message.item is not None:
@@ -80,6 +83,9 @@ def no_longer_needed(message: Message) -> str:
             item is not None and item.status != ItemStatus.PENDING
         ):
             return "The request was handled before."
+        case Kind.REVIEW_OWED | Kind.REVIEW_LATE:
+            done = OwedReview.objects.filter(pk=message.facts["review"]).exclude(verdict="").exists()
+            return "Somebody had reviewed it already." if done else ""
         case Kind.USABLE | Kind.ENDING if grant is not None and grant.status != GrantStatus.ACTIVE:
             return "The access wasn't there any more."
         case Kind.STANDS_IN | Kind.SAID_AWAY:
@@ -179,6 +185,21 @@ def _failed(message: Message, _language: Language, _zone: ZoneInfo) -> Facts:
     return {"reason": quoted(problem), "what": message.facts.get("what", "")}
 
 
+def _emergency(message: Message, language: Language, zone: ZoneInfo) -> Facts:
+    """Why it couldn't wait, why it was not let through, and until when which review is owed."""
+    found: Facts = {"drill": message.facts.get("drill", "")}
+    waiver = Waiver.objects.filter(item=message.item).first()
+    if waiver is not None:
+        found |= {"comments": quoted(waiver.why), "reason": quoted(waiver.reason)}
+    if key := message.facts.get("review"):
+        review = OwedReview.objects.get(pk=key)
+        found |= {
+            "due": language.moment(review.due_at, zone),
+            "blocks": "" if review.drill else language.moment(review.blocks_at, zone),
+        }
+    return found
+
+
 def _absence(message: Message) -> Absence:
     rows = Absence.objects.select_related("person", "delegate", "declared_by")
     return rows.get(pk=message.facts["absence"])
@@ -217,4 +238,5 @@ _MORE: dict[Kind, Callable[[Message, Language, ZoneInfo], Facts]] = {
     Kind.ENDED: _ended,
     Kind.STANDS_IN: _away,
     Kind.SAID_AWAY: _away,
+    **dict.fromkeys((Kind.EMERGENCY, Kind.REVIEW_OWED, Kind.REVIEW_LATE, Kind.NOT_LET_THROUGH), _emergency),
 }

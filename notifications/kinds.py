@@ -32,6 +32,10 @@ class Kind(StrEnum):
     SAID_AWAY = "said_away"
     RULES_PROPOSED = "rules_proposed"
     RULES_SETTLED = "rules_settled"
+    EMERGENCY = "emergency"
+    REVIEW_OWED = "review_owed"
+    REVIEW_LATE = "review_late"
+    NOT_LET_THROUGH = "not_let_through"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,10 @@ MANNERS: dict[Kind, Manner] = {
     Kind.QUESTION: Manner("Somebody who decides asks you something"),
     Kind.ANSWERED: Manner("Your question about a request is answered"),
     Kind.STANDS_IN: Manner("You decide for somebody who is away"),
+    Kind.EMERGENCY: Manner("Somebody took access in an emergency, or drilled it"),
+    Kind.REVIEW_OWED: Manner("An emergency use waits for your review"),
+    Kind.REVIEW_LATE: Manner("The review of an emergency use is overdue"),
+    Kind.NOT_LET_THROUGH: Manner("Your emergency was not let through"),
     Kind.SAID_AWAY: Manner("An operator recorded that you are away"),
     Kind.RULES_PROPOSED: Manner("A change of the rules waits for you as second operator", may_wait=True),
     Kind.RULES_SETTLED: Manner("A change of the rules that you proposed is applied or not", may_wait=True),

@@ -24,13 +24,14 @@ from base.crash import crash_point, register
 from clients.registry import chats
 from identity.absences.models import Absence
 from identity.models import Person
-from notifications.audiences import approvers_of, asked_about, to_ask
+from notifications.audiences import approvers_of, asked_about, concerned_by, to_ask, who_review
 from notifications.kinds import Kind
 from notifications.models import EventOwed, Message
 from notifications.occasions import planned_for
 from requests_app.deliberation.models import Remark
-from requests_app.lifecycle import EndReason, GrantStatus, ItemStatus
+from requests_app.lifecycle import EndReason, GrantStatus, ItemStatus, WaiverStatus
 from requests_app.models import Decision, Grant, RequestItem
+from requests_app.waivers.models import OwedReview, Waiver
 
 log = structlog.get_logger(__name__)
 
@@ -160,17 +161,70 @@ def _requested(event: Event) -> Iterator[Message]:
     item = _item(_subject(event))
     if item.status == ItemStatus.PENDING:
         yield message(Kind.ASKED, item.requester, occasion=f"event:{event.id}", item=item)
-        yield from _ask(item)
+        # While it may need no decision nobody is asked for one; the worker's refusal of that asks them.
+        if not Waiver.objects.filter(item=item, status=WaiverStatus.SUBMITTED).exists():
+            yield from _ask(item)
 
 
 def _ask(item: RequestItem) -> Iterator[Message]:
-    """To those who may decide at the item's stage, unless they were told of this stage."""
+    """To those who may decide at the item's stage, unless they were told of this stage; nobody decides on a drill."""
+    if _is_drill(item):
+        return
     people, total = to_ask(item)
     occasion = f"decide:{item.pk}:{item.stage}"
     stage, told, of = str(item.stage), str(len(people)), str(total)
     for person in people:
         yield message(Kind.DECIDE, person, occasion=occasion, item=item, stage=stage, told=told, total=of)
     yield from chat_messages(Kind.DECIDE, item, occasion=occasion, stage=stage, told=told, total=of)
+
+
+def _is_drill(item: RequestItem) -> bool:
+    return Waiver.objects.filter(item=item, drill=True).exists()
+
+
+def _waiver(event: Event) -> Waiver:
+    return Waiver.objects.get(pk=_subject(event))
+
+
+def _waived(event: Event) -> Iterator[Message]:
+    """An emergency is told to everybody whom it concerns, and to chats, at once; so is a drill of it."""
+    waiver = _waiver(event)
+    if not waiver.emergency:
+        return
+    item, occasion, drill = _item(waiver.item_id), f"emergency:{waiver.pk}", "yes" if waiver.drill else ""
+    for person in concerned_by(item):
+        yield message(Kind.EMERGENCY, person, occasion=occasion, item=item, drill=drill)
+    yield from chat_messages(Kind.EMERGENCY, item, occasion=occasion, drill=drill)
+
+
+def _not_waived(event: Event) -> Iterator[Message]:
+    """It waits for a decision after all: its requester is told, where it was an emergency, and who decides is asked."""
+    waiver = _waiver(event)
+    item = _item(waiver.item_id)
+    if waiver.emergency:
+        yield message(
+            Kind.NOT_LET_THROUGH,
+            item.requester,
+            occasion=f"event:{event.id}",
+            item=item,
+            drill="yes" if waiver.drill else "",
+        )
+    if item.status == ItemStatus.PENDING:
+        yield from _ask(item)
+
+
+def _review(kind: Kind, event: Event) -> Iterator[Message]:
+    """To whoever may review it; overdue, also to operators and to whom it went on."""
+    rows = OwedReview.objects.select_related("waiver__item__terms", "waiver__item__requester")
+    review = rows.get(pk=_fields(event)["review_id"])
+    if not review.open:
+        return
+    item = _item(review.waiver.item_id)
+    drill = "yes" if review.drill else ""
+    for person in who_review(review):
+        yield message(
+            kind, person, occasion=f"{kind}:{review.pk}", item=item, review=str(review.pk), drill=drill
+        )
 
 
 def _escalated(event: Event) -> Iterable[Message]:
@@ -181,7 +235,7 @@ def _escalated(event: Event) -> Iterable[Message]:
 def _reminded(event: Event) -> Iterator[Message]:
     """To those who may still decide at the item's stage; chats were told once."""
     item = _item(_fields(event)["item_id"])
-    if item.status == ItemStatus.PENDING:
+    if item.status == ItemStatus.PENDING and not _is_drill(item):
         for person in to_ask(item)[0]:
             yield message(Kind.REMIND, person, occasion=f"event:{event.id}", item=item, stage=str(item.stage))
 
@@ -286,6 +340,10 @@ _PLANS: dict[str, Callable[[Event], Iterable[Message]]] = {
     "item.requested": _requested,
     "item.reminded": _reminded,
     "item.escalated": _escalated,
+    "waiver.granted": _waived,
+    "waiver.refused": _not_waived,
+    "emergency.review_owed": partial(_review, Kind.REVIEW_OWED),
+    "emergency.review_overdue": partial(_review, Kind.REVIEW_LATE),
     "item.approved": partial(_settled, Kind.APPROVED),
     "item.denied": partial(_settled, Kind.DENIED),
     "item.closed": partial(_settled, Kind.CLOSED),

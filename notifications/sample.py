@@ -22,6 +22,10 @@ _VARIANTS: dict[Kind, Facts] = {
     Kind.RULES_PROPOSED: {"what": "changed Production accounts", "justification": quoted("Shorter windows.")},
     Kind.RULES_SETTLED: {"what": "changed Production accounts", "outcome": "applied"},
     Kind.SIGN_IN: {"reason": quoted("Entra wants a stronger sign-in of the requester.")},
+    Kind.EMERGENCY: {"comments": quoted("Customers can't pay, and nobody answers.")},
+    Kind.REVIEW_OWED: {"comments": quoted("Customers can't pay, and nobody answers.")},
+    Kind.REVIEW_LATE: {"comments": quoted("Customers can't pay, and nobody answers.")},
+    Kind.NOT_LET_THROUGH: {"reason": quoted("The requester is no longer eligible for this PIM group.")},
     Kind.UNDONE: {"reason": quoted("Entra refused the assignment. Ask the group's owner.")},
 }
 
@@ -36,6 +40,8 @@ def sample_letter(kind: Kind, language: Language) -> Letter:
         "duration": language.span(timedelta(hours=1)),
         "lapses": language.moment(now + timedelta(days=1), zone),
         "starts": language.moment(now, zone),
+        "due": language.moment(now + timedelta(days=2), zone),
+        "blocks": language.moment(now + timedelta(days=7), zone),
         "delegate": "Dora Deputy",
         "ends": language.moment(now + timedelta(hours=1), zone),
         "last_use": language.moment(now + timedelta(hours=2), zone),

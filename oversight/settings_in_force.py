@@ -42,6 +42,8 @@ SHOWN: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
             ("AWS_SESSION_CACHE", "until when AWS may open sessions after a membership is gone"),
             ("OVERDUE_ENTRA", "how long after its end a membership may be in Entra before it is overdue"),
             ("OVERDUE_AWS", "how long it may be in AWS after that before it is overdue"),
+            ("EMERGENCY_PROCEDURE", "what people are told to do in an emergency when the portal is too slow"),
+            ("EMERGENCY_PROCEDURE_URL", "where that is written"),
             ("LATEST_START", "how far ahead a request may ask to start"),
             ("DECISION_TARGET", "within which a decision is wanted; none: half of the time that it waits"),
             ("NARROW_PATH_PLACES", "calls that leave at most for the enterprise application's narrow path"),

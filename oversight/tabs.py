@@ -25,6 +25,7 @@ TABS = (
     Tab("operations_drift", "Drift", auditors=True),
     Tab("operations_queue", "Queue"),
     Tab("operations_incidents", "Incidents", auditors=True),
+    Tab("operations_emergencies", "Emergencies", auditors=True),
     Tab("operations_absences", "Absences"),
     Tab("operations_reviews", "Reviews", auditors=True),
     Tab("operations_rules", "Rules", auditors=True),

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from policy.demands import Demands, combine
-from policy.floor import raised
+from policy.floor import NO_FLOOR, raised
 from policy.models import Rule, RuleVersion
 from policy.scope import Ask, Opened
 from policy.sources import resolve
@@ -67,7 +67,7 @@ def _combined(ask: Ask, applying: Sequence[RuleVersion]) -> Match:
         tuple(applying),
         raised(
             combine([resolve(version.parsed.demands.at(ask.asked_at), ask) for version in applying]),
-            ask.floor,
+            ask.floor or NO_FLOOR,
         ),
         tuple(_reason(version, ask) for version in applying),
     )

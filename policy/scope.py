@@ -11,12 +11,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from base.errors import Invalid
 from policy.fields import ids, mapping, refuse_unknown, texts, texts_by_key
-from policy.floor import NO_FLOOR, Floor
 from policy.hours import Hours, parse_hours, serialise_hours
+
+if TYPE_CHECKING:  # floors know demands, demands know scopes
+    from policy.floor import Floor
 
 # What of a person a rule may name, as the directory gives it.
 ATTRIBUTES = ("department", "job_title")
@@ -57,7 +59,7 @@ class Ask:
     attributes: tuple[tuple[str, str], ...]
     asked_at: datetime
     people: Mapping[str, str] = field(default_factory=dict)
-    floor: Floor = NO_FLOOR
+    floor: Floor | None = None  # None: PIM demands nothing
     manager: str = ""
     no_manager: str = "who the requester's manager is has never been read"
     on_call: Mapping[str, OnCall] = field(default_factory=dict)

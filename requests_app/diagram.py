@@ -7,6 +7,7 @@ from requests_app.lifecycle import HOLDING, MACHINES, MAY_HOLD_ACCESS, TERMINAL,
 _TITLES = {
     "item": "Item: what was asked for",
     "decision": "Decision: one approver's word",
+    "waiver": "Waiver: an ask to go without an approval",
     "grant": "Grant: access in the world",
 }
 

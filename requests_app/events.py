@@ -65,6 +65,11 @@ REQUEST_EVENTS = (
         reason=_TEXT,
     ),
     _item(
+        "item.drilled",
+        "The drill of {about} for {group_name} came to its end; nothing was granted",
+        group_name=_TEXT,
+    ),
+    _item(
         "item.lapsed",
         "The request of {about} for {group_name} lapsed: nobody decided in time",
         group_name=_TEXT,

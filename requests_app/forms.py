@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -158,7 +158,7 @@ class RequestForm(LengthForm):
         widget=forms.Textarea(attrs={"rows": 4}),
     )
     reference = forms.CharField(label="Reference", required=False)
-    field_order = ("justification", "length", "hours", "minutes", "start", "reference")
+    field_order: Sequence[str] = ("justification", "length", "hours", "minutes", "start", "reference")
 
     def __init__(
         self, *args: Any, shortest_justification: int, reference_required: bool, **kwargs: Any

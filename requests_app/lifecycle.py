@@ -4,8 +4,8 @@ This table is the only source. The Python guard (`actions.moving`), the Postgres
 (`guards`), the diagram in docs/lifecycle.md, the property tests and the tracker on the page are
 all made from it.
 
-Three small machines: an *item* is what was asked for one PIM group, a *decision* is one
-approver's word on it, a *grant* is access in the world.
+Four small machines: an *item* is what was asked for one PIM group, a *decision* is one
+approver's word on it, a *waiver* does without that word, a *grant* is access in the world.
 """
 
 from __future__ import annotations
@@ -24,12 +24,19 @@ class ItemStatus(models.TextChoices):
     WITHDRAWN = "withdrawn", "Withdrawn"
     LAPSED = "lapsed", "Lapsed without an answer"
     CLOSED = "closed", "Closed without a decision"
+    DRILLED = "drilled", "Drilled; nothing was granted"
 
 
 class DecisionStatus(models.TextChoices):
     SUBMITTED = "submitted", "Being checked"
     COUNTED = "counted", "Counted"
     REFUSED = "refused", "Not counted"
+
+
+class WaiverStatus(models.TextChoices):
+    SUBMITTED = "submitted", "Being checked"
+    GRANTED = "granted", "No approval needed"
+    REFUSED = "refused", "Refused"
 
 
 class GrantStatus(models.TextChoices):
@@ -90,7 +97,7 @@ def _edges(rows: Iterable[tuple[str | None, str, str, frozenset[Process]]]) -> t
     return tuple(Edge(source, target, event, by) for source, target, event, by in rows)
 
 
-R, D, G = ItemStatus, DecisionStatus, GrantStatus
+R, D, W, G = ItemStatus, DecisionStatus, WaiverStatus, GrantStatus
 
 ITEM = Machine(
     subject="item",
@@ -104,6 +111,8 @@ ITEM = Machine(
             (R.PENDING, R.WITHDRAWN, "item.withdrawn", WEB),
             (R.PENDING, R.LAPSED, "item.lapsed", WORKER),
             (R.PENDING, R.CLOSED, "item.closed", WORKER),
+            # A drill of the emergency path: all of it, up to where something would be granted.
+            (R.PENDING, R.DRILLED, "item.drilled", WORKER),
         ]
     ),
 )
@@ -117,6 +126,19 @@ DECISION = Machine(
             (None, D.SUBMITTED, "decision.submitted", WEB),
             (D.SUBMITTED, D.COUNTED, "decision.counted", WORKER),
             (D.SUBMITTED, D.REFUSED, "decision.refused", WORKER),
+        ]
+    ),
+)
+
+WAIVER = Machine(
+    subject="waiver",
+    table="requests_app_waiver",
+    statuses=WaiverStatus,
+    edges=_edges(
+        [
+            (None, W.SUBMITTED, "waiver.submitted", WEB),
+            (W.SUBMITTED, W.GRANTED, "waiver.granted", WORKER),
+            (W.SUBMITTED, W.REFUSED, "waiver.refused", WORKER),
         ]
     ),
 )
@@ -151,7 +173,7 @@ GRANT = Machine(
     ),
 )
 
-MACHINES = (ITEM, DECISION, GRANT)
+MACHINES = (ITEM, DECISION, WAIVER, GRANT)
 
 # Statuses in which the person may hold membership or a running session.
 MAY_HOLD_ACCESS = frozenset(

@@ -451,4 +451,5 @@ import requests_app.cutting.models  # noqa: E402 - so that Django finds them
 import requests_app.deliberation.models  # noqa: E402 - so that Django finds them
 import requests_app.favourites.models  # noqa: E402 - so that Django finds them
 import requests_app.freezes.models  # noqa: E402 - so that Django finds them
-import requests_app.path_models  # noqa: E402, F401 - so that Django finds them
+import requests_app.path_models  # noqa: E402 - so that Django finds them
+import requests_app.waivers.models  # noqa: E402, F401 - so that Django finds them

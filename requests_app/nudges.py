@@ -17,6 +17,11 @@ def decision(decision_id: UUID) -> None:
     _ring("requests_app.tasks.check_decision", str(decision_id))
 
 
+def waiver(waiver_id: UUID) -> None:
+    """An ask to go without an approval waits to be checked."""
+    _ring("requests_app.tasks.check_waiver", str(waiver_id))
+
+
 def grant(grant_id: UUID) -> None:
     """A grant may owe an action."""
     _ring("requests_app.tasks.advance", str(grant_id))

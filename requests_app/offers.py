@@ -27,7 +27,7 @@ from requests_app.lifecycle import ENDABLE, OPEN, ItemStatus
 from requests_app.models import Grant, RequestItem
 from requests_app.presentation import Standing, standing
 from requests_app.rows import scope_words
-from requests_app.rule_words import names_in, stages_words
+from requests_app.rule_words import automatic_sentence, names_in, stages_words
 from requests_app.selectors import MOST_ITEMS
 
 
@@ -142,6 +142,22 @@ class Offer:
         return reverse("request_preview", args=[self.group.object_id])
 
     @property
+    def emergency_known(self) -> bool:
+        """Whether the rules know an emergency use of it."""
+        return self.demands is not None and self.demands.emergency is not None
+
+    @property
+    def automatic_words(self) -> str:
+        """Under which conditions nobody has to decide, "" where somebody always has to."""
+        automatic = self.demands.automatic if self.demands else None
+        waived = automatic is not None and not (self.demands and self.demands.pim_approval)
+        return automatic_sentence(automatic) if automatic and waived else ""
+
+    @property
+    def emergency_address(self) -> str:
+        return reverse("emergency", args=[self.group.object_id])
+
+    @property
     def star_address(self) -> str:
         return reverse("favourite", args=[self.group.object_id])
 
@@ -227,9 +243,14 @@ class FullOffer:
 
 
 def full_offer(
-    person: Person, group_id: UUID, *, accounts_after: str = "", accounts_query: str = ""
+    person: Person,
+    group_id: UUID,
+    *,
+    accounts_after: str = "",
+    accounts_query: str = "",
+    undecided: bool = False,
 ) -> FullOffer:
-    """One group, for somebody who is eligible for it.
+    """One group, for somebody who is eligible for it. `undecided`: whether somebody could decide doesn't matter.
 
     Raises:
         Missing: no such group, or no eligibility; deliberately the same.
@@ -239,7 +260,7 @@ def full_offer(
     )
     eligibilities = (detail.row.eligibility, *detail.row.others)
     return FullOffer(
-        offer=_judge_all(person, [(detail.group, eligibilities)])[0],
+        offer=_judge_all(person, [(detail.group, eligibilities)], undecided=undecided)[0],
         sets=[Opened(each.permission_set, each.accounts) for each in detail.permission_sets],
         units=_by_unit(detail.accounts),
         next_accounts=detail.next_accounts,
@@ -253,7 +274,9 @@ def _by_unit(accounts: Sequence[catalogue.OpenedAccount]) -> list[Unit]:
     return [Unit(name, list(rows)) for name, rows in groupby(sorted(accounts, key=unit), key=unit)]
 
 
-def _judge_all(person: Person, rows: Sequence[tuple[PimGroup, Sequence[Eligibility]]]) -> list[Offer]:
+def _judge_all(
+    person: Person, rows: Sequence[tuple[PimGroup, Sequence[Eligibility]]], *, undecided: bool = False
+) -> list[Offer]:
     now = business_now()
     versions = current_versions()
     state = ProvisioningState.objects.order_by("-observed_at").first()
@@ -267,10 +290,10 @@ def _judge_all(person: Person, rows: Sequence[tuple[PimGroup, Sequence[Eligibili
     found = []
     for (group, eligibilities), matched in zip(rows, matches, strict=True):
         demands = matched.demands
-        if demands is not None and demands not in nobody:
+        if demands is not None and not undecided and demands not in nobody:
             seated = somebody_can_decide(demands, person)
             nobody[demands] = "" if seated else why_nobody(demands, person)
-        why = nobody[demands] if demands is not None else ""
+        why = nobody.get(demands, "") if demands is not None else ""
         around = Circumstances(
             match=matched,
             somebody_can_decide=not why,

@@ -29,6 +29,8 @@ from requests_app.rows import (
     scope_words_of,
 )
 from requests_app.shortening import time_given
+from requests_app.waivers.models import Waiver
+from requests_app.waivers.rows import WithoutApproval
 from requests_app.ways_in import WayIn, aws_config, ways_in
 
 ON_ITS_WAY = frozenset({GrantStatus.SCHEDULED, GrantStatus.ACTIVATING, GrantStatus.PROVISIONING})
@@ -87,7 +89,12 @@ class Page:
     @property
     def standing(self) -> Standing:
         if self.item.status == ItemStatus.PENDING and self.being_checked:
-            return Standing("moving", "Being checked", "A decision is being checked.")
+            what = (
+                "A decision"
+                if not (self.waiver and self.waiver.being_checked)
+                else "Whether it needs a decision"
+            )
+            return Standing("moving", "Being checked", f"{what} is being checked.")
         if self.item.status == ItemStatus.PENDING and self.thread == "open":
             whom = "you" if self.mine else self.item.requester.display_name
             return Standing("waiting", "Question open", f"A question waits for an answer from {whom}.")
@@ -107,12 +114,19 @@ class Page:
 
     @property
     def being_checked(self) -> bool:
+        if self.waiver is not None and self.waiver.being_checked:
+            return True
         return any(decision.status == DecisionStatus.SUBMITTED for decision in self.decisions)
 
     @property
     def phases(self) -> Sequence[Phase]:
         return phases(
-            self.item, self.grant, being_checked=self.being_checked, turn=self.read.turn, hop=self.read.hop
+            self.item,
+            self.grant,
+            being_checked=self.being_checked,
+            turn=self.read.turn,
+            hop=self.read.hop,
+            waived=self.waived,
         )
 
     @property
@@ -148,7 +162,12 @@ class Page:
         decisions = [(decision.pk, decision.status, decision.reason) for decision in self.decisions]
         turn = (self.read.turn.place, self.read.turn.of) if self.read.turn else None
         said = (len(self.remarks), self.attention and self.attention.until)
-        return fingerprint(self.item.version, grant, turn, said, decisions)
+        waiver = self.waiver and (
+            self.waiver.version,
+            self.waiver.reason,
+            [r.version for r in self.read.reviews],
+        )
+        return fingerprint(self.item.version, grant, turn, said, decisions, waiver)
 
     @property
     def live_address(self) -> str:
@@ -201,6 +220,25 @@ class Page:
     def start_is_over(self) -> bool:
         """Whether the wanted start has passed, so that an approval would begin the window."""
         return self.item.wanted_start is not None and self.item.wanted_start <= business_now()
+
+    # --- Without an approval
+
+    @property
+    def waiver(self) -> Waiver | None:
+        """The ask to go without an approval, where there was one."""
+        found: Waiver | None = getattr(self.item, "waiver", None)
+        return found
+
+    @property
+    def waived(self) -> str:
+        """Why nobody had to decide; "" where somebody has to, or did."""
+        return self.waiver.what.capitalize() if self.waiver and self.waiver.granted else ""
+
+    @property
+    def without(self) -> WithoutApproval:
+        """What to say about going without an approval."""
+        arriving = self.moving and (self.grant is None or self.grant.status in ON_ITS_WAY)
+        return WithoutApproval(self.waiver, self.read.reviews, waits=self.mine and arriving)
 
     # --- What is said about it while it waits
 

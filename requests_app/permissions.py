@@ -59,6 +59,12 @@ def has_decided(person: Person, item: RequestItem) -> bool:
     return standing.filter(is_human(person, "approver")).exists()
 
 
+def is_drill(item: RequestItem) -> bool:
+    """Whether it goes the way of an emergency to be granted nothing. No query where it was read with its waiver."""
+    waiver = getattr(item, "waiver", None)
+    return waiver is not None and waiver.drill
+
+
 def check_may_decide(person: Person, item: RequestItem) -> Right:
     """In whose right this person may decide on this pending item at its stage: an absence, or None for their own.
 
@@ -76,6 +82,8 @@ def check_may_decide(person: Person, item: RequestItem) -> Right:
         raise Denied("decision.other_stage", "Other approvers decide at this stage of the request.")
     if item.status != ItemStatus.PENDING:
         return here[0]
+    if is_drill(item):
+        raise Conflict("decision.drill", "This is a drill: nothing is granted, and nobody decides on it.")
     if has_decided(person, item):
         raise Conflict(
             "decision.exists",
@@ -110,7 +118,9 @@ def can_decide(person: Person, item: RequestItem) -> bool:
 def rights_offered(person: Person, item: RequestItem) -> Sequence[Right]:
     """In which rights a decision by this person would be taken now; the first of them is used."""
     now = business_now()
-    if item.status != ItemStatus.PENDING or now >= item.lapses_at or has_decided(person, item):
+    if item.status != ItemStatus.PENDING or now >= item.lapses_at or is_drill(item):
+        return ()
+    if has_decided(person, item):
         return ()
     return _unused(item, person, rights(person, item.terms.parsed, [item.stage], item.requester, at=now))
 

@@ -78,6 +78,7 @@ _ITEM_STANDING = {
     ItemStatus.DENIED: Standing("problem", "Denied", "Denied. Nothing was granted."),
     ItemStatus.WITHDRAWN: Standing("ended", "Withdrawn", "Withdrawn. Nothing was granted."),
     ItemStatus.CLOSED: Standing("ended", "Closed", "Closed without a decision. Nothing was granted."),
+    ItemStatus.DRILLED: Standing("ended", "Drilled", "The drill went the whole way. Nothing was granted."),
     ItemStatus.LAPSED: Standing("ended", "Lapsed", "Nobody answered in time. Nothing was granted."),
 }
 _GRANT_STANDING = {
@@ -129,12 +130,14 @@ def phases(
     being_checked: bool,
     turn: Waiting | None = None,
     hop: Hop | None = None,
+    waived: str = "",
 ) -> tuple[Phase, ...]:
     """The tracker of an item. `being_checked`: a decision was submitted and no worker has counted it yet.
 
-    `turn` is its place in the queue while it waits for one, `hop` the measured time of the step that it is at.
+    `waived` says why nobody had to decide. `turn` is its place in the queue while it waits for one, `hop` the measured
+    time of the step that it is at.
     """
-    decision = Phase("Decision", (_requested(item), _decided(item, being_checked)))
+    decision = Phase("Decision", (_requested(item), _decided(item, being_checked, waived)))
     if item.status not in (ItemStatus.PENDING, ItemStatus.APPROVED):
         return (decision,)
     way_in, way_out = _arrival(item, grant), _departure(grant)
@@ -162,14 +165,18 @@ def _requested(item: RequestItem) -> Step:
     return Step("Requested", "done", item.created_at)
 
 
-def _decided(item: RequestItem, being_checked: bool) -> Step:
+def _decided(item: RequestItem, being_checked: bool, waived: str) -> Step:
     match item.status:
         case ItemStatus.PENDING if being_checked:
             return Step("Decision being checked", "now", note="Usually a few seconds")
         case ItemStatus.PENDING:
             return Step("Decision", "now", note="Lapses unanswered at", until=item.lapses_at)
+        case ItemStatus.APPROVED if waived:
+            return Step("No approval needed", "done", item.decided_at, waived)
         case ItemStatus.APPROVED:
             return Step("Approved", "done", item.decided_at)
+        case ItemStatus.DRILLED:
+            return Step("Drilled", "done", item.decided_at, "Nothing was granted")
         case ItemStatus.DENIED:
             return Step("Denied", "problem", item.decided_at)
         case ItemStatus.WITHDRAWN:

@@ -44,6 +44,7 @@ from requests_app.permissions import (
     words_in_right_of,
 )
 from requests_app.targets import due
+from requests_app.waivers.models import OwedReview
 
 PAGE = 25
 # PIM groups that one request asks for at most.
@@ -97,6 +98,7 @@ class RequestPage:
     attention: Attention | None  # who is looking at it
     offered: Sequence[Right]  # in whose right the viewer may decide now; none: not at all
     others: Sequence[RequestItem]  # of the same request, as far as the viewer may see them
+    reviews: Sequence[OwedReview]  # owed for an emergency use of it
 
     @property
     def may_decide(self) -> bool:
@@ -105,7 +107,9 @@ class RequestPage:
 
 
 def _items() -> QuerySet[RequestItem]:
-    return RequestItem.objects.select_related("request", "requester", "group", "terms", "attention__person")
+    return RequestItem.objects.select_related(
+        "request", "requester", "group", "terms", "attention__person", "waiver"
+    )
 
 
 def my_grants(person: Person) -> Sequence[Grant]:
@@ -191,6 +195,7 @@ def to_decide(person: Person) -> QuerySet[RequestItem]:
     if not theirs:
         return RequestItem.objects.none()
     rows = _items().filter(theirs, status=ItemStatus.PENDING, lapses_at__gt=now)
+    rows = rows.exclude(waiver__drill=True)
     spoken = standing.filter(is_human(person, "approver"))
     return rows.exclude(is_human(person, "requester")).exclude(Exists(spoken))
 
@@ -305,4 +310,13 @@ def _page(person: Person, item: RequestItem, others: Sequence[RequestItem]) -> R
         attention=attention_to(item),
         offered=rights_offered(person, item),
         others=others,
+        reviews=_reviews_of(item),
     )
+
+
+def _reviews_of(item: RequestItem) -> Sequence[OwedReview]:
+    """No query where nothing was used in an emergency."""
+    waiver = getattr(item, "waiver", None)
+    if waiver is None or not waiver.emergency:
+        return ()
+    return list(waiver.reviews.select_related("reviewed_by").order_by("panel"))

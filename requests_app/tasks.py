@@ -15,12 +15,20 @@ from requests_app.actions.freezing import carry_freezes as carry_freezes_action
 from requests_app.actions.sweeping import sweep as sweep_action
 from requests_app.activity.fetching import read_owed
 from requests_app.activity.planning import plan
+from requests_app.waivers.settling import check_waiver as check_waiver_action
 
 
 @shared_task(name="requests_app.tasks.check_decision")
 def check_decision(decision_id: str) -> None:
     """Check one submitted decision against the clouds and count or refuse it."""
     for grant_id in check_decision_action(decision_id=UUID(decision_id)):
+        advance.delay(str(grant_id))
+
+
+@shared_task(name="requests_app.tasks.check_waiver")
+def check_waiver(waiver_id: str) -> None:
+    """Check one ask to go without an approval against the clouds and grant or refuse it."""
+    for grant_id in check_waiver_action(waiver_id=UUID(waiver_id)):
         advance.delay(str(grant_id))
 
 
@@ -32,13 +40,15 @@ def advance(grant_id: str) -> None:
 
 @shared_task(name="requests_app.tasks.sweep")
 def sweep() -> None:
-    """Find everything that is owed and ring for each, grants and decisions in turns.
+    """Find everything that is owed and ring for each: waivers first, then grants and decisions in turns.
 
     What isn't heard within two passes is dropped unrun: later passes ring for the same rows, and workers that
     are behind would otherwise gather more rings than there is work (ADR 0032).
     """
     owed = sweep_action()
     expires = 2 * settings.SWEEP_EVERY.total_seconds()
+    for waiver_id in owed.waivers:
+        check_waiver.apply_async((str(waiver_id),), expires=expires)
     for grant_id, decision_id in zip_longest(owed.grants, owed.decisions):
         if grant_id is not None:
             advance.apply_async((str(grant_id),), expires=expires)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from django.urls import path
 
-from requests_app.views import access, approvals, favourites, home, queue, requests, several, together
+from requests_app.views import (
+    access,
+    approvals,
+    emergencies,
+    favourites,
+    home,
+    queue,
+    requests,
+    several,
+    together,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -14,6 +24,7 @@ urlpatterns = [
     path("access/<uuid:group_id>/", access.group, name="group"),
     path("access/<uuid:group_id>/request/", access.request_access, name="request_access"),
     path("access/<uuid:group_id>/request/preview/", access.preview, name="request_preview"),
+    path("access/<uuid:group_id>/emergency/", emergencies.ask, name="emergency"),
     path("access/<uuid:group_id>/favourite/", favourites.favourite, name="favourite"),
     path("requests/", requests.mine, name="my_requests"),
     path("requests/<uuid:request_id>/", requests.page, name="request"),
@@ -24,6 +35,10 @@ urlpatterns = [
     path("requests/<uuid:request_id>/end/", requests.end, name="end_early"),
     path("requests/<uuid:request_id>/sign-in/", requests.sign_in, name="request_sign_in"),
     path("requests/<uuid:request_id>/revoke/", requests.revoke, name="revoke"),
+    path("emergencies/", emergencies.reviews, name="emergency_reviews"),
+    path("emergencies/<uuid:review_id>/", emergencies.review, name="emergency_review"),
+    path("emergencies/<uuid:review_id>/lift/", emergencies.lift, name="emergency_lift"),
+    path("operations/emergencies/", emergencies.everything, name="operations_emergencies"),
     path("operations/queue/", queue.page, name="operations_queue"),
     path("operations/queue/live/", queue.live, name="operations_queue_live"),
     path("operations/queue/<int:ticket_id>/front/", queue.front, name="operations_queue_front"),

@@ -13,7 +13,7 @@ from django.urls import reverse
 from audit.controls import measuring
 from audit.controls.charts import Chart, spread_chart
 from audit.controls.frameworks import EDITIONS, SUPPORTED, Controls
-from audit.controls.measuring import SelfApprovals, Spread, Undecidable
+from audit.controls.measuring import SelfApprovals, Spread, Undecidable, WithoutApproval
 from audit.controls.periods import Period
 from audit.ledger.anchoring import AnchorState, anchor_states
 from audit.ledger.reading import MOST_COUNTED
@@ -98,6 +98,7 @@ def controls_page(period: Period) -> ControlsPage:
         _self_approvals(measuring.self_approvals(period), period),
         _late_removals(removed, period),
         _ungranted(period),
+        *_without_approval(measuring.without_approval(period, business_now()), period),
         _undecidable(measuring.undecidable(business_now()), period),
         _took("time_to_decide", "Time to decide", "decision", decided, period.timeline("decision.counted")),
         _took("time_to_remove", "Time to remove", "removal", removed, period.timeline("grant.out_of_aws")),
@@ -191,6 +192,40 @@ def _ungranted(period: Period) -> Figure:
             Behind(reverse("operations_drift"), "Drift now"),
         ],
         [f"{FindingKind(kind).label}: {found:,}, open {opened:,}" for kind, (found, opened) in kinds.items()],
+    )
+
+
+def _without_approval(found: WithoutApproval, period: Period) -> Iterator[Figure]:
+    unreviewed = len(found.open)
+    yield Figure(
+        "unreviewed_emergencies",
+        "Emergency requests without a review",
+        f"More than {unreviewed - 1}" if unreviewed >= measuring.MOST_NAMED else _number(unreviewed),
+        f"Reviews of emergency use that are owed now, whenever that was; {found.overdue:,} of them overdue. In the "
+        f"period, {_plural(found.emergencies, 'emergency', 'emergencies')} went without an approval, and "
+        f"{_plural(found.not_in_order, 'review')} found one not in order. Drills, which are granted nothing, count apart: "
+        f"{_number(found.drills).lower()}.",
+        LOOK if found.overdue or found.not_in_order else GOOD,
+        [
+            Behind(period.timeline("waiver.granted"), "What went without an approval"),
+            Behind(period.timeline("emergency.reviewed"), "Reviews"),
+            Behind(period.timeline("item.drilled"), "Drills"),
+            *(
+                Behind(
+                    reverse("emergency_review", args=[each.pk]),
+                    f"{each.person.display_name}, {each.waiver.item.group.display_name}",
+                )
+                for each in found.open
+            ),
+        ],
+    )
+    yield Figure(
+        "automatic_approvals",
+        "Automatic approvals",
+        _number(found.automatic),
+        "Requests that needed nobody to decide, because a worker found every condition of the rules to hold.",
+        PLAIN,
+        [Behind(period.timeline("waiver.granted"), "What went without an approval, with the conditions")],
     )
 
 

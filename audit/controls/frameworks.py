@@ -63,6 +63,8 @@ SUPPORTED: Mapping[str, Sequence[Controls]] = {
     "late_removals": _of("CC6.2 CC6.3", "A.5.18", "8.2.4 8.2.5", "AC-2(2) AC-2(3)"),
     "ungranted_members": _of("CC6.1 CC7.2", "A.5.18 A.8.2", "7.2.1 7.2.2", "AC-2 AC-3 AC-6"),
     "undecidable": _of("CC6.3", "A.5.18", "7.2.3", "AC-2"),
+    "unreviewed_emergencies": _of("CC6.3", "A.5.18 A.8.2", "7.2.4", "AC-6(7)"),
+    "automatic_approvals": _of("CC6.3", "A.5.18", "7.2.3", "AC-2 AC-3"),
     "time_to_decide": _of("CC6.3", "A.5.18", "7.2.3", "AC-2"),
     "time_to_remove": _of("CC6.2 CC6.3", "A.5.18", "8.2.4 8.2.5", "AC-2(2) AC-2(3)"),
     "unused": _of("CC6.3", "A.5.18 A.8.2", "7.2.4", "AC-6(7)"),

@@ -20,8 +20,9 @@ from identity.models import Person
 from oversight.models import Finding, FindingKind, FindingStatus
 from policy.approvers import all_seated
 from policy.demands import Demands
-from requests_app.lifecycle import DecisionStatus, ItemStatus
+from requests_app.lifecycle import DecisionStatus, ItemStatus, WaiverStatus
 from requests_app.models import Decision, Grant, RequestItem, Verdict
+from requests_app.waivers.models import OwedReview, Waiver
 
 # Somebody is a member, and no grant of the portal says so.
 UNGRANTED = (FindingKind.ORPHAN, FindingKind.STANDING, FindingKind.FOREIGN_ASSIGNMENT)
@@ -58,8 +59,9 @@ FROM (SELECT floor(extract(epoch FROM ended - %(since)s) / %(step)s)::int AS par
 GROUP BY GROUPING SETS ((part), ())
 """
 _DECIDED = """
-SELECT created_at AS began, decided_at AS ended FROM requests_app_requestitem
+SELECT created_at AS began, decided_at AS ended FROM requests_app_requestitem item
 WHERE decided_at >= %(since)s AND decided_at < %(until)s AND status IN ('approved', 'denied')
+  AND NOT EXISTS (SELECT 1 FROM requests_app_waiver waived WHERE waived.item_id = item.id AND waived.status = 'granted')
 """
 # A window that is over should have been cleared from its end on; whatever else ends access, from when that was begun.
 _REMOVED = """
@@ -71,7 +73,7 @@ WHERE out_of_aws_at >= %(since)s AND out_of_aws_at < %(until)s AND removal_start
 
 
 def time_to_decide(period: Period) -> Spread:
-    """From the ask to the counted decision, of what was approved or denied in the period."""
+    """From the ask to the counted decision, of what was approved or denied in the period by somebody."""
     return _spread(_DECIDED, period)
 
 
@@ -303,3 +305,44 @@ def _humans(demanded: Sequence[Demands], now: datetime) -> Humans:
         for key, guest, person, decides in cursor.fetchall():
             found.setdefault((key, guest), set()).add((person, decides))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutApproval:
+    """What went without an approval in the period, and what of it is not reviewed now, whenever that was."""
+
+    emergencies: int
+    drills: int
+    automatic: int
+    not_in_order: int
+    overdue: int  # open past their time, drills left out
+    open: Sequence[OwedReview]  # a few that are open, the first due first, drills left out
+
+
+def without_approval(period: Period, now: datetime) -> WithoutApproval:
+    """Three statements."""
+    granted = Waiver.objects.filter(
+        settled_at__gte=period.since, settled_at__lt=period.until, status=WaiverStatus.GRANTED
+    )
+    emergency = Q(kind=Waiver.Kind.EMERGENCY)
+    unreviewed = OwedReview.objects.filter(verdict="", drill=False)
+    with bounded():
+        counted = granted.aggregate(
+            emergencies=Count("pk", filter=emergency & Q(drill=False)),
+            drills=Count("pk", filter=emergency & Q(drill=True)),
+            automatic=Count("pk", filter=~emergency),
+        )
+        reviews = OwedReview.objects.filter(drill=False).aggregate(
+            not_in_order=Count(
+                "pk",
+                filter=Q(
+                    verdict=OwedReview.Verdict.NOT_IN_ORDER,
+                    reviewed_at__gte=period.since,
+                    reviewed_at__lt=period.until,
+                ),
+            ),
+            overdue=Count("pk", filter=Q(verdict="", due_at__lte=now)),
+        )
+        rows = unreviewed.select_related("person", "waiver__item__group").order_by("due_at", "pk")
+        named = list(rows[:MOST_NAMED])
+    return WithoutApproval(**counted, **reviews, open=named)

@@ -82,12 +82,17 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType({
     **dict.fromkeys(
         (
             *("item.requested", "item.approved", "item.denied", "item.withdrawn", "item.closed", "item.lapsed"),
-            *("item.reminded", "item.escalated"),
+            *("item.reminded", "item.escalated", "item.drilled"),
+            *("waiver.submitted", "waiver.refused", "emergency.review_owed", "emergency.reviewed"),
             *("decision.submitted", "decision.counted", "decision.refused"),
             *("question.asked", "question.answered", "review.taken_up", "review.put_down"),
         ),
         _ABOUT_MEMBERSHIP,
     ),
+    # Without an approval, in an emergency or automatically
+    "waiver.granted": Meaning(GROUP, OTHER, _MEDIUM),
+    "emergency.review_overdue": Meaning(GROUP, OTHER, _MEDIUM),
+    "emergency.block_lifted": Meaning(GROUP, OTHER, _MEDIUM),
     # Access: what was read back in Entra and AWS is a member added or removed; the rest is on the way there
     "grant.assigned": _MEMBER_ADDED,
     "grant.arrived": _MEMBER_ADDED,

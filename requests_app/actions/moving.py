@@ -14,10 +14,11 @@ from audit.ledger.recorder import Actor, Subject, record
 from base.errors import Conflict
 from catalog.models import PimGroup
 from identity.models import Person
-from requests_app.lifecycle import DECISION, GRANT, ITEM, Edge, Machine
+from requests_app.lifecycle import DECISION, GRANT, ITEM, WAIVER, Edge, Machine
 from requests_app.models import Decision, Grant, RequestItem
+from requests_app.waivers.models import Waiver
 
-type Row = RequestItem | Decision | Grant
+type Row = RequestItem | Decision | Waiver | Grant
 
 
 def machine_of(row: Row) -> Machine:
@@ -27,6 +28,8 @@ def machine_of(row: Row) -> Machine:
             return ITEM
         case Decision():
             return DECISION
+        case Waiver():
+            return WAIVER
         case Grant():
             return GRANT
 
@@ -124,7 +127,7 @@ def _references(row: Row) -> tuple[Person, PimGroup, UUID, UUID | None]:
     match row:
         case RequestItem():
             return row.requester, row.group, row.request_id, None
-        case Decision():
+        case Decision() | Waiver():
             return row.item.requester, row.item.group, row.item.request_id, None
         case Grant():
             return row.person, row.group, row.first_request_id, row.pk

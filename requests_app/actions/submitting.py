@@ -13,7 +13,7 @@ from django_subatomic.db import transaction, transaction_required
 
 from audit.ledger.recorder import Actor, Subject, record
 from base.clock import business_now, real_now
-from base.errors import Conflict, DomainError, Invalid, Missing, Several
+from base.errors import Conflict, Denied, DomainError, Invalid, Missing, Several
 from catalog.models import AccountAssignment, Eligibility, PimGroup
 from identity.models import Person
 from identity.signin.proving import Proof
@@ -29,6 +29,7 @@ from requests_app.models import AccessRequest, RequestItem, RequestScope
 from requests_app.selectors import MOST_ITEMS, extendable_grant
 from requests_app.stepping_up import proof_fields, proven
 from requests_app.texts import clean_reference
+from requests_app.waivers.asking import EmergencyAsk, ask_waiver, for_emergency, obstacle, wrong_words
 
 # More open requests than this by one person is an accident or an attack.
 MOST_PENDING = 20
@@ -73,19 +74,22 @@ def submit_request(
     actor: Actor,
     wanted_start: datetime | None = None,
     proof: Proof | None = None,
+    emergency: EmergencyAsk | None = None,
 ) -> UUID:
     """Make a request for one PIM group; gives its id. Judged on snapshots here, by a worker later.
 
     Somebody who has the access already asks for more of it: approved, it begins where the other ends.
 
     `wanted_start` (business time) asks for a later start than the approval. `proof` is what the requester's session
-    has proven.
+    has proven. `emergency` asks to go without an approval.
 
     Raises:
         Missing: no such group, or no eligibility for it; deliberately the same.
         StepUpWanted: nothing is wrong with it but the sign-in, which a rule wants to prove more.
         Invalid: a refusal that belongs to a field (Several: to more than one), or a group that can't be asked for now.
-        Conflict: the same is pending already, too much is pending, or an incident has frozen it.
+        Conflict: the same is pending already, too much is pending, or an incident has frozen it; for an emergency, an
+            earlier one that is not reviewed blocks it.
+        Denied: the rules let this person use no emergency here.
     """
     try:
         return submit_items(
@@ -96,6 +100,7 @@ def submit_request(
             actor=actor,
             wanted_start=wanted_start,
             proof=proof,
+            emergency=emergency,
         )
     except ItemsRefused as refused:
         raise refused.refusals[group_object_id] from refused
@@ -110,6 +115,7 @@ def submit_items(
     actor: Actor,
     wanted_start: datetime | None = None,
     proof: Proof | None = None,
+    emergency: EmergencyAsk | None = None,
 ) -> UUID:
     """Make one request for several PIM groups, all of them or none; gives its id. Otherwise as `submit_request`.
 
@@ -131,8 +137,8 @@ def submit_items(
     parts, refusals = [], {}
     for each in wanted:
         try:
-            parts.append(_judge(requester, each, justification, reference, wanted_start, now))
-        except (Invalid, Conflict) as error:
+            parts.append(_judge(requester, each, justification, reference, wanted_start, now, emergency))
+        except (Invalid, Conflict, Denied) as error:
             refusals[each.group_object_id] = error
     if refusals:
         raise ItemsRefused(refusals)
@@ -146,8 +152,8 @@ def submit_items(
         # In one order, so that two asks for the same wait for each other and never in a circle.
         for part in sorted(parts, key=lambda part: part.group.pk):
             try:
-                _add(request, part, actor, wanted_start)
-            except (Invalid, Conflict) as error:
+                _add(request, part, actor, wanted_start, emergency)
+            except (Invalid, Conflict, Denied) as error:
                 refusals[part.group.object_id] = error
         if refusals:
             raise ItemsRefused(refusals)
@@ -161,16 +167,24 @@ def _judge(
     reference: str,
     wanted_start: datetime | None,
     now: datetime,
+    emergency: EmergencyAsk | None,
 ) -> _Part:
     group = PimGroup.objects.filter(object_id=wanted.group_object_id).first()
     eligibilities = list(Eligibility.objects.filter(person=requester, group=group)) if group else []
     if group is None or not eligibilities:
         raise Missing("group.missing", "There is no such PIM group, or you are not eligible for it.")
-    judged = requestability(requester, group, eligibilities, now=now)
+    judged = requestability(requester, group, eligibilities, now=now, undecided=emergency is not None)
     _check_judgement(judged)
+    if emergency:
+        if error := obstacle(requester, judged.demands, drill=emergency.drill):
+            raise error
+        judged = for_emergency(judged)
     asked = Asked(wanted.duration, wanted_start, justification, reference)
     held = extendable_grant(requester, group, wanted_start)
-    if found := mistakes(judged, group, asked, held=held):
+    found = mistakes(judged, group, asked, held=held)
+    if emergency and (wrong := wrong_words(emergency)):
+        found.insert(0, wrong)
+    if found:
         raise found[0] if len(found) == 1 else Several(found)
     return _Part(
         group=group,
@@ -181,11 +195,18 @@ def _judge(
     )
 
 
-def _add(request: AccessRequest, part: _Part, actor: Actor, wanted_start: datetime | None) -> None:
+def _add(
+    request: AccessRequest,
+    part: _Part,
+    actor: Actor,
+    wanted_start: datetime | None,
+    emergency: EmergencyAsk | None,
+) -> None:
     if frozen := freeze_for(request.requester, part.group):
         raise Conflict("request.frozen", frozen.sentence)
     scope = _read_scope(part.group)
-    _make_item(request, part.group, part.judged, part.duration, scope, actor, wanted_start)
+    item = _make_item(request, part.group, part.judged, part.duration, scope, actor, wanted_start)
+    ask_waiver(item, emergency, actor)
 
 
 def _check_judgement(judged: Requestability) -> None:

@@ -20,8 +20,10 @@ from requests_app.actions.leaving import close_requests_of_leavers, suspect_leav
 from requests_app.actions.moving import move
 from requests_app.actions.pathing import call_up, drop_old_uses
 from requests_app.actions.telling import tell_overdue
-from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus
+from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus, WaiverStatus
 from requests_app.models import Attempt, Decision, Grant, RequestItem
+from requests_app.waivers.models import Waiver
+from requests_app.waivers.reviewing import escalate_overdue
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +42,7 @@ class Owed:
 
     decisions: tuple[UUID, ...]
     grants: tuple[UUID, ...]
+    waivers: tuple[UUID, ...] = ()
 
 
 def sweep() -> Owed:
@@ -47,6 +50,7 @@ def sweep() -> Owed:
     carry_freezes()
     lapse_unanswered()
     chase_unanswered()
+    escalate_overdue()
     close_requests_of_leavers()
     suspect_leavers()
     tell_overdue()
@@ -57,11 +61,13 @@ def sweep() -> Owed:
     free = Q(lease_until=None) | Q(lease_until__lt=now)
     due = Q(retry_at=None) | Q(retry_at__lte=now)
     decisions = Decision.objects.filter(free, due, status=DecisionStatus.SUBMITTED).order_by("submitted_at")
+    waivers = Waiver.objects.filter(free, due, status=WaiverStatus.SUBMITTED).order_by("submitted_at")
     grants = Grant.objects.filter(free, due, next_action_at__lte=business_now())
     grants = grants.order_by(TAKING_AWAY_FIRST, "next_action_at")
     return Owed(
         decisions=tuple(decisions.values_list("pk", flat=True)[:MOST_OWED]),
         grants=tuple(grants.values_list("pk", flat=True)[:MOST_OWED]),
+        waivers=tuple(waivers.values_list("pk", flat=True)[:MOST_OWED]),
     )
 
 

@@ -34,6 +34,7 @@ from requests_app.surroundings import surroundings
 from requests_app.targets import due_at
 from requests_app.views import typed
 from requests_app.views.paging import read_place, write_place
+from requests_app.waivers.reading import waits_for_review
 from requests_app.weighing import weigh
 from requests_app.weighing_words import Weighed
 
@@ -52,6 +53,7 @@ def inbox(request: PortalRequest) -> HttpResponse:
         "older": older and f"?{older}",
         "newest": after and request.path,
         "for_others": stood_in_for(request.user.person, business_now()),
+        "emergencies": waits_for_review(request.user.person),
     }
     return render(request, "approvals/inbox.html", context)
 

@@ -56,6 +56,11 @@ ELSEWHERE: dict[str, str] = {
         ("freezing.ended", "freezing.closed", "freezing.before_carried"),
         "tests/requests_app/test_freezing.py::test_a_worker_that_dies_is_followed_by_one_that_finishes",
     ),
+    **{
+        f"waiving.{gap}": "tests/requests_app/test_waivers.py::test_who_dies_over_it_is_followed_by_one_who_settles_it_once"
+        for gap in ("claimed", "checked", "before_commit", "settled")
+    },
+    "reviewing.before_commit": "tests/requests_app/test_emergency_reviews.py::test_overdue_it_goes_on_to_others_once",
     "chasing.before_commit": "tests/requests_app/test_chasing.py::test_who_dies_in_the_middle_leaves_it_owed",
     "forwarding.before_noted": "tests/audit/forwarding/test_carrying.py::test_a_death_repeats_and_loses_nothing",
     **{

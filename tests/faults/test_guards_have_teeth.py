@@ -47,7 +47,7 @@ MUTATIONS = {
         "tests/requests_app/test_submitting.py::test_a_group_without_eligibility_is_as_absent_as_none",
     ),
     "eligibility, before a decision counts": Mutation(
-        "requests_app/actions/deciding.py",
+        "requests_app/actions/granting.py",
         "if not eligibility.held:",
         "if False:",
         f"{DECIDING}::test_a_decision_is_refused",
@@ -75,6 +75,24 @@ MUTATIONS = {
         "item.requester_id = NEW.approver_id",
         "false",
         f"{GUARDS}::test_nobody_decides_on_their_own_request_even_in_sql",
+    ),
+    "enough approvals, in the database": Mutation(
+        "requests_app/waivers/guards.py",
+        "(stage.says ->> 'quorum')::int > (",
+        "0 > (",
+        f"{GUARDS}::test_no_item_is_approved_without_the_words_that_its_terms_demand",
+    ),
+    "the right to go without an approval, in the worker": Mutation(
+        "requests_app/waivers/settling.py",
+        "if all(_names_now(named, who) for named in emergency.allowed):",
+        "if True:",
+        "tests/requests_app/test_waivers.py::test_the_right_to_it_is_read_afresh",
+    ),
+    "nobody reviews their own, in the database": Mutation(
+        "requests_app/waivers/guards.py",
+        "WHERE whose.id = NEW.person_id AND other.id IN (NEW.reviewed_by_id, NEW.lifted_by_id)",
+        "WHERE false",
+        "tests/requests_app/test_emergency_reviews.py::test_postgres_refuses_what_no_action_does",
     ),
     "transition trigger: edges": Mutation(
         "requests_app/guards.py",

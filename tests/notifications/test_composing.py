@@ -24,7 +24,7 @@ ROOT = settings.BASE_DIR / "templates" / "notifications"
 EVERYTHING = (
     "who", "group", "duration", "start", "lapses", "justification", "reference", "outcome", "starts", "ends", "by",
     "comments", "reason", "told", "total", "verdict", "elsewhere", "how", "what", "last_use",
-    "count", "instead_of", "delegate",
+    "count", "instead_of", "delegate", "drill", "due", "blocks",
 )  # fmt: skip
 QUOTED = {"justification", "comments", "reason"}
 

@@ -45,6 +45,7 @@ from tests.pages.conftest import World
 from tests.pages.moving import bring, decide
 from tests.pages.test_economy import a_campaign
 from tests.requests_app import factories as make
+from tests.requests_app.emergencies import emergency_rule, in_emergency, let_through
 
 DOCUMENT = ROOT / "docs" / "authorisation.md"
 HEADING = "## The table\n"
@@ -234,6 +235,12 @@ def what_to_send(world: World) -> dict[str, Sent]:
         take_place(each, PathKind.ASSIGN)
     ticket = PathTicket.objects.order_by("-pk")[0]
     finding = make.finding(world.ada, held)
+    urgent = make.pim_group()
+    emergency_rule(world.ada, urgent, world.ben)
+    make.eligibility(world.ada, urgent)
+    used = in_emergency(world.ada, make.pim_group(), world.ben, world.as_role)
+    review = {"review_id": let_through(used, ago=timedelta(days=8)).pk}
+    drill = {"why": "We try it out every month", "drill": "on"}  # her earlier use, unreviewed, blocks another
     campaign = a_campaign(world, world.group.display_name)
     with world.as_role("portal_web"):
         entry = ReviewEntry.objects.get(campaign=campaign).pk
@@ -260,6 +267,11 @@ def what_to_send(world: World) -> dict[str, Sent]:
         "/access/<uuid:group_id>/": Sent(group_id),
         "/access/<uuid:group_id>/request/": Sent(group_id, asking),
         "/access/<uuid:group_id>/request/preview/": Sent(group_id, query="?length=60"),
+        "/access/<uuid:group_id>/emergency/": Sent(
+            {"group_id": urgent.object_id}, asking | {"length": "30"} | drill
+        ),
+        "/emergencies/<uuid:review_id>/": Sent(review, {"verdict": "in_order", "comment": "Paged at night"}),
+        "/emergencies/<uuid:review_id>/lift/": Sent(review, because),
         "/access/<uuid:group_id>/favourite/": Sent(group_id, {"star": "on"}, yes=(302,)),
         "/requests/<uuid:request_id>/": Sent(request),
         "/requests/<uuid:request_id>/live/": Sent(request),

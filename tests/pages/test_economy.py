@@ -40,6 +40,7 @@ from tests.pages.moving import bring, decide
 from tests.pages.test_incidents import confirm_address
 from tests.requests_app import factories as make
 from tests.requests_app.activity.rows import activity
+from tests.requests_app.emergencies import in_emergency, let_through
 
 ROOT = Path(settings.BASE_DIR)
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
@@ -65,6 +66,7 @@ def more_of_everything(world: World, number: int) -> None:
         bring(make.scheduled_grant(item), GrantStatus.ACTIVE)
         make.finding(world.ada, over)
         more_to_review(world, group)
+        let_through(in_emergency(make.person(), make.pim_group(accounts=1), world.ben, world.as_role))
         wait_in_queue(world)
 
 
@@ -171,12 +173,20 @@ def paths(world: World) -> Paths:
     auditor = world.sign_in(make.person("Una Auditor"), "Auditor")
     group = f"/access/{world.group.object_id}/"
     campaign = a_campaign(world, "")
+    urgent = make.pim_group(accounts=1)
+    used = in_emergency(world.ada, urgent, world.ben, world.as_role)
+    owed = let_through(used, ago=timedelta(days=8))
     return {
         "home": (ada, "/"),
         "home live": (ada, "/live/"),
         "catalogue": (ada, "/access/"),
         "group": (ada, group),
         "request form": (ada, group + "request/"),
+        "emergency form": (ada, f"/access/{urgent.object_id}/emergency/"),
+        "emergency": (ada, f"/requests/{used.request_id}/"),
+        "emergency reviews": (ben, "/emergencies/"),
+        "emergency review": (ben, f"/emergencies/{owed.pk}/"),
+        "emergencies": (operator, "/operations/emergencies/"),
         "several form": (ada, several_address(world)),
         "overview": (ada, f"/requests/{several_asked(world).request_id}/"),
         "preview": (ada, group + "request/preview/?length=60"),
@@ -235,6 +245,11 @@ MOST_QUERIES = {
     "catalogue": 24,
     "group": 25,
     "request form": 39,
+    "emergency form": 36,
+    "emergency": 27,
+    "emergency reviews": 12,
+    "emergency review": 20,
+    "emergencies": 12,
     "several form": 27,
     "overview": 16,
     "preview": 24,
@@ -244,7 +259,7 @@ MOST_QUERIES = {
     "request live": 15,
     "thread": 25,
     "revoke": 25,
-    "inbox": 18,
+    "inbox": 21,
     "together": 24,
     "decision": 36,
     "decision live": 17,
@@ -261,7 +276,7 @@ MOST_QUERIES = {
     "tokens": 12,
     "changes": 22,
     "timeline": 24,
-    "controls": 48,
+    "controls": 54,
     "reviews": 14,
     "review": 17,
     "campaigns": 14,
@@ -280,7 +295,7 @@ MOST_QUERIES = {
     "rules": 20,
     "rule history": 13,
     "rule": 18,
-    "rules to propose": 14,
+    "rules to propose": 15,
     "change of the rules": 28,
     "finding": 11,
 }

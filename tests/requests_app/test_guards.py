@@ -15,11 +15,13 @@ from django.db.utils import IntegrityError, ProgrammingError
 from django_subatomic.db import transaction as subatomic
 
 from audit.ledger.recorder import Actor
+from identity.models import Person
 from requests_app.actions.extending import extend
 from requests_app.actions.moving import move
 from requests_app.guards import InstallGuards, fingerprint, guard_function_sql, told_function_sql
 from requests_app.lifecycle import GRANT, MACHINES, MAY_HOLD_ACCESS, TERMINAL
 from requests_app.models import Decision, Grant, GrantInterval, RequestItem
+from tests.pages.moving import decide
 from tests.requests_app import factories as make
 
 type AsRole = Callable[[str], AbstractContextManager[None]]
@@ -99,14 +101,7 @@ def further(item: RequestItem, as_role: AsRole, *, approved: bool = True) -> Req
     with as_role("portal_web"):
         again = make.pending_item(item.requester, item.group, make.judging(item))
     if approved:
-        with subatomic():
-            move(
-                again,
-                "approved",
-                actor=Actor.worker(),
-                fields={"item_id": again.pk, "group_name": "", "approvals": 1},
-                decided_at=again.created_at,
-            )
+        approve(again, as_role)
     return again
 
 
@@ -127,7 +122,7 @@ HOUR, NOTHING = timedelta(hours=1), timedelta(0)
 def test_no_end_moves_without_an_approved_interval(
     item: RequestItem, as_role: AsRole, change: dict[str, Any], refusal: str
 ) -> None:
-    item = approved(item)
+    item = approve(item, as_role)
     grant = make.scheduled_grant(item)
     values = {
         name: grant.ends_at + value if isinstance(value, timedelta) else value
@@ -139,21 +134,30 @@ def test_no_end_moves_without_an_approved_interval(
         Grant.objects.filter(pk=grant.pk).update(**values)
 
 
-def approved(item: RequestItem) -> RequestItem:
-    with subatomic():
-        move(
-            item,
-            "approved",
-            actor=Actor.worker(),
-            fields={"item_id": item.pk, "group_name": "", "approvals": 1},
-            decided_at=item.created_at,
-        )
+def approve(item: RequestItem, as_role: AsRole) -> RequestItem:
+    """As many approvals as its one stage wants, and what follows."""
+    (approver,) = Person.objects.filter(object_id__in=item.terms.parsed.stages[0].approvers.people)
+    decide(item, approver, "approve", as_role)
     return item
+
+
+def test_no_item_is_approved_without_the_words_that_its_terms_demand(as_role: AsRole) -> None:
+    first, second = make.person("Ben Boss"), make.person("Cy Chief")
+    requester, group = make.person("Ada Asker"), make.pim_group()
+    version = make.rule(first, second, quorum=2, groups=(group,))
+    with as_role("portal_web"):
+        item = make.pending_item(requester, group, version)
+    with pytest.raises(IntegrityError, match="not approved by as many"), transaction.atomic():
+        RequestItem.objects.filter(pk=item.pk).update(
+            status="approved", version=2, decided_at=item.created_at
+        )
+    with pytest.raises(IntegrityError, match="not approved by as many"):
+        decide(item, first, "approve", as_role)
 
 
 def test_a_grant_that_was_rebuilt_is_extended_like_any_other(item: RequestItem, as_role: AsRole) -> None:
     """A restored database has forgotten the intervals; PIM's mark tells the revision that it had come to."""
-    grant = make.scheduled_grant(approved(item), revision=3)
+    grant = make.scheduled_grant(approve(item, as_role), revision=3)
     until, more = grant.ends_at + HOUR, further(item, as_role)
     with subatomic():
         extend(grant, more, ends_at=until)
@@ -163,12 +167,12 @@ def test_a_grant_that_was_rebuilt_is_extended_like_any_other(item: RequestItem, 
 
 @pytest.mark.parametrize("why", ["pending", "somebody else's", "overlapping", "ending", "no event"])
 def test_what_an_interval_must_be_for_an_end_to_move(item: RequestItem, as_role: AsRole, why: str) -> None:
-    grant = make.scheduled_grant(approved(item))
+    grant = make.scheduled_grant(approve(item, as_role))
     other = further(item, as_role, approved=why != "pending")
     if why == "somebody else's":
         with as_role("portal_web"):
             strange = make.pending_item(make.person(), item.group, make.judging(item))
-        other = approved(strange)
+        other = approve(strange, as_role)
     begins = -HOUR / 2 if why == "overlapping" else NOTHING
     spans(grant, other, begins=begins, ends=HOUR)
     if why == "ending":
@@ -307,7 +311,7 @@ def test_the_triggers_fire_whatever_a_session_pretends_to_be() -> None:
             "('lifecycle_guard', 'lifecycle_event', 'lifecycle_event_told', 'not_own')"
         )
         found = cursor.fetchall()
-    assert len(found) == 11
+    assert len(found) == 14
     assert {enabled for _, enabled in found} == {"A"}
 
 

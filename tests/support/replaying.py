@@ -15,10 +15,12 @@ from uuid import UUID
 from audit.ledger.models import Event, Version
 from requests_app.lifecycle import MACHINES, Machine
 from requests_app.models import Decision, Grant, GrantInterval, RequestItem
+from requests_app.waivers.models import Waiver
 
-ROWS: dict[str, type[RequestItem | Decision | Grant]] = {
+ROWS: dict[str, type[RequestItem | Decision | Waiver | Grant]] = {
     "item": RequestItem,
     "decision": Decision,
+    "waiver": Waiver,
     "grant": Grant,
 }
 
@@ -91,7 +93,10 @@ def _apply(machine: Machine, state: Replayed, version: int, data: dict[str, Any]
 
 
 def _compare(
-    machine: Machine, subject_id: UUID, row: RequestItem | Decision | Grant | None, told: Replayed | None
+    machine: Machine,
+    subject_id: UUID,
+    row: RequestItem | Decision | Waiver | Grant | None,
+    told: Replayed | None,
 ) -> list[str]:
     what = f"{machine.subject} {subject_id}"
     if row is None:

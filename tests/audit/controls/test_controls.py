@@ -32,6 +32,8 @@ from policy.demands import Approvers, Demands, Stage
 from requests_app.activity.models import ActivityPlace, ActivityUse
 from requests_app.lifecycle import DecisionStatus, EndReason, GrantStatus, ItemStatus
 from requests_app.models import AccessRequest, Decision, Grant, RequestItem
+from requests_app.waivers.models import OwedReview
+from requests_app.waivers.reviewing import review
 from tests.audit.history.conftest import AsRole, auditor, browser_of
 from tests.audit.history.test_as_of import nodes
 from tests.audit.ledger.test_reading import explain
@@ -39,6 +41,7 @@ from tests.pages.conftest import World, world
 from tests.pages.moving import bring, decide
 from tests.requests_app import factories as make
 from tests.requests_app.activity.rows import activity
+from tests.requests_app.emergencies import in_emergency, let_through
 from tests.support.servers import PostgresServer, pointed_at
 
 __all__ = ["auditor", "world"]
@@ -330,6 +333,39 @@ def test_each_figure_says_what_it_is_and_leads_to_what_is_behind_it(asked: Asked
     for action in ("decision.counted", "grant.overdue", "drift.found", "item.lapsed", "grant.arrived"):
         (address,) = {found for found in re.findall(r'href="(/audit/\?[^"]+)"', body) if action in found}
         assert auditor.get(address.replace("&amp;", "&")).status_code == 200
+
+
+@pytest.fixture
+def emergencies(db: None, as_role: AsRole) -> dict[str, OwedReview]:
+    """One use that is to be reviewed, one whose review is overdue, one that is reviewed, and a drill."""
+    ada, ben = make.person("Ada Asker"), make.person("Ben Boss")
+    asked = {name: in_emergency(ada, make.pim_group(), ben, as_role) for name in ("fresh", "late", "done")}
+    owed = {
+        name: let_through(item, ago=timedelta(days=3 if name == "late" else 0))
+        for name, item in asked.items()
+    }
+    let_through(in_emergency(ada, make.pim_group(), ben, as_role, drill=True))
+    with as_role("portal_web"):
+        review(
+            review_id=owed["done"].pk,
+            person_id=ben.pk,
+            verdict="in_order",
+            comment="Paged at night",
+            actor=make.actor(ben),
+        )
+    return owed
+
+
+def test_emergencies_without_a_review_are_counted_from_the_reviews_and_drills_apart(
+    emergencies: dict[str, OwedReview], auditor: Client
+) -> None:
+    page = text_of(auditor, "/audit/controls/")
+    body = auditor.get("/audit/controls/").content.decode()
+    assert "Emergency requests without a review Look into it 2" in page
+    assert "1 of them overdue. In the period, 3 emergencies went without an approval" in page
+    assert "Drills, which are granted nothing, count apart: 1." in page
+    named = {name for name, owed in emergencies.items() if f"/emergencies/{owed.pk}/" in body}
+    assert named == {"fresh", "late"}
 
 
 def test_a_figure_names_controls_of_every_framework() -> None:

@@ -25,6 +25,7 @@ from requests_app.actions import freezing
 from requests_app.actions.conversing import remark
 from requests_app.freezes.models import Freeze
 from tests.requests_app import factories as make
+from tests.requests_app.emergencies import in_emergency, let_through
 from tests.support.servers import PostgresServer
 
 type AsRole = Callable[[str], AbstractContextManager[None]]
@@ -74,6 +75,8 @@ def populate(as_role: AsRole) -> None:
         )
     make.scheduled_grant(item)
     make.finding(person, group)
+    drilled = in_emergency(person, make.pim_group(), boss, as_role, drill=True)
+    let_through(drilled)
 
 
 def raw(statement: str, row: Model) -> None:
@@ -139,10 +142,13 @@ def test_no_way_around_the_application_changes_a_guarded_table(as_role: AsRole) 
 # What a superuser does who has switched every trigger of a table off.
 UNEXPLAINED = {
     "change_unexplained": "UPDATE {} SET version = version + 1",
-    "subject_set_back": "UPDATE {} SET version = 0",
+    "subject_set_back": "UPDATE {} SET version = version - 1",
     "subject_missing": "DELETE FROM {}",
 }
-BACK = "UPDATE {} SET version = 1"
+BACK = {
+    "change_unexplained": UNEXPLAINED["subject_set_back"],
+    "subject_set_back": UNEXPLAINED["change_unexplained"],
+}
 
 
 def nothing_in_the_way(superuser: psycopg.Connection, table: str) -> None:
@@ -171,6 +177,6 @@ def test_what_was_done_past_the_guards_is_unexplained(
                 with as_role("portal_sealer"):
                     found = [each for each in unexplained() if f"{kind} " in each.sentence]
                 assert code in {each.code for each in found}, (kind, found)
-                if code != "subject_missing":
-                    superuser.execute(BACK.format(model._meta.db_table))
+                if code in BACK:
+                    superuser.execute(BACK[code].format(model._meta.db_table))
                     assert list(unexplained()) == []
