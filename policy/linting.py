@@ -148,7 +148,12 @@ class _Known:
         for key in sorted(document.applies_to.groups):
             row = self.pim.get(key)
             if row is not None:
-                for words in under(document.demands, floor_of(row, as_person=row.as_person)):
+                floor = floor_of(row, as_person=row.as_person)
+                waives = document.demands.emergency or document.demands.automatic
+                said = (
+                    ["PIM demands an approval, which this rule waives"] if floor.approval and waives else []
+                )
+                for words in [*under(document.demands, floor), *said]:
                     found.setdefault(words, []).append(row.display_name)
         return found
 

@@ -182,6 +182,7 @@ def test_doubts_name_what_is_probably_not_meant(desk: Desk) -> None:
                     "permission_sets": ["No such set"],
                 },
                 "longest_duration": "P1D",
+                "automatic": {"longest_duration": "PT1H", "read_only": True},
                 "stages": [
                     {"people": [world.ben.object_id, gone], "quorum": 2},
                     {"groups": [gone]},
@@ -197,6 +198,7 @@ def test_doubts_name_what_is_probably_not_meant(desk: Desk) -> None:
     for words in (
         f"PIM demands the authentication context c1 of whoever activates it ({world.group.display_name})",
         f"PIM demands the approval of one of its own approvers ({world.group.display_name})",
+        f"PIM demands an approval, which this rule waives ({world.group.display_name})",
         f"no managed PIM group that the portal knows: {gone}",
         "no AWS account that the portal knows: 999999999999",
         "no permission set that the portal knows: No such set",
