@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("committed_db")
 def test_two_workers_and_a_withdrawal_settle_an_emergency_once(as_role: AsRole) -> None:
     with stage(as_role) as play:
         only_rule(play, emergency(play.asker, reviewers=[play.boss]))
-        for number in range(4):
+        for number in range(2):
             item = ask(play)
             settle = partial(check_waiver, waiver_id=waiver_of(item).pk)
             withdraw = partial(

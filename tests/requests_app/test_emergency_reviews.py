@@ -149,7 +149,6 @@ def test_each_rules_reviewers_owe_one(play: Stage, rita: Person, eve: Person) ->
 def test_a_block_is_lifted_by_another_operator_and_the_review_stays_owed(
     play: Stage, owed: OwedReview, rita: Person
 ) -> None:
-    play.play_to("ended")
     otto = operator(play, colleague(play, "Otto Operator"))
     with pytest.raises(Conflict):
         lift(play, owed, otto)  # it blocks nothing yet
@@ -169,14 +168,12 @@ def test_a_block_is_lifted_by_another_operator_and_the_review_stays_owed(
 
 
 def test_a_review_ends_the_block(play: Stage, owed: OwedReview, rita: Person) -> None:
-    play.play_to("ended")
     later(play, days=8)
     word(play, owed, rita, "not_in_order", "Not needed")
     ask(play)
 
 
 def test_a_block_that_began_since_the_ask_is_seen_by_the_worker(play: Stage, owed: OwedReview) -> None:
-    play.play_to("ended")
     later(play, seconds=(owed.blocks_at - play.time.now).total_seconds() - 3600)
     item = ask(play)
     later(play, hours=2)
@@ -220,7 +217,6 @@ def test_postgres_refuses_what_no_action_does(
 
 
 def test_postgres_lets_no_drill_be_approved_or_decided_on(play: Stage, owed: OwedReview) -> None:
-    play.play_to("ended")
     item = ask(play, drill=True)
     word = {"verdict": "approve", "stage": 0, "status": "submitted", "submitted_at": item.created_at}
     with (
@@ -237,7 +233,6 @@ def test_postgres_lets_no_drill_be_approved_or_decided_on(play: Stage, owed: Owe
 
 
 def test_postgres_lets_nobody_but_a_worker_settle_a_waiver(play: Stage, owed: OwedReview) -> None:
-    play.play_to("ended")
     item = ask(play)
     with (
         play.as_role("portal_web"),

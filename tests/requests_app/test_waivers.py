@@ -254,7 +254,13 @@ def test_an_operator_drills_without_being_among_those_who_may(play: Stage, revie
 
 
 @pytest.mark.parametrize(
-    "point", ["waiving.claimed", "waiving.checked", "waiving.before_commit", "waiving.settled"]
+    "point",
+    [
+        pytest.param("waiving.claimed", marks=pytest.mark.proof),
+        pytest.param("waiving.checked", marks=pytest.mark.proof),
+        "waiving.before_commit",
+        "waiving.settled",
+    ],
 )
 def test_who_dies_over_it_is_followed_by_one_who_settles_it_once(
     play: Stage, reviewer: Person, point: str
@@ -277,7 +283,6 @@ def test_who_dies_over_it_is_followed_by_one_who_settles_it_once(
 
 def test_an_unreviewed_use_blocks_the_next_one_and_a_drill_does_not(play: Stage, reviewer: Person) -> None:
     settle(ask(play))
-    play.play_to("ended")
     settle(ask(play, drill=True))
     play.step(timedelta(days=8))
     PimGroup.objects.update(policy_read_at=play.time.now)
