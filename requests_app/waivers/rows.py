@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from django.conf import settings
 
 from base.clock import business_now
+from requests_app.estimates import Arrival, arrival
 from requests_app.waivers.models import OwedReview, Waiver
 
 
@@ -38,7 +40,7 @@ class ReviewRow:
         return self.review.overdue(self.now)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WithoutApproval:
     """What a request's page says about going without an approval."""
 
@@ -50,6 +52,26 @@ class WithoutApproval:
     def reviews(self) -> Sequence[ReviewRow]:
         now = business_now()
         return [ReviewRow(row, now) for row in self.owed]
+
+    @cached_property
+    def _arrival(self) -> Arrival:
+        return arrival()
+
+    @property
+    def usable_from(self) -> datetime:
+        """When it will probably be usable, counted from when nobody had to decide any more. One query."""
+        return self._since + self._arrival.typical
+
+    @property
+    def usable_from_slow(self) -> datetime:
+        return self._since + self._arrival.slow
+
+    @property
+    def _since(self) -> datetime:
+        granted = self.waiver is not None and self.waiver.granted
+        return (
+            self.waiver.settled_at if granted and self.waiver and self.waiver.settled_at else business_now()
+        )
 
     @property
     def procedure(self) -> str:

@@ -246,7 +246,7 @@ MOST_QUERIES = {
     "group": 25,
     "request form": 39,
     "emergency form": 36,
-    "emergency": 27,
+    "emergency": 28,
     "emergency reviews": 12,
     "emergency review": 20,
     "emergencies": 12,

@@ -58,6 +58,7 @@ def test_what_is_sent_is_followed_and_mistakes_are_named_together(world: World) 
     assert sent.status_code == 302, main_of(sent)
     page = main_of(ada.get(sent["Location"]))
     assert "Emergency: being checked" in page
+    assert "Probably usable" in page
     assert WHY.replace("'", "&#x27;") in page
 
 
