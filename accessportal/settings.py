@@ -456,6 +456,7 @@ AUDIT_ANCHOR_TSA_ROOTS = env.str("AUDIT_ANCHOR_TSA_ROOTS", "")
 AUDIT_ANCHOR_TSA_MINUTES = env.int("AUDIT_ANCHOR_TSA_MINUTES", 60)
 # How long words and names beside events are kept: NAME=DAYS by blanks (audit.ledger.retention); "" for ever.
 AUDIT_WORDS_KEPT_DAYS = env.str("AUDIT_WORDS_KEPT_DAYS", "")
+AUDIT_EVENTS_KEPT_DAYS = env.str("AUDIT_EVENTS_KEPT_DAYS", "")  # the same of the events themselves
 
 # --- Watching
 

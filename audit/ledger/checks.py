@@ -13,10 +13,11 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import DatabaseError, connections
 
+from audit.ledger import retention, retirement
 from audit.ledger.anchors import KINDS
 from audit.ledger.keys import KeyFileError, load_key
 from audit.ledger.registry import registered
-from audit.ledger.retention import RetentionError, parse, unknown
+from audit.ledger.retention import RetentionError
 from audit.ledger.sql import ACTOR_GUARD, GUARDED_TABLES, GUARDS, RECEIPTS
 from audit.ledger.syslog_anchor import SyslogAnchor
 from audit.ledger.tsa_anchor import RootsError, load_roots
@@ -222,17 +223,21 @@ def check_guards(*, databases: Sequence[str] | None, **_: Any) -> list[CheckMess
 
 
 def check_retention(**_: Any) -> list[CheckMessage]:
-    """AUDIT_WORDS_KEPT_DAYS can be carried out, and names events that exist."""
-    try:
-        strangers = unknown(parse(settings.AUDIT_WORDS_KEPT_DAYS), registered())
-    except RetentionError as error:
-        said = str(error)
-    else:
-        if not strangers:
-            return []
-        said = f"No event is called {' or '.join(strangers)}."
-    hint = "It is NAME=DAYS by blanks; docs/audit-trail.md says more. Until it is mended, nothing is erased."
-    return [Error(f"AUDIT_WORDS_KEPT_DAYS: {said}", hint=hint, id="ledger.E008")]
+    """AUDIT_WORDS_KEPT_DAYS and AUDIT_EVENTS_KEPT_DAYS can be carried out, and name events that exist."""
+    found: list[CheckMessage] = []
+    for name, least, number in (
+        ("AUDIT_WORDS_KEPT_DAYS", retention.LEAST_DAYS, 8),
+        ("AUDIT_EVENTS_KEPT_DAYS", retirement.LEAST_DAYS, 12),
+    ):
+        try:
+            strangers = retention.unknown(retention.parse(getattr(settings, name), least=least), registered())
+            said = f"No event is called {' or '.join(strangers)}." if strangers else ""
+        except RetentionError as error:
+            said = str(error)
+        if said:
+            hint = "It is NAME=DAYS by blanks; docs/audit-trail.md says more. Until it is mended, nothing is erased."
+            found.append(Error(f"{name}: {said}", hint=hint, id=f"ledger.E{number:03}"))
+    return found
 
 
 def register_all() -> None:

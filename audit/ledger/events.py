@@ -31,6 +31,23 @@ WORDS_ERASED = EventType(
 )
 
 
+MONTH_REMOVED = EventType(
+    "ledger.month_removed",
+    "{actor} removed the {events} events of {month} from the audit trail, which seals {first_batch} to {last_batch} sealed",
+    {
+        "month": Field(),  # like 2021-03, in UTC
+        "events": Field(Kind.NUMBER),
+        "texts": Field(Kind.NUMBER),  # words and names that went with them
+        "first_batch": Field(Kind.NUMBER),  # 0 where there was no event
+        "last_batch": Field(Kind.NUMBER),
+        "months": Field(
+            Kind.JSON
+        ),  # every month that was ever removed, with counts and the hash of its leaves
+        "keys": Field(Kind.JSON),  # sealing keys that were announced in them
+    },
+)
+
+
 def register_all() -> None:
     """Declare this app's event types."""
-    register(KEY_ANNOUNCED, WORDS_ERASED)
+    register(KEY_ANNOUNCED, WORDS_ERASED, MONTH_REMOVED)

@@ -2,7 +2,7 @@
 
 `AUDIT_WORDS_KEPT_DAYS` gives days for event types, by blanks: `signin=90 request.submitted=1825 *=3650`. A name is an
 event type, an area (what stands before the dot) or `*` for all others; the most precise one holds. What none names is
-kept for ever.
+kept for ever. `AUDIT_EVENTS_KEPT_DAYS` says the same of the events themselves (`retirement`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ class RetentionError(Exception):
     """The setting says something that can't be carried out; the message says what."""
 
 
-def parse(text: str) -> Mapping[str, int]:
-    """Days by name. Raises RetentionError."""
+def parse(text: str, *, least: int = LEAST_DAYS) -> Mapping[str, int]:
+    """Days by name, at least `least`. Raises RetentionError."""
     found: dict[str, int] = {}
     for each in text.split():
         match = _RULE.fullmatch(each)
@@ -27,8 +27,8 @@ def parse(text: str) -> Mapping[str, int]:
             raise RetentionError(f"{each!r} isn't NAME=DAYS, where NAME is an event type, an area or *.")
         if match["name"] in found:
             raise RetentionError(f"{match['name']} is named twice.")
-        if int(match["days"]) < LEAST_DAYS:
-            raise RetentionError(f"{each}: what people wrote is kept for at least {LEAST_DAYS} days.")
+        if int(match["days"]) < least:
+            raise RetentionError(f"{each}: that is kept for at least {least} days.")
         found[match["name"]] = int(match["days"])
     return found
 

@@ -24,6 +24,7 @@ from audit.ledger.events import KEY_ANNOUNCED
 from audit.ledger.findings import Finding
 from audit.ledger.keys import Trust, TrustedKey, judge
 from audit.ledger.merkle import NO_SEAL, leaf_hash, root_hash, seal_hash
+from audit.ledger.retirement import NOTHING, Remains, Removed, removed
 from audit.ledger.tsa_anchor import stamp_findings
 from audit.ledger.unexplained import unexplained
 from audit.ledger.verifying_words import words_findings
@@ -46,6 +47,7 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     more_findings: int = 0  # beyond those that are listed
     anchored: Compared | None = None  # the comparison with anchors, if there was one
+    removed: Removed = NOTHING  # months whose events are gone, and told to be
 
     @property
     def sound(self) -> bool:
@@ -88,6 +90,10 @@ def _everything(
     anchors: Iterable[str] | None,
     roots: Sequence[Certificate] = (),
 ) -> Iterator[Finding]:
+    try:
+        report.removed = removed()
+    except ValueError as error:
+        yield Finding("removal_unreadable", str(error))
     # The anchors first: what they say must not get lost among many findings.
     if report.anchored is not None and anchors is not None:
         yield from report.anchored.compare(anchors, keys)
@@ -96,7 +102,7 @@ def _everything(
         yield from stamp_findings(roots)
     yield from _verify_chain(keys, report)
     yield from _verify_unsealed(report)
-    yield from _verify_versions()
+    yield from _verify_versions(report.removed.until)
     yield from unexplained()
     yield from words_findings()
 
@@ -121,6 +127,7 @@ def _verify_receipts() -> Iterator[Finding]:
 
 def _verify_chain(keys: Mapping[str, TrustedKey], report: Report) -> Iterator[Finding]:
     previous: SignedSeal | None = None
+    left = Remains(report.removed)
     while True:
         after = previous.batch if previous else 0
         chunk = [
@@ -133,19 +140,20 @@ def _verify_chain(keys: Mapping[str, TrustedKey], report: Report) -> Iterator[Fi
         ]
         leaves = _leaves(after, chunk[-1].batch if chunk else None)
         for seal in chunk:
-            yield from _verify_seal(seal, previous, keys)
-            yield from _verify_batch(seal, previous, leaves.pop(seal.batch, []))
+            yield from _verify_seal(seal, previous, keys, report.removed)
+            yield from _verify_batch(seal, previous, leaves.pop(seal.batch, []), left)
             report.batches += 1
             report.events += seal.n
             previous = seal
         for batch in sorted(leaves):
             yield Finding("leaf_without_seal", f"Batch {batch} has leaves but no seal.", batch)
         if not chunk:
+            yield from left.findings()
             return
 
 
 def _verify_seal(
-    seal: SignedSeal, previous: SignedSeal | None, keys: Mapping[str, TrustedKey]
+    seal: SignedSeal, previous: SignedSeal | None, keys: Mapping[str, TrustedKey], gone: Removed
 ) -> Iterator[Finding]:
     number = seal.batch
     expected = previous.batch + 1 if previous else 1
@@ -168,13 +176,15 @@ def _verify_seal(
             yield Finding("key_outside", sentence, number)
         case Trust.GOOD:
             pass
-    if previous is not None and previous.key_id != seal.key_id and not _announced(seal):
+    if previous is not None and previous.key_id != seal.key_id and not _announced(seal, gone):
         sentence = f"Key {seal.key_id} signs from seal {number} on, and no event before it says so."
         yield Finding("rotation_unannounced", sentence, number)
 
 
-def _announced(seal: SignedSeal) -> bool:
+def _announced(seal: SignedSeal, gone: Removed) -> bool:
     """Whether an event that this seal or an earlier one holds announced the key that it was signed with."""
+    if seal.key_id in gone.keys:
+        return True
     statement = (
         "SELECT EXISTS (SELECT FROM audit_event event JOIN audit_leaf leaf ON leaf.event_id = event.id "
         "WHERE event.type = %s AND event.data #>> '{fields,key}' = %s AND leaf.batch <= %s)"
@@ -235,7 +245,7 @@ def _agrees(row: Mapping[str, Any]) -> bool:
 
 
 def _verify_batch(
-    seal: SignedSeal, previous: SignedSeal | None, leaves: Sequence[_Leaf]
+    seal: SignedSeal, previous: SignedSeal | None, leaves: Sequence[_Leaf], left: Remains
 ) -> Iterator[Finding]:
     batch = seal.batch
     in_order = [leaf.idx for leaf in leaves] == list(range(seal.n))
@@ -247,7 +257,9 @@ def _verify_batch(
         yield Finding("leaf_altered", f"The leaves of batch {batch} aren't those that were sealed.", batch)
     for leaf in leaves:
         event_id = leaf.event_id
-        if leaf.canon is None:
+        if left.covers(leaf.at):
+            left.take(leaf.at, leaf.leaf, gone=leaf.canon is None)
+        elif leaf.canon is None:
             yield Finding(
                 "event_missing",
                 f"Event {event_id} of batch {batch} is gone, or its id or time was altered.",
@@ -279,18 +291,20 @@ def _verify_unsealed(report: Report) -> Iterator[Finding]:
             report.unsealed += 1
 
 
-def _verify_versions() -> Iterator[Finding]:
+def _verify_versions(gone_until: datetime | None) -> Iterator[Finding]:
     statement = """
         SELECT event.id, version.event_id, event.data -> 'subject'
         FROM (SELECT id, data FROM audit_event WHERE data ? 'subject') event
         FULL JOIN audit_version version ON version.event_id = event.id
-        WHERE version.event_id IS NULL OR event.id IS NULL
+        LEFT JOIN audit_leaf leaf ON leaf.event_id = version.event_id
+        WHERE (event.id IS NOT NULL OR leaf.at IS NULL OR leaf.at >= coalesce(%s::timestamptz, '-infinity'))
+          AND (version.event_id IS NULL OR event.id IS NULL
            OR version.subject_kind IS DISTINCT FROM event.data #>> '{subject,kind}'
            OR version.subject_id::text IS DISTINCT FROM event.data #>> '{subject,id}'
-           OR version.version::text IS DISTINCT FROM event.data #>> '{subject,version}'
+           OR version.version::text IS DISTINCT FROM event.data #>> '{subject,version}')
         ORDER BY coalesce(event.id, version.event_id) LIMIT %s
     """
-    for event_id, version_event_id, subject in _rows(statement, [_MOST]):
+    for event_id, version_event_id, subject in _rows(statement, [gone_until, _MOST]):
         if event_id is None:
             sentence = f"A version names event {version_event_id}, which tells of no such change."
             yield Finding("version_forged", sentence, None, version_event_id)

@@ -201,6 +201,20 @@ def not_kept(events: Sequence[dict[str, Any]]) -> tuple[int, int]:
     return sum(map(len, missing)), sum(map(bool, missing))
 
 
+def removed_in(events: Sequence[dict[str, Any]]) -> list[str]:
+    """What events of the pack say was removed from the trail, with the seals that still stand for it."""
+    told: list[str] = []
+    for event in events:
+        said = json.loads(event["canon"])
+        if said.get("type") == "ledger.month_removed":
+            fields = said["fields"]
+            told.append(
+                f"The {fields['events']} events of {fields['month']} were removed, as event {event['id']} says; seals "
+                f"{fields['first_batch']} to {fields['last_batch']} sealed them."
+            )
+    return told
+
+
 def check_noted(noted: Sequence[str], seals: dict[int, dict[str, Any]]) -> list[str]:
     """Seals that were noted elsewhere, as batch=hash, must be those of the pack."""
     wrong: list[str] = []
@@ -352,6 +366,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(
                 f"ERASED: {texts} texts of {of_events} events aren't in the pack; of them nothing is proven."
             )
+        for sentence in removed_in(events):
+            print(f"REMOVED: {safe(sentence)}")
         if chosen.anchors:
             print(f"ANCHORED: {leading} of {len(seals)} seals lead to seals that were anchored elsewhere.")
     return 1 if wrong else 0

@@ -16,6 +16,7 @@ from audit.ledger.canonical import instant
 from audit.ledger.keys import KeyFileError, TrustedKey, load_key, load_public_keys, public_path
 from audit.ledger.places import readable
 from audit.ledger.read_back import MOST, ReadBack, read_back
+from audit.ledger.retirement import words_of
 from audit.ledger.tsa_anchor import RootsError, load_roots
 from audit.ledger.verifying import verify
 
@@ -74,6 +75,8 @@ class Command(BaseCommand):
         self.stdout.write(f"Verified {report.events} events in {report.batches} sealed batches.")
         if report.unsealed:
             self.stdout.write(f"{report.unsealed} recent events wait for their seal.")
+        if report.removed.months:
+            self.stdout.write(words_of(report.removed))
         if report.anchored is not None:
             self._tell_of_anchors(report.anchored)
         if report.sound:
