@@ -45,14 +45,22 @@ class Pack:
     sha256: str
 
 
-def make_pack(entries: Sequence[Entry], *, title: str, beside: Mapping[str, bytes] = _NOTHING) -> Pack:
+def make_pack(
+    entries: Sequence[Entry],
+    *,
+    title: str,
+    beside: Mapping[str, bytes] = _NOTHING,
+    also: Sequence[Entry] = (),
+) -> Pack:
     """A pack of these events, at most MOST_EVENTS, oldest first. Raises ValueError for more.
 
-    `beside` are further files by name, which no seal covers; the manifest does.
+    `beside` are further files by name, which no seal covers; the manifest does. `also` are events that the others rest on,
+    as the wordings of rules, and aren't counted against the bound.
     """
     if len(entries) > MOST_EVENTS:
         raise ValueError(f"A pack holds at most {MOST_EVENTS} events.")
-    entries = sorted(entries, key=lambda entry: (entry.event.at, entry.event.id))
+    unique = {entry.event.id: entry for entry in (*entries, *also)}
+    entries = sorted(unique.values(), key=lambda entry: (entry.event.at, entry.event.id))
     proofs, seals = _proofs([entry.event.id for entry in entries])
     shown = rows(entries)
     page = {

@@ -12,6 +12,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_POST
 
 from audit.exporting.evidence import MOST_EVENTS, Pack, make_pack
+from audit.exporting.rules import rule_events
 from audit.exporting.streaming import FORMS, stream
 from audit.history.activity import activity_file
 from audit.history.case import case
@@ -88,7 +89,7 @@ def _send(
     request_id: UUID | None = None,
     beside: Mapping[str, bytes] = MappingProxyType({}),
 ) -> HttpResponse | FileResponse:
-    pack: Pack = make_pack(entries, title=title, beside=beside)
+    pack: Pack = make_pack(entries, title=title, beside=beside, also=rule_events(entries))
     record_alone(
         "export.packed",
         actor=actor_of(request),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import zipfile
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from django.test import Client
 
 from audit.exporting import evidence, views
 from audit.ledger.models import Event
-from audit.ledger.recorder import Actor
+from audit.ledger.recorder import Actor, record_alone
 from requests_app.models import RequestItem
 from tests.audit.history.conftest import AsRole
 from tests.audit.ledger.factories import note
@@ -62,6 +63,28 @@ def test_a_case_as_evidence(item: RequestItem, auditor: Client) -> None:
     assert last().type == "export.packed"
     assert last().request_id == item.request_id
     assert auditor.post(f"/audit/requests/{uuid4()}/evidence/").status_code == 404
+
+
+def test_a_pack_holds_the_wordings_of_the_rules_that_judged_it(item: RequestItem, auditor: Client) -> None:
+    [judge] = item.terms.judged_by
+    for name, number in (
+        (judge["name"], judge["number"]),
+        (judge["name"], judge["number"] + 1),
+        ("Another", 1),
+    ):
+        wording = {"name": name, "number": number, "document": {"quorum": 1}, "document_hash": "0" * 64}
+        record_alone("rule.versioned", actor=Actor.anonymous(), fields={**wording, "written_by": "tests"})
+    for answer in (
+        auditor.post(f"/audit/requests/{item.request_id}/evidence/"),
+        auditor.post("/audit/export/", {"form": "evidence", "person": item.requester.display_name}),
+    ):
+        with zipfile.ZipFile(io.BytesIO(answer.getvalue())) as pack:
+            events = [
+                json.loads(json.loads(line)["canon"]) for line in pack.read("events.jsonl").splitlines()
+            ]
+        rules = [said["fields"] for said in events if said["type"] == "rule.versioned"]
+        assert [(rule["name"], rule["number"]) for rule in rules] == [(judge["name"], judge["number"])]
+        assert rules[0]["document"] == {"quorum": 1}
 
 
 @pytest.mark.parametrize(
