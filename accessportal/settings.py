@@ -433,12 +433,10 @@ ACTIVITY_LOOKUP = env.str("ACTIVITY_LOOKUP", "session_name")
 ACTIVITY_DELIVERY_LAG = timedelta(minutes=env.int("ACTIVITY_DELIVERY_LAG_MINUTES", 15))
 # Most pages of fifty events that one reading takes of one account and Region; older events are cut off then.
 ACTIVITY_MOST_PAGES = env.int("ACTIVITY_MOST_PAGES", 40)
-# How long summaries are kept after the access (business time).
-ACTIVITY_KEEP = timedelta(days=env.int("ACTIVITY_KEEP_DAYS", 400))
+ACTIVITY_KEEP = timedelta(days=env.int("ACTIVITY_KEEP_DAYS", 400))  # of summaries (business time)
 
 SEALING_KEY_PATH = env.str("SEALING_KEY_PATH", "")
-# Where seals are kept outside the database, by blanks: file, webhook, syslog, s3, tsa. Everybody knows which, so that
-# pages can say how they stand; only the sealer knows where.
+# Where seals are kept outside, by blanks: file, webhook, syslog, s3, tsa. All know which, for pages; the sealer knows where.
 AUDIT_ANCHORS = env.str("AUDIT_ANCHORS", "").split()
 AUDIT_ANCHOR_FILE = env.str("AUDIT_ANCHOR_FILE", "")
 AUDIT_ANCHOR_WEBHOOK_URL = env.str("AUDIT_ANCHOR_WEBHOOK_URL", "")
@@ -448,12 +446,10 @@ AUDIT_ANCHOR_SYSLOG_CA_BUNDLE = env.str("AUDIT_ANCHOR_SYSLOG_CA_BUNDLE", "")
 AUDIT_ANCHOR_BUCKET = env.str("AUDIT_ANCHOR_BUCKET", "")
 AUDIT_ANCHOR_BUCKET_REGION = env.str("AUDIT_ANCHOR_BUCKET_REGION", "")
 AUDIT_ANCHOR_BUCKET_PREFIX = env.str("AUDIT_ANCHOR_BUCKET_PREFIX", "seals/")
-# For how long a seal is locked there; nobody can shorten it.
-AUDIT_ANCHOR_KEPT_DAYS = env.int("AUDIT_ANCHOR_KEPT_DAYS", 2_557)
+AUDIT_ANCHOR_KEPT_DAYS = env.int("AUDIT_ANCHOR_KEPT_DAYS", 2_557)  # nobody deletes a seal before
 AUDIT_ANCHOR_TSA_URL = env.str("AUDIT_ANCHOR_TSA_URL", "")
 AUDIT_ANCHOR_TSA_ROOTS = env.str("AUDIT_ANCHOR_TSA_ROOTS", "")
-# How often an authority is asked; everybody knows, so that pages can tell a wait that is meant from one that isn't.
-AUDIT_ANCHOR_TSA_MINUTES = env.int("AUDIT_ANCHOR_TSA_MINUTES", 60)
+AUDIT_ANCHOR_TSA_MINUTES = env.int("AUDIT_ANCHOR_TSA_MINUTES", 60)  # for pages, too
 # How long words and names beside events are kept: NAME=DAYS by blanks (audit.ledger.retention); "" for ever.
 AUDIT_WORDS_KEPT_DAYS = env.str("AUDIT_WORDS_KEPT_DAYS", "")
 AUDIT_EVENTS_KEPT_DAYS = env.str("AUDIT_EVENTS_KEPT_DAYS", "")  # the same of the events themselves

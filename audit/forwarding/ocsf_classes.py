@@ -181,6 +181,7 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType({
     "search.removed": _DELETED,
     "ledger.key_announced": Meaning(API, 3, _MEDIUM),
     "ledger.words_erased": Meaning(API, 4, _MEDIUM),
+    "ledger.row_words_erased": Meaning(API, 4, _MEDIUM),
     "ledger.month_removed": Meaning(API, 4, _MEDIUM),
     **dict.fromkeys(("export.began", "export.finished", "export.cancelled", "export.failed"), _READ),
     "export.packed": _READ,

@@ -17,8 +17,10 @@ from audit.ledger.recorder import Actor, record
 from audit.ledger.registry import LedgerError
 from audit.ledger.retention import LEAST_DAYS, by_days, parse
 
+__all__ = ["LEAST_DAYS", "LOCK", "MOST", "Due", "erase_due"]
+
 MOST = 10_000  # texts that one event tells of
-_LOCK = 0x6572617365  # "erase": one at a time
+LOCK = 0x6572617365  # "erase": one at a time
 
 # The worker may call it; it takes what an event of the same transaction names, and nothing that is young. A definer's
 # function, since no application role may delete words.
@@ -91,7 +93,7 @@ def erase_due(text: str, *, dry_run: bool = False) -> list[Due]:
 def _erase(days: int, types: tuple[str, ...], *, dry_run: bool) -> Due | None:
     """One transaction's part; None when nothing is over, or when somebody else is erasing."""
     with transaction(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
         ((locked,),) = cursor.fetchall()
         due = _due(days, types) if locked else None
         if due is None or dry_run:

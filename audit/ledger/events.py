@@ -31,6 +31,19 @@ WORDS_ERASED = EventType(
 )
 
 
+ROW_WORDS_ERASED = EventType(
+    "ledger.row_words_erased",
+    "{actor} erased {texts} texts in {column} of {table}, written before {before}, which are kept for {kept_days} days",
+    {
+        "table": Field(),
+        "column": Field(),
+        "of": Field(),  # the type of the events that they came with
+        "before": Field(Kind.INSTANT),  # excluded
+        "kept_days": Field(Kind.NUMBER),
+        "texts": Field(Kind.NUMBER),
+    },
+)
+
 MONTH_REMOVED = EventType(
     "ledger.month_removed",
     "{actor} removed the {events} events of {month} from the audit trail, which seals {first_batch} to {last_batch} sealed",
@@ -50,4 +63,4 @@ MONTH_REMOVED = EventType(
 
 def register_all() -> None:
     """Declare this app's event types."""
-    register(KEY_ANNOUNCED, WORDS_ERASED, MONTH_REMOVED)
+    register(KEY_ANNOUNCED, WORDS_ERASED, ROW_WORDS_ERASED, MONTH_REMOVED)

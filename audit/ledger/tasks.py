@@ -7,6 +7,7 @@ from celery import shared_task
 from django.conf import settings
 
 from audit.ledger.erasure import erase_due
+from audit.ledger.row_words import erase_rows_due
 
 log = structlog.get_logger(__name__)
 
@@ -16,3 +17,5 @@ def erase_words() -> None:
     """Erase what people wrote where its time is over; nothing without AUDIT_WORDS_KEPT_DAYS."""
     for due in erase_due(settings.AUDIT_WORDS_KEPT_DAYS):
         log.info("ledger.words_erased", texts=due.texts, before=due.before.isoformat(), kept_days=due.days)
+    for place, due in erase_rows_due(settings.AUDIT_WORDS_KEPT_DAYS):
+        log.info("ledger.row_words_erased", table=place.table, column=place.column, texts=due.texts)
