@@ -202,14 +202,25 @@ def see_who_had_it(ruth: Visitor, ready: datetime) -> None:
     ruth.sees("1 gained, 0 lost")
 
 
+# Tables that are wider than their place.
+CUT_OFF = (
+    "[...document.querySelectorAll('main .table')].filter(each => each.scrollWidth > each.clientWidth).length"
+)
+
+
 def on_paper(ruth: Visitor, *paths: str) -> None:
-    """Printed, nothing that can only be pressed is left, and what is folded away on the screen is there."""
+    """Printed, nothing that can only be pressed is left, what is folded away is there, and no table is cut off."""
     ruth.page.emulate_media(media="print", color_scheme="light")
+    on_screen = ruth.page.viewport_size
+    assert on_screen is not None
+    ruth.page.set_viewport_size({"width": 703, "height": 1000})  # A4 between margins of 12 mm
     for path in paths:
         ruth.open(path)
         assert not ruth.page.get_by_role("navigation").first.is_visible()
         assert ruth.page.get_by_role("main").get_by_role("button").count() == 0
         assert ruth.page.locator("main details tbody tr, main details dl").first.is_visible()
+        assert ruth.page.evaluate(CUT_OFF) == 0, path
+    ruth.page.set_viewport_size(on_screen)
     ruth.page.emulate_media(media="screen")
 
 
