@@ -14,7 +14,7 @@ from audit.history.presentation import Row, rows
 from audit.history.words import action_words
 from audit.ledger import reading
 from audit.ledger.models import Outcome
-from audit.ledger.reading import MOST_COUNTED, EventFilter, Facets, Position
+from audit.ledger.reading import EventFilter, Facets, Position
 from catalog.models import PimGroup
 from identity.selectors import people
 
@@ -48,12 +48,13 @@ class Timeline:
     older: Position | None
     counted: int | None  # only on the first page
     facets: Sequence[Facet] = ()  # likewise
+    cut: bool = False  # whether there are, or may be, more than were counted
 
     @property
     def facet_words(self) -> str:
         """Over what the facets are counted."""
-        if self.counted is not None and self.counted > MOST_COUNTED:
-            return f"counted over the newest {MOST_COUNTED:,} matches; there are more"
+        if self.cut:
+            return f"counted over the newest {self.counted:,} matches; there may be more"
         return "counted over all matches"
 
     @property
@@ -61,8 +62,8 @@ class Timeline:
         """How many there are, as far as it was counted."""
         if self.counted is None:
             return ""
-        if self.counted > MOST_COUNTED:
-            return f"More than {MOST_COUNTED:,} events"
+        if self.cut:
+            return f"{self.counted:,} events or more"
         return f"{self.counted:,} event{'' if self.counted == 1 else 's'}"
 
 
@@ -77,7 +78,7 @@ def timeline(wanted: Mapping[str, Any], before: Position | None) -> Timeline:
     if before is not None:
         return Timeline(rows(page.entries), page.older, None)
     found = reading.facets(chosen)
-    return Timeline(rows(page.entries), page.older, found.counted, _named(found, wanted))
+    return Timeline(rows(page.entries), page.older, found.counted, _named(found, wanted), found.cut)
 
 
 def event_filter(wanted: Mapping[str, Any]) -> EventFilter:

@@ -7,6 +7,7 @@ value, and the walks are merged. Nothing here counts beyond 10,001.
 from __future__ import annotations
 
 import hmac
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ from django_subatomic.db import transaction
 
 from audit.ledger.canonical import commitment
 from audit.ledger.models import Event, Outcome, PersonalWords
-from audit.ledger.wording import terms_of, with_words
+from audit.ledger.wording import COMMON, SAMPLE, having_words, likely_rare, terms_of, with_words, worded_types
 from base.clock import business_clock, business_now
 from base.errors import Invalid
 
@@ -30,6 +31,9 @@ PAGE = 50
 MOST_COUNTED = 10_000
 MOST_VALUES = 40  # values of one kind in one filter
 MOST_OF_A_CASE = 2_000
+# Events that are tried for common words or many requests, and of those that match so many as facets count.
+MOST_TRIED = 10_000
+MOST_WORDED = 1_000
 FACETS = ("type", "outcome", "actor_oid", "group_oid")
 MOST_OF_A_FACET = 10  # values of each, the most frequent first
 STATEMENT_TIMEOUT = timedelta(seconds=3)
@@ -80,7 +84,8 @@ class EventFilter:
 
     def __post_init__(self) -> None:
         terms_of(self.words)
-        for values in (self.people, self.groups, self.types):
+        # Whatever can have words may be named at once.
+        for values in (self.people, self.groups, {*self.types} - {*worded_types(())}):
             if len(values) > MOST_VALUES:
                 raise Invalid("audit.too_many", f"At most {MOST_VALUES} values at once. Be more precise.")
         if self.outcome and self.outcome not in Outcome.values:
@@ -117,7 +122,7 @@ def events(wanted: EventFilter, *, before: Position | None = None, limit: int = 
         Invalid: the search took longer than it may; the sentence says what to do.
     """
     with bounded():
-        keys = list(_newest(wanted, before, limit + 1))
+        keys = _keys(wanted, before, limit + 1)
         shown = keys[:limit]
         entries = _entries(_by_keys(shown))
     last = shown[-1] if len(keys) > limit else None
@@ -139,16 +144,12 @@ def count(wanted: EventFilter) -> int:
 class Facets:
     """How the newest matches divide: for each of FACETS its most frequent values, counted over at most 10,000 events.
 
-    `counted` is how many match, up to 10,001, which means "more than 10,000".
+    Of common words, and of very many requests, at most 1,000. `cut`: older matches were not counted.
     """
 
     counted: int
     values: Mapping[str, Sequence[tuple[str, int]]]
-
-    @property
-    def cut(self) -> bool:
-        """Whether older matches were not counted."""
-        return self.counted > MOST_COUNTED
+    cut: bool = False
 
 
 # The newest matches are found once, as a page's are, and then counted by each of the four.
@@ -176,6 +177,11 @@ def facets(wanted: EventFilter) -> Facets:
     values: dict[str, list[tuple[str, int]]] = {name: [] for name in FACETS}
     counted = 0
     with bounded(), connection.cursor() as cursor:
+        common = _common(wanted, None, MOST_WORDED + 1, FACETS)
+        if common is None and not wanted.words and isinstance(wanted.requests, QuerySet):
+            common = _of_many_requests(wanted, wanted.requests, FACETS)
+        if common is not None:
+            return _counted(common.rows[:MOST_WORDED], cut=not common.whole)
         try:
             newest = _newest(wanted, None, MOST_COUNTED + 1, FACETS)
             matches, parameters = newest.query.sql_with_params()
@@ -188,8 +194,21 @@ def facets(wanted: EventFilter) -> Facets:
             elif value and len(values[_PLACES[place]]) < MOST_OF_A_FACET:
                 values[_PLACES[place]].append((value, number))
     return Facets(
-        counted, {name: sorted(each, key=lambda one: (-one[1], one[0])) for name, each in values.items()}
+        min(counted, MOST_COUNTED),
+        {name: sorted(each, key=lambda one: (-one[1], one[0])) for name, each in values.items()},
+        cut=counted > MOST_COUNTED,
     )
+
+
+def _counted(rows: Sequence[Mapping[str, Any]], *, cut: bool) -> Facets:
+    """The facets of rows that were read."""
+    values = {
+        name: sorted(
+            Counter(row[name] for row in rows if row[name]).items(), key=lambda one: (-one[1], one[0])
+        )
+        for name in FACETS
+    }
+    return Facets(len(rows), {name: each[:MOST_OF_A_FACET] for name, each in values.items()}, cut)
 
 
 def events_of_request(
@@ -243,6 +262,66 @@ def _machine_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _keys(wanted: EventFilter, before: Position | None, most: int) -> Sequence[Mapping[str, Any]]:
+    """Keys (at, id) of the newest `most` matches."""
+    common = _common(wanted, before, most)
+    if common is not None and (len(common.rows) == most or common.whole):
+        return common.rows
+    return list(_newest(wanted, before, most))
+
+
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """The newest matches of common words; `whole`: nothing older was left untried."""
+
+    rows: Sequence[Mapping[str, Any]]
+    whole: bool
+
+
+def _common(
+    wanted: EventFilter, before: Position | None, most: int, more: Sequence[str] = ()
+) -> _Common | None:
+    """The newest `most` matches of common words, found by trying the newest MOST_TRIED events that can have some.
+
+    None without words, and where they are too rare for that.
+    """
+    types = worded_types(wanted.types) if wanted.words else ()
+    if not types or likely_rare(wanted.words):
+        return None
+    candidates = _newest(replace(wanted, words="", types=types), before, MOST_TRIED, more)
+    if len(having_words(candidates[:SAMPLE], wanted.words, COMMON)) < COMMON:
+        return None
+    found = having_words(candidates, wanted.words, most)
+    whole = len(found) < most and candidates.count() < MOST_TRIED
+    return _Common([dict(zip(("at", "id", *more), row, strict=True)) for row in found], whole)
+
+
+_OF_REQUESTS = """
+WITH candidates AS MATERIALIZED ({candidates})
+SELECT * FROM candidates WHERE request_id IN ({requests}) LIMIT %s
+"""
+
+
+def _of_many_requests(
+    wanted: EventFilter, requests: QuerySet[Any, Any], more: Sequence[str]
+) -> _Common | None:
+    """The matches among the newest MOST_TRIED events; None when there are no more events than that, or no requests."""
+    candidates = _newest(replace(wanted, requests=None), None, MOST_TRIED, ("request_id", *more))
+    try:
+        inner, parameters = candidates.query.sql_with_params()
+        these, named = requests.query.sql_with_params()
+    except EmptyResultSet:
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _OF_REQUESTS.format(candidates=inner, requests=these), [*parameters, *named, MOST_WORDED + 1]
+        )
+        rows = [dict(zip(("at", "id", "request_id", *more), row, strict=True)) for row in cursor.fetchall()]
+    if len(rows) <= MOST_WORDED and candidates.count() < MOST_TRIED:
+        return None
+    return _Common(rows, whole=False)
+
+
 def _newest(
     wanted: EventFilter, before: Position | None, most: int, more: Sequence[str] = ()
 ) -> QuerySet[Event, Any]:
@@ -258,15 +337,21 @@ def _newest(
         Event.objects.filter(conditions, walk).order_by("-at", "-id").values("at", "id", *more)[:most]
         for walk in walks
     ]
+    if not parts:
+        return Event.objects.none()
     if len(parts) == 1:
         return parts[0]
-    return parts[0].union(*parts[1:]).order_by("-at", "-id")[:most]
+    # Walks over types, groups or requests share no event, and so are merged without looking at all of them.
+    apart = not wanted.people and not wanted.words
+    return parts[0].union(*parts[1:], all=apart).order_by("-at", "-id")[:most]
 
 
 def _walks(wanted: EventFilter) -> Iterator[Q]:
     """The filter as conditions of which each is served by one index, together covering it."""
     if wanted.words:
-        bare = replace(wanted, words="")
+        bare = replace(wanted, words="", types=wanted.types and worded_types(wanted.types))
+        if wanted.types and not bare.types:
+            return  # none of these can have words
         found = with_words(wanted.words)
         if len(found) == 1:  # few are named: whatever else is asked is tried on each
             yield found[0] & _people(wanted) & _rest(bare)

@@ -1,22 +1,31 @@
 """Finding events by the words that people wrote, and by references. Words and beginnings of words; all have to be there.
 
-A text is parted into words by `audit_words` in the database (`sql.WORDS`), a search in the same way here.
+A text is parted into words by `audit_words` in the database (`sql.WORDS`), a search in the same way here. The index of
+words finds rare ones. Common ones it finds all at once and in no order, a million of them before the first page: they are
+met soon enough when the newest events are tried one by one (ADR 0067).
 """
 
 from __future__ import annotations
 
 import string
+from collections.abc import Sequence
+from typing import Any
 
 from django.contrib.postgres.search import SearchQuery, SearchVectorExact, SearchVectorField
-from django.db.models import F, Func, Q
+from django.db import connection
+from django.db.models import F, Func, Q, QuerySet
 
 from audit.ledger.models import Event, PersonalWords
+from audit.ledger.registry import registered
 from audit.ledger.sql import SEARCHED_WORDS
 from base.errors import Invalid
 
 # Events up to which a search names each; beyond, what it looks for is common.
 MOST_NAMED = 500
 MOST_TERMS = 10
+# Words are common when so many of the newest events have them that could have some.
+SAMPLE, COMMON = 1_000, 5
+_REFERENCE = "reference"
 _APART = str.maketrans(dict.fromkeys(string.punctuation, " "))
 
 
@@ -30,23 +39,91 @@ def terms_of(text: str) -> list[str]:
     return terms
 
 
+def likely_rare(text: str) -> bool:
+    """Whether there is a number in it: few texts have the same, and the index is asked first."""
+    return any(letter.isdigit() for letter in text)
+
+
 def with_words(text: str) -> list[Q]:
     """Conditions on events, of which one has to hold: these words are in what somebody wrote, or in a reference.
 
     Reads the database: a few events are named, so that they are looked up. Many stay two conditions, each with its
     own index. To be called where statements are bounded in time.
     """
-    # Nothing that a query's syntax knows is left in a term; so quoted, each is taken as a word.
-    wanted = SearchQuery(
-        " & ".join(f"'{term}':*" for term in terms_of(text)), config="simple", search_type="raw"
-    )
+    few = _few(text)
+    if few is not None:
+        return [Q(id__in=sorted(few))]
+    wanted = SearchQuery(_query(terms_of(text)), config="simple", search_type="raw")
     written = PersonalWords.objects.filter(
         SearchVectorExact(_vector("words", "audit_words"), wanted), field__in=SEARCHED_WORDS
     ).values_list("event_id", flat=True)
-    referred = Q(SearchVectorExact(_vector("data", "audit_reference_words"), wanted))
-    few = set(written[: MOST_NAMED + 1])
-    few.update(Event.objects.filter(referred).values_list("id", flat=True)[: MOST_NAMED + 1])
-    return [Q(id__in=sorted(few))] if len(few) <= MOST_NAMED else [Q(id__in=written), referred]
+    return [
+        Q(id__in=written),
+        Q(SearchVectorExact(_vector("data", "audit_reference_words"), wanted)),
+    ]
+
+
+# The index looks for one word; the others are looked for in what it finds. A beginning that every text has would else be
+# collected a million times before the rare one beside it counts.
+_FOUND = f"""
+SELECT event_id, has FROM (
+    SELECT event_id, public.audit_words(words) @@ to_tsquery('simple', %(all)s) AS has FROM audit_pii
+    WHERE public.audit_words(words) @@ to_tsquery('simple', %(one)s)
+      AND field IN ({", ".join(f"'{name}'" for name in SEARCHED_WORDS)}) LIMIT %(most)s
+) AS written
+UNION ALL
+SELECT id, has FROM (
+    SELECT id, public.audit_reference_words(data) @@ to_tsquery('simple', %(all)s) AS has FROM audit_event
+    WHERE public.audit_reference_words(data) @@ to_tsquery('simple', %(one)s) LIMIT %(most)s
+) AS referred
+"""  # noqa: S608 - names of this module only
+
+
+def _few(text: str) -> set[int] | None:
+    """The events with these words, when so few have the one that is likely the rarest; else None."""
+    terms = terms_of(text)
+    rarest = max(terms, key=lambda term: (any(letter.isdigit() for letter in term), len(term)))
+    with connection.cursor() as cursor:
+        cursor.execute(_FOUND, {"all": _query(terms), "one": _query([rarest]), "most": MOST_NAMED + 1})
+        found: list[tuple[int, bool]] = cursor.fetchall()
+    return {event_id for event_id, has in found if has} if len(found) <= MOST_NAMED else None
+
+
+def worded_types(among: Sequence[str]) -> tuple[str, ...]:
+    """Those of these event types, of all for none, that can have words or a reference; one of which nobody knows may."""
+    known = registered()
+    return tuple(
+        name
+        for name in among or known
+        if name not in known or _REFERENCE in known[name].fields or {*SEARCHED_WORDS} & {*known[name].words}
+    )
+
+
+# The candidates come one by one, in their order, and no more of them than it takes.
+_AMONG = """
+WITH candidates AS MATERIALIZED ({candidates})
+SELECT * FROM candidates
+WHERE EXISTS (SELECT FROM audit_pii kept WHERE kept.event_id = candidates.id AND kept.field = ANY(%s)
+              AND public.audit_words(kept.words) @@ to_tsquery('simple', %s) OFFSET 0)
+   OR EXISTS (SELECT FROM audit_event event WHERE event.id = candidates.id AND event.at = candidates.at
+              AND public.audit_reference_words(event.data) @@ to_tsquery('simple', %s) OFFSET 0)
+LIMIT %s
+"""
+
+
+def having_words(candidates: QuerySet[Event, Any], text: str, most: int) -> list[tuple[Any, ...]]:
+    """The first `most` of these rows, which begin with the keys (at, id), that have the words; in their order."""
+    inner, parameters = candidates.query.sql_with_params()
+    query = _query(terms_of(text))
+    with connection.cursor() as cursor:
+        cursor.execute(_AMONG.format(candidates=inner), [*parameters, [*SEARCHED_WORDS], query, query, most])
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    return found
+
+
+def _query(terms: Sequence[str]) -> str:
+    """Nothing that a query's syntax knows is left in a term; so quoted, each is taken as a word."""
+    return " & ".join(f"'{term}':*" for term in terms)
 
 
 def _vector(column: str, function: str) -> Func:

@@ -11,11 +11,12 @@ from django_subatomic.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audit.ledger.reading import EventFilter, count, events
+from audit.ledger import reading
+from audit.ledger.reading import EventFilter, count, events, facets
 from audit.ledger.recorder import record
 from audit.ledger.registry import registered
 from audit.ledger.sql import SEARCHED_WORDS
-from audit.ledger.wording import MOST_NAMED, terms_of
+from audit.ledger.wording import MOST_NAMED, terms_of, worded_types
 from base.errors import Invalid
 from tests.audit.ledger.factories import ADA, ask
 from tests.support.servers import PostgresServer
@@ -74,6 +75,40 @@ def test_very_many_are_found_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found("disk") == written[::-1]
     assert found("disk", people=(ADA.object_id,)) == written[::-1]
     assert count(EventFilter(words="disk")) == 3
+
+
+@pytest.mark.django_db
+def test_common_words_are_found_by_trying_as_by_their_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ("The disk is full", "The disk is new", "Nothing of it")
+    for number in range(30):
+        submit("DISK" if number % 7 == 0 else "", texts[number % 3])
+    pages: dict[int, list[list[int]]] = {}
+    for common in (10**6, 2):  # never, and with two among the newest thousand
+        monkeypatch.setattr(reading, "COMMON", common)
+        pages[common] = []
+        for words in ("disk", "full dis", "elsewhere"):
+            before, ids = None, []
+            while True:
+                page = events(EventFilter(words=words, people=(ADA.object_id,)), before=before, limit=4)
+                ids += [entry.event.id for entry in page.entries]
+                if (before := page.older) is None:
+                    break
+            assert ids == sorted(set(ids), reverse=True)
+            pages[common].append(ids)
+    assert pages[2] == pages[10**6]
+    assert [len(ids) for ids in pages[2]] == [21, 10, 0]
+    assert facets(EventFilter(words="disk")).counted == 21
+    assert not facets(EventFilter(words="disk")).cut
+    monkeypatch.setattr(reading, "MOST_WORDED", 9)
+    assert (facets(EventFilter(words="disk")).counted, facets(EventFilter(words="disk")).cut) == (9, True)
+
+
+@pytest.mark.django_db
+def test_events_that_can_have_no_words_are_not_looked_at() -> None:
+    submit("CHG-1", "The disk is full")
+    assert "request.submitted" in worded_types(())
+    assert worded_types(("grant.ended", "request.submitted", "of.once")) == ("request.submitted", "of.once")
+    assert events(EventFilter(words="disk", types=("grant.ended",))).entries == []
 
 
 def test_erased_words_are_found_no_more(committed_db: str, postgres_server: PostgresServer) -> None:
