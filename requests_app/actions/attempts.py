@@ -6,7 +6,8 @@ two halves leaves the same id here and at the vendor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -18,13 +19,15 @@ from audit.ledger.recorder import Actor, record
 from base.clock import real_now
 from base.crash import crash_point, register
 from clients import errors
+from clients.breaker import CircuitOpen
 from clients.registry import clients
 from clients.types import Reading, Receipt
 from requests_app.actions.claiming import Claim, LeaseLost, Superseded, note, settle
 from requests_app.actions.freezing import stop_if_frozen
-from requests_app.actions.pathing import Place, keep_if_slow
+from requests_app.actions.pathing import Place, Wait, give_back, keep_if_slow, never_left, take_place
 from requests_app.models import Attempt, Grant
 from requests_app.narrow_path import NOT_SENT
+from requests_app.path_models import PathKind
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +69,16 @@ def read[T](grant: Grant, kind: Attempt.Kind, call: Callable[[], Reading[T]]) ->
     return reading
 
 
+def place_for(grant: Grant, path: PathKind) -> Place | Wait:
+    """A place on the narrow path for one of the writes below, or in its queue; as `pathing.take_place`.
+
+    Raises:
+        CircuitOpen: the cloud is known to be away. No place is taken, and whoever waits already keeps theirs.
+    """
+    _ask_whether_away(Attempt.Kind.ASSIGN if path == PathKind.ASSIGN else Attempt.Kind.ON_DEMAND)
+    return take_place(grant, path)
+
+
 def write[T](
     claim: Claim,
     kind: Attempt.Kind,
@@ -79,6 +92,7 @@ def write[T](
 
     `sent` are the fields of the intent's event; `facts` are columns of the grant to set with the intent. When its
     `place` on the narrow path is over the call isn't made: the answer is then a `Throttled` with the code NOT_SENT.
+    Whatever the reason, a call that isn't made gives its place back.
 
     Raises:
         LeaseLost: the lease is over, so nothing was sent. A worker that slept (its machine stood still) would
@@ -87,11 +101,12 @@ def write[T](
             this call would give, so nothing was sent either.
         CircuitOpen: the cloud is known to be away, so nothing was written down and nothing sent.
     """
-    _ask_whether_away(kind)
-    attempt = _begin_write(claim, kind, sent, facts)
-    crash_point("write.intent_recorded")
-    if real_now() >= claim.until:
-        raise LeaseLost(str(claim.grant.pk))
+    with _given_back_unsent(place):
+        _ask_whether_away(kind)
+        attempt = _begin_write(claim, kind, sent, facts)
+        crash_point("write.intent_recorded")
+        if real_now() >= claim.until:
+            raise LeaseLost(str(claim.grant.pk))
     answer = _send(str(attempt.pk), call, place)
     crash_point("write.answered")
     _finish_write(claim.grant, attempt, answer)
@@ -114,19 +129,20 @@ def write_for_all[T](
     Raises:
         LeaseLost, Superseded, CircuitOpen: of the first claim, as in `write`; nothing was sent then.
     """
-    _ask_whether_away(kind)
-    first, *others = claims
-    leading = _begin_write(first, kind, {"tag": first.grant.tag}, facts)
-    taking = [(first, leading)]
-    for claim in others:
-        try:
-            sent = {"tag": claim.grant.tag}
-            taking.append((claim, _begin_write(claim, kind, sent, facts, call_id=str(leading.pk))))
-        except (LeaseLost, Superseded) as reason:
-            log.info("left_behind", grant=str(claim.grant.pk), reason=type(reason).__name__)
-    crash_point("write.intent_recorded")
-    if real_now() >= first.until:
-        raise LeaseLost(str(first.grant.pk))
+    with _given_back_unsent(place):
+        _ask_whether_away(kind)
+        first, *others = claims
+        leading = _begin_write(first, kind, {"tag": first.grant.tag}, facts)
+        taking = [(first, leading)]
+        for claim in others:
+            try:
+                sent = {"tag": claim.grant.tag}
+                taking.append((claim, _begin_write(claim, kind, sent, facts, call_id=str(leading.pk))))
+            except (LeaseLost, Superseded) as reason:
+                log.info("left_behind", grant=str(claim.grant.pk), reason=type(reason).__name__)
+        crash_point("write.intent_recorded")
+        if real_now() >= first.until:
+            raise LeaseLost(str(first.grant.pk))
     grants = [claim.grant for claim, _ in taking]
     answer = _send(str(leading.pk), lambda call_id: call(call_id, grants), place)
     crash_point("write.answered")
@@ -140,21 +156,37 @@ def _ask_whether_away(kind: Attempt.Kind) -> None:
     clients().breaker.ask("provisioning" if kind == Attempt.Kind.ON_DEMAND else "graph")
 
 
+@contextmanager
+def _given_back_unsent(place: Place | None) -> Iterator[None]:
+    """Until the call leaves: what keeps it here leaves its place on the narrow path to others."""
+    try:
+        yield
+    except (CircuitOpen, LeaseLost, Superseded):
+        if place is not None:
+            give_back(place)
+        raise
+
+
 def _send[T](call_id: str, call: Callable[[str], Reading[T]], place: Place | None) -> Answer[T]:
     if place is not None and place.is_over():
+        give_back(place)
         error = errors.Throttled(
             "The call could not leave in its turn; it waits for the next one.",
             retry_after=timedelta(0),
             code=NOT_SENT,
         )
         return Answer(None, error, Receipt(client_request_id=call_id))
+    unsent = False
     try:
         reading = call(call_id)
         return Answer(reading.value, None, reading.receipt)
     except errors.ClientError as error:
+        unsent = never_left(error)
         return Answer(None, error, error.receipt or Receipt(client_request_id=call_id))
     finally:
-        if place is not None:
+        if place is not None and unsent:
+            give_back(place)
+        elif place is not None:
             keep_if_slow(place)
 
 

@@ -88,6 +88,19 @@ def take_place(grant: Grant, kind: PathKind) -> Place | Wait:
     return Place(leaves_by, use.pk)
 
 
+def give_back(place: Place) -> None:
+    """The call was not made, and will not be: the next in the queue may have its place at once."""
+    if place.use_id:
+        PathUse.objects.filter(pk=place.use_id).delete()
+
+
+def never_left(error: errors.ClientError | None) -> bool:
+    """Whether the error is the portal's own, in place of a call that it didn't make."""
+    return isinstance(error, CircuitOpen) or (
+        isinstance(error, errors.Throttled) and error.code in (NOT_SENT, "LocalRateLimit")
+    )
+
+
 def keep_if_slow(place: Place) -> None:
     """To be called when the answer is there: one that was long in coming may have counted at the vendor only now.
 
@@ -121,9 +134,7 @@ def hold_path(span: timedelta) -> None:
 
 def hold_if_asked(error: errors.ClientError) -> None:
     """Hold the path when the vendor's answer says so; a call that never left says nothing about the vendor."""
-    if isinstance(error, CircuitOpen):
-        return
-    if isinstance(error, errors.Throttled) and error.code not in (NOT_SENT, "LocalRateLimit"):
+    if isinstance(error, errors.Throttled) and not never_left(error):
         hold_path(error.retry_after)
 
 

@@ -17,7 +17,7 @@ from clients.registry import clients, using
 from requests_app.actions.deciding import check_decision
 from requests_app.actions.pathing import hold_if_asked
 from requests_app.models import Decision, RequestItem
-from requests_app.path_models import NarrowPath
+from requests_app.path_models import NarrowPath, PathUse
 from tests.requests_app.conftest import AsRole
 from tests.requests_app.test_revoking import end_it
 from tests.support.stage import Stage, stage
@@ -168,6 +168,7 @@ def test_a_cloud_that_is_away_gets_no_events_for_each_retry(play: Stage) -> None
         grant = play.grant()
         assert (grant.status, grant.unknown_writes) == ("activating", 0)
         assert "Microsoft Graph has not answered" in grant.problem
+        assert not PathUse.objects.exists()
         assert not Event.objects.filter(type="outside.assignment_sent").exists()
         breaker.leave("graph", Verdict.ANSWERED)
         play.play_to("active")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from unittest.mock import patch
 from uuid import UUID
@@ -15,12 +16,14 @@ from audit.ledger.models import Event
 from base import crash
 from base.errors import Conflict, Missing
 from clients import errors
+from clients.breaker import CircuitOpen
 from clients.errors import Throttled
-from clients.registry import clients
+from clients.registry import clients, using
 from clients.types import OnDemandOutcome, OnDemandResult, Reading, Receipt
 from requests_app import narrow_path
+from requests_app.actions import attempts
 from requests_app.actions.advancing import advance_grant
-from requests_app.actions.claiming import claim_grant
+from requests_app.actions.claiming import Claim, Superseded, claim_grant
 from requests_app.actions.deciding import check_decision
 from requests_app.actions.pathing import (
     Place,
@@ -39,6 +42,7 @@ from requests_app.path_models import PathKind, PathTicket, PathUse
 from tests.pages.moving import bring, step
 from tests.requests_app import factories as make
 from tests.requests_app.conftest import AsRole
+from tests.requests_app.test_interplay import away
 from tests.support.burst import approve_all, burst, crowd, logged, most_in
 from tests.support.invariants import ON_DEMAND
 from tests.support.seldom import seldom
@@ -201,7 +205,7 @@ def test_assignments_pass_by_when_they_do_not_share_the_path(play: Stage) -> Non
 
 
 def test_a_call_that_is_late_for_its_turn_does_not_leave(play: Stage) -> None:
-    """The worker stood still between its place and its call: the place is wasted, and nothing is sent."""
+    """The worker stood still between its place and its call: nothing is sent, and others have the place at once."""
     item = play.ask()
     play.decide(item)
 
@@ -218,7 +222,63 @@ def test_a_call_that_is_late_for_its_turn_does_not_leave(play: Stage) -> None:
     )
     assert len(log.assigned) == 1
     assert grant.unknown_writes == 0
-    assert PathUse.objects.filter(kind=PathKind.ASSIGN).count() == 2
+    assert PathUse.objects.filter(kind=PathKind.ASSIGN).count() == 1
+
+
+def claimed(grant: Grant) -> Claim:
+    found = claim_grant(grant.pk, early=True)
+    assert found is not None
+    return found
+
+
+def write(claim: Claim, place: Place | Wait, raises: errors.ClientError) -> attempts.Answer[object]:
+    """An assignment in whose stead the port raises this."""
+
+    def call(_: str) -> Reading[object]:
+        raise raises
+
+    assert isinstance(place, Place)
+    grant = claim.grant
+    sent = {"tag": grant.tag, "starts_at": grant.starts_at, "ends_at": grant.ends_at}
+    return attempts.write(claim, Attempt.Kind.ASSIGN, call, sent=sent, place=place)
+
+
+@pytest.mark.parametrize("code", ["CircuitOpen", "LocalRateLimit"])
+def test_a_call_that_was_never_made_gives_its_place_back(play: Stage, code: str) -> None:
+    """The circuit opened, or our own limit was met, only when the call was about to leave."""
+    (grant,) = waiting_grants(play, 1)
+    kind = CircuitOpen if code == "CircuitOpen" else Throttled
+    claim = claimed(grant)
+    answer = write(
+        claim, take_place(grant, PathKind.ASSIGN), kind("Away.", retry_after=TEN_SECONDS, code=code)
+    )
+    assert answer.error is not None
+    assert not PathUse.objects.exists()
+    # What the vendor answers has used its place, a refusal, too.
+    write(claim, take_place(grant, PathKind.ASSIGN), Throttled("Wait.", retry_after=TEN_SECONDS, code="429"))
+    assert PathUse.objects.count() == 1
+
+
+def test_who_lost_the_grant_before_the_call_gives_the_place_back(play: Stage) -> None:
+    (grant,) = waiting_grants(play, 1)
+    claim, place = claimed(grant), take_place(grant, PathKind.ASSIGN)
+    bring_one(grant, GrantStatus.REMOVING)
+    with pytest.raises(Superseded):
+        write(claim, place, Throttled("never raised", retry_after=TEN_SECONDS))
+    assert not PathUse.objects.exists()
+
+
+def test_while_the_cloud_is_away_nobody_takes_a_place_and_whoever_waits_keeps_theirs(play: Stage) -> None:
+    grants = waiting_grants(play, 5)
+    for grant in grants:
+        take_place(grant, PathKind.ASSIGN)
+    play.step(window())
+    with using(replace(clients(), breaker=away("graph"))):
+        with pytest.raises(CircuitOpen):
+            attempts.place_for(grants[4], PathKind.ASSIGN)
+        assert took(attempts.place_for(grants[0], PathKind.CARRY)), "only Graph is away"
+    assert [waiting.ticket.grant_id for waiting in read_queue().waiting] == [grants[4].pk]
+    assert PathUse.objects.filter(kind=PathKind.ASSIGN).count() == 4
 
 
 def test_a_call_that_counts_late_keeps_its_place_from_then_on(play: Stage) -> None:

@@ -24,7 +24,7 @@ from requests_app.actions import attempts
 from requests_app.actions.checking import fresh_eligibility, fresh_person
 from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.moving import move
-from requests_app.actions.pathing import WAITS, Wait, hold_if_asked, take_place
+from requests_app.actions.pathing import WAITS, Wait, hold_if_asked
 from requests_app.actions.rebuilding import FORGOTTEN, was_assigned
 from requests_app.actions.steps import passing, personal
 from requests_app.actions.steps.guarding import refuse_unmanaged_group
@@ -185,7 +185,7 @@ def _assign(claim: Claim) -> None:
         except personal.MustWaitError as waits:
             personal.wait(claim, waits)
             return
-    place = take_place(grant, PathKind.ASSIGN)
+    place = attempts.place_for(grant, PathKind.ASSIGN)
     if isinstance(place, Wait):
         with settle(claim) as grant:
             note(grant, problem=WAITS, problem_code="turn")

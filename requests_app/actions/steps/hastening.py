@@ -20,7 +20,7 @@ from clients.registry import clients
 from clients.types import OnDemandOutcome
 from requests_app.actions import attempts
 from requests_app.actions.claiming import Claim, settle
-from requests_app.actions.pathing import Wait, hold_if_asked, take_place
+from requests_app.actions.pathing import Wait, hold_if_asked
 from requests_app.actions.steps.seeing import EntraView, look_at_entra
 from requests_app.cutting import wanting
 from requests_app.cutting.models import FastRemoval
@@ -83,10 +83,10 @@ def _ask_on_demand(claim: Claim, row: FastRemoval) -> None:
     grant = claim.grant
     if waiting or row.asks >= MOST_ASKS or wanting.has_successor(grant):
         return
-    place = take_place(grant, PathKind.REMOVE)
-    if isinstance(place, Wait):
-        return  # its turn comes with a later look; removals are first in the queue
     try:
+        place = attempts.place_for(grant, PathKind.REMOVE)
+        if isinstance(place, Wait):
+            return  # its turn comes with a later look; removals are first in the queue
         answer = attempts.write(
             claim,
             Attempt.Kind.ON_DEMAND,

@@ -21,7 +21,7 @@ from requests_app.actions import attempts
 from requests_app.actions.claiming import Claim, LeaseLost, Superseded, claim_grant, note, rest, settle
 from requests_app.actions.leaving import end_for_a_leaver
 from requests_app.actions.moving import move
-from requests_app.actions.pathing import WAITS, Wait, hold_if_asked, leave_queue, take_place
+from requests_app.actions.pathing import WAITS, Wait, hold_if_asked, leave_queue
 from requests_app.actions.steps import hastening
 from requests_app.actions.steps.extending import LOOK_EVERY, keep_up
 from requests_app.actions.steps.pacing import back_off, poll_delay, postpone
@@ -156,7 +156,11 @@ def _ask_is_owed(grant: Grant) -> bool:
 
 def _ask(claim: Claim) -> _Asked:
     grant = claim.grant
-    place = take_place(grant, PathKind.CARRY)
+    try:
+        place = attempts.place_for(grant, PathKind.CARRY)
+    except CircuitOpen as away:
+        # The cycle may bring it all the same, so AWS is looked at.
+        return _Asked(away.sentence, away.retry_after)
     if isinstance(place, Wait):
         return _Asked(WAITS, min(place.span, poll_delay(grant.assigned_at or business_now())))
     together = [claim, *_companions(grant)]
@@ -174,7 +178,6 @@ def _ask(claim: Claim) -> _Asked:
         for other in together[1:]:
             _give_back(other)
         if isinstance(reason, CircuitOpen):
-            # The cycle may bring it all the same, so AWS is looked at.
             return _Asked(reason.sentence, reason.retry_after)
         raise
     sentence, wait = _judge(answer, claim.grant.failures)
