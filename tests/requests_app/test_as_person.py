@@ -78,7 +78,8 @@ def test_pim_is_asked_in_the_persons_own_name_from_click_to_end(play: Stage) -> 
     assert grant.as_person
     assert requests(play) == [("selfActivate", play.asker.object_id)]
     assert grant.entra_ends_at is not None
-    assert timedelta(0) <= grant.ends_at - grant.entra_ends_at < timedelta(seconds=5)
+    shorter = grant.ends_at - grant.entra_ends_at
+    assert timedelta(0) <= shorter - personal.ON_ITS_WAY < timedelta(seconds=5)
     play.play_out()
     check_invariants(play, item)
 
@@ -128,6 +129,30 @@ def test_it_lapses_when_nothing_usable_remains(play: Stage) -> None:
     assert (grant.status, grant.problem_code) == ("not_granted", "window_over")
     assert requests(play) == []
     assert not play.in_entra()
+
+
+def test_an_activation_that_is_long_on_its_way_does_not_reach_past_the_approved_end(play: Stage) -> None:
+    """PIM counts from when it takes it up."""
+    sign_in(play)
+    play.decide(play.ask())
+    play.calls.pause = lambda seconds: play.step(timedelta(seconds=seconds))
+    play.world.faults.add(PIM_POST, "delay", seconds=20)
+    grant = play.play_to("active")
+    (row,) = [row for row in play.world.state.schedules.values() if row.kind == "assignment"]
+    assert row.end is not None
+    assert grant.ends_at - personal.ON_ITS_WAY < row.end <= grant.ends_at
+
+
+def test_less_than_pim_gives_is_not_asked_for(play: Stage) -> None:
+    """What is left is enough for PIM, and what is left after the way is not."""
+    play.decide(play.ask())
+    grant = waiting(play)
+    play.step(grant.ends_at - timedelta(minutes=5, seconds=10) - play.time.now)
+    sign_in(play)
+    play.work()
+    grant = play.grant()
+    assert (grant.status, grant.problem_code) == ("not_granted", "window_over")
+    assert requests(play) == []
 
 
 def test_a_stronger_sign_in_is_waited_for(play: Stage) -> None:

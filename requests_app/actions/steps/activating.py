@@ -41,6 +41,7 @@ register("activating.looked", "activating.before_settle", "activating.settled")
 CONFIRM_WITHIN = timedelta(minutes=10)
 # A grant this old (business time) whose assignment was never sent may be of a restored database.
 OLD_ENOUGH = timedelta(minutes=10)
+TOO_LATE = "The activation could not be completed before the window was over. Ask again if you still need it."
 
 _NEVER = frozenset({PimRequestStatus.DENIED, PimRequestStatus.FAILED, PimRequestStatus.CANCELED})
 
@@ -51,6 +52,11 @@ class _AsPerson:
 
     ready: personal.Ready
     approvers: Sequence[passing.Approver]
+
+    @property
+    def shorter_by(self) -> timedelta:
+        """How much less than the rest of the window PIM is asked for: it counts from when it takes it up, or approves."""
+        return personal.ON_ITS_WAY + (passing.PASS_ON_WITHIN if self.approvers else timedelta(0))
 
 
 def activate(claim: Claim) -> None:
@@ -71,11 +77,7 @@ def activate(claim: Claim) -> None:
             "granted. Whoever made it can remove it in Entra; then ask again.",
         )
     elif grant.ends_at - business_now() < settings.PIM_MINIMUM:
-        _stop(
-            claim,
-            code="window_over",
-            problem="The activation could not be completed before the window was over. Ask again if you still need it.",
-        )
+        _stop(claim, code="window_over", problem=TOO_LATE)
     elif _follow_own_request(claim):
         pass
     elif grant.pim_schedule_id or grant.pim_request_id:
@@ -185,6 +187,9 @@ def _assign(claim: Claim) -> None:
         except personal.MustWaitError as waits:
             personal.wait(claim, waits)
             return
+        if grant.ends_at - mine.shorter_by - business_now() < settings.PIM_MINIMUM:
+            _stop(claim, code="window_over", problem=TOO_LATE)
+            return
     place = attempts.place_for(grant, PathKind.ASSIGN)
     if isinstance(place, Wait):
         with settle(claim) as grant:
@@ -195,7 +200,7 @@ def _assign(claim: Claim) -> None:
         group_id=grant.group.object_id,
         principal_id=grant.person.object_id,
         starts_at=_beginning(grant),
-        ends_at=grant.ends_at - (passing.PASS_ON_WITHIN if mine and mine.approvers else timedelta(0)),
+        ends_at=grant.ends_at - (mine.shorter_by if mine else timedelta(0)),
         tag=grant.tag,
         justification=f"Access Portal request {grant.first_request_id}",
     )

@@ -27,6 +27,9 @@ from requests_app.models import WAITS_FOR_PERSON, Grant
 
 register("personal.before_sign_in", "personal.before_wait")
 
+# PIM counts an activation from when it takes it up, not from when it was sent. It is asked for so much less (business
+# time), which is longer than a call may take, so that it doesn't reach past the approved end.
+ON_ITS_WAY = timedelta(seconds=30)
 # How often (real time) a grant that waits for its person is looked at: for another sign-in, in our own database only.
 LOOK_EVERY = timedelta(seconds=5)
 # After this long (real time) Entra is asked again with the sign-in that didn't do: what it wants may have changed.
@@ -121,7 +124,7 @@ def ready_to_activate(grant: Grant, policy: PimPolicy) -> Ready:
 
 
 def activate(order: AssignmentOrder, ready: Ready, call_id: str) -> Reading[PimRequest]:
-    """Ask PIM as the person. From this instant, for what is left to the approved end: PIM takes a duration."""
+    """Ask PIM as the person. From this instant, for what is left to the order's end: PIM takes a duration."""
     order = replace(order, starts_at=business_now(), ticket=ready.ticket)
     return clients().personal.activate(order, ready.tokens, client_request_id=call_id)
 
