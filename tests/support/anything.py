@@ -1,8 +1,9 @@
 """A machine that does anything that people, clouds, time and dying workers can do, in any order (Hypothesis).
 
-Three people, two PIM groups, two approvers. After each step the invariants hold, and the trail replayed gives the
-rows; at the end the clouds are mended, time goes on, and everything comes to its end. A new action of people is one
-more rule; a new thing that others do is one more name in `OTHERS`.
+Three people, two approvers, and a PIM group of each kind: activated by the portal for itself, as the person, and as the
+person with an approval of PIM's own. People's tokens get lost and come back. After each step the invariants hold, and
+the trail replayed gives the rows; at the end the clouds are mended, time goes on, and everything comes to its end. A new
+action of people is one more rule; a new thing that others do is one more name in `OTHERS`.
 """
 
 from __future__ import annotations
@@ -33,16 +34,20 @@ from tests.support import invariants
 from tests.support.fleet import Fleet, fleet
 from tests.support.stage import AsRole, Died
 
-PEOPLE, GROUPS, APPROVERS = 3, 2, 2
+PEOPLE, GROUPS, APPROVERS = 3, 3, 2
+AS_PERSON = (1, 2)  # the numbers of the groups that are activated as the person
+APPROVED_IN_PIM = 2
 people, groups, approvers = (st.integers(0, n - 1) for n in (PEOPLE, GROUPS, APPROVERS))
 # The newest rows are the interesting ones: 0 is the newest.
 recent = st.integers(0, 3)
 # What others do to a person's membership; a tuple for what belongs to Entra, or to AWS.
 OTHERS = ("foreign_member", "member_removed", "foreign_store_member", "store_member_removed")
 FAULTS = ("lose_request", "lose_answer", "throttle", "error", "error_after")
-OPERATIONS = ("graph.POST *", "graph.GET *", "aws.*")
+OPERATIONS = ("graph.POST *", "graph.GET *", "aws.*", "entra.POST token", "graph.PATCH *")
 NOT_YET_READY = (GrantStatus.SCHEDULED, GrantStatus.ACTIVATING, GrantStatus.PROVISIONING)
-GIVING = (Attempt.Kind.ASSIGN, Attempt.Kind.EXTEND)
+GIVING = (Attempt.Kind.ASSIGN, Attempt.Kind.EXTEND, Attempt.Kind.PASS_ON)
+# People sign in anew before their tokens are too old.
+SIGN_IN_EVERY = timedelta(hours=12)
 # More time than this at once, and a window may be over before a worker came to it.
 SHORT = timedelta(minutes=10)
 
@@ -59,9 +64,21 @@ class Anything(RuleBasedStateMachine):
         type(self).open_database(self.stack)
         self.play: Fleet = self.stack.enter_context(
             fleet(
-                self.as_role, people=PEOPLE, groups=GROUPS, approvers=APPROVERS, looks=timedelta(minutes=30)
+                self.as_role,
+                people=PEOPLE,
+                groups=GROUPS,
+                approvers=APPROVERS,
+                looks=timedelta(minutes=30),
+                as_person=AS_PERSON,
             )
         )
+        self.play.world.policies.change(
+            self.play.groups[APPROVED_IN_PIM][1].id,
+            approval_required=True,
+            approver_users=[user.id for _, user in self.play.approvers],
+        )
+        self.signed_out: set[int] = set()  # numbers of people, and behind them of approvers
+        self._everybody_signs_in()
         self.play.died = lambda _kind, _row: crash.install(None)
         self.operators = [self._operator("Olga Operator", "E9001"), self._operator("Otto Operator", "E9002")]
         self.may_decide = set(range(APPROVERS))
@@ -199,6 +216,30 @@ class Anything(RuleBasedStateMachine):
                 )
             )
 
+    def _everybody_signs_in(self) -> None:
+        """But who has signed out."""
+        self.signed_in_at = self.play.time.now
+        for number, (person, _) in enumerate([*self.play.people, *self.play.approvers]):
+            if number not in self.signed_out:
+                self.play.sign_in(person)
+
+    @rule(who=st.integers(0, PEOPLE + APPROVERS - 1), withdrawn=st.booleans())
+    def lose_token(self, who: int, withdrawn: bool) -> None:
+        """They sign out, or Entra takes their sign-in no more: what is activated as the person waits for them."""
+        person, _ = [*self.play.people, *self.play.approvers][who]
+        self.signed_out.add(who)
+        if withdrawn:
+            self.play.sign_in(person, withdrawn=True)
+        else:
+            self.play.sign_out(person)
+        waiting = range(PEOPLE) if who >= PEOPLE else [who]
+        self.play.excused.update(self.play.pair(each, group) for each in waiting for group in AS_PERSON)
+
+    @rule(who=st.integers(0, PEOPLE + APPROVERS - 1))
+    def sign_in(self, who: int) -> None:
+        self.signed_out.discard(who)
+        self.play.sign_in([*self.play.people, *self.play.approvers][who][0])
+
     # ------------------------------------------------------------ others, and the clouds
 
     def _happen(self, name: str, person: int, group: int) -> None:
@@ -251,6 +292,8 @@ class Anything(RuleBasedStateMachine):
         if timedelta(minutes=minutes) > SHORT:
             self._excuse_what_is_on_its_way()
         self.play.step(timedelta(minutes=minutes))
+        if self.play.time.now - self.signed_in_at > SIGN_IN_EVERY:
+            self._everybody_signs_in()
 
     def _excuse_what_is_on_its_way(self) -> None:
         """Nobody works, or nothing is carried, for so long that a window may pass."""
@@ -315,6 +358,8 @@ class Anything(RuleBasedStateMachine):
     def _mend(self) -> None:
         world = self.play.world
         world.faults.clear()
+        self.signed_out.clear()
+        self._everybody_signs_in()
         if world.provisioning.job.quarantine is not None:
             world.happen("quarantine_lifted")
         for person, group in self.play.disturbed:

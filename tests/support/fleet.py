@@ -9,30 +9,36 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
 from celery import Celery, current_app
+from django.test import override_settings
 from kombu.exceptions import OperationalError
 
 from base import clock as base_clock
 from base import crash
 from base.clock import BusinessClock, real_now
 from catalog.models import PimGroup
+from catalog.modes import set_mode
 from clients import cutters
 from clients.registry import using
 from identity.models import DirectoryGroup, DirectoryMembership, Person
+from identity.personal import keeping
+from identity.personal.sealing import add_key
 from policy.document import document_hash
 from policy.models import Rule, RuleVersion
 from requests_app import tasks
 from requests_app.actions.advancing import advance_grant
 from requests_app.actions.deciding import check_decision
-from requests_app.actions.steps import extending, pacing, proving, provisioning
+from requests_app.actions.steps import extending, pacing, personal, proving, provisioning
 from requests_app.actions.sweeping import sweep
 from requests_app.cutting import removing as removing_fast
 from requests_app.cutting.models import FastRemoval
@@ -48,6 +54,7 @@ from tests.support.invariants import Pair, Scene
 from tests.support.stage import BEGINNING, AsRole, Died, Time, _allow_list, _latest, _looking
 from tests.support.world_clients import Calls, world_clients
 from tests.support.world_cutters import WorldDenials, WorldRemoval
+from tests.support.world_personal import token_for
 
 _seeds = itertools.count(1)
 LEAST_STEP, LONGEST_STEP = timedelta(seconds=1), timedelta(hours=6)
@@ -55,6 +62,7 @@ LEAST_STEP, LONGEST_STEP = timedelta(seconds=1), timedelta(hours=6)
 # on its way (real time).
 LOOK_SELDOM = timedelta(hours=3)
 POLL_SELDOM = timedelta(minutes=20)
+LOOK_FOR_SIGN_IN = timedelta(minutes=2)
 TASKS = {
     "decision": str(tasks.check_decision.name),
     "grant": str(tasks.advance.name),
@@ -111,6 +119,17 @@ class Fleet:
             return make.pending_item(
                 self.people[person][0], self.groups[group][0], self.rule, duration=duration
             )
+
+    def sign_in(self, person: Person, *contexts: str, withdrawn: bool = False) -> None:
+        """What signing in leaves for a worker: a token that proves these contexts, or that Entra takes no more."""
+        token = token_for(person.object_id, contexts=contexts, withdrawn=withdrawn)
+        with self.as_role("portal_web"):
+            keeping.keep(person, token, actor=make.actor(person))
+
+    def sign_out(self, person: Person) -> None:
+        """Their token is gone."""
+        with self.as_role("portal_web"):
+            keeping.forget([person], keeping.Forgotten.SIGNED_OUT, actor=make.actor(person))
 
     def pair(self, person: int, group: int) -> Pair:
         return self.people[person][1].id, self.groups[group][1].id
@@ -242,17 +261,30 @@ def fleet(
     approvers: int = 1,
     one_each: bool = False,
     looks: timedelta = LOOK_SELDOM,
+    as_person: Collection[int] = (),
 ) -> Iterator[Fleet]:
     """A fresh world in which everybody is eligible for every group (with `one_each`, each for their own).
 
     Approvers decide as members of a directory group, from which a play can take them. `looks` is how often
-    (business time) a worker looks at what is ready.
+    (business time) a worker looks at what is ready. Groups of these numbers are activated as the person.
     """
-    with _at(BEGINNING) as time:
+    with _at(BEGINNING) as time, _sealing_key() if as_person else nullcontext():
         build = Builder(empty_world(_clock(time), seed=f"fleet {next(_seeds)}"))
         made = _populate(build, people, groups, approvers, one_each=one_each)
+        for number in as_person:
+            set_mode(made[2][number][0].object_id, as_person=True, reason="PIM's own policy shall hold")
         with _running(time, build, as_role, made, looks) as found:
             yield found
+
+
+@contextmanager
+def _sealing_key() -> Iterator[None]:
+    """A key pair of its own for people's tokens."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "keys.pem")
+        public = add_key(path).text
+        with override_settings(PERSONAL_TOKEN_PUBLIC_KEY=public, PERSONAL_TOKEN_KEYS_PATH=str(path)):
+            yield
 
 
 @contextmanager
@@ -303,6 +335,7 @@ def _running(time: Time, build: Builder, as_role: AsRole, made: _Made, looks: ti
         _allow_list(*(group.id for _, group in found.groups)),
         _looking(()),
         patch.object(pacing, "SLOWEST_POLL", POLL_SELDOM),
+        patch.object(personal, "LOOK_EVERY", LOOK_FOR_SIGN_IN),
         patch.object(extending, "LOOK_EVERY", looks),
         patch.object(provisioning, "LOOK_EVERY", looks),
         patch.object(proving, "WATCH_EVERY", LOOK_SELDOM),

@@ -14,6 +14,8 @@ I7  what was approved isn't refused without a cause outside
 I8  every write to a cloud has its event, with its client-request-id and, once known, its outcome
 I9  the audit trail, sealed, verifies
 I10 no more goes along the enterprise application's narrow path than the settings say
+I11 what is activated as the person is asked for in their own name only, and approved in PIM by nobody but who approved it
+    in the portal
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from simulator.world.state import Schedule, ScheduleRequest
 from simulator.world.world import World
 from tests.support.replaying import differences, union_of_intervals
 from tests.support.world_clients import WORKER, Calls
+from tests.support.world_personal import SIGNED_IN
 
 # The events of each kind of write: of its sending, and of its answer.
 EVENTS: dict[str, tuple[str, str]] = {
@@ -46,8 +49,13 @@ EVENTS: dict[str, tuple[str, str]] = {
     Attempt.Kind.REMOVE: ("outside.removal_sent", "outside.removal_answered"),
     Attempt.Kind.ON_DEMAND: ("outside.provisioning_sent", "outside.provisioning_answered"),
     Attempt.Kind.TAKE_OUT: ("fast_removal.sent", "fast_removal.answered"),
+    Attempt.Kind.PASS_ON: ("outside.approval_sent", "outside.approval_answered"),
+    Attempt.Kind.WITHDRAW: ("outside.withdrawal_sent", "outside.withdrawal_answered"),
 }
 ASSIGNMENT_SENT = "outside.assignment_sent"
+# What PIM is asked for access with: as the portal, and as the person.
+AS_PORTAL, AS_PERSON = "adminAssign", "selfActivate"
+GIVING = frozenset({AS_PORTAL, AS_PERSON})
 # Access that is past its end by this much is shown as being removed, or as overdue.
 SHOWN_WITHIN = timedelta(minutes=5)
 # Statuses in which a page says that access is on its way out.
@@ -75,7 +83,14 @@ class Scene:
     settled: bool = False
     # What was called earlier was another release's, which may have had other limits.
     since: datetime | None = None
+    # How long an activation as the person may be on its way to PIM, which counts it from then, beyond what the portal
+    # leaves for that: where the clouds' time runs faster than calls do.
+    on_its_way: timedelta = timedelta(0)
+    # The client ids under which the portal calls: the worker's own, and that of people's sign-in.
+    applications: Collection[str] = (str(WORKER.identity.application_id), SIGNED_IN)
     grants: list[Grant] = field(init=False)
+    # All that the portal ever asked PIM to give, whatever came of it.
+    asked: list[ScheduleRequest] = field(init=False)
     # Our assignments by the grant's id, which their marks begin with; what follows counts its extensions.
     ours: dict[str, list[tuple[ScheduleRequest, Schedule]]] = field(init=False)
 
@@ -83,11 +98,15 @@ class Scene:
         self.grants = list(Grant.objects.select_related("person", "group"))
         self.ours = {}
         schedules = self.world.state.schedules
-        for request in self.world.state.requests.values():
-            if _by_us(request) and request.action == "adminAssign":
-                schedule = schedules.get(request.target_schedule_id or "")
-                if schedule is not None:
-                    self.ours.setdefault(_tag(request), []).append((request, schedule))
+        self.asked = [
+            request
+            for request in self.world.state.requests.values()
+            if request.created_by.application_id in self.applications and request.action in GIVING
+        ]
+        for request in self.asked:
+            schedule = schedules.get(request.target_schedule_id or "")
+            if schedule is not None:
+                self.ours.setdefault(_tag(request), []).append((request, schedule))
 
     def pair(self, grant: Grant) -> Pair:
         return grant.person.object_id, grant.group.object_id
@@ -100,10 +119,6 @@ class Scene:
         store = self.world.identity_store
         user = store.find_user_by_external_id(grant.person.object_id)
         return user is not None and store.is_member(user.id, grant.group.store_group_id)
-
-
-def _by_us(request: ScheduleRequest) -> bool:
-    return request.created_by.application_id == WORKER.identity.application_id
 
 
 def _tag(request: ScheduleRequest) -> str:
@@ -121,6 +136,7 @@ def broken(scene: Scene) -> list[str]:
         *_what_is_said_is_so(scene),
         *_every_write_has_its_event(scene),
         *_the_narrow_path_is_kept(scene),
+        *_nobody_else_is_spoken_for(scene),
     ]
     if scene.settled:
         found += [*_late_access_is_shown(scene), *_no_refusal_without_cause(scene)]
@@ -214,7 +230,8 @@ def _nothing_past_what_was_approved(scene: Scene) -> Iterator[str]:
         if (grant.starts_at, grant.ends_at) != span:
             yield f"I2 grant {grant.pk} ends at {grant.ends_at}, approved until {span[1]}"
         for _, schedule in scene.ours.get(str(grant.pk), []):
-            if schedule.end is None or schedule.end > span[1]:
+            late = scene.on_its_way if grant.as_person else timedelta(0)
+            if schedule.end is None or schedule.end > span[1] + late:
                 yield f"I2 PIM holds grant {grant.pk} until {schedule.end}, approved until {span[1]}"
             if schedule.start < span[0]:
                 yield f"I2 PIM began grant {grant.pk} at {schedule.start}, approved from {span[0]}"
@@ -244,7 +261,9 @@ def _what_is_said_is_so(scene: Scene) -> Iterator[str]:
             yield f"I6 grant {grant.pk} is {grant.status}, and Entra holds its assignment"
         if touched:
             continue
-        if grant.status == GrantStatus.ACTIVE and scene.now < grant.ends_at:
+        # As the person, PIM is asked for a little less than the window, and its own end is the one that is shown.
+        end = (grant.entra_ends_at if grant.as_person else None) or grant.ends_at
+        if grant.status == GrantStatus.ACTIVE and scene.now < end:
             if not held:
                 yield f"I6 grant {grant.pk} is ready, and Entra doesn't hold its assignment"
             elif not scene.held_in_aws(grant):
@@ -298,9 +317,31 @@ def _the_narrow_path_is_kept(scene: Scene) -> Iterator[str]:
     """I10. Assignments and provisioning on demand draw on the same places."""
     went = [at for operation, _, at in scene.calls.writes if operation == ON_DEMAND]
     if settings.NARROW_PATH_SHARED_WITH_PIM:
-        went += [request.created_at for made in scene.ours.values() for request, _ in made]
+        went += [request.created_at for request in scene.asked]
     went = sorted(at for at in went if scene.since is None or at > scene.since)
     places, span = settings.NARROW_PATH_PLACES, settings.NARROW_PATH_SPAN
     for first, beyond in zip(went, went[places:], strict=False):
         if beyond - first < span:
             yield f"I10 more than {places} calls on the narrow path within {span} of {first}"
+
+
+def _nobody_else_is_spoken_for(scene: Scene) -> Iterator[str]:
+    """I11."""
+    by_id = {str(grant.pk): grant for grant in scene.grants}
+    approvals = scene.world.state.approvals
+    behind: dict[object, list[Person]] | None = None
+    for request in scene.asked:
+        grant = by_id.get(_tag(request))
+        if grant is None:
+            continue  # I1 tells of it, once something came of it
+        if (request.action == AS_PERSON) != grant.as_person:
+            yield f"I11 grant {grant.pk} was asked for with {request.action}"
+        if request.action == AS_PERSON and request.created_by.user_id != grant.person.object_id:
+            yield f"I11 grant {grant.pk} was asked for in the name of {request.created_by.user_id}"
+        approval = approvals.get(request.approval_id or "")
+        for stage in approval.stages if approval else ():
+            if stage.reviewed_by is None:
+                continue
+            behind = _approvers_behind() if behind is None else behind
+            if stage.reviewed_by not in {each.object_id for each in behind.get(grant.pk, [])}:
+                yield f"I11 grant {grant.pk} was approved in PIM in the name of {stage.reviewed_by}"

@@ -25,6 +25,10 @@ ROWS: dict[str, type[RequestItem | Decision | Waiver | Grant]] = {
 }
 
 
+# Its end is that of PIM's assignment, which as the person is asked for a little less than the window.
+OF_ENTRA = {"grant.assigned"}
+
+
 @dataclass
 class Replayed:
     """One subject as its events tell it."""
@@ -87,7 +91,7 @@ def _apply(machine: Machine, state: Replayed, version: int, data: dict[str, Any]
         problems.append(f"{data['type']} tells of a step that belongs to {edge.event}")
     state.version, state.status = version, target
     for name in ("starts_at", "ends_at"):
-        if machine.subject == "grant" and fields.get(name):
+        if machine.subject == "grant" and data["type"] not in OF_ENTRA and fields.get(name):
             setattr(state, name, datetime.fromisoformat(fields[name]))
     return problems
 

@@ -13,15 +13,19 @@ from simulator.world.state import Expiration, Identity
 from tests.support.world_port import WorldPort
 from tests.support.world_requests import request_from
 
+SIGNED_IN = "signin"  # the client id of people's sign-in
 SIGN_IN = "entra.POST token"
 PIM_POST = "graph.POST assignmentScheduleRequests"
 PIM_PATCH = "graph.PATCH assignmentApprovals"
 PIM_CANCEL = "graph.POST assignmentScheduleRequests/cancel"
 
 
-def token_for(object_id: str, *, contexts: Iterable[str] = (), mfa: bool = True) -> str:
-    """What signing in, with these authentication contexts, leaves with the portal."""
-    return json.dumps({"person": object_id, "contexts": sorted(contexts), "mfa": mfa})
+def token_for(
+    object_id: str, *, contexts: Iterable[str] = (), mfa: bool = True, withdrawn: bool = False
+) -> str:
+    """What signing in, with these authentication contexts, leaves with the portal; `withdrawn`: Entra takes it no more."""
+    said = {"person": object_id, "contexts": sorted(contexts), "mfa": mfa, "withdrawn": withdrawn}
+    return json.dumps(said)
 
 
 class WorldPersonalPim(WorldPort):
@@ -29,7 +33,7 @@ class WorldPersonalPim(WorldPort):
         def answer() -> PersonTokens:
             said = json.loads(refresh_token)
             user = self._world.directory.find_user(said["person"])
-            if user is None or not user.account_enabled:
+            if user is None or not user.account_enabled or said["withdrawn"]:
                 raise errors.SignInNeeded(
                     "Entra doesn't accept the sign-in any more.", code="AADSTS50057", receipt=Receipt("")
                 )
@@ -106,5 +110,5 @@ class WorldPersonalPim(WorldPort):
 
 def _caller(tokens: PersonTokens) -> Caller:
     said = json.loads(tokens.access_token)
-    who = Identity("signin", "Access Portal", said["person"], None)
+    who = Identity(SIGNED_IN, "Access Portal", said["person"], None)
     return Caller(who, said["person"], mfa=said["mfa"], acrs=frozenset(said["contexts"]))
