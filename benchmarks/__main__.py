@@ -13,7 +13,19 @@ import psycopg
 
 from tests.support.servers import PostgresServer, Session
 
-NAMES = ("ledger", "history", "pages", "calls", "worlds", "arriving", "leaving", "processes")
+NAMES = (
+    "ledger",
+    "history",
+    "pages",
+    "calls",
+    "worlds",
+    "arriving",
+    "leaving",
+    "processes",
+    "million",
+    "writers",
+)
+LONG = ("million",)  # only when it is named: it takes twenty minutes and more, and 24 GB of disk
 README = Path(__file__).with_name("README.md")
 
 
@@ -36,7 +48,7 @@ def machine(server: PostgresServer) -> str:
 
 
 def main(names: list[str]) -> int:
-    """Run the named benchmarks, all of them by default; 0, or 2 for a name that there isn't."""
+    """Run the named benchmarks, all but LONG by default; 0, or 2 for a name that there isn't."""
     if unknown := set(names) - set(NAMES):
         print(f"There is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}.")
         return 2
@@ -44,7 +56,7 @@ def main(names: list[str]) -> int:
     try:
         known, server = stated(), session.postgres()
         print(machine(server))
-        for name in names or NAMES:
+        for name in names or [name for name in NAMES if name not in LONG]:
             began = time.monotonic()
             print(f"\n{name}: python -m benchmarks {name}", flush=True)
             for figure in importlib.import_module(f"benchmarks.{name}").run(server):

@@ -98,7 +98,7 @@ def _id(prefix: str, number: str) -> str:
 def fill(server: PostgresServer, database: str, size: Size) -> Person:
     """Make a world of that size; gives the one person who decides on everything."""
     with acting_as(server, database, "worker"):
-        _people_and_catalogue(size)
+        people_and_catalogue(size)
         boss = make.person("Bea Boss")
         version = make.rule(boss)
     with acting_as(server, database, "web"), transaction.atomic():
@@ -112,7 +112,8 @@ def fill(server: PostgresServer, database: str, size: Size) -> Person:
     return boss
 
 
-def _people_and_catalogue(size: Size) -> None:
+def people_and_catalogue(size: Size) -> None:
+    """People, accounts, permission sets, groups and what they open, and what the first person may ask for."""
     now = business_now()
     people = [
         Person(
@@ -131,7 +132,7 @@ def _people_and_catalogue(size: Size) -> None:
     Person.objects.bulk_create(people, batch_size=BATCH)
     sets = [
         PermissionSet(
-            arn=f"arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-{n:016x}",
+            arn=f"arn:aws:sso:::permissionSet/ssoins-2222222222222222/ps-{n:016x}",
             name=f"Set-{n:05}" if n else EVERYWHERE,
             summary="Reads objects of Amazon S3 and settings of Amazon EC2.",
             managed_policies=[{"name": "ReadOnlyAccess", "arn": "arn:aws:iam::aws:policy/ReadOnlyAccess"}],
@@ -140,7 +141,7 @@ def _people_and_catalogue(size: Size) -> None:
     ]
     PermissionSet.objects.bulk_create(sets, batch_size=BATCH)
     accounts = [
-        AwsAccount(account_id=f"{n + 1:012}", name=f"account-{n:05}", state="ACTIVE")
+        AwsAccount(account_id=f"{n + 100_000_000_001}", name=f"account-{n:05}", state="ACTIVE")
         for n in range(size.accounts)
     ]
     AwsAccount.objects.bulk_create(accounts, batch_size=BATCH)

@@ -4,18 +4,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from pytest_django import DjangoDbBlocker
 
-from benchmarks import arriving, calls, history, leaving, ledger, measuring, pages, processes, worlds
+from benchmarks import (
+    arriving,
+    calls,
+    history,
+    leaving,
+    ledger,
+    measuring,
+    million,
+    pages,
+    processes,
+    visiting,
+    worlds,
+    writers,
+)
 from benchmarks.__main__ import NAMES, README, main, stated
 from benchmarks.bulk import Size
+from benchmarks.loading import Much
 from benchmarks.measuring import Figure
 from tests.support.servers import PostgresServer
 
 TINY = Size(8, 4, 4, 6, requests=12, pending=3, eligible=3, wide=6, events=120)
+
+
+MUCH = Much(replace(TINY, requests=60), events=600, active=2)
 
 
 @pytest.fixture
@@ -83,6 +101,20 @@ def test_arriving(server: PostgresServer) -> None:
 def test_processes(server: PostgresServer) -> None:
     found = names(list(processes.run(server, approvals=2)))
     assert set(found) == {name for name in stated() if name.startswith("processes: ")}
+
+
+@pytest.mark.proof
+def test_million(server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visiting, "A_TURN", 2)
+    found = names(list(million.run(server, small=MUCH, large=MUCH, turns=1, exported=100)))
+    assert set(found) == {name for name in stated() if name.startswith("million: ")}
+
+
+@pytest.mark.proof
+def test_writers(server: PostgresServer) -> None:
+    found = names(list(writers.run(server, writers=(1,), changes=2, rounds=1)))
+    assert len(found) == 2 * (len(writers.WAYS) - 1)
+    assert {name for name in found if "of other work" not in name} <= set(stated())
 
 
 def test_every_stated_figure_belongs_to_a_benchmark() -> None:
