@@ -83,6 +83,8 @@ class EventFilter:
     words: str = ""  # words and beginnings of words, all of which somebody wrote in one text
 
     def __post_init__(self) -> None:
+        # Blanks look for nothing, as no text does.
+        object.__setattr__(self, "words", self.words.strip())
         terms_of(self.words)
         # Whatever can have words may be named at once.
         for values in (self.people, self.groups, {*self.types} - {*worded_types(())}):

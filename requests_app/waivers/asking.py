@@ -139,7 +139,7 @@ def _keep(waiver: Waiver, actor: Actor) -> None:
         waiver,
         actor=actor,
         fields=waiver_fields(waiver),
-        words={"why": waiver.why} if waiver.why else None,
+        words={"reason": waiver.why} if waiver.why else None,
     )
     run_after_commit(lambda: nudges.waiver(waiver.pk))
 

@@ -19,7 +19,7 @@ SUBMITTED = EventType(
     "waiver.submitted",
     "{actor} asked for {group_name} without an approval: {kind}",
     _WAIVER,
-    words=("why",),
+    words=("reason",),
 )
 GRANTED = EventType(
     "waiver.granted",
