@@ -51,6 +51,8 @@ PAGE = 25
 MOST_ITEMS = 10
 # The navigation counts no further.
 MOST_COUNTED = 99
+# Of each kind on the start page.
+MOST_AT_HOME = 5
 # Accounts times permission sets shown on a request's page at once; the count says what is cut.
 MOST_SCOPE = 200
 
@@ -73,6 +75,7 @@ class Home:
     grants: Sequence[Grant]  # what they have, or what is on its way in or out
     pending: Sequence[RequestItem]  # what they wait for
     to_decide: Sequence[RequestItem]  # what waits for them, the first due first
+    deciding_count: int  # of all that waits for them, up to MOST_COUNTED
     recent: Sequence[RequestItem]  # the last few, to ask for again
     favourites: Sequence[PimGroup]
 
@@ -134,11 +137,13 @@ def extendable_grant(person: Person, group: PimGroup, wanted_start: datetime | N
 def home(person: Person) -> Home:
     """Everything on the start page, in a handful of bounded queries."""
     own = _items().filter(requester=person)
+    first_due = inbox(person, limit=MOST_AT_HOME)
     return Home(
         grants=my_grants(person),
         pending=list(own.filter(status=ItemStatus.PENDING).order_by("-created_at")[:PAGE]),
-        to_decide=inbox(person, limit=5),
-        recent=list(own.exclude(status=ItemStatus.PENDING).order_by("-created_at")[:5]),
+        to_decide=first_due,
+        deciding_count=waiting_count(person) if len(first_due) == MOST_AT_HOME else len(first_due),
+        recent=list(own.exclude(status=ItemStatus.PENDING).order_by("-created_at")[:MOST_AT_HOME]),
         favourites=favourites_of(person),
     )
 
@@ -163,7 +168,9 @@ def inbox(
     rows = to_decide(person).annotate(due=due()).order_by("due", "pk")
     if after is not None:
         rows = rows.filter(Q(due__gt=after[0]) | Q(due=after[0], pk__gt=after[1]))
-    return list(rows[:limit])
+    # Thousands may wait: what a page shows of each is looked up for those on it only.
+    first = rows.values("pk")[:limit]
+    return list(_items().filter(pk__in=first).annotate(due=due()).order_by("due", "pk"))
 
 
 def waiting_count(person: Person) -> int:

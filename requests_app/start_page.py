@@ -127,7 +127,7 @@ class HomePage:
         )
 
 
-def home_page(home: selectors.Home, *, deciding_count: int) -> HomePage:
+def home_page(home: selectors.Home) -> HomePage:
     """The start page from what was read."""
     held = {item.pk for grant in home.grants for item in Held(grant).items}
     said = thread_states([*home.to_decide, *home.pending])
@@ -140,7 +140,7 @@ def home_page(home: selectors.Home, *, deciding_count: int) -> HomePage:
         held=[Held(grant) for grant in home.grants],
         favourites=[Starred(group, *known.get(group.pk, (None, ""))) for group in home.favourites],
         deciding=[Row(item, thread=said.get(item.pk, "")) for item in home.to_decide],
-        deciding_count=deciding_count,
+        deciding_count=home.deciding_count,
         waiting=[Row(item, thread=said.get(item.pk, "")) for item in home.pending],
         recent=recent,
     )

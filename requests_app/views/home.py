@@ -28,5 +28,4 @@ def live(request: PortalRequest) -> HttpResponse:
 
 
 def _read(request: PortalRequest) -> HomePage:
-    person = request.user.person
-    return home_page(selectors.home(person), deciding_count=selectors.waiting_count(person))
+    return home_page(selectors.home(request.user.person))
