@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 import re
@@ -18,6 +19,7 @@ TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 SHOWN = re.compile(r'name="shown" value="([^"]*)"')
 ITEM = re.compile(r'href="/approvals/([0-9a-f-]{36})/"')
 PATIENCE = 60.0  # seconds for an answer
+SIGN_OUTS = 0.15  # of the times after somebody asked for something
 _numbers = itertools.count(1)
 
 
@@ -59,6 +61,11 @@ class Browser:
         shown = SHOWN.search(self.get(f"/approvals/{item}/"))
         fields = {"verdict": verdict, "comment": "Because", "shown": shown.group(1) if shown else ""}
         return self.post(f"/approvals/{item}/", **fields)
+
+    def sign_out(self) -> None:
+        """With it goes the token that workers had of them. Raises Lost."""
+        self.post("/signout/")
+        self.token = ""
 
     def _signed_in(self, method: str, path: str, fields: dict[str, str] | None = None) -> requests.Response:
         for _ in range(2):
@@ -149,7 +156,7 @@ class Crowd:
 
 
 class Requester:
-    """Asks, withdraws now and then, gives back now and then."""
+    """Asks; withdraws, gives back and signs out now and then. What is activated in their name waits until they are back."""
 
     def __init__(self, crowd: Crowd, object_id: str, groups: list[str]) -> None:
         self.crowd, self.who, self.groups = crowd, object_id, groups
@@ -171,6 +178,9 @@ class Requester:
                 self.crowd.give_back()
             if self.mine and self.dice.random() < 0.35:
                 self.change_mind(self.dice.choice(self.mine[-3:]))
+            if self.dice.random() < SIGN_OUTS:
+                with contextlib.suppress(Lost):
+                    self.browser.sign_out()
 
     def ask(self) -> bool:
         """For one group after another until it isn't refused: what one has or waits for can't be asked for again."""

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from catalog.models import Eligibility
+from catalog.modes import set_mode
 from identity.models import Person
 from policy.loading import load_rules
 from policy.reading import read_rules
@@ -27,6 +28,7 @@ from tests.support.servers import PostgresServer, pointed_at
 ROOT = Path(__file__).resolve().parents[2]
 SPEED = 60.0
 LOOK_SECONDS = 0.1
+AS_PERSON_EVERY = 3  # one PIM group in so many is activated as the person
 SAVED_WITHIN = 15.0  # seconds until the simulated clouds have written what they hold
 
 
@@ -66,6 +68,7 @@ class Result:
     statuses: dict[str, int]
     seconds: float
     settled_after: float
+    as_person: int  # grants that PIM gave in the name of those who asked
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -123,6 +126,9 @@ def cast(stack: Stack, plan: Plan, folder: Path) -> tuple[list[str], dict[str, l
         if groups:
             found[person.object_id] = sorted(set(groups))
     most = sorted(found, key=lambda who: (-len(found[who]), who))[: plan.requesters]
+    asked_for = sorted({group for who in most for group in found[who]})
+    for group in asked_for[::AS_PERSON_EVERY]:
+        set_mode(group, as_person=True, reason="Part of the groups are activated as the person")
     if len(most) < plan.requesters:
         print(f"Only {len(most)} people can ask for something.")
     return approvers, {who: found[who] for who in most}
@@ -194,16 +200,20 @@ def _judge(
         and not any(line.startswith(f"end {key} ") for key in ends)
     ]
     verdicts.twice += ending.twice()
+    applications = (stack.clouds["worker_client_id"], stack.clouds["signin_client_id"])
+    as_person = ending.granted_as_person()
     return Result(
         plan,
         history,
         breaker,
         verdicts,
-        ending.broken_invariants(world, stack.anchors),
+        ending.broken_invariants(world, stack.anchors, applications),
         ending.owed(),
         ending.statuses(),
         seconds,
         settled,
+        as_person,
+        [] if as_person else ["nothing was activated as the person"],
     )
 
 
@@ -230,6 +240,7 @@ def report(result: Result) -> str:
         "",
         f"at the end: {_counts(result.statuses)}",
         f"still owed: {_counts(result.owed) or 'nothing'}",
+        f"granted as the person: {result.as_person}",
         "",
     ]
     for name, found in (
