@@ -53,6 +53,12 @@ def effects() -> Iterator[Effect]:
         yield Effect("end", str(request_id))
 
 
+def first_requests() -> dict[str, str]:
+    """For each request that an extension was made of, the one that its grant began with, by which an end is named."""
+    rows = GrantInterval.objects.values_list("item__request_id", "grant__first_request_id")
+    return {str(request): str(first) for request, first in rows}
+
+
 def refused_decisions() -> set[str]:
     """Decisions that a worker refused afterwards: acknowledged as stored, and answered with a reason."""
     rows = Decision.objects.filter(status=DecisionStatus.REFUSED)

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -74,6 +74,14 @@ class Verdicts:
     @property
     def sound(self) -> bool:
         return not (self.lost or self.unexplained or self.twice)
+
+
+def under_their_grants(actions: Iterable[Action], first: Mapping[str, str]) -> list[Action]:
+    """The actions, with the end of a request that extended a grant named as an end of the request that it began with."""
+    return [
+        replace(action, key=first.get(action.key, action.key)) if action.kind == "end" else action
+        for action in actions
+    ]
 
 
 def check(actions: Iterable[Action], effects: Iterable[Effect]) -> Verdicts:

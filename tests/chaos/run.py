@@ -21,7 +21,7 @@ from stack.private import private_dir
 from stack.running import Stack
 from tests.chaos import ending
 from tests.chaos.breaking import Breaker
-from tests.chaos.history import History, Outcome, Verdicts, check
+from tests.chaos.history import History, Outcome, Verdicts, check, under_their_grants
 from tests.chaos.people import Crowd
 from tests.support.servers import PostgresServer, pointed_at
 
@@ -189,7 +189,7 @@ def _judge(
     while world_file.stat().st_mtime < changed and time.monotonic() < until:
         time.sleep(0.2)
     world = ending.saved_world(stack.state_dir / "simulator", stack.anchors)
-    actions = list(history.actions)
+    actions = under_their_grants(history.actions, ending.first_requests())
     verdicts = check(actions, ending.effects())
     # A word that was stored and then refused, with its reason, isn't lost; nor an end that came another way.
     answered, ends = ending.refused_decisions(), ending.undone_ends()

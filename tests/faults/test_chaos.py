@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.chaos.history import Action, Effect, Outcome, Verdicts, check
+from tests.chaos.history import Action, Effect, Outcome, Verdicts, check, under_their_grants
 from tests.chaos.run import Plan
 from tests.support.servers import ROOT
 
@@ -54,6 +54,11 @@ def test_what_nobody_sent_is_noticed() -> None:
 def test_two_acknowledgements_of_one_thing_are_noticed() -> None:
     actions = [Action("decision", "i p", "p", Outcome.OK)] * 2
     assert check(actions, [Effect("decision", "i p")]).twice == ["decision i p was acknowledged 2 times"]
+
+
+def test_an_end_at_the_page_of_an_extension_is_an_end_of_its_grant() -> None:
+    actions = under_their_grants([Action("end", "extension", "p", Outcome.OK)], {"extension": "first"})
+    assert check(actions, [Effect("end", "first")]).sound
 
 
 def test_a_plan_is_read_from_the_environment() -> None:
