@@ -6,6 +6,7 @@ An output that is added to a registry of the product fails here until the table 
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import logging
@@ -13,6 +14,7 @@ import re
 import zipfile
 from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
+from unittest.mock import patch
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -25,7 +27,7 @@ from audit.api.documents import event_document
 from audit.exporting.streaming import FORMS
 from audit.exporting.tables import COLUMNS
 from audit.exporting.views import EVIDENCE
-from audit.forwarding import cef
+from audit.forwarding import cef, objects
 from audit.forwarding.receivers import KINDS, PAYLOADS, Sealed, cloud_event, syslog_frame
 from audit.history.forms import TimelineForm
 from audit.history.presentation import Row
@@ -199,6 +201,18 @@ def judge_syslog(payload: str) -> Callable[[str], None]:
     return judge
 
 
+def judge_object(text: str) -> None:
+    bucket = objects.Bucket("trail", "eu-central-1", "")
+    with patch.object(objects, "object_store") as store:
+        list(bucket.deliver([Sealed(entry_of("grant.revoked", text), 7, 0)]))
+    key, body = store.return_value.put.call_args.args
+    assert key == "000000000007.000000-000000000007.000000.jsonl.gz"
+    lines = gzip.decompress(body)
+    assert lines.isascii()
+    assert len(lines.splitlines()) == 1
+    assert json.loads(lines)["class_uid"]
+
+
 def judge_mail(text: str) -> None:
     facts = facts_with(text)
     for kind in (
@@ -245,6 +259,7 @@ OUTPUTS: Mapping[str, Callable[[str], None]] = {
     "api": judge_api,
     "webhook": judge_cloud_event,
     **{f"syslog, {payload}": judge_syslog(payload) for payload in PAYLOADS},
+    "s3": judge_object,
     "mail": judge_mail,
     "chat": judge_chat,
     "log": judge_log,
@@ -253,8 +268,8 @@ OUTPUTS: Mapping[str, Callable[[str], None]] = {
 
 def test_every_output_of_the_product_is_in_the_table() -> None:
     assert set(FORMS) | {EVIDENCE} <= set(OUTPUTS)
-    assert {"webhook", *(f"syslog, {payload}" for payload in PAYLOADS)} <= set(OUTPUTS)
-    assert set(KINDS) == {"webhook", "syslog"}
+    assert {"webhook", "s3", *(f"syslog, {payload}" for payload in PAYLOADS)} <= set(OUTPUTS)
+    assert set(KINDS) == {"webhook", "syslog", "s3"}
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
