@@ -24,6 +24,7 @@ PERSONAL = "PersonalPim."
 
 CALLS: dict[str, Callable[[Adapters], object]] = {
     "EntraDirectory.read_user": lambda entra: entra.directory.read_user(ADA),
+    "EntraDirectory.read_manager": lambda entra: entra.directory.read_manager(ADA),
     "EntraDirectory.read_groups": lambda entra: entra.directory.read_groups([ADMINS]),
     "EntraDirectory.read_members": lambda entra: [
         entra.directory.read_members(TEAM, transitive=each) for each in (False, True)

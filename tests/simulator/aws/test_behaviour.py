@@ -337,7 +337,7 @@ def test_a_lost_answer_had_its_effect(small: Small, aws: Aws, store_id: str) -> 
 def test_what_is_not_simulated_is_refused(aws: Aws, instance: str) -> None:
     sso = aws.client("sso-admin")
     assert code_of(sso.list_regions, InstanceArn=instance) == "UnknownOperationException"
-    assert code_of(aws.client("s3").list_buckets) in ("403", "MissingAuthenticationTokenException")
+    assert code_of(aws.client("sqs").list_queues) in ("403", "MissingAuthenticationTokenException")
 
 
 def test_delays_are_real_time_and_asked_for(small: Small) -> None:
