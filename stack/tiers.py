@@ -27,7 +27,7 @@ REPORTS = "TEST_REPORTS"
 class Tier:
     """Some folders of tests. `budget` is in seconds on two cores; `workers` 0 means one process.
 
-    `beside` names a tier that this one runs beside: both wait for processes, clocks and pages more than they compute.
+    `beside` names a tier that this one runs beside, as it waits for processes, clocks and pages more than it computes.
     """
 
     name: str
@@ -43,7 +43,7 @@ TIERS = (
     Tier("contract", ("tests/clients", "tests/simulator"), workers=2, budget=105),
     Tier("races", ("tests/races",), workers=2, budget=45),
     Tier("faults", ("tests/faults",), workers=2, budget=280),
-    Tier("browser", ("tests/browser",), workers=0, budget=310, beside="faults"),
+    Tier("browser", ("tests/browser",), workers=0, budget=310, beside="unit"),
 )
 # Playwright leaves an event loop running in its process, in which Django refuses to touch a database: the browser's
 # proofs have a session of their own.

@@ -40,10 +40,10 @@ def test_the_budgets_fit_the_promise() -> None:
 
 
 def test_a_tier_runs_beside_the_one_that_it_names_and_alone_without_it() -> None:
-    faults, browser = (next(tier for tier in TIERS if tier.name == name) for name in ("faults", "browser"))
-    assert tiers.groups(TIERS)[-1] == [faults, browser]
+    unit, browser = (next(tier for tier in TIERS if tier.name == name) for name in ("unit", "browser"))
+    assert tiers.groups(TIERS)[0] == [unit, browser]
     assert tiers.groups([browser]) == [[browser]]
-    assert tiers.budget([faults, browser]) == max(faults.budget, browser.budget)
+    assert tiers.budget([unit, browser]) == max(unit.budget, browser.budget)
 
 
 @pytest.mark.proof
