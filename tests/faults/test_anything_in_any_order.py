@@ -79,7 +79,7 @@ def test_a_few_examples(
         django_db_blocker,
         as_role,
         f"anything_{worker_id}",
-        examples=6,
+        examples=4,
         steps=25,
         derandomize=True,
         # Making a failure small takes longer than finding it by far; add Phase.shrink to have it small.

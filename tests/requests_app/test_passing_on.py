@@ -69,6 +69,7 @@ def test_the_approvers_word_is_passed_on_at_once_and_in_their_name(asked: Stage)
     check_invariants(asked, grant.intervals.get().item)
 
 
+@pytest.mark.proof
 def test_an_end_of_pims_own_a_minute_early_is_the_end_of_the_window(asked: Stage) -> None:
     sign_in(asked, who=asked.boss)
     grant = asked.play_to("active")
@@ -178,15 +179,12 @@ def test_a_pending_activation_never_outlives_its_grant(asked: Stage, signed_in: 
     assert not asked.in_entra()
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     "operation",
-    [
-        pytest.param(PIM_POST, marks=pytest.mark.proof),
-        PIM_PATCH,
-        pytest.param(PIM_CANCEL, marks=pytest.mark.proof),
-    ],
+    [PIM_POST, PIM_PATCH, PIM_CANCEL],
 )
-@pytest.mark.parametrize("fault", ["lose_answer", pytest.param("lose_request", marks=pytest.mark.proof)])
+@pytest.mark.parametrize("fault", ["lose_answer", "lose_request"])
 def test_a_lost_answer_leaves_one_activation(asked: Stage, operation: str, fault: str) -> None:
     sign_in(asked, who=asked.boss)
     if operation == PIM_CANCEL:
@@ -197,12 +195,13 @@ def test_a_lost_answer_leaves_one_activation(asked: Stage, operation: str, fault
     check_invariants(asked, grant.intervals.get().item)
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     "point",
     [
         "passing.before_settle",
         "passing.withdrawn",
-        pytest.param("write.answered", marks=pytest.mark.proof),
+        "write.answered",
     ],
 )
 def test_a_death_leaves_one_activation(asked: Stage, point: str) -> None:

@@ -59,6 +59,7 @@ def test_postgres_keeps_data_passwords_and_port_and_opens_no_folder(state: Path)
     assert [mode(closed), mode(state), mode(state / "secrets.json")] == [0o700, 0o700, 0o600]
 
 
+@pytest.mark.proof
 def test_postgres_takes_another_port_when_its_own_is_taken(state: Path) -> None:
     with socket.socket() as squatter:
         squatter.bind((LOOPBACK, 0))
@@ -69,6 +70,7 @@ def test_postgres_takes_another_port_when_its_own_is_taken(state: Path) -> None:
             psycopg.connect(server.conninfo()).close()
 
 
+@pytest.mark.proof
 def test_postgres_says_why_it_does_not_start(state: Path) -> None:
     with EmbeddedPostgres(state, durable=False):
         pass
@@ -77,6 +79,7 @@ def test_postgres_says_why_it_does_not_start(state: Path) -> None:
         EmbeddedPostgres(state, durable=False).start()
 
 
+@pytest.mark.proof
 def test_postgres_replaces_a_server_that_an_earlier_run_left(state: Path) -> None:
     first = EmbeddedPostgres(state, durable=False)
     first.start()
@@ -85,6 +88,7 @@ def test_postgres_replaces_a_server_that_an_earlier_run_left(state: Path) -> Non
         psycopg.connect(second.conninfo()).close()
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGTERM])
 def test_servers_end_with_the_process_that_started_them(state: Path, sig: signal.Signals) -> None:
     program = (
@@ -173,6 +177,7 @@ def test_redis_keeps_every_accepted_write_when_killed(state: Path) -> None:
     assert mode(state / "redis.conf") == 0o600
 
 
+@pytest.mark.proof
 def test_the_server_runs_under_an_account_that_owns_its_own_folder(state: Path) -> None:
     account = server_account()
     assert (account is None) == (os.geteuid() != 0)
@@ -185,6 +190,7 @@ def test_the_server_runs_under_an_account_that_owns_its_own_folder(state: Path) 
     assert not home.exists()
 
 
+@pytest.mark.proof
 def test_a_copied_state_folder_gets_a_home_of_its_own(state: Path) -> None:
     home = server_home(state)
     copy = private_dir(state.parent / "copy")

@@ -95,6 +95,7 @@ def test_each_event_says_where_it_is_sealed(
     assert "sealed in batch 1" in text
 
 
+@pytest.mark.proof
 def test_a_case_that_does_not_exist(olga: Person, play: Stage) -> None:
     with pytest.raises(Missing):
         case(uuid4())

@@ -127,6 +127,7 @@ def test_an_old_backup_is_found_as_it_is_put_back(
     assert "an older backup was put back" in report.findings[0].sentence
 
 
+@pytest.mark.proof
 def test_an_old_backup_is_found_when_sealing_went_on_and_anchored_anew(
     grow: Run, key: SealingKey, anchors: Path, superuser: Run
 ) -> None:
@@ -162,6 +163,7 @@ def test_a_rewriting_with_new_seals_is_found(
     assert found(verified(key, anchors)) == {"rewritten": 4}
 
 
+@pytest.mark.proof
 def test_a_line_that_nobody_trusted_signed_and_an_empty_file_prove_nothing(
     grow: Run, key: SealingKey, anchors: Path, tmp_path: Path
 ) -> None:

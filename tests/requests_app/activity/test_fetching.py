@@ -62,6 +62,7 @@ def finding(scene: Scene, account: str, region: str = "eu-west-1") -> str:
     return f"aws.cloudtrail.LookupEvents@{account}/{region}"
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     ("carried", "kind", "by_name", "delay", "lookup"),
     [
@@ -210,6 +211,7 @@ def test_cloudtrail_is_waited_for_and_then_it_is_a_gap(here: Scene) -> None:
     assert "didn't answer" in gap.problem
 
 
+@pytest.mark.proof
 def test_a_busy_hour_is_cut_off_and_says_where(here: Scene) -> None:
     grant = here.grant()
     session = here.open()
@@ -228,6 +230,7 @@ def test_a_busy_hour_is_cut_off_and_says_where(here: Scene) -> None:
     assert len(activity.newest) == 100
 
 
+@pytest.mark.proof
 def test_nothing_is_read_while_it_is_off_nor_of_access_that_never_was(here: Scene) -> None:
     with override_settings(ACTIVITY="off"):
         here.grant()
@@ -239,6 +242,7 @@ def test_nothing_is_read_while_it_is_off_nor_of_access_that_never_was(here: Scen
     assert plan() == 0, "CloudTrail has forgotten it"
 
 
+@pytest.mark.proof
 def test_summaries_are_dropped_after_their_time(here: Scene) -> None:
     here.grant()
     here.play.world.access_portal.act(here.open().id, "ec2:StopInstances")
