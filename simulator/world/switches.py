@@ -34,6 +34,8 @@ class Switches:
     """Lists by groupId also hold a row per person who is eligible through a group."""
     read_requests_needs_read_write: bool = False
     """Reading assignmentScheduleRequests needs the ReadWrite permission (used by the Graph front)."""
+    application_reads_managers: bool = True
+    """An application with User.Read.All reads who somebody's manager is (used by the Graph front)."""
     approval_segment: str = "stages"
     """`stages`, `steps` or `both` below assignmentApprovals (used by the Graph front)."""
     acrs_needs_capability: bool = True

@@ -54,6 +54,7 @@ ENTRA = (
     Question("pending_request_code", (f"{_PLAYED}::test_the_person_has_asked_pim_themselves",)),
     Question("eligibility_lists_inherited", (f"{_PLAYED}::test_eligible_through_a_group",)),
     Question("read_requests_needs_read_write", (f"{_HERE}::test_the_documented_permissions_read_requests",)),
+    Question("application_reads_managers", (f"{_HERE}::test_whose_manager_an_application_may_read",)),
     Question(
         "approval_segment",
         (f"{_PERSONAL}::test_an_approvers_word_is_passed_on_once_and_in_their_own_name",),

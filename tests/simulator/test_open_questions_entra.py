@@ -11,7 +11,7 @@ from clients import errors
 from clients.types import OnDemandOutcome, PimRequestStatus
 from tests.clients.test_simulated_graph import DOCUMENTED, Adapters, everything, order, removal
 from tests.simulator.entra.graph.running import RunningGraph, running_graph
-from tests.simulator.entra.graph.small_world import ADA, ADMINS
+from tests.simulator.entra.graph.small_world import ADA, ADMINS, BEN
 
 NOBODY = "00000000-0000-4000-8000-00000000dead"
 
@@ -112,6 +112,16 @@ def test_the_documented_permissions_read_requests(graph: RunningGraph, entra: Ad
             assert less.pim.requests(ADMINS, ADA).value
     finally:
         less.caller.close()
+
+
+@pytest.mark.parametrize("may", [True, False])
+def test_whose_manager_an_application_may_read(graph: RunningGraph, entra: Adapters, may: bool) -> None:
+    graph.world.switches.application_reads_managers = may
+    if may:
+        assert entra.directory.read_manager(ADA).value == BEN
+        return
+    with pytest.raises(errors.NotPermitted):
+        entra.directory.read_manager(ADA)
 
 
 @pytest.mark.parametrize("works", [True, False])

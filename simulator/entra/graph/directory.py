@@ -6,7 +6,7 @@ from flask import Blueprint
 
 from simulator.entra.graph import render
 from simulator.entra.graph.core import Answer, Context, GraphFront
-from simulator.entra.graph.errors import bad_request, not_found
+from simulator.entra.graph.errors import bad_request, denied, not_found
 
 MOST_GROUP_IDS = 20
 
@@ -55,6 +55,8 @@ def _user(context: Context, id: str) -> Answer:  # noqa: A002
 
 
 def _manager(context: Context, id: str) -> Answer:  # noqa: A002
+    if not (context.caller.delegated or context.world.switches.application_reads_managers):
+        raise denied()
     directory = context.world.directory
     found = directory.find_user(id) or directory.find_user_by_name(id)
     if found is None:
