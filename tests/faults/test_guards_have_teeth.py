@@ -177,8 +177,8 @@ BUGS = {
     ),
     "the end is computed anew at each try": Mutation(
         "requests_app/actions/steps/activating.py",
-        "        ends_at=grant.ends_at - (passing",
-        "        ends_at=business_now() + (grant.ends_at - grant.starts_at) - (passing",
+        "        ends_at=grant.ends_at - (mine.shorter_by",
+        "        ends_at=business_now() + (grant.ends_at - grant.starts_at) - (mine.shorter_by",
         sweep("none"),
     ),
     "a foreign assignment is adopted": Mutation(
@@ -246,7 +246,7 @@ def run_tests(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
         env=kept | {"PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
 
