@@ -110,7 +110,7 @@ MUTATIONS = {
         "audit/ledger/sql.py",
         "IF NOT EXISTS (SELECT FROM public.audit_version",
         "IF false AND NOT EXISTS (SELECT FROM public.audit_version",
-        f"{GUARDS}::test_a_status_change_without_its_event_does_not_commit",
+        "tests/audit/ledger/test_guards.py::test_no_change_without_its_event",
     ),
     "read-back of the assignment in Entra": Mutation(
         "requests_app/actions/steps/activating.py",
