@@ -105,7 +105,7 @@ def fill(server: PostgresServer, database: str, size: Size) -> Person:
         _ask(size, version)
     with acting_as(server, database, "worker"):
         with transaction.atomic():
-            _approve(size)
+            _lapse(size)
         _fill_up(size)
     with psycopg.connect(server.conninfo("portal_owner", database), autocommit=True) as owner:
         owner.execute("VACUUM (ANALYZE)")
@@ -202,16 +202,16 @@ def _ask(size: Size, version: RuleVersion) -> None:
     _write("item.requested", size, size.requests, kind="person", subject=("item", _ITEM, 1))
 
 
-def _approve(size: Size) -> None:
-    """All but the newest are approved; as the worker, in one transaction."""
-    approved = max(0, size.requests - size.pending)
+def _lapse(size: Size) -> None:
+    """All but the newest have lapsed; as the worker, in one transaction."""
+    lapsed = max(0, size.requests - size.pending)
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE requests_app_requestitem SET status = 'approved', version = 2, decided_at = now() "
+            "UPDATE requests_app_requestitem SET status = 'lapsed', version = 2, decided_at = now() "
             "WHERE id < %s",
-            [UUID(f"{_ITEM}-0000-4000-8000-{approved:012x}")],
+            [UUID(f"{_ITEM}-0000-4000-8000-{lapsed:012x}")],
         )
-    _write("item.approved", size, approved, kind="worker", subject=("item", _ITEM, 2))
+    _write("item.lapsed", size, lapsed, kind="worker", subject=("item", _ITEM, 2))
 
 
 def _fill_up(size: Size) -> None:
