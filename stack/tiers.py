@@ -42,7 +42,7 @@ TIERS = (
     Tier("unit", (), workers=2, budget=260),
     Tier("contract", ("tests/clients", "tests/simulator"), workers=2, budget=105),
     Tier("races", ("tests/races",), workers=2, budget=45),
-    Tier("faults", ("tests/faults",), workers=2, budget=280),
+    Tier("faults", ("tests/faults",), workers=2, budget=250),
     Tier("browser", ("tests/browser",), workers=0, budget=310, beside="unit"),
 )
 # Playwright leaves an event loop running in its process, in which Django refuses to touch a database: the browser's
