@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 
 from tests.support.servers import Session
@@ -25,31 +26,39 @@ REPORTS = "TEST_REPORTS"
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """Some folders of tests. `budget` is in seconds on two cores; `workers` 0 means one process.
+    """Some folders of tests. `budget` is in seconds beside the others, on two cores.
 
-    `beside` names a tier that this one runs beside, as it waits for processes, clocks and pages more than it computes.
+    A tier is one process in one lane, or `workers` processes. One that `waits` for processes, clocks and pages more
+    than it computes takes no lane: it runs beside the others from the beginning.
     """
 
     name: str
     folders: tuple[str, ...]
-    workers: int
     budget: int
-    beside: str = ""
+    workers: int = 0
+    waits: bool = False
 
 
-# The quick ones first, so that a mistake shows early. What stands in no other tier is "unit".
+# So many tiers run at a time, besides those that wait. Each is read and run by one process: two that share a tier
+# both have to read all of its tests, and the one that is ready first waits for the other.
+LANES = 2
+
+# What stands in no other tier is "unit".
 TIERS = (
-    Tier("unit", (), workers=2, budget=260),
-    Tier("contract", ("tests/clients", "tests/simulator"), workers=2, budget=105),
-    Tier("races", ("tests/races",), workers=2, budget=45),
-    Tier("faults", ("tests/faults",), workers=2, budget=250),
-    Tier("browser", ("tests/browser",), workers=0, budget=310, beside="unit"),
+    Tier("lifecycle", ("tests/requests_app", "tests/oversight"), budget=250),
+    Tier("pages", ("tests/pages", "tests/policy"), budget=250),
+    Tier("trail", ("tests/audit",), budget=200),
+    Tier("unit", (), budget=150),
+    Tier("contract", ("tests/clients", "tests/simulator"), budget=200),
+    Tier("races", ("tests/races",), budget=90),
+    Tier("faults", ("tests/faults",), budget=300),
+    Tier("browser", ("tests/browser",), budget=450, waits=True),
 )
 # Playwright leaves an event loop running in its process, in which Django refuses to touch a database: the browser's
 # proofs have a session of their own.
 PROOFS = (
-    Tier("proof", (), workers=2, budget=2000),
-    Tier("browser proof", ("tests/browser",), workers=0, budget=400),
+    Tier("proof", (), budget=2350, workers=LANES),
+    Tier("browser proof", ("tests/browser",), budget=1200, waits=True),
 )
 
 
@@ -61,13 +70,13 @@ class Outcome:
     summary: str
 
 
-def pytest_arguments(tier: Tier, *, proof: bool) -> list[str]:
-    """How pytest is called for `tier`."""
+def pytest_arguments(tier: Tier, *, proof: bool, workers: int | None = None) -> list[str]:
+    """How pytest is called for `tier`, by as many processes as it says, or as `workers` says."""
     arguments = [
         "-m",
         "proof and not marathon" if proof else "not proof",
         "--quiet",
-        f"--numprocesses={tier.workers}",
+        f"--numprocesses={tier.workers if workers is None else workers}",
     ]
     if tier.folders:
         return [*arguments, *tier.folders]
@@ -111,67 +120,67 @@ class GraphReport:
         return "\n".join(lines)
 
 
-def run(tier: Tier, *, proof: bool) -> Outcome:
-    """Run one tier, showing pytest's output as it comes, or in one piece afterwards where it runs beside another."""
-    said = [f"\n--- {tier.name} (budget {tier.budget} s)\n"]
-    if not tier.beside:
-        print(said.pop(), end="", flush=True)
+def run(tier: Tier, *, proof: bool, alone: bool = False) -> Outcome:
+    """Run one tier, showing pytest's output in one piece afterwards, or as it comes where it runs `alone`.
+
+    Alone, it has all the lanes.
+    """
+    title = f"\n--- {tier.name} (budget {tier.budget} s)\n"
+    print(title if alone else f"{tier.name} begins", end="" if alone else "\n", flush=True)
+    said = [title]
     began = time.monotonic()
-    command = [sys.executable, "-m", "pytest", *pytest_arguments(tier, proof=proof)]
+    workers = LANES if alone and not tier.waits else None
+    command = [sys.executable, "-m", "pytest", *pytest_arguments(tier, proof=proof, workers=workers)]
     last = ""
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or ():
-            if tier.beside:
-                said.append(line)
-            else:
+            if alone:
                 print(line, end="", flush=True)
+            else:
+                said.append(line)
             if re.search(r"\d+ (passed|failed|error|deselected)|no tests ran", line):
                 last = line.strip().strip("=").strip()
-    if tier.beside:
+    if not alone:
         print("".join(said), end="", flush=True)
     if proof and process.returncode == NO_TESTS:
         return Outcome(tier, 0, time.monotonic() - began, "no test is marked proof")
     return Outcome(tier, process.returncode, time.monotonic() - began, last.partition(" in ")[0])
 
 
-def groups(wanted: Sequence[Tier]) -> list[list[Tier]]:
-    """What runs one after another; tiers of one group run at the same time."""
-    found: list[list[Tier]] = []
-    for tier in wanted:
-        together = next((group for group in found if tier.beside in {each.name for each in group}), None)
-        if together is None:
-            found.append([tier])
-        else:
-            together.append(tier)
-    return found
+def lanes(wanted: Sequence[Tier]) -> list[Tier]:
+    """What takes a lane, in the order in which they begin: the longest first, so that both lanes end together."""
+    return sorted((tier for tier in wanted if not tier.waits), key=lambda tier: -tier.budget)
 
 
 def budget(wanted: Sequence[Tier]) -> int:
     """Seconds that these tiers may take in all."""
-    return sum(max(tier.budget for tier in group) for group in groups(wanted))
+    shared = sum(tier.budget * max(tier.workers, 1) for tier in lanes(wanted))
+    return max(*(tier.budget for tier in wanted), ceil(shared / LANES))
 
 
 def run_all(wanted: Sequence[Tier], *, proof: bool) -> tuple[list[Outcome], float]:
     """Run these tiers; gives what came out, and how long they took in all (seconds)."""
     began = time.monotonic()
-    outcomes: list[Outcome] = []
-    for group in groups(wanted):
-        with ThreadPoolExecutor(len(group)) as threads:
-            outcomes += threads.map(lambda tier: run(tier, proof=proof), group)
+    waiting = [tier for tier in wanted if tier.waits]
+    alone = len(wanted) == 1
+    with ThreadPoolExecutor(LANES) as threads, ThreadPoolExecutor(len(waiting) + 1) as beside:
+        aside = [beside.submit(run, tier, proof=proof, alone=alone) for tier in waiting]
+        ran = [threads.submit(run, tier, proof=proof, alone=alone) for tier in lanes(wanted)]
+        outcomes = [future.result() for future in (*ran, *aside)]
     return outcomes, time.monotonic() - began
 
 
 def report(outcomes: list[Outcome], seconds: float) -> str:
     """The table at the end: time of each tier against its budget, and of all, in seconds."""
-    lines = ["", f"{'tier':<10} {'seconds':>8} {'budget':>8}   result"]
+    lines = ["", f"{'tier':<13} {'seconds':>8} {'budget':>8}   result"]
     for outcome in outcomes:
         over = "  OVER ITS BUDGET" if outcome.seconds > outcome.tier.budget else ""
         state = "ok" if outcome.code == 0 else f"FAILED ({outcome.code})"
         lines.append(
-            f"{outcome.tier.name:<10} {outcome.seconds:>8.1f} {outcome.tier.budget:>8}   "
+            f"{outcome.tier.name:<13} {outcome.seconds:>8.1f} {outcome.tier.budget:>8}   "
             f"{state}: {outcome.summary}{over}"
         )
-    lines.append(f"{'all':<10} {seconds:>8.1f} {budget([outcome.tier for outcome in outcomes]):>8}")
+    lines.append(f"{'all':<13} {seconds:>8.1f} {budget([outcome.tier for outcome in outcomes]):>8}")
     return "\n".join(lines)
 
 

@@ -23,6 +23,13 @@ os.environ.update(
 )
 
 import django
+import hypothesis
+
+# No test is judged by the time that it takes: on a busy machine a slow draw or a slow example says nothing.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 # Here, not in pytest_configure: the folders' own conftest files, which import models, are loaded before that.
 django.setup()
@@ -49,6 +56,12 @@ _session_key = pytest.StashKey[servers.Session]()
 def test_session(pytestconfig: pytest.Config) -> servers.Session:
     """The folder and servers that this test run shares."""
     return pytestconfig.stash[_session_key]
+
+
+@pytest.fixture(scope="session")
+def worker_id(worker_id: str) -> str:
+    """A name of this process's own in the session, which several tiers may share at the same time."""
+    return f"{worker_id}_{os.getpid()}"
 
 
 @pytest.fixture(scope="session")

@@ -117,8 +117,8 @@ def test_committed_db_is_fresh_and_gone_afterwards(
 
 
 @pytest.mark.django_db
-def test_the_database_of_the_rolled_back_tests_is_back_after_a_committed_one() -> None:
-    assert str(one("SELECT current_database()")).count("_") == 1  # portal_<worker>
+def test_the_database_of_the_rolled_back_tests_is_back_after_a_committed_one(worker_id: str) -> None:
+    assert one("SELECT current_database()") == f"portal_{worker_id}"
 
 
 @pytest.mark.parametrize(

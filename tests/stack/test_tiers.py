@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -39,11 +40,46 @@ def test_the_budgets_fit_the_promise() -> None:
     assert tiers.budget(PROOFS) <= 40 * 60
 
 
-def test_a_tier_runs_beside_the_one_that_it_names_and_alone_without_it() -> None:
-    unit, browser = (next(tier for tier in TIERS if tier.name == name) for name in ("unit", "browser"))
-    assert tiers.groups(TIERS)[0] == [unit, browser]
-    assert tiers.groups([browser]) == [[browser]]
-    assert tiers.budget([unit, browser]) == max(unit.budget, browser.budget)
+def test_the_longest_begins_first_and_what_waits_takes_no_lane() -> None:
+    order = tiers.lanes(TIERS)
+    assert [tier.budget for tier in order] == sorted((tier.budget for tier in order), reverse=True)
+    assert {tier.name for tier in TIERS} - {tier.name for tier in order} == {"browser"}
+
+
+def test_two_lanes_share_the_time_but_no_tier_is_shortened() -> None:
+    short, long, waits = (
+        Tier("short", (), budget=40),
+        Tier("long", (), budget=100),
+        Tier("waits", (), budget=60, waits=True),
+    )
+    assert tiers.budget([short, long, waits]) == 100
+    assert tiers.budget([long, long, waits, short]) == 120
+    assert tiers.budget([waits]) == 60
+
+
+def test_tiers_run_two_at_a_time_and_one_that_waits_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = threading.Barrier(3, timeout=30)
+
+    def run(tier: Tier, *, proof: bool, alone: bool) -> Outcome:
+        if tier.budget > 1:
+            together.wait()  # breaks, and fails the test, unless all three are here at the same time
+        return Outcome(tier, 0, 1.0, f"{proof} {alone}")
+
+    monkeypatch.setattr(tiers, "run", run)
+    wanted = [
+        Tier("last", (), budget=1),
+        Tier("one", (), budget=3),
+        Tier("two", (), budget=2),
+        Tier("aside", (), budget=9, waits=True),
+    ]
+    outcomes, _ = tiers.run_all(wanted, proof=False)
+    assert [outcome.tier.name for outcome in outcomes] == ["one", "two", "last", "aside"]
+    assert {outcome.summary for outcome in outcomes} == {"False False"}
+
+
+def test_a_tier_alone_has_all_lanes() -> None:
+    assert f"--numprocesses={tiers.LANES}" in pytest_arguments(TIERS[0], proof=False, workers=tiers.LANES)
+    assert "--numprocesses=0" in pytest_arguments(TIERS[0], proof=False)
 
 
 @pytest.mark.proof
@@ -52,7 +88,9 @@ def test_a_tier_without_tests_fails_but_proof_may_have_none(
 ) -> None:
     (tmp_path / "tests").mkdir()
     monkeypatch.setattr(tiers, "ROOT", tmp_path)
-    monkeypatch.setattr(tiers, "pytest_arguments", lambda _tier, *, proof: ["-p", "no:django", "tests"])
+    monkeypatch.setattr(
+        tiers, "pytest_arguments", lambda _tier, *, proof, workers: ["-p", "no:django", "tests"]
+    )
     assert tiers.run(TIERS[0], proof=False).code == tiers.NO_TESTS
     assert tiers.run(PROOFS[0], proof=True).code == 0
 
@@ -63,19 +101,23 @@ def test_proof_and_the_rest_exclude_each_other() -> None:
 
 
 def test_the_table_shows_who_failed_and_who_was_slow() -> None:
-    tier = Tier("races", ("tests/races",), workers=2, budget=90)
+    tier = Tier("races", ("tests/races",), budget=90)
     table = tiers.report(
         [Outcome(tier, 0, 91.0, "7 passed"), Outcome(TIERS[0], 1, 3.0, "1 failed, 8 passed")], 94.0
     )
-    assert "races          91.0       90   ok: 7 passed  OVER ITS BUDGET" in table
+    assert "races             91.0       90   ok: 7 passed  OVER ITS BUDGET" in table
     assert "FAILED (1): 1 failed, 8 passed" in table
-    assert table.splitlines()[-1].split() == ["all", "94.0", str(90 + TIERS[0].budget)]
+    assert table.splitlines()[-1].split() == [
+        "all",
+        "94.0",
+        str(max(TIERS[0].budget, (90 + TIERS[0].budget) // 2)),
+    ]
 
 
 @pytest.mark.parametrize("words", [[], ["text"], ["test", "unti"]])
 def test_wrong_words_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert tiers.main(words) == 2
-    assert "tiers: unit, contract" in capsys.readouterr().err
+    assert "tiers: lifecycle, pages" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("codes", "code"), [([0, 0], 0), ([0, 1], 1), ([5, 0], 1)])
@@ -84,7 +126,9 @@ def test_any_failure_or_an_empty_tier_fails(
 ) -> None:
     outcomes = iter(codes)
     monkeypatch.setenv(tiers.REPORTS, "")
-    monkeypatch.setattr(tiers, "run", lambda tier, *, proof: Outcome(tier, next(outcomes), 1.0, str(proof)))
+    monkeypatch.setattr(
+        tiers, "run", lambda tier, *, proof, alone: Outcome(tier, next(outcomes), 1.0, str((proof, alone)))
+    )
     assert tiers.main(["test", "unit", "races"]) == code
 
 
@@ -107,7 +151,7 @@ def test_all_tiers_together_meet_what_the_product_uses(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def run(tier: Tier, *, proof: bool) -> Outcome:
+    def run(tier: Tier, *, proof: bool, alone: bool) -> Outcome:
         left = {"used": USED, "exercised": {name: [200, 0] for name in met.get(tier.name, [])}}
         (Path(os.environ[tiers.REPORTS]) / f"graph-{tier.name}.json").write_text(json.dumps(left))
         return Outcome(tier, 0, 1.0, "fine")
