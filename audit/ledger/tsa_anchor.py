@@ -60,7 +60,12 @@ class TsaAnchor:
 
     def put(self, seal: SignedSeal) -> str:
         """See Anchor. The answer has to verify before it is a receipt."""
-        line = seal.line().encode()
+        stamped, answer = self.stamp(seal.line().encode())
+        token = base64.b64encode(answer).decode()
+        return f"stamped at {instant(stamped.at)}, serial {stamped.serial}; {token}"
+
+    def stamp(self, line: bytes) -> tuple[Stamp, bytes]:
+        """A time stamp of any line, and the whole answer that proves it. Raises AnchorError."""
         asked = (
             TimestampRequestBuilder()
             .data(line)
@@ -75,11 +80,9 @@ class TsaAnchor:
             raise AnchorError(str(error)) from error
         answer = self._post(asked.as_bytes())
         try:
-            stamped = stamp_of(answer, line, roots, nonce=asked.nonce)
+            return stamp_of(answer, line, roots, nonce=asked.nonce), answer
         except StampError as error:
             raise AnchorError(str(error)) from error
-        token = base64.b64encode(answer).decode()
-        return f"stamped at {instant(stamped.at)}, serial {stamped.serial}; {token}"
 
     def _post(self, body: bytes) -> bytes:
         request = urllib.request.Request(  # noqa: S310 - the scheme is checked when the process starts

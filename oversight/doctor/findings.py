@@ -16,7 +16,9 @@ class Level(StrEnum):
     GOOD = "good"
     UNKNOWN = "unknown"  # nothing tells it, or nobody has recorded it
     WARNING = "warning"  # grants work; something is worth mending
-    BROKEN = "broken"  # a grant would fail, or couldn't be proven to have ended
+    BROKEN = (
+        "broken"  # a grant would fail or couldn't be proven to have ended, or a seal would be kept nowhere
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,6 +234,12 @@ def test_the_needed_permissions_are_those_of_the_document() -> None:
         assert f"\n| `{name}` |" in table
 
 
+def test_a_certificate_of_the_worker_that_ended_is_found(tenant: Tenant) -> None:
+    standing: Any = tenant.clients.entra_standing
+    standing.answer = replace(standing.answer, credential_ends_at=datetime(2026, 1, 31, tzinfo=UTC))
+    assert tenant.broken()["entra.worker-certificate"].what == "It ended on 2026-01-31."
+
+
 def test_another_tenant_is_found(tenant: Tenant) -> None:
     tenant.settings.ENTRA_TENANT_ID = "00000000-0000-4000-8000-000000000000"
     assert "the portal is set to 00000000" in tenant.broken()["entra.tenant"].what
@@ -247,8 +253,15 @@ def test_another_tenant_is_found(tenant: Tenant) -> None:
         ("graph.GET groups", "group.exists", "GroupMember.Read.All"),
         ("graph.GET eligibilityScheduleInstances", "group.eligible", "PrivilegedEligibilitySchedule.Read"),
         ("graph.GET users", "group.people", "User.Read.All"),
+        ("graph.GET roleManagementPolicyAssignments", "group.policy", "RoleManagementPolicy.Read"),
+        ("entra.POST token", "entra.sign-in", "a valid credential"),
         ("aws.sts.GetCallerIdentity", "aws.sign-in", "AWS credentials"),
         ("aws.sso-admin.ListPermissionSets", "aws.reads", "sso:ListPermissionSets"),
+        (
+            "aws.sso-admin.ListAccountAssignmentsForPrincipal",
+            "group.assignments",
+            "sso:ListAccountAssignments",
+        ),
         ("aws.identitystore.ListGroups", "aws.reads", "identitystore:ListGroups"),
         ("aws.identitystore.IsMemberInGroups", "aws.reads", "identitystore:IsMemberInGroups"),
         ("aws.organizations.ListTagsForResource", "aws.reads", "organizations:ListTagsForResource"),
@@ -323,7 +336,7 @@ def test_every_check_is_in_the_document(tenant: Tenant) -> None:
 
     named = set(
         re.findall(
-            r'"((?:entra|aws|group|provisioning|application)\.[a-z-]+)"',
+            r'"((?:anchors|entra|aws|group|provisioning|application)\.[a-z-]+)"',
             "".join(f.read_text() for f in sources),
         )
     )

@@ -1,4 +1,7 @@
-"""`manage.py doctor`: is the tenant as the portal needs it? Reads the clouds, and changes nothing."""
+"""`manage.py doctor`: is the tenant as the portal needs it? Reads the clouds, and changes nothing.
+
+With the sealer's settings: do the places that keep seals outside the database?
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from oversight.doctor import Finding, Level, examine
+from oversight.doctor.examining import SEALER
 
 SIGNS = {Level.GOOD: "ok     ", Level.UNKNOWN: "unknown", Level.WARNING: "warning", Level.BROKEN: "BROKEN "}
 
@@ -18,7 +23,7 @@ SIGNS = {Level.GOOD: "ok     ", Level.UNKNOWN: "unknown", Level.WARNING: "warnin
 class Command(BaseCommand):
     help = (
         "Checks Entra and AWS call by call, read-only: permissions, the provisioning job, each managed group's chain. "
-        "Fails when something would break a grant."
+        "Fails when something would break a grant. With the sealer's settings: the places that keep its seals."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -37,7 +42,8 @@ class Command(BaseCommand):
         shown = self._as_json if options["json"] else self._as_text
         counts = shown(examine(options["group"], as_person=options["as_person"]), quiet=options["quiet"])
         if counts[Level.BROKEN]:
-            raise CommandError(f"{counts[Level.BROKEN]} of these would break a grant.", returncode=1)
+            breaks = "leave seals unkept" if settings.PORTAL_PROCESS == SEALER else "would break a grant"
+            raise CommandError(f"{counts[Level.BROKEN]} of these {breaks}.", returncode=1)
 
     def _as_text(self, findings: Iterator[Finding], *, quiet: bool) -> Counter[Level]:
         """Each finding as it comes."""
