@@ -220,12 +220,14 @@ def _add_sessions(blueprint: Blueprint, world: World) -> None:
     @blueprint.post("/_control/sessions")
     def open_session() -> tuple[Response, int]:
         body = _body()
-        for name in ("person", "account_id", "permission_set"):
+        what = "role" if "role" in body else "permission_set"
+        for name in ("person", "account_id", what):
             if not isinstance(body.get(name), str):
                 raise ControlError(
-                    "'person' (an Entra object id), 'account_id' and 'permission_set' (its name) are needed"
+                    "'person' (an Entra object id), 'account_id' and 'permission_set' (its name) are needed; or 'role'"
                 )
-        opened = world.access_portal.open_session(body["person"], body["account_id"], body["permission_set"])
+        opens = world.account_access if what == "role" else world.access_portal
+        opened = opens.open_session(body["person"], body["account_id"], body[what])
         rows = session_rows(world, body["person"])
         return jsonify(next(row for row in rows if row["id"] == opened.id)), 201
 

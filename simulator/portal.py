@@ -40,6 +40,7 @@ def session_rows(world: World, person: str | None = None) -> list[dict[str, Any]
                 "account_id": each.account_id,
                 "account_name": account.name if account else each.account_id,
                 "permission_set": permission_set.name if permission_set else each.permission_set_arn,
+                "role": each.role_name,
                 "started_at": each.started_at.isoformat(),
                 "ends_at": each.ends_at.isoformat(),
                 "ends": _time(each.ends_at),

@@ -46,7 +46,7 @@ class AccessPortal:
 
     def sign_in(self, person: str) -> PortalSession:
         """Sign in (Entra object id) for as long as the instance says. Raises WorldError 403 for who can't."""
-        user = self._store_user(person)
+        user = self.store_user(person)
         if user is None or not user.active:
             raise WorldError(403, "ForbiddenException", "No access")
         center, now = self._world.state.identity_center, self._world.now()
@@ -72,7 +72,7 @@ class AccessPortal:
 
     def end_portal_sessions(self, person: str) -> None:
         """What an administrator's console does; nothing in AWS's public API does it."""
-        user, center = self._store_user(person), self._world.state.identity_center
+        user, center = self.store_user(person), self._world.state.identity_center
         center.portal_sessions = {
             key: each
             for key, each in center.portal_sessions.items()
@@ -87,7 +87,7 @@ class AccessPortal:
 
     def visible(self, person: str) -> list[Entry]:
         """What this person would see after signing in now, by account and set name; empty when disabled."""
-        user = self._store_user(person)
+        user = self.store_user(person)
         return self._entries(user, self._world.now()) if user is not None and user.active else []
 
     def shown(self, portal_session_id: str) -> list[Entry]:
@@ -138,7 +138,7 @@ class AccessPortal:
         Without `portal_session_id` the person signs in for it. Raises WorldError 403 when the person doesn't see
         that account with that set.
         """
-        user = self._store_user(person)
+        user = self.store_user(person)
         wanted = (account_id, permission_set)
         entries = self.shown(portal_session_id) if portal_session_id else self.visible(person)
         entry = next((e for e in entries if (e.account.id, e.permission_set.name) == wanted), None)
@@ -167,7 +167,7 @@ class AccessPortal:
 
     def sessions(self, person: str) -> list[RoleSession]:
         """Role sessions of this person that still run."""
-        user = self._store_user(person)
+        user = self.store_user(person)
         now = self._world.now()
         rows = self._world.state.identity_center.sessions
         return [each for each in rows if user is not None and each.user_id == user.id and each.ends_at > now]
@@ -189,16 +189,19 @@ class AccessPortal:
             return Verdict("The session is over.")
         permission_set = self._world.state.identity_center.permission_sets.get(session.permission_set_arn)
         account = self._world.state.organization.accounts.get(session.account_id)
-        if permission_set is None or session.account_id not in permission_set.provisioned:
+        if session.role_name:
+            if refusal := self._world.account_access.refusal(session):
+                return Verdict(refusal)
+        elif permission_set is None or session.account_id not in permission_set.provisioned:
             return Verdict("The role is gone.")
         if account is None or account.state != "ACTIVE":
             return Verdict("The account isn't active.")
-        context = self._context(session, permission_set)
+        context = self._context(session)
         for policy in self._world.control_policies.acting_on(session.account_id):
             if iam_policy.parse(policy.acting_content).denies(action, resource, context):
                 return Verdict("A service control policy denies it.", policy.name)
-        inline = permission_set.role_policies.get(session.account_id, "")
-        if inline and iam_policy.parse(inline).denies(action, resource, context):
+        inline = permission_set.role_policies.get(session.account_id, "") if permission_set else ""
+        if permission_set and inline and iam_policy.parse(inline).denies(action, resource, context):
             return Verdict("The permission set's inline policy denies it.", permission_set.name)
         return Verdict()
 
@@ -207,24 +210,39 @@ class AccessPortal:
     ) -> Verdict:
         """Try it; CloudTrail of the account keeps that it was done, or refused. Raises as `may_act` does."""
         session, verdict = self.session(session_id), self.may_act(session_id, action, resource)
-        permission_set = self._world.state.identity_center.permission_sets.get(session.permission_set_arn)
-        if permission_set is not None and session.ends_at > self._world.now():
+        known = (
+            session.role_name
+            or session.permission_set_arn in self._world.state.identity_center.permission_sets
+        )
+        if known and session.ends_at > self._world.now():
             self._world.trail.acted(
-                session, permission_set, action, region=region, resource=resource, refusal=verdict.refusal
+                session, self.role(session), action, region=region, resource=resource, refusal=verdict.refusal
             )
         return verdict
+
+    def role(self, session: RoleSession) -> tuple[str, str]:
+        """Name and ARN of the session's role. Raises WorldError for a permission set that is gone."""
+        if session.role_name:
+            return self._world.account_access.role(session)
+        center = self._world.identity_center
+        permission_set = center.permission_set(session.permission_set_arn)
+        return (
+            center.role_name(session.account_id, permission_set),
+            center.role_arn(session.account_id, permission_set),
+        )
 
     def role_id(self, session: RoleSession) -> str:
         """The unique id of the session's role."""
         dice = self._world.dice
-        return "AROA" + dice.named_hex(f"id {session.account_id} {session.permission_set_arn}", 17).upper()
+        of = session.permission_set_arn or session.role_name
+        return "AROA" + dice.named_hex(f"id {session.account_id} {of}", 17).upper()
 
-    def _context(self, session: RoleSession, permission_set: PermissionSet) -> iam_policy.Context:
+    def _context(self, session: RoleSession) -> iam_policy.Context:
         organization = self._world.state.organization
         return {
             "identitystore:userid": (session.user_id,),
             "identitystore:identitystorearn": (self._world.identity_center.store_arn(),),
-            "aws:principalarn": (self._world.identity_center.role_arn(session.account_id, permission_set),),
+            "aws:principalarn": (self.role(session)[1],),
             "aws:principalaccount": (session.account_id,),
             "aws:principalorgid": (organization.id,),
             "aws:principaltype": ("AssumedRole",),
@@ -233,7 +251,8 @@ class AccessPortal:
             "aws:currenttime": (self._world.now().isoformat(),),
         }
 
-    def _store_user(self, person: str) -> StoreUser | None:
+    def store_user(self, person: str) -> StoreUser | None:
+        """Who this person (Entra object id) is in the identity store."""
         found = self._world.identity_store.find_user_by_external_id(person)
         if found is None:
             known = self._world.directory.find_user(person)

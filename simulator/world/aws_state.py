@@ -168,6 +168,16 @@ class RoleSession:
     ends_at: datetime
     session_name: str = ""  # the user name at the time
     access_key_id: str = ""
+    role_name: str = ""  # of account access manager's sessions, which have no permission set
+
+
+@dataclass
+class RoleEntitlement:
+    """What account access manager opens to a group: a role that exists in an account."""
+
+    group_id: str
+    account_id: str
+    role_name: str
 
 
 @dataclass
@@ -200,5 +210,6 @@ class IdentityCenterState:
     groups: dict[str, StoreGroup] = field(default_factory=dict)
     past_memberships: list[StoreMembership] = field(default_factory=list)
     sessions: list[RoleSession] = field(default_factory=list)
+    entitlements: list[RoleEntitlement] = field(default_factory=list)
     portal_sessions: dict[str, PortalSession] = field(default_factory=dict)  # by id, running ones
     portal_session_duration: str = "PT8H"

@@ -58,6 +58,15 @@ def foreign_assignment(world: "World", account: str, permission_set: str, group:
     return {"account_id": row.account_id, "permission_set_arn": row.permission_set_arn}
 
 
+def role_entitled(world: "World", account: str, role: str, group: str) -> dict[str, str]:
+    """Somebody entitles a group to an existing role of an account, by account access manager."""
+    store_group = world.identity_store.find_group_by_external_id(_group(world, group).id)
+    if store_group is None:
+        raise no_such("GROUP")
+    row = world.account_access.entitle(store_group.id, account, role)
+    return {"account_id": row.account_id, "role_name": row.role_name}
+
+
 def foreign_member(world: "World", group: str, person: str) -> dict[str, str]:
     """Somebody adds a person to a group in Entra by other means than PIM."""
     found, user = _group(world, group), _person(world, person)
@@ -205,6 +214,7 @@ def scim_token_renewed(world: "World") -> dict[str, str]:
 
 _ALL: tuple[Callable[..., dict[str, str]], ...] = (
     foreign_assignment,
+    role_entitled,
     foreign_member,
     member_removed,
     foreign_store_member,

@@ -176,11 +176,14 @@ class IdentityCenter:
 
     def role_name(self, account_id: str, permission_set: PermissionSet) -> str:
         """The IAM role of a set on an account; its suffix belongs to the pair."""
-        suffix = self._world.dice.named_hex(f"role {account_id} {permission_set.arn}", 16)
-        return f"AWSReservedSSO_{permission_set.name}_{suffix}"
+        return self.reserved_role(account_id, permission_set.name, permission_set.arn)[0]
 
     def role_arn(self, account_id: str, permission_set: PermissionSet) -> str:
         """The role's ARN; its path names the Region except in us-east-1."""
+        return self.reserved_role(account_id, permission_set.name, permission_set.arn)[1]
+
+    def reserved_role(self, account_id: str, name: str, of: str) -> tuple[str, str]:
+        """Name and ARN of a role that IAM Identity Center makes in an account; its suffix belongs to it and `of`."""
         region = "" if self.state.region == "us-east-1" else f"{self.state.region}/"
-        name = self.role_name(account_id, permission_set)
-        return f"arn:aws:iam::{account_id}:role/aws-reserved/sso.amazonaws.com/{region}{name}"
+        full = f"AWSReservedSSO_{name}_{self._world.dice.named_hex(f'role {account_id} {of}', 16)}"
+        return full, f"arn:aws:iam::{account_id}:role/aws-reserved/sso.amazonaws.com/{region}{full}"

@@ -114,5 +114,9 @@ class Switches:
     """lookup_events finds a role session's events by its session name; when off by the role's name."""
     trail_delay_seconds: float = 300.0
     """How long an event takes to appear in CloudTrail's lookup_events."""
+    account_access_ends_with_membership: bool = False
+    """Account access manager's sessions end with the membership; when off they run to their own end."""
+    account_access_keeps_role_name: bool = True
+    """CloudTrail names the role that account access manager opened; when off one that it makes, AWSReservedSSO_…"""
     portal_shows_new_after_seconds: float = 3600.0
     """How long an open access portal doesn't show a membership that came after the sign-in; a new sign-in does."""

@@ -66,25 +66,25 @@ class Trail:
     def acted(
         self,
         session: RoleSession,
-        permission_set: PermissionSet,
+        role: tuple[str, str],
         action: str,
         *,
         region: str = "",
         resource: str = "*",
         refusal: str = "",
     ) -> None:
-        """Something that a role session did, or was refused."""
+        """Something that a role session did, or was refused. `role`: name and ARN of its role."""
         service, _, operation = action.partition(":")
-        role = self._world.identity_center.role_name(session.account_id, permission_set)
+        role_name, _ = role
         record = {
-            "userIdentity": self._assumed_role(session, permission_set),
+            "userIdentity": self._assumed_role(session, role),
             "eventSource": f"{service}.amazonaws.com",
             "eventName": operation,
             "userAgent": "aws-cli/2",
             "eventType": "AwsApiCall",
         }
         if refusal:
-            arn = f"arn:aws:sts::{session.account_id}:assumed-role/{role}/{session.session_name}"
+            arn = f"arn:aws:sts::{session.account_id}:assumed-role/{role_name}/{session.session_name}"
             record |= {
                 "errorCode": "AccessDenied",
                 "errorMessage": f"User: {arn} is not authorized to perform: {action} with an explicit deny",
@@ -94,30 +94,26 @@ class Trail:
             record,
             account_id=session.account_id,
             region=region or self._world.state.identity_center.region,
-            username=session.session_name if by_name else role,
+            username=session.session_name if by_name else role_name,
             access_key_id=session.access_key_id,
             resources=[] if resource == "*" else [resource],
         )
 
-    def _assumed_role(self, session: RoleSession, permission_set: PermissionSet) -> dict[str, Any]:
-        center = self._world.identity_center
-        role, role_id = (
-            center.role_name(session.account_id, permission_set),
-            self._world.access_portal.role_id(session),
-        )
+    def _assumed_role(self, session: RoleSession, role: tuple[str, str]) -> dict[str, Any]:
+        (name, arn), role_id = role, self._world.access_portal.role_id(session)
         identity: dict[str, Any] = {
             "type": "AssumedRole",
             "principalId": f"{role_id}:{session.session_name}",
-            "arn": f"arn:aws:sts::{session.account_id}:assumed-role/{role}/{session.session_name}",
+            "arn": f"arn:aws:sts::{session.account_id}:assumed-role/{name}/{session.session_name}",
             "accountId": session.account_id,
             "accessKeyId": session.access_key_id,
             "sessionContext": {
                 "sessionIssuer": {
                     "type": "Role",
                     "principalId": role_id,
-                    "arn": center.role_arn(session.account_id, permission_set),
+                    "arn": arn,
                     "accountId": session.account_id,
-                    "userName": role,
+                    "userName": name,
                 },
                 "attributes": {"creationDate": _stamp(session.started_at), "mfaAuthenticated": "false"},
             },

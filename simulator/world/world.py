@@ -9,6 +9,7 @@ from pathlib import Path
 from simulator.scim.service import ScimService
 from simulator.world import serial
 from simulator.world.access_portal import AccessPortal
+from simulator.world.account_access import AccountAccess
 from simulator.world.clock import WorldClock
 from simulator.world.control_policies import ControlPolicies
 from simulator.world.directory import Directory
@@ -48,6 +49,7 @@ class World:
         self.scim = ScimService(self)
         self.trail = Trail(self)
         self.access_portal = AccessPortal(self)
+        self.account_access = AccountAccess(self)
         self._handlers: dict[str, Callable[..., None]] = {
             "pim.start": self.pim.on_start,
             "pim.end": self.pim.on_end,

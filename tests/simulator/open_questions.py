@@ -121,6 +121,10 @@ AWS = (
     Question("trail_username_is_session_name", (_OPEN,)),
     Question("trail_delay_seconds", (_OPEN,)),
     Question(
+        "account_access_ends_with_membership", unmet="no role session is opened by the portal", unless=_PORTAL
+    ),
+    Question("account_access_keeps_role_name", (_OPEN,)),
+    Question(
         "portal_shows_new_after_seconds", unmet="no role session is opened by the portal", unless=_PORTAL
     ),
 )

@@ -64,28 +64,34 @@ def finding(scene: Scene, account: str, region: str = "eu-west-1") -> str:
 
 @pytest.mark.proof
 @pytest.mark.parametrize(
-    ("carried", "kind", "by_name", "delay", "lookup"),
+    ("carried", "kind", "by_name", "delay", "keeps", "lookup"),
     [
-        (False, "IdentityCenterUser", True, 0.0, "session_name"),
-        (True, "Unknown", False, 600.0, "everything"),
+        (False, "IdentityCenterUser", True, 0.0, True, "session_name"),
+        (True, "Unknown", False, 600.0, False, "everything"),
     ],
 )
 def test_what_the_vendor_leaves_open_changes_nothing(
-    here: Scene, carried: bool, kind: str, by_name: bool, delay: float, lookup: str
+    here: Scene, carried: bool, kind: str, by_name: bool, delay: float, keeps: bool, lookup: str
 ) -> None:
     switches, portal = here.play.world.switches, here.play.world.access_portal
     switches.sessions_carry_on_behalf_of = carried
     switches.sign_in_identity_type = kind
     switches.trail_username_is_session_name = by_name
     switches.trail_delay_seconds = delay
+    switches.account_access_keeps_role_name = keeps
     switches.policy_effect_seconds = 0.0
     here.granted.session_duration = "PT2H"
+    another = {"account": here.account.id, "role": "Investigator"}
+    here.play.world.happen("role_entitled", **another, group=here.play.world_group.id)
     with override_settings(ACTIVITY_LOOKUP=lookup):
         grant = here.grant()
         session, other = here.open(), here.open(permission_set=here.extra)
         away = here.open(here.elsewhere)
+        entitled = here.play.world.account_access.open_session(
+            here.play.world_asker.id, here.account.id, "Investigator"
+        )
         here.play.step(timedelta(minutes=10))
-        for one in (session, other, away):
+        for one in (session, other, away, entitled):
             portal.act(one.id, "ec2:StopInstances")
         portal.act(session.id, "s3:ListBuckets", region="us-east-1")
         portal.act(session.id, "s3:ListBuckets", region="ap-east-1")  # not among those that are read

@@ -460,12 +460,13 @@ def test_a_restart_with_a_watermark_runs_an_initial_cycle() -> None:
     assert small.in_aws(small.ada)
 
 
-def test_the_log_may_lag_behind() -> None:
+@pytest.mark.parametrize("seconds", [0.0, 600.0])
+def test_how_far_the_log_lags_behind_is_a_switch(seconds: float) -> None:
     small = small_world()
-    small.world.switches.provisioning_log_seconds = 600
+    small.world.switches.provisioning_log_seconds = seconds
     small.assign(small.ada)
     on_demand(small, small.ada)
-    assert not any(row.on_demand for row in small.world.provisioning.log())
+    assert any(row.on_demand for row in small.world.provisioning.log()) is not bool(seconds)
     small.step(minutes=10)
     assert any(row.on_demand for row in small.world.provisioning.log())
 

@@ -273,3 +273,50 @@ def test_sessions_and_policies_are_kept_with_the_world(tmp_path: Any) -> None:
     again = type(small.world).load(tmp_path / "world.json", small.world.clock)
     assert not again.access_portal.may_act(session.id).allowed
     assert again.access_portal.portal_session(signed_in.id) == signed_in
+
+
+# ---------------------------------------------------------------- account access manager
+
+
+def entitled() -> tuple[Small, RoleSession]:
+    """Ada's membership opens a role that isn't a permission set's, and she has opened it."""
+    small = carried()
+    account = small.account.id
+    small.world.happen("role_entitled", account=account, role="Investigator", group=small.group.id)
+    return small, small.world.account_access.open_session(small.ada.id, account, "Investigator")
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_whether_a_session_of_an_entitled_role_ends_with_the_membership_is_a_switch(ends: bool) -> None:
+    small, session = entitled()
+    small.world.switches.account_access_ends_with_membership = ends
+    assert may(small, session)
+    assert small.world.access_portal.visible(small.ada.id)[0].permission_set.name == "EC2AdminAccess"
+    small.remove_behind_back()
+    assert may(small, session) is not ends
+    with pytest.raises(WorldError):
+        small.world.account_access.open_session(small.ada.id, small.account.id, "Investigator")
+    small.step(hours=1)
+    assert not may(small, session), "its own end, in any case"
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_how_an_entitled_role_is_named_is_a_switch(keeps: bool) -> None:
+    small, session = entitled()
+    small.world.switches.account_access_keeps_role_name = keeps
+    name, arn = small.world.access_portal.role(session)
+    if keeps:
+        assert arn == f"arn:aws:iam::{small.account.id}:role/Investigator"
+    else:
+        assert f":role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_{name[15:]}" in arn
+        assert name.startswith("AWSReservedSSO_Investigator_")
+    of_the_set = {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/*/AWSReservedSSO_EC2AdminAccess_*"}}
+    policy_id = cut_by_policy(small, document(**of_the_set))
+    assert may(small, session), "what denies a permission set's sessions doesn't touch it"
+    persons = document(StringEquals={"identitystore:userId": session.user_id})
+    small.world.control_policies.update(policy_id, content=persons)
+    assert not may(small, session)
+    small.world.access_portal.act(session.id, "ec2:StopInstances")
+    record = json.loads(small.world.state.organization.trail[-1].record)
+    assert record["userIdentity"]["sessionContext"]["sessionIssuer"]["arn"] == arn
+    assert record["errorCode"] == "AccessDenied"
