@@ -62,7 +62,7 @@ class Listener:
             )
             server.gateway = _Gateway
             server.shutdown_timeout = 2
-            server.expiration_interval = 0.1  # also how long `stop` waits for the loop to notice
+            server.expiration_interval = 0.1  # seconds
             if tls is not None:
                 adapter = BuiltinSSLAdapter(str(tls.server_certificate), str(tls.server_key))
                 adapter.context = server_context(tls)
@@ -103,6 +103,13 @@ class Listener:
 
     def stop(self) -> None:
         """Stop answering and free the port; returns once running requests are done, within seconds."""
-        self._server.stop()
+        address = (LOOPBACK, self.port)
+        stopping = threading.Thread(target=self._server.stop, name="listener-stop")
+        stopping.start()
+        while stopping.is_alive():
+            # The loop looks for its end after each connection, and without one only every expiration_interval.
+            with contextlib.suppress(OSError):
+                socket.create_connection(address, timeout=1).close()
+            stopping.join(timeout=0.005)
         if self._thread.is_alive():
             self._thread.join(timeout=5)

@@ -20,6 +20,7 @@ from simulator.aws.app import create_app
 from simulator.aws.throttles import NEVER
 from simulator.listener import Listener
 from tests.simulator.world.factory import Small, small_world
+from tests.support.aws_models import aws_caller
 
 FAST = {name: Rate(10_000, burst=10_000) for name in ("sso-admin", "identitystore", "organizations", "iam")}
 NOBODY = "00000000-0000-4000-8000-00000000dead"
@@ -48,7 +49,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
     region = small.world.state.identity_center.region
-    caller = AwsCaller(AwsConfig(region), LocalLimiter(FAST), attempts=3)
+    caller = aws_caller(region, LocalLimiter(FAST), attempts=3)
     try:
         yield Cloud(small, Boto3IdentityCenter(caller), Boto3Organization(caller))
     finally:

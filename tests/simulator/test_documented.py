@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from simulator.__main__ import parse
 from simulator.aws.protocol import OPERATIONS
 from simulator.sample.named import SEEDS
 from simulator.server import Options, Simulator
@@ -40,11 +41,17 @@ def told(heading: str, column: int = 0) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def apps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Flask]]:
-    """The applications that serve HTTP, without anybody who calls them."""
-    simulator = Simulator(Options(state_dir=tmp_path_factory.mktemp("documented") / "state"))
-    yield simulator.apps
-    simulator.stop()
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    """One that nobody calls."""
+    made = Simulator(Options(state_dir=tmp_path_factory.mktemp("documented") / "state"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def apps(simulator: Simulator) -> dict[str, Flask]:
+    """The applications that serve HTTP."""
+    return dict(simulator.apps)
 
 
 def served(app: Flask, prefix: str) -> set[str]:
@@ -99,14 +106,15 @@ def test_every_fault_and_happening_is_there(apps: dict[str, Flask]) -> None:
     assert told("Control API") == control
 
 
-def test_options_names_and_worlds_are_those_of_the_program(running: SimulatorProcess) -> None:
+def test_options_names_and_worlds_are_those_of_the_program(
+    simulator: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
     options = told("Start it")
-    help_text = subprocess.run(
-        [sys.executable, "-m", "simulator", "--help"], capture_output=True, text=True, check=True
-    ).stdout
-    assert options == set(re.findall(r"--[a-z-]+", help_text)) - {"--help"}
+    with pytest.raises(SystemExit):
+        parse(["--help"])
+    assert options == set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) - {"--help"}
     text = DOCUMENT.read_text()
-    unexplained = {name for name in running.said if f"`{name}`" not in text}
+    unexplained = {name for name in simulator.description() if f"`{name}`" not in text}
     assert {
         name for name in unexplained if not re.match(r"aws_\w+_(access_key_id|secret_access_key)$", name)
     } == {"pid"}

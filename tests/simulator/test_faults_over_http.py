@@ -4,7 +4,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import boto3
@@ -17,6 +17,7 @@ from simulator.entra.tokens import application_access_token
 from simulator.server import Options, Simulator
 from simulator.world.faults import KINDS
 from simulator.world.happenings import NAMES
+from simulator.world.switches import Switches
 
 PIM = "/identityGovernance/privilegedAccess/group"
 
@@ -134,19 +135,55 @@ class Clouds:
         return found
 
 
-@pytest.fixture
-def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clouds]:
-    """A small world of its own; the keys are made once."""
-    folder = tmp_path_factory.getbasetemp() / "faults-state"
-    for name in ("world.json", "clock.json"):
-        (folder / name).unlink(missing_ok=True)
+@dataclass
+class Shared:
+    """One small simulator for all tests of this file, clients of AWS for it, and who was tried already."""
+
+    simulator: Simulator
+    aws: dict[str, Any] = field(default_factory=dict)
+    tried: set[str] = field(default_factory=set)
+
+    def fresh(self) -> tuple[str, str]:
+        """A group that stands as it did at first, and somebody eligible for it to whom nothing has happened yet."""
+        world = self.simulator.world
+        for group in world.state.managed_group_ids:
+            if world.directory.find_group(group) is None or not world.directory.is_in_scope(group):
+                continue
+            for each in world.pim.eligibility_instances(group_id=group):
+                person = world.directory.find_user(each.principal_id)
+                if person is not None and person.account_enabled and person.id not in self.tried:
+                    self.tried.add(person.id)
+                    return group, person.id
+        raise LookupError("everybody was tried: take a larger world")
+
+    def leave(self, group: str, person: str) -> None:
+        """What the test gave the person ends now, not in the middle of another test."""
+        directory = self.simulator.world.directory
+        if directory.find_group(group) is not None and directory.is_member(group, person):
+            directory.remove_member(group, person)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    folder = tmp_path_factory.mktemp("faults") / "state"
     simulator = Simulator(Options(state_dir=folder, seed="generated:faults", stepped=True))
     simulator.start()
-    world = simulator.world
-    group = world.state.managed_group_ids[0]
-    (first, *_) = world.pim.eligibility_instances(group_id=group)
-    yield Clouds(simulator, group, first.principal_id)
+    yield Shared(simulator)
     simulator.stop()
+
+
+@pytest.fixture
+def clouds(shared: Shared) -> Iterator[Clouds]:
+    """The simulator with a group and a person of this test's own, at rest before and afterwards."""
+    with shared.simulator.lock:
+        group, person = shared.fresh()
+    found = Clouds(shared.simulator, group, person, shared.aws)
+    found.cycle()
+    yield found
+    found.control("DELETE", "/faults")
+    found.control("PATCH", "/switches", asdict(Switches()))
+    with shared.simulator.lock:
+        shared.leave(group, person)
 
 
 # --- Faults
@@ -239,6 +276,19 @@ def foreign_assignment(clouds: Clouds) -> None:
     group = world.identity_store.find_group_by_external_id(clouds.group)
     assert group is not None
     assert group.id in {row["PrincipalId"] for row in rows}
+
+
+def role_entitled(clouds: Clouds) -> None:
+    account = list(clouds.simulator.world.state.organization.accounts)[-1]
+    clouds.happen("role_entitled", account=account, role="Investigator", group=clouds.group)
+    clouds.happen("foreign_store_member", group=clouds.group, person=clouds.person)
+    opened = clouds.control(
+        "POST", "/sessions", {"person": clouds.person, "account_id": account, "role": "Investigator"}
+    )
+    assert (opened["role"], opened["may_act"]) == ("Investigator", True)
+    clouds.control("PATCH", "/switches", {"account_access_ends_with_membership": True})
+    clouds.happen("store_member_removed", group=clouds.group, person=clouds.person)
+    assert clouds.control("POST", f"/sessions/{opened['id']}/act", {})["allowed"] is False
 
 
 def members_by_other_means(clouds: Clouds) -> None:
@@ -373,6 +423,7 @@ FAULTS: dict[str, Callable[[Clouds], None]] = {
 }
 HAPPENINGS: dict[Callable[[Clouds], None], set[str]] = {
     foreign_assignment: {"foreign_assignment"},
+    role_entitled: {"role_entitled"},
     members_by_other_means: {"foreign_member", "member_removed", "cycle"},
     members_of_the_store_alone: {"foreign_store_member", "store_member_removed"},
     removal_lost: {"removal_lost"},
@@ -447,6 +498,7 @@ def test_tokens_and_credentials_expire(clouds: Clouds) -> None:
             verify=ssl_context(said["ca_bundle"]),
         )
 
+    usual = clouds.control("POST", "/tokens", {})["access_token_seconds"]
     clouds.control("POST", "/tokens", {"access_token_seconds": 1})
     token = ask().json()["access_token"]
     end = jwt.decode(token, options={"verify_signature": False})["exp"]
@@ -455,7 +507,7 @@ def test_tokens_and_credentials_expire(clouds: Clouds) -> None:
     assert clouds.graph("/groups", token).status_code == 401
     clouds.control("POST", "/tokens", {"worker_credentials_expired": True})
     assert "7000222" in ask().json()["error_description"]
-    clouds.control("POST", "/tokens", {"worker_credentials_expired": False})
+    clouds.control("POST", "/tokens", {"worker_credentials_expired": False, "access_token_seconds": usual})
     assert ask().status_code == 200
 
 

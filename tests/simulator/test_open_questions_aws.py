@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 
-from clients.aws.caller import AwsCaller
-from clients.aws.config import AwsConfig
 from clients.aws.cutting import Boto3SessionDenials, build_denials
 from clients.aws.identity_center import Boto3IdentityCenter
 from clients.aws.organization import Boto3Organization
@@ -27,6 +25,7 @@ from simulator.aws.throttles import NEVER, Throttles
 from simulator.listener import Listener
 from tests.clients.test_simulated_aws import FAST, Cloud
 from tests.simulator.world.factory import Small, small_world
+from tests.support.aws_models import aws_caller
 
 WORKERS_KEY, SEVERERS_KEY = "AKIAWORKER0000000000", "AKIASEVERER000000000"
 
@@ -68,9 +67,8 @@ def front(
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{listener.address}")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", WORKERS_KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    caller = AwsCaller(
-        AwsConfig(small.world.state.identity_center.region), LocalLimiter(FAST), attempts=attempts
-    )
+    region = small.world.state.identity_center.region
+    caller = aws_caller(region, LocalLimiter(FAST), attempts=attempts, key=WORKERS_KEY)
     try:
         yield Cloud(small, Boto3IdentityCenter(caller), Boto3Organization(caller))
     finally:

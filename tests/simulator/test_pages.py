@@ -52,6 +52,7 @@ def accessible(page: Page) -> None:
     assert results.violations_count == 0, results.generate_report()
 
 
+@pytest.mark.proof
 def test_pages_are_accessible_and_break_no_policy(
     simulator: SimulatorProcess, callback: str, page: Page
 ) -> None:

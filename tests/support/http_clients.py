@@ -26,7 +26,7 @@ from clients.entra.personal import GraphPersonalPim
 from clients.entra.pim import GraphPim
 from clients.entra.provisioning import GraphProvisioning
 from clients.entra.standing import GraphStanding
-from clients.limits import RATES, LocalLimiter, Rate
+from clients.limits import RATES, Limiter, LocalLimiter, Rate
 from clients.registry import Clients
 from simulator.aws.app import create_app
 from simulator.aws.throttles import NEVER
@@ -40,6 +40,7 @@ from simulator.entra.registrations import load_registrations
 from simulator.entra.tokens import SigningKeys, application_access_token
 from simulator.listener import Listener
 from simulator.world.world import World
+from tests.support.aws_models import aws_caller
 
 UNPACED = {family: Rate(10_000, burst=10_000) for family in RATES}
 
@@ -65,9 +66,15 @@ class _Token:
 
 
 @contextmanager
-def http_clients(world: World, folder: Path) -> Iterator[tuple[Clients, Provider]]:
-    """Every port over HTTP to this world; keys are kept in `folder`. Botocore's pauses between retries are none."""
+def http_clients(
+    world: World, folder: Path, limiter: Limiter | None = None
+) -> Iterator[tuple[Clients, Provider]]:
+    """Every port over HTTP to this world; keys are kept in `folder`. Botocore's pauses between retries are none.
+
+    Calls aren't paced, unless a limiter is given.
+    """
     folder.mkdir(exist_ok=True)
+    paces = [limiter or LocalLimiter(UNPACED) for _ in ("Entra", "AWS")]
     lock, plain = threading.RLock(), Listener()
     provider = Provider(
         tenant_id=world.state.tenant_id,
@@ -89,15 +96,15 @@ def http_clients(world: World, folder: Path) -> Iterator[tuple[Clients, Provider
         graph_base_url=f"{provider.browser_origin}/v1.0",
     )
     graph = GraphCaller(
-        config, LocalLimiter(UNPACED), total_seconds=20, read_pauses=(0.01, 0.01), credential=_Token(provider)
+        config, paces[0], total_seconds=20, read_pauses=(0.01, 0.01), credential=_Token(provider)
     )
     variables = {
         "AWS_ENDPOINT_URL": f"http://{aws.address}",
         "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
         "AWS_SECRET_ACCESS_KEY": "secret",
     }
-    limiter = LocalLimiter(UNPACED)
-    caller = AwsCaller(AwsConfig(world.state.identity_center.region), limiter, attempts=3)
+    region = world.state.identity_center.region
+    caller = aws_caller(region, paces[1], attempts=3)
     for listener in (plain, aws):
         listener.start()
     try:
@@ -117,7 +124,7 @@ def http_clients(world: World, folder: Path) -> Iterator[tuple[Clients, Provider
                     entra_standing=GraphStanding(graph, config),
                     aws_standing=Boto3Standing(caller),
                     personal=GraphPersonalPim(graph, config),
-                    trail=Boto3ActivityTrail(caller, limiter),
+                    trail=Boto3ActivityTrail(AwsCaller(AwsConfig(region), paces[1], attempts=3), paces[1]),
                 ),
                 provider,
             )
