@@ -102,7 +102,7 @@ def _rules(facts: Facts) -> Iterator[Wanted]:
         yield Wanted(
             AlertKind.OUT_OF_REACH,
             str(row.rule_id),
-            f"The rule “{row.rule.name}” can't reach its quorum, so nobody can ask under it. {row.sentence}",
+            f"The rule “{row.rule.name}” lacks people who could act by it. {row.sentence}",
         )
 
 

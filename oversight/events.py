@@ -60,12 +60,12 @@ CIRCUIT_CLOSED = EventType(
 )
 RULE_OUT_OF_REACH = EventType(
     "operations.rule_out_of_reach",
-    "The rule “{name}” can't reach its quorum for somebody who isn't among those who decide: {reason}",
+    "The rule “{name}” lacks people to decide by it, or to review by it: {reason}",
     {"name": Field(), "reason": Field()},
 )
 RULE_IN_REACH = EventType(
     "operations.rule_in_reach",
-    "The rule “{name}” can reach its quorum again",
+    "The rule “{name}” lacks nobody any more",
     {"name": Field()},
 )
 

@@ -147,7 +147,7 @@ class Expiry(models.Model):
 
 
 class RuleOutOfReach(models.Model):
-    """A rule that can't reach its quorum by what is known of Entra, as the last look found (`reaching`)."""
+    """A rule that nobody can decide or review by, by what is known of Entra, as the last look found (`reaching`)."""
 
     rule = models.OneToOneField(Rule, on_delete=models.CASCADE, related_name="+")
     sentence = models.TextField()  # why, without anybody's name
@@ -163,7 +163,7 @@ class AlertKind(models.TextChoices):
     SEAL_LAG = "seal_lag", "The audit trail is not sealed"
     ANCHOR_LAG = "anchor_lag", "Seals are not anchored"
     BREAKER = "breaker", "A cloud does not answer"
-    OUT_OF_REACH = "out_of_reach", "A rule that nobody can decide by"
+    OUT_OF_REACH = "out_of_reach", "A rule that lacks people"
 
 
 class Alert(models.Model):

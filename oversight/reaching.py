@@ -3,7 +3,7 @@
 For each rule in force, and somebody who asks and isn't among those who decide: whether all of its stages can be filled
 with different humans, by what is known of Entra now and without those who are away. A stage whose approvers are found
 by an account's tag depends on what is asked for, and is left to the request form; so is whether a rule holds for each of
-its own approvers when they ask themselves.
+its own approvers when they ask themselves. For emergency use, whether each panel has somebody who could review it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from policy.approvers import somebody_can_decide
 from policy.demands import Demands
 from policy.matching import current_versions
 from policy.models import RuleVersion
-from policy.preflight import why_nobody
+from policy.preflight import why_no_review, why_nobody
 
 EVERY = timedelta(hours=24)  # real time
 BEAT = "rules:reach"
@@ -43,13 +43,23 @@ def check_rules_if_due() -> bool:
 
 
 def out_of_reach() -> Mapping[int, str]:
-    """Why each rule that can't reach its quorum can't, in a sentence, by the rule's key. Ten queries a stage at most."""
+    """Why each rule that can't reach its quorum can't, by the rule's key: a sentence for decisions, one for reviews.
+
+    Ten queries a stage or panel at most.
+    """
     found = {}
     outsider = Person()  # somebody who is nowhere in the directory
     for version in current_versions():
         demands = _known(version.parsed.demands)
+        reasons = []
         if demands.stages and not somebody_can_decide(demands, outsider):
-            found[version.rule_id] = why_nobody(demands, outsider)
+            reasons.append(why_nobody(demands, outsider))
+        if demands.emergency and (
+            unreviewed := why_no_review(demands.emergency, guests=demands.guests_decide)
+        ):
+            reasons.append(unreviewed)
+        if reasons:
+            found[version.rule_id] = " ".join(reasons)
     return found
 
 

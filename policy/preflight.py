@@ -14,6 +14,7 @@ from identity.humans import MARK, human_expression
 from identity.models import DirectoryGroup, DirectoryMembership, Person
 from policy.approvers import able, deciders
 from policy.demands import Approvers, Demands, Stage
+from policy.waiving import Emergency
 
 # Names told for a stage; that there are more is said.
 MOST_NAMED = 5
@@ -78,6 +79,40 @@ def why_nobody(demands: Demands, requester: Person) -> str:
             sentence = where + "; ".join(reasons) + "."
             return sentence[0].upper() + sentence[1:]
     return "The same people would have to decide at several stages, and one person decides once."
+
+
+def why_no_review(emergency: Emergency, *, guests: bool) -> str:
+    """Why somebody's emergency use would find no reviewer, by snapshots; "" when each panel has one for everybody.
+
+    Nobody reviews for somebody else, and nobody their own use: a panel of one who may use it, too, is none to them.
+    Eight queries a panel at most.
+    """
+    for panel in emergency.panels:
+        approvers = Approvers(panel.reviewers.people, panel.reviewers.groups)
+        nobody = Person()  # in the place of a user who is none of them
+        present = able(approvers, nobody, guests=guests).exclude(away_at(business_now()))
+        humans = set(present.annotate(key=human_expression()).values_list("key", flat=True)[:2])
+        if not humans:
+            reasons = _reasons(Stage(approvers, 1), nobody, 0, guests=guests)
+            return f"Nobody could review an emergency use: {'; '.join(reasons)}."
+        if len(humans) == 1 and humans <= _users(emergency):
+            return (
+                "The only one who could review an emergency use may use it too, and nobody reviews their own."
+            )
+    return ""
+
+
+def _users(emergency: Emergency) -> set[str]:
+    """The humans who may use it: whom all that is allowed names. A query each."""
+    named = [
+        set(
+            able(Approvers(each.people, each.groups), Person(), guests=True)
+            .annotate(key=human_expression())
+            .values_list("key", flat=True)
+        )
+        for each in emergency.allowed
+    ]
+    return set.intersection(*named)
 
 
 def _reasons(stage: Stage, requester: Person, count: int, *, guests: bool) -> list[str]:

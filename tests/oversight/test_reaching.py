@@ -9,12 +9,12 @@ import pytest
 from audit.ledger.models import Event
 from base.clock import business_now, real_now
 from identity.absences.declaring import declare
-from identity.models import DirectoryGroup, DirectoryMembership
+from identity.models import DirectoryGroup, DirectoryMembership, Person
 from oversight.alerts import raise_and_clear
 from oversight.facts import facts
 from oversight.health import health
 from oversight.models import Alert, AlertKind, Heartbeat, RuleOutOfReach
-from oversight.reaching import BEAT, EVERY, check_rules_if_due
+from oversight.reaching import BEAT, EVERY, check_rules_if_due, out_of_reach
 from policy.document import document_hash
 from policy.models import Rule, RuleVersion
 from tests.pages.conftest import World
@@ -104,3 +104,46 @@ def test_a_new_version_is_looked_at_soon_and_who_is_away_does_not_count(world: W
     a_day_later()
     check_rules_if_due()
     assert not RuleOutOfReach.objects.exists()
+
+
+def emergency_rule(world: World, user: Person, leads: DirectoryGroup) -> RuleVersion:
+    """A rule that somebody can decide by, and this person may use in an emergency, which these people review."""
+    emergency = {
+        "allowed": {"people": [user.object_id]},
+        "longest_duration": "PT1H",
+        "reviewers": [{"people": [world.ben.object_id]}, {"groups": [leads.object_id]}],
+    }
+    return make.rule(world.ben, groups=(make.pim_group(),), emergency=emergency)
+
+
+def test_emergency_use_that_a_panel_could_not_review_is_found(world: World) -> None:
+    leads = DirectoryGroup.objects.create(
+        object_id=make.oid(), display_name="Leads", synced_at=business_now()
+    )
+    version = emergency_rule(world, world.ada, leads)
+
+    def found() -> str:
+        return out_of_reach().get(version.rule_id, "")
+
+    assert found() == "Nobody could review an emergency use: the group Leads has no members in Entra."
+    ada = DirectoryMembership.objects.create(group=leads, person=world.ada)
+    assert found().startswith("The only one who could review an emergency use may use it too")
+    twin = make.person("Ada Admin", employee_id=world.ada.employee_id)
+    DirectoryMembership.objects.create(group=leads, person=twin)
+    assert found(), "her other account is she"
+    cy = DirectoryMembership.objects.create(group=leads, person=world.cy)
+    assert found() == ""
+    ada.delete()
+    with world.as_role("portal_web"):
+        declare(
+            person_id=world.cy.pk,
+            delegate_id=None,
+            begins_at=None,
+            ends_at=business_now() + timedelta(days=9),
+            by_id=world.cy.pk,
+            actor=make.actor(world.cy),
+        )
+    DirectoryMembership.objects.exclude(pk=cy.pk).filter(group=leads).delete()
+    assert found() == "Nobody could review an emergency use: 1 of them is away."
+    Rule.objects.filter(pk=version.rule_id).update(retired=True)
+    assert found() == ""
