@@ -217,6 +217,11 @@ class Effect:
         return sum(self.found["outcomes"].values())
 
     @property
+    def sign_ins(self) -> int:
+        """Requests that went otherwise only by a sign-in; what an earlier release worked out doesn't count them."""
+        return int(self.found["outcomes"].get(Outcome.SIGN_IN.value, 0))
+
+    @property
     def more_examples(self) -> int:
         return self.otherwise - len(self.examples)
 
@@ -346,7 +351,8 @@ def standing_words(raw: Mapping[str, Any], names: Mapping[str, str]) -> str:
 
 def _examples(found: Mapping[str, Any]) -> list[Example]:
     order = {
-        each.value: number for number, each in enumerate((Outcome.NOBODY, Outcome.REFUSED, Outcome.LONGER))
+        each.value: number
+        for number, each in enumerate((Outcome.NOBODY, Outcome.REFUSED, Outcome.LONGER, Outcome.SIGN_IN))
     }
     items = RequestItem.objects.select_related("requester", "group").in_bulk(
         [UUID(key) for key, _, _ in found["examples"]]

@@ -1,4 +1,5 @@
-"""The requests of the last 90 days under proposed rules: who would have waited longer, been refused, found nobody.
+"""The requests of the last 90 days under proposed rules: who would have waited longer, been refused, found nobody, or had
+to sign in once more.
 
 Each is compared with what it was held to when it was made. The catalogue and the directory are those of now, because
 nobody knows any more what they were then; requests are judged by the hour at which they were made.
@@ -7,23 +8,32 @@ nobody knows any more what they were then; requests are judged by the hour at wh
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
 
 from base.clock import business_now
 from base.words import duration_words
+from identity.models import Person
+from identity.signin.proving import Proof
 from oversight.rules.planning import Judge
 from policy.asking import read_asks
+from policy.assurance import NOTHING, Assurance
 from policy.demands import Demands
 from policy.fields import fits
 from policy.matching import match
 from policy.models import RuleVersion
 from policy.scope import Ask
+from policy.waiving import Automatic
+from requests_app.lifecycle import DecisionStatus, WaiverStatus
 from requests_app.models import RequestItem
+from requests_app.waivers.conditions import Facts, judge, read_facts
+from requests_app.waivers.models import Waiver
+from requests_app.waivers.rights import may_use
 
 WINDOW = timedelta(days=90)
 # Requests that a replay looks at, the newest first; beyond, it says that it was cut.
@@ -37,6 +47,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     NOBODY = "nobody"
     LONGER = "longer"  # more words are needed
+    SIGN_IN = "sign_in"  # a sign-in has to prove more than it did
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,7 @@ class Replay:
     def __init__(self, versions: Sequence[RuleVersion]) -> None:
         self._versions = versions
         self._judges: dict[int, Judge] = {}
+        self._facts: dict[tuple[int, Automatic], Facts] = {}
 
     def verdicts(self, items: Sequence[RequestItem]) -> Iterator[Verdict]:
         """What of these would have gone otherwise; what went as it went, or more easily, isn't told."""
@@ -75,9 +87,34 @@ class Replay:
         judge = self._judges.setdefault(item.requester_id, Judge(item.requester))
         if nobody := judge.nobody(found.demands):
             return Verdict(item.pk, Outcome.NOBODY, nobody)
-        if more := waits_longer(item.terms.parsed, found.demands):
-            return Verdict(item.pk, Outcome.LONGER, more)
-        return None
+        wanted = signs_in_again(item, found.demands)
+        if more := self._waits_longer(item, found.demands):
+            return Verdict(item.pk, Outcome.LONGER, " ".join([more, *wanted]))
+        return Verdict(item.pk, Outcome.SIGN_IN, " ".join(wanted)) if wanted else None
+
+    def _waits_longer(self, item: RequestItem, after: Demands) -> str:
+        """How many words more are needed than were; "" when not more."""
+        waiver = _granted_waiver(item)
+        if waiver is None:
+            return waits_longer(item.terms.parsed, after)
+        if waiver.emergency:
+            return "" if _still_in_emergency(item, after) else "An approval instead of emergency use."
+        return "" if self._still_automatic(item, after) else "An approval instead of none."
+
+    def _still_automatic(self, item: RequestItem, after: Demands) -> bool:
+        """Whether nobody would have to decide on it; what its group opens is read once."""
+        automatic = after.automatic
+        if automatic is None or after.pim_approval:
+            return False
+        asked: dict[str, Any] = {
+            "duration": item.duration,
+            "asked_at": item.created_at,
+            "reference": item.request.reference,
+        }
+        key = (item.group_id, automatic)
+        if key not in self._facts:
+            self._facts[key] = read_facts(item.group, automatic, **asked)
+        return all(each.holds for each in judge(automatic, replace(self._facts[key], **asked)))
 
 
 def refused(item: RequestItem, demands: Demands) -> str:
@@ -113,11 +150,47 @@ def waits_longer(before: Demands, after: Demands) -> str:
     return f"{' and '.join(more)}." if more else ""
 
 
+def signs_in_again(item: RequestItem, after: Demands) -> list[str]:
+    """What the sign-ins of whoever asked and decided aren't known to have proven, a sentence each, asker first.
+
+    What nobody wanted of a sign-in wasn't kept: it counts as not proven.
+    """
+    found = []
+    if missing := _unproven(after.step_up.ask, item.request.proof, item.requester):
+        found.append(f"To ask, {' and '.join(missing.words)} was needed.")
+    lacking = [
+        _unproven(after.step_up.decide, decision.proof, decision.approver)
+        for decision in item.decisions.all()
+        if decision.status == DecisionStatus.COUNTED
+    ]
+    if missing := NOTHING.with_(lacking):
+        found.append(f"To decide, {' and '.join(missing.words)} was needed.")
+    return found
+
+
+def _unproven(wanted: Assurance, stored: object, person: Person) -> Assurance:
+    proof = Proof.of_json(stored)
+    if proof is None or proof.used_at is None:
+        return wanted
+    return wanted.lacking(proof, person.object_id, proof.used_at)
+
+
+def _granted_waiver(item: RequestItem) -> Waiver | None:
+    waiver: Waiver | None = getattr(item, "waiver", None)
+    return waiver if waiver is not None and waiver.status == WaiverStatus.GRANTED else None
+
+
+def _still_in_emergency(item: RequestItem, after: Demands) -> bool:
+    emergency = after.emergency
+    if emergency is None or after.pim_approval or item.duration > emergency.longest_duration:
+        return False
+    return item.waiver.drill or may_use(item.requester, emergency)
+
+
 def items_to_replay(now: datetime, before: tuple[datetime, UUID] | None, most: int) -> list[RequestItem]:
-    """The next requests, newest first, from behind a place. One query."""
+    """The next requests, newest first, from behind a place. Three queries."""
     rows = RequestItem.objects.filter(created_at__gt=now - WINDOW, created_at__lte=now)
     if before is not None:
         rows = rows.filter(Q(created_at__lt=before[0]) | Q(created_at=before[0], pk__lt=before[1]))
-    return list(
-        rows.select_related("request", "requester", "group", "terms").order_by("-created_at", "-pk")[:most]
-    )
+    told = rows.select_related("request", "requester", "group", "terms", "waiver")
+    return list(told.prefetch_related("decisions__approver").order_by("-created_at", "-pk")[:most])

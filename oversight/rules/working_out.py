@@ -79,7 +79,8 @@ def steps(documents: Mapping[str, Mapping[str, Any]], found: Found, cursor: dict
         place = _place(cursor)
         items = items_to_replay(now, place, min(BATCH, MOST - found["requests"]))
         for verdict in replay.verdicts(items):
-            found["outcomes"][verdict.outcome.value] += 1
+            counts = found["outcomes"]
+            counts[verdict.outcome.value] = counts.get(verdict.outcome.value, 0) + 1
             if len(found["examples"]) < MOST_EXAMPLES:
                 found["examples"].append([str(verdict.item), verdict.outcome.value, verdict.sentence])
         found["requests"] += len(items)

@@ -167,8 +167,9 @@ def _plan_lines(found: Mapping[str, Any]) -> Sequence[str]:
             f"{' (the newest; there are more)' if found['cut'] else ''}, judged with the people, groups and accounts of now:"
         ),
         (
-            f"  {outcomes['refused']} would have been refused, {outcomes['nobody']} had nobody to decide, and "
-            f"{outcomes['longer']} needed more approvals."
+            f"  {outcomes['refused']} would have been refused, {outcomes['nobody']} had nobody to decide, "
+            f"{outcomes['longer']} needed more approvals, and for {outcomes['sign_in']} more somebody had to sign in "
+            "again."
         ),
     ]
     lines += [

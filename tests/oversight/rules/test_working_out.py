@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from base.clock import business_now, real_now
 from base.errors import Invalid
 from catalog.models import PimGroup
+from identity.signin.proving import Proof
 from oversight import tasks
 from oversight.rules import working_out
 from oversight.rules.applying import carry_changes
@@ -20,9 +22,17 @@ from oversight.rules.state import in_force
 from oversight.rules.working_out import work_out, work_out_slice
 from policy.document import parse_document, serialise_document
 from policy.linting import doubts
+from policy.models import Rule
+from requests_app.actions.granting import Bounds
+from requests_app.actions.submitting import submit_request
+from requests_app.lifecycle import ItemStatus
 from requests_app.models import AccessRequest, RequestItem
+from requests_app.waivers.settling import check_waiver
 from tests.oversight.rules.conftest import Desk, wording
+from tests.pages.conftest import World
+from tests.pages.moving import decide
 from tests.requests_app import factories as make
+from tests.requests_app.emergencies import in_emergency, let_through
 
 pytestmark = pytest.mark.django_db
 
@@ -81,6 +91,79 @@ def test_the_requests_of_90_days_are_judged_by_the_proposed_rules(desk: Desk) ->
         assert found["outcomes"] == {each.value: int(each is outcome) for each in Outcome}, changed
         assert [key for key, _, _ in found["examples"]] == ([str(item.pk)] if outcome else [])
         assert words.lower() in "".join(said for _, _, said in found["examples"]).lower()
+
+
+def test_what_more_a_sign_in_would_have_to_prove_is_told(desk: Desk) -> None:
+    world, name = desk.world, desk.world.rule.rule.name
+    here = {"groups": [world.group.object_id]}
+    item, carl, now = world.ask(), make.person("Carl Careful"), real_now()
+    with world.as_role("portal_web"):
+        proof = Proof(carl.object_id, now, now, {"c1": now}, now)
+        proven = make.pending_item(carl, world.group, world.rule, proof=proof)
+
+    def otherwise(of: RequestItem, **changed: Any) -> tuple[str, str]:
+        found = work_out(documents(desk, **{name: wording(world.ben, **{**here, **changed})}))
+        rows = {key: (outcome, words) for key, outcome, words in found["examples"]}
+        assert sum(found["outcomes"].values()) == len(rows)
+        return rows.get(str(of.pk), ("", ""))
+
+    asks = {"step_up": {"ask": {"contexts": ["c1"]}}}
+    told = "To ask, a sign-in with Entra's authentication context c1 was needed."
+    assert otherwise(item, **asks) == ("sign_in", told)
+    assert otherwise(proven, **asks) == ("", ""), "it was proven then"
+    more = {"step_up": {"ask": {"contexts": ["c1", "c2"]}}}
+    assert otherwise(proven, **more) == ("sign_in", told.replace("c1", "c2"))
+    two = {"stages": [{"people": [world.ben.object_id, world.cy.object_id], "quorum": 2}]}
+    assert otherwise(item, **asks, **two) == ("longer", f"2 approvals instead of 1. {told}")
+    # Of those who decide only whoever did is told.
+    fresh = {"step_up": {"decide": {"fresh_within": "PT15M"}}}
+    assert otherwise(item, **fresh) == ("", "")
+    decide(item, world.ben, "deny", world.as_role)
+    assert otherwise(item, **fresh) == ("sign_in", "To decide, a sign-in at most 15 min ago was needed.")
+    assert otherwise(proven, **fresh) == ("", "")
+
+
+def test_what_nobody_had_to_decide_and_somebody_would_have_to_is_told(desk: Desk) -> None:
+    world, group = desk.world, make.pim_group("AWS - Break Fix")
+    item = in_emergency(world.ada, group, world.ben, world.as_role)
+    let_through(item)
+    emergencies = make.judging(item).rule.name
+
+    def told(rule: str, raw: dict[str, Any]) -> str:
+        found = work_out(documents(desk, **{rule: raw}))
+        return " ".join(f"{outcome}: {words}" for _, outcome, words in found["examples"])
+
+    written = in_force()[0][emergencies]
+    assert told(emergencies, written) == ""
+    without = {key: value for key, value in written.items() if key != "emergency"}
+    others = {**written["emergency"], "allowed": {"people": [world.cy.object_id]}}
+    for changed in (without, {**written, "emergency": others}):
+        assert told(emergencies, changed) == "longer: An approval instead of emergency use."
+
+    version = make.rule(world.ben, groups=(world.group,), automatic={"longest_duration": "PT2H"})
+    Rule.objects.filter(pk=world.rule.rule_id).update(retired=True)
+    automatic, raw = approved_automatically(world), in_force()[0][version.rule.name]
+    assert automatic.status == ItemStatus.APPROVED
+    assert told(version.rule.name, raw) == ""
+    for conditions in (
+        {"longest_duration": "PT30M"},
+        {"longest_duration": "PT2H", "reference_required": True},
+    ):
+        changed = {**raw, "automatic": conditions}
+        assert told(version.rule.name, changed) == "longer: An approval instead of none."
+
+
+def approved_automatically(world: World) -> RequestItem:
+    """A request of an hour that a worker let through without anybody's word."""
+    with world.as_role("portal_web"):
+        request_id = submit_request(
+            requester_id=world.ada.pk, group_object_id=world.group.object_id, duration=timedelta(hours=1),
+            justification="Look at the queue", reference="", actor=make.actor(world.ada),
+        )  # fmt: skip
+    item = RequestItem.objects.get(request=request_id)
+    with patch("requests_app.waivers.settling.check_item", return_value=("", Bounds())):
+        check_waiver(waiver_id=item.waiver.pk)
+    return RequestItem.objects.get(pk=item.pk)
 
 
 def test_every_reason_is_told_and_less_work_is_no_news(desk: Desk) -> None:
