@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.db.models import Case, Value, When
+from django.db.models import Case, Q, Value, When
 
 from identity.humans import accounts_of, human_key
 from identity.models import AppRole, Person
@@ -44,19 +44,22 @@ def asked_about(item: RequestItem) -> Sequence[Person]:
 
 
 def concerned_by(item: RequestItem) -> Sequence[Person]:
-    """Whom an emergency concerns: all who may decide at any stage, owners of accounts among them, and operators.
+    """Whom an emergency concerns, beside those who review it: all who may decide at any stage, away or not (owners of
+    accounts among them, where the rules ask those), whoever stands in for one of them, and operators.
 
     Each human once, MOST_ASKED of each at most; never who asked. A query for each stage and one for operators.
     """
-    demands = item.terms.parsed
+    demands, requester = item.terms.parsed, item.requester
     found: list[Person] = []
     for stage in demands.stages:
-        may = able(stage.approvers, item.requester, guests=demands.guests_decide)
-        found += may.order_by("display_name", "pk")[:MOST_ASKED]
+        may = able(stage.approvers, requester, guests=demands.guests_decide)
+        counted_on = deciders(stage.approvers, requester, guests=demands.guests_decide)
+        told = Person.objects.filter(Q(pk__in=may.values("pk")) | Q(pk__in=counted_on.values("pk")))
+        found += told.order_by("display_name", "pk")[:MOST_ASKED]
     operators = Person.objects.filter(
         user__app_roles__contains=[AppRole.OPERATOR], user__is_active=True, enabled=True
     )
-    found += operators.exclude(accounts_of(item.requester)).order_by("display_name", "pk")[:MOST_ASKED]
+    found += operators.exclude(accounts_of(requester)).order_by("display_name", "pk")[:MOST_ASKED]
     return list({human_key(each): each for each in reversed(found)}.values())[::-1]
 
 

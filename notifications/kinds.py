@@ -40,11 +40,12 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How a kind may be told. `name` is for the pages; `may_wait`: it may come in a digest."""
+    """How a kind may be told. `name` is for the pages; `may_wait`: it may come in a digest; `operators`: to them alone."""
 
     name: str
     may_be_off: bool = False
     may_wait: bool = False
+    operators: bool = False
 
 
 # What takes access away or failed can't be switched off, nor can being asked to decide: somebody waits for it.
@@ -74,6 +75,17 @@ MANNERS: dict[Kind, Manner] = {
     Kind.REVIEW_LATE: Manner("The review of an emergency use is overdue"),
     Kind.NOT_LET_THROUGH: Manner("Your emergency was not let through"),
     Kind.SAID_AWAY: Manner("An operator recorded that you are away"),
-    Kind.RULES_PROPOSED: Manner("A change of the rules waits for you as second operator", may_wait=True),
-    Kind.RULES_SETTLED: Manner("A change of the rules that you proposed is applied or not", may_wait=True),
+    Kind.RULES_PROPOSED: Manner(
+        "A change of the rules waits for you as second operator", may_wait=True, operators=True
+    ),
+    Kind.RULES_SETTLED: Manner(
+        "A change of the rules that you proposed is applied or not", may_wait=True, operators=True
+    ),
 }
+
+
+def told_in_any_case(*, operator: bool) -> list[str]:
+    """What somebody may be told and can't switch off, as pages name it."""
+    return [
+        each.name for each in MANNERS.values() if not each.may_be_off and (operator or not each.operators)
+    ]

@@ -11,11 +11,9 @@ from base.errors import DomainError
 from identity.actors import actor_of
 from identity.http import PortalRequest
 from notifications.forms import PreferencesForm
-from notifications.kinds import MANNERS
+from notifications.kinds import told_in_any_case
 from notifications.preferring import change_preferences
 from notifications.tastes import taste_of
-
-ALWAYS = [manner.name for manner in MANNERS.values() if not manner.may_be_off]
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -40,4 +38,5 @@ def page(request: PortalRequest) -> HttpResponse:
             messages.success(request, "Kept. What is sent from now on follows it.")
             return redirect("preferences")
     status = 422 if form.is_bound else 200
-    return render(request, "messages/preferences.html", {"form": form, "always": ALWAYS}, status=status)
+    context = {"form": form, "always": told_in_any_case(operator=request.user.is_operator)}
+    return render(request, "messages/preferences.html", context, status=status)

@@ -52,6 +52,15 @@ def test_a_person_chooses_and_the_trail_says_so(world: World) -> None:
     assert "The directory has no mail address for you" in shown
 
 
+def test_what_operators_alone_are_told_stands_on_their_page_alone(world: World) -> None:
+    operators = {manner.name for manner in MANNERS.values() if manner.operators}
+    assert len(operators) == 2
+    for who, roles, told in ((world.ada, (), set()), (world.cy, ("Operator",), operators)):
+        page = main_of(world.sign_in(who, *roles).get("/preferences/"))
+        assert {name for name in operators if name in page} == told
+        assert MANNERS[Kind.REVOKED].name in page
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"language": "xx"}, {"time_zone": "Mars/Olympus"}, {"digest": "yearly"}, {"tell": "revoked"}],
