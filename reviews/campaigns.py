@@ -55,7 +55,9 @@ def start_campaign(*, name: str, due_on: date, begins: str, by: Person, actor: A
     held = Eligibility.objects.filter(group__in=keys).filter(Q(ends_at=None) | Q(ends_at__gt=now))
     if not held.exists():
         raise Invalid(
-            "review.nothing", "No managed PIM group whose name begins so has an eligibility.", field="begins"
+            "review.nothing",
+            "No managed PIM group whose name begins with this has an eligibility.",
+            field="begins",
         )
     if held.count() > MOST_ENTRIES:
         sentence = f"These are more than {MOST_ENTRIES:,} eligibilities. Write more of the groups' names."
@@ -93,7 +95,7 @@ def add_reviewer(*, campaign_id: UUID, group_object_id: str, who: str, actor: Ac
 
     Raises:
         Missing: no such campaign, or it has no such group.
-        Invalid: nobody is called so, or several are; who can't sign in can't review.
+        Invalid: nobody has this name, or several do; who can't sign in can't review.
         Conflict: it is closed, they are one already, or the group has MOST_REVIEWERS.
     """
     with transaction():
@@ -172,10 +174,14 @@ def _person(who: str) -> Person:
     )
     found = list(named.filter(enabled=True, guest=False)[:2])
     if not found:
-        raise Invalid("review.nobody", "Nobody who can review is called so, or begins so.", field="who")
+        raise Invalid(
+            "review.nobody", "Nobody who can review has this name, or one that begins with it.", field="who"
+        )
     if len(found) > 1:
         raise Invalid(
-            "review.several", "Several people have a name that begins so. Write more of it.", field="who"
+            "review.several",
+            "Several people have a name that begins with this. Write more of it.",
+            field="who",
         )
     return found[0]
 

@@ -70,8 +70,10 @@ def _some(rows: QuerySet[Any], key: str, field: str, things: str) -> tuple[str, 
     """The keys of the rows, of which there must be some and not too many."""
     found = tuple(rows.values_list(key, flat=True).distinct().order_by(key)[: MOST_VALUES + 1])
     if not found:
-        raise Invalid("audit.nothing_named", f"No {things} are called so, or begin so.", field=field)
+        raise Invalid(
+            "audit.nothing_named", f"No {things} have this name, or one that begins with it.", field=field
+        )
     if len(found) > MOST_VALUES:
-        sentence = f"More than {MOST_VALUES} {things} have a name that begins so. Write more of it."
+        sentence = f"More than {MOST_VALUES} {things} have a name that begins with this. Write more of it."
         raise Invalid("audit.too_many_named", sentence, field=field)
     return found

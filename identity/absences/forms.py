@@ -42,7 +42,7 @@ class AbsenceForm(forms.Form):
     chosen = forms.ChoiceField(label="Whom do you mean?", required=False, widget=forms.RadioSelect)
 
     def offer(self, people: Sequence[Person]) -> None:
-        """Let one of several colleagues be chosen who are called so."""
+        """Let one of several colleagues be chosen who have this name."""
         field = cast("forms.ChoiceField", self.fields["chosen"])
         field.choices = [
             (each.object_id, f"{each.display_name} ({each.user_principal_name})") for each in people

@@ -139,7 +139,7 @@ def test_pages_follow_each_other_without_a_gap(program: Program, monkeypatch: py
         ("/api/v1/events?since=yesterday", "since", "Write a date and a time"),
         ("/api/v1/events?action=nothing.such", "action", "Select a valid choice"),
         ("/api/v1/events?persn=Ada", "persn", "no such parameter"),
-        ("/api/v1/events?person=Nobody", "person", "No people are called so"),
+        ("/api/v1/events?person=Nobody", "person", "No people have this name"),
         ("/api/v1/events?before=x", "before", "no place in the trail"),
         ("/api/v1/as-of?at=2199-01-01", "at", "has not come yet"),
         ("/api/v1/as-of?after=x", "after", "no grant's id"),

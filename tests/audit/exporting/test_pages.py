@@ -92,7 +92,7 @@ def test_a_pack_holds_the_wordings_of_the_rules_that_judged_it(item: RequestItem
     [
         ({"form": "exe"}, "Choose CSV, Excel, JSON Lines, OCSF or an evidence pack"),
         ({}, "Choose CSV, Excel, JSON Lines, OCSF or an evidence pack"),
-        ({"form": "csv", "person": "Nobody at all"}, "No people are called so"),
+        ({"form": "csv", "person": "Nobody at all"}, "No people have this name"),
         ({"form": "csv", "since": "yesterday"}, "Write a date and a time"),
     ],
 )

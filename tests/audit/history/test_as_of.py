@@ -344,7 +344,7 @@ def test_two_minutes_follow_each_other_and_have_come(since: str, until: str, ref
 def test_a_permission_set_is_a_filter_too(past: Past) -> None:
     told = next(told for told in past.told if told.arrived)
     assert told.arrived
-    with pytest.raises(Invalid, match="No permission sets are called so"):
+    with pytest.raises(Invalid, match="No permission sets have this name"):
         found_at(told.arrived, permission_set="Nothing")
 
 
@@ -448,7 +448,7 @@ def test_it_says_what_it_covers_and_refuses_what_it_cannot_know(olga: Client) ->
     assert "managed PIM groups" in text_of(olga, "/audit/as-of/")
     ahead = business_now() + timedelta(days=1)
     assert "has not come yet" in text_of(olga, f"/audit/as-of/?at={ahead:%Y-%m-%dT%H:%M}", status=422)
-    assert "No people are called so" in text_of(olga, "/audit/as-of/?person=nobody", status=422)
+    assert "No people have this name" in text_of(olga, "/audit/as-of/?person=nobody", status=422)
     for junk in ("after=x", f"after={uuid4()}", "at=yesterday", "held__overlap=1"):
         assert olga.get(f"/audit/as-of/?{junk}").status_code in (200, 422)
 

@@ -128,10 +128,10 @@ def test_the_way_to_older_pages_keeps_the_filters(auditor: Client) -> None:
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("person=nobody", "No people are called so, or begin so."),
-        ("account=nowhere", "No AWS accounts are called so, or begin so."),
-        ("permission_set=none", "No permission sets are called so, or begin so."),
-        ("group=none", "No PIM groups are called so, or begin so."),
+        ("person=nobody", "No people have this name, or one that begins with it."),
+        ("account=nowhere", "No AWS accounts have this name, or one that begins with it."),
+        ("permission_set=none", "No permission sets have this name, or one that begins with it."),
+        ("group=none", "No PIM groups have this name, or one that begins with it."),
         ("action=grant.imagined", "Select a valid choice."),
         ("outcome=perhaps", "Select a valid choice."),
         ("since=yesterday", "Write a date and a time"),
