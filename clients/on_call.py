@@ -19,7 +19,7 @@ def from_document(schedule: str) -> Sequence[str]:
 
     Raises:
         ValueError: it isn't such a document, is too large, or has no such schedule; or the address is no HTTPS.
-        OSError: it can't be read (requests' errors are among these).
+        OSError: it can't be read (requests' errors are among these); urllib3's own errors where an answer breaks off.
     """
     found = json.loads(_text(settings.ON_CALL_DOCUMENT))
     named = found.get(schedule) if isinstance(found, dict) else None
