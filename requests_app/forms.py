@@ -13,6 +13,7 @@ from base.errors import DomainError
 from base.words import duration_words
 from requests_app.actions.asking import Asked
 from requests_app.actions.deciding import LONGEST_COMMENT
+from requests_app.models import Verdict
 
 USUAL_LENGTHS = tuple(timedelta(minutes=minutes) for minutes in (30, 60, 120, 240, 480))
 OTHER = "other"
@@ -218,6 +219,13 @@ class DecisionForm(TimeForm):
         ]
         length = cast("forms.ChoiceField", self.fields["length"])
         length.choices = [as_asked, *shorter, (OTHER, "Another, shorter")]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if cleaned.get("verdict") == Verdict.DENY:  # for no time at all, whatever stands in those fields
+            for name in ("length", "hours", "minutes"):
+                self.errors.pop(name, None)
+        return cleaned
 
 
 class TogetherForm(RefusableForm):

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.urls import reverse
 
 from base.clock import business_now
+from base.errors import Invalid
 from catalog import selectors as catalogue
 from catalog.freshness import PartAge, ages
 from catalog.models import Eligibility, PermissionSet, PimGroup, ProvisioningState
@@ -21,6 +22,7 @@ from policy.demands import Demands
 from policy.matching import current_versions, match
 from policy.preflight import why_nobody
 from policy.requestable import Circumstances, Requestability, judge
+from requests_app.actions.asking import Asked, mistakes
 from requests_app.favourites.marking import starred_among
 from requests_app.freezes.holding import freezes_by_group
 from requests_app.lifecycle import ENDABLE, OPEN, ItemStatus
@@ -29,6 +31,7 @@ from requests_app.presentation import Standing, standing
 from requests_app.rows import scope_words
 from requests_app.rule_words import automatic_sentence, names_in, stages_words
 from requests_app.selectors import MOST_ITEMS
+from requests_app.waivers.asking import for_emergency
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,12 @@ class Offer:
         if self.held is None or (wanted_start is not None and wanted_start > self.held.ends_at):
             return None
         return max(self.held.ends_at, business_now())
+
+    def mistakes(self, asked: Asked, *, emergency: bool = False) -> list[Invalid]:
+        """Every mistake that an ask for it would be refused for, whatever else is wrong with it. No query."""
+        judged = for_emergency(self.judged) if emergency else self.judged
+        lengthens = self.lengthened_by(asked.wanted_start) is not None
+        return mistakes(judged, self.group, asked, held=self.held if lengthens else None)
 
     @property
     def undecided(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -35,29 +35,17 @@ def mistakes(
     judged: Requestability, group: PimGroup, asked: Asked, *, held: Grant | None = None
 ) -> list[Invalid]:
     """Every mistake, in the order of the form's fields. `held` is access that the ask would lengthen."""
-    return [error for check in _checks(judged, group, asked, held) if (error := _refusal(check))]
-
-
-def _checks(
-    judged: Requestability, group: PimGroup, asked: Asked, held: Grant | None
-) -> Iterator[Callable[[], None]]:
-    demands, duration = judged.demands, asked.duration
-    justification, reference = asked.justification, asked.reference
-    if demands is not None and justification is not None:
-        yield lambda: _check_justification(justification, demands)
-    if duration is not None:
-        yield lambda: _check_length(duration, judged, held)
-    yield lambda: _check_start(asked.wanted_start, business_now(), judged)
-    if demands is not None and reference is not None:
-        yield lambda: _check_reference(reference, demands, group)
-
-
-def _refusal(check: Callable[[], None]) -> Invalid | None:
-    try:
-        check()
-    except Invalid as error:
-        return error
-    return None
+    demands, found = judged.demands, list[Invalid]()
+    if demands is not None and asked.justification is not None:
+        found += _in_justification(asked.justification, demands)
+    if asked.duration is not None:
+        found += _in_duration(asked.duration, judged)
+        found += _in_extension(asked.duration, judged, group, held) if held else ()
+    if asked.wanted_start is not None:
+        found += _in_start(asked.wanted_start, business_now(), judged)
+    if demands is not None and asked.reference is not None:
+        found += _in_reference(asked.reference, demands, group)
+    return found
 
 
 def cleaned_words(justification: str) -> str:
@@ -65,61 +53,54 @@ def cleaned_words(justification: str) -> str:
     return clean_words(justification, longest=LONGEST_JUSTIFICATION, field="justification")
 
 
-def _check_length(duration: timedelta, judged: Requestability, held: Grant | None) -> None:
-    _check_duration(duration, judged)
-    _check_extension(duration, judged, held)
-
-
-def _check_duration(duration: timedelta, judged: Requestability) -> None:
+def _in_duration(duration: timedelta, judged: Requestability) -> Iterator[Invalid]:
     if duration < settings.PIM_MINIMUM:
-        raise Invalid(
+        yield Invalid(
             "duration.short", "PIM assigns at least five minutes. Choose a longer time.", field="duration"
         )
     if judged.longest is not None and duration > judged.longest:
-        raise Invalid(
+        yield Invalid(
             "duration.long",
             f"At most {duration_words(judged.longest)} can be asked for here. Choose a shorter time.",
             field="duration",
         )
 
 
-def _check_start(wanted: datetime | None, now: datetime, judged: Requestability) -> None:
-    if wanted is None:
-        return
+def _in_start(wanted: datetime, now: datetime, judged: Requestability) -> Iterator[Invalid]:
     if wanted <= now:
-        raise Invalid(
+        yield Invalid(
             "start.past",
             "This time is over. Choose a later one, or leave it empty to start once it is approved.",
             field="start",
         )
     if wanted > now + settings.LATEST_START:
-        raise Invalid(
+        yield Invalid(
             "start.far",
             f"At most {settings.LATEST_START.days} days ahead. Choose an earlier start, or ask again nearer to it.",
             field="start",
         )
     if judged.ends_by is not None and judged.ends_by - wanted < settings.PIM_MINIMUM:
-        raise Invalid(
+        yield Invalid(
             "start.not_eligible",
             "Your eligibility ends before that. Choose an earlier start, or ask for a longer eligibility.",
             field="start",
         )
 
 
-def _check_extension(duration: timedelta, judged: Requestability, held: Grant | None) -> None:
+def _in_extension(
+    duration: timedelta, judged: Requestability, group: PimGroup, held: Grant
+) -> Iterator[Invalid]:
     """What is asked for would lengthen access that the person has: it must fit together with that."""
-    if held is None:
-        return
     begins = max(held.ends_at, business_now())
     if judged.ends_by is not None and judged.ends_by - begins < settings.PIM_MINIMUM:
-        raise Invalid(
+        yield Invalid(
             "extension.eligibility",
             "Your eligibility ends with the access that you have, so nothing can be added. Ask the group's owner.",
             field="duration",
         )
-    total, longest = begins + duration - held.starts_at, held.group.assignment_maximum
+    total, longest = begins + duration - held.starts_at, group.assignment_maximum
     if longest is not None and total > longest:
-        raise Invalid(
+        yield Invalid(
             "extension.long",
             f"PIM lets one assignment of this group last {duration_words(longest)} in all, and this would make "
             f"{duration_words(total)}. Choose a shorter time, or ask again once your access has ended.",
@@ -127,41 +108,51 @@ def _check_extension(duration: timedelta, judged: Requestability, held: Grant | 
         )
 
 
-def _check_justification(justification: str, demands: Demands) -> None:
-    words = cleaned_words(justification)
+def _in_justification(justification: str, demands: Demands) -> Iterator[Invalid]:
+    try:
+        words = cleaned_words(justification)
+    except Invalid as error:
+        yield error
+        return
     shortest = max(demands.shortest_justification, 1)
     if len(words) < shortest:
-        raise Invalid(
+        yield Invalid(
             "justification.short",
             f"Say what you need the access for, in at least {shortest} characters: approvers and auditors read it.",
             field="justification",
         )
     for pattern in demands.justification_patterns:
         if not fits(pattern, words):
-            raise Invalid(
+            yield Invalid(
                 "justification.pattern",
                 f"The rule for this group wants the justification to fit the pattern {pattern}.",
                 field="justification",
             )
 
 
-def _check_reference(reference: str, demands: Demands, group: PimGroup) -> None:
-    cleaned = clean_reference(reference)
-    if group.ticket_demanded and not cleaned:
-        raise Invalid(
-            "reference.missing",
-            "PIM asks for a reference for this group (a ticket number), such as INC0012345.",
-            field="reference",
-        )
-    if demands.reference_required and not cleaned:
-        raise Invalid(
-            "reference.missing",
-            "The rule for this group asks for a reference, such as INC0012345.",
-            field="reference",
-        )
-    for pattern in demands.reference_patterns if cleaned else ():
+def _in_reference(reference: str, demands: Demands, group: PimGroup) -> Iterator[Invalid]:
+    try:
+        cleaned = clean_reference(reference)
+    except Invalid as error:
+        yield error
+        return
+    if not cleaned:
+        if group.ticket_demanded:
+            yield Invalid(
+                "reference.missing",
+                "PIM asks for a reference for this group (a ticket number), such as INC0012345.",
+                field="reference",
+            )
+        elif demands.reference_required:
+            yield Invalid(
+                "reference.missing",
+                "The rule for this group asks for a reference, such as INC0012345.",
+                field="reference",
+            )
+        return
+    for pattern in demands.reference_patterns:
         if not fits(pattern, cleaned):
-            raise Invalid(
+            yield Invalid(
                 "reference.pattern",
                 f"The rule for this group wants references that fit the pattern {pattern}.",
                 field="reference",

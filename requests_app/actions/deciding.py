@@ -80,11 +80,7 @@ def submit_decision(
         StepUpWanted: nothing is wrong with it but the sign-in, which the rules want to prove more.
         Invalid: an unknown verdict, a denial without a reason, an overlong comment, a time that can't be given.
     """
-    if verdict not in Verdict.values:
-        raise Invalid("decision.verdict", "Choose whether to approve or to deny.", field="verdict")
-    words = clean_words(comment, longest=LONGEST_COMMENT, field="comment")
-    if verdict == Verdict.DENY and not words:
-        raise Invalid("decision.reason", "Say why: the requester sees it and can ask again.", field="comment")
+    words = cleaned_comment(verdict, comment)
     with transaction():
         item = lock_item(item_id)
         approver = Person.objects.get(pk=approver_id)
@@ -134,6 +130,16 @@ def submit_decision(
         )
         run_after_commit(lambda: nudges.decision(decision.pk))
     return decision.pk
+
+
+def cleaned_comment(verdict: str, comment: str) -> str:
+    """The comment as it is kept with this verdict. Raises Invalid for what is wrong with either."""
+    if verdict not in Verdict.values:
+        raise Invalid("decision.verdict", "Choose whether to approve or to deny.", field="verdict")
+    words = clean_words(comment, longest=LONGEST_COMMENT, field="comment")
+    if verdict == Verdict.DENY and not words:
+        raise Invalid("decision.reason", "Say why: the requester sees it and can ask again.", field="comment")
+    return words
 
 
 def _presence(approver: Person, right: Right, now: datetime) -> dict[str, str | bool]:

@@ -10,7 +10,7 @@ from base.errors import Conflict, Denied, DomainError, Invalid, Missing
 from identity.models import Person
 from identity.signin.proving import Proof
 from policy.assurance import NOTHING
-from requests_app.actions.deciding import submit_decision
+from requests_app.actions.deciding import cleaned_comment, submit_decision
 from requests_app.lifecycle import ItemStatus
 from requests_app.models import RequestItem
 from requests_app.permissions import can_decide
@@ -40,6 +40,7 @@ def submit_decisions(
     """
     if len(shown) > MOST_TOGETHER:
         raise Invalid("decision.many", f"At most {MOST_TOGETHER} can be decided together. Choose fewer.")
+    cleaned_comment(verdict, comment)  # nobody is sent to Entra with what would be refused anyway
     _check_sign_in(shown, approver_id, proof)
     outcomes: dict[UUID, DomainError | None] = {}
     for item_id, token in shown.items():

@@ -22,7 +22,6 @@ from identity.signin.proving import proof_of
 from policy.assurance import NOTHING
 from policy.preflight import who_can_decide
 from requests_app import estimates, selectors
-from requests_app.actions.asking import mistakes
 from requests_app.actions.submitting import submit_request
 from requests_app.forms import LengthForm, RequestForm, length_input
 from requests_app.freshening import want_those_who_decide
@@ -133,7 +132,7 @@ def _name_the_rest(found: Offer, form: RequestForm) -> None:
     """What the action would refuse besides, in fields that could be read: all mistakes are named at a time."""
     wrong = set(form.errors)
     length = {"duration"} if wrong & {"length", "hours", "minutes"} else set()
-    for mistake in mistakes(found.judged, found.group, form.asked()):
+    for mistake in found.mistakes(form.asked()):
         if mistake.field not in wrong | length:
             form.refuse(mistake)
 

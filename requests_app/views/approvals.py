@@ -90,8 +90,9 @@ def decision(request: PortalRequest, item_id: UUID) -> HttpResponse:
             weigh(page.item.requester, page.item.group), name=page.item.requester.display_name
         )
     context["since_asked"] = since_asked(facts) if page.item.status == ItemStatus.PENDING else ()
-    # What was sent and refused for another reason goes on naming what was shown first.
-    context["shown"] = request.POST.get("shown") if status == 422 else facts.token
+    # What was sent and refused for another reason, or waits for a sign-in, goes on naming what was shown first.
+    first = request.POST if status == 422 else before
+    context["shown"] = (first.get("shown") if first else None) or facts.token
     return render(request, "approvals/decision.html", context, status=status)
 
 

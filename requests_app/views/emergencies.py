@@ -20,7 +20,6 @@ from identity.limiting import Act, spend
 from identity.signin.proving import proof_of
 from policy.assurance import NOTHING
 from requests_app import estimates
-from requests_app.actions.asking import mistakes
 from requests_app.actions.submitting import submit_request
 from requests_app.forms import ReasonForm, length_input
 from requests_app.offers import Offer, full_offer, read_freshness
@@ -79,7 +78,7 @@ def _name_the_rest(found: Offer, form: EmergencyForm) -> None:
     why = wrong_words(EmergencyAsk(form.cleaned_data.get("why", "")))
     for mistake in (
         *([why] if why else []),
-        *mistakes(for_emergency(found.judged), found.group, form.asked()),
+        *found.mistakes(form.asked(), emergency=True),
     ):
         if mistake.field not in known:
             form.refuse(mistake)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -13,16 +13,19 @@ from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from base.errors import DomainError, Missing, TooOften
+from base.errors import DomainError, Missing, Several, TooOften
+from catalog.nudges import want_refresh
 from identity.actors import actor_of
 from identity.http import PortalRequest
 from identity.limiting import Act, spend
 from identity.signin.proving import proof_of
+from policy.assurance import NOTHING
 from requests_app import selectors
 from requests_app.actions.submitting import ItemsRefused, Wanted, submit_items
 from requests_app.forms import ItemForm, SeveralForm, length_input
+from requests_app.freshening import want_those_who_decide
 from requests_app.offers import Offer, offers_of, read_freshness
-from requests_app.stepping_up import StepUpWanted
+from requests_app.stepping_up import StepUpWanted, sign_in_words
 from requests_app.views import typed
 from requests_app.views.paging import read_id, read_ids
 from requests_app.weighing import Weight, weigh_several
@@ -59,10 +62,18 @@ def request_several(request: PortalRequest) -> HttpResponse:
     if not named:
         messages.info(request, "Tick what you want to ask for first.")
         return redirect("catalogue")
-    if len(found) < len(set(named)) and "again" not in request.GET:
+    returned = (
+        sent is not None and not posted
+    )  # from Entra: what isn't theirs any more takes nothing else along
+    if not found or (len(found) < len(set(named)) and not returned and "again" not in request.GET):
         raise Missing("group.missing", "There is no such PIM group, or you are not eligible for it.")
-    if len(found) == 1 and not posted:
+    if returned and len(found) < len(set(named)):
+        messages.warning(request, "You are no longer eligible for some of it; that is left out.")
+    if len(found) == 1 and sent is None:
         return redirect(found[0].request_address)
+    if not posted:
+        want_refresh(request.user.person)
+        want_those_who_decide(*(each.demands for each in found if each.demands))
     weights = weigh_several(request.user.person, [offer.group for offer in found if offer.choosable])
     choices = [_choice(offer, sent, chosen, lengths, weights.get(offer.group.pk)) for offer in found]
     form = _form(found, sent, reference)
@@ -73,7 +84,15 @@ def request_several(request: PortalRequest) -> HttpResponse:
     if new:
         return redirect("request", new)
     context = {"choices": choices, "form": form, "freshness": read_freshness()}
+    context["sign_in"] = _sign_in_words(request, choices)
     return render(request, "access/several.html", context, status=status)
+
+
+def _sign_in_words(request: PortalRequest, choices: Sequence[Choice]) -> str:
+    """What sending the form as it is would want of the sign-in."""
+    asked = [each.offer.demands for each in choices if each.chosen and each.offer.demands]
+    wanted = NOTHING.with_(each.step_up.ask for each in asked)
+    return sign_in_words(wanted, proof_of(request.session), request.user.person)
 
 
 def _asked_for(
@@ -130,6 +149,7 @@ def _submitted(
     if not ticked:
         form.add_error(None, "Tick at least one that can be asked for.")
     if not ticked or not all(valid):
+        _name_the_rest(ticked, form)
         return None, 422
     try:
         new = submit_items(
@@ -154,6 +174,17 @@ def _submitted(
     typed.sent(request)
     messages.success(request, "Your request was sent. This page follows it.")
     return new, 302
+
+
+def _name_the_rest(ticked: Sequence[Choice], form: SeveralForm) -> None:
+    """What the action would refuse besides, in fields that could be read: all mistakes are named at a time."""
+    wrong, common = set(form.errors), form.asked()
+    refusals: dict[str, DomainError] = {}
+    for each in ticked:
+        asked = replace(common, duration=each.form.cleaned_data.get("duration"))
+        if found := [mistake for mistake in each.offer.mistakes(asked) if mistake.field not in wrong]:
+            refusals[each.offer.group.object_id] = Several(found)
+    _refuse(ticked, form, refusals)
 
 
 def _refuse(ticked: Sequence[Choice], form: SeveralForm, refusals: Mapping[str, DomainError]) -> None:

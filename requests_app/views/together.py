@@ -15,9 +15,11 @@ from identity.actors import actor_of
 from identity.http import PortalRequest
 from identity.limiting import Act, spend
 from identity.signin.proving import proof_of
+from policy.assurance import NOTHING
 from requests_app.actions.deciding_together import submit_decisions
 from requests_app.forms import TogetherForm
-from requests_app.stepping_up import StepUpWanted
+from requests_app.freshening import want_those_who_decide
+from requests_app.stepping_up import StepUpWanted, sign_in_words
 from requests_app.together_page import Candidate, candidates, is_own_to_decide
 from requests_app.views import typed
 from requests_app.views.paging import read_ids
@@ -35,17 +37,23 @@ def together(request: PortalRequest, item_id: UUID) -> HttpResponse:
         sent.getlist("item") if sent is not None else [str(item_id), *request.GET.getlist("item")]
     )
     named = [item_id, *(read_ids(sent.getlist("named")) if sent is not None else ())]
-    found = candidates(person, {*named, *chosen}, request.POST.dict(), chosen)
+    # What was shown before the sign-in goes on being what the decision is bound to.
+    tokens = {name: str(sent.get(name, "")) for name in sent} if sent is not None else {}
+    found = candidates(person, {*named, *chosen}, tokens, chosen)
     form = TogetherForm(sent)
     if not found:
         messages.info(request, "These have been decided, or were taken back. Nothing of it waits for you.")
         return redirect("inbox")
+    if not posted:
+        want_those_who_decide(*(each.item.terms.parsed for each in found))
     try:
         if posted and form.is_valid() and _decided(request, found, chosen, form):
             return redirect("inbox")
     except StepUpWanted as wanted:
         return typed.to_sign_in(request, wanted)
-    context = {"found": found, "form": form}
+    all_of_it = NOTHING.with_(each.item.terms.parsed.step_up.decide for each in found if each.chosen)
+    sign_in = sign_in_words(all_of_it, proof_of(request.session), person)
+    context = {"found": found, "form": form, "sign_in": sign_in}
     return render(request, "approvals/together.html", context, status=form.status if posted else 200)
 
 

@@ -22,6 +22,7 @@ SESSION_KEY = "typed"
 MOST_FORMS = 3
 LONGEST = 20_000  # characters of one form; what no form of ours is
 _OURS = ("csrfmiddlewaretoken",)
+_PARAMETER = "typed"  # of an address: the number of what was kept of the form at it
 
 
 def to_sign_in(request: PortalRequest, wanted: StepUpWanted, *, following: str = "") -> HttpResponse:
@@ -32,8 +33,7 @@ def to_sign_in(request: PortalRequest, wanted: StepUpWanted, *, following: str =
     One context at a time: that Entra proves several in one token is not established. The session adds them up.
     """
     if not following:
-        _keep(request)
-        following = f"{request.path}?{urlencode({'typed': '1'})}"
+        following = f"{request.path}?{urlencode({_PARAMETER: _keep(request)})}"
     missing = wanted.missing
     contexts = sorted(missing.contexts)
     return start_again(
@@ -47,10 +47,14 @@ def to_sign_in(request: PortalRequest, wanted: StepUpWanted, *, following: str =
 
 def typed(request: HttpRequest) -> QueryDict | None:
     """What was typed into this form before the sign-in, when the browser comes back for it; else None."""
-    if request.method == "POST" or "typed" not in request.GET:
+    if request.method == "POST" or _PARAMETER not in request.GET:
         return None
-    kept = request.session.get(SESSION_KEY, {}).get(request.path)
+    kept = request.session.get(SESSION_KEY, {}).get(_place(request))
     if not isinstance(kept, dict):
+        messages.warning(
+            request,
+            "What you had written here is no longer kept: it was sent, or you wrote into other forms meanwhile.",
+        )
         return None
     proof = proof_of(request.session)
     again = proof is not None and proof.verified_at.isoformat() > str(kept["at"])
@@ -62,20 +66,31 @@ def typed(request: HttpRequest) -> QueryDict | None:
 def sent(request: HttpRequest) -> None:
     """Forget what was typed into this form: it has been sent."""
     waiting = request.session.get(SESSION_KEY, {})
-    if request.path in waiting:
-        request.session[SESSION_KEY] = {path: form for path, form in waiting.items() if path != request.path}
+    if (place := _place(request)) in waiting:
+        request.session[SESSION_KEY] = {each: form for each, form in waiting.items() if each != place}
 
 
-def _keep(request: HttpRequest) -> None:
+def _place(request: HttpRequest, number: str | None = None) -> str:
+    """Where a form is kept: two windows may hold the same one, with other words in it."""
+    return f"{request.path} {number or request.GET.get(_PARAMETER, '')}"
+
+
+def _keep(request: HttpRequest) -> str:
+    """Keep what was sent, in the place of what this window sent before; gives its number."""
+    waiting = request.session.get(SESSION_KEY, {})
+    number = request.GET.get(_PARAMETER, "")
+    if _place(request, number) not in waiting:
+        number = next(
+            free for each in range(1, MOST_FORMS + 2) if _place(request, free := str(each)) not in waiting
+        )
     form = {name: values for name, values in request.POST.lists() if name not in _OURS}
     if sum(len(name) + sum(map(len, values)) for name, values in form.items()) > LONGEST:
-        return
-    others = {
-        path: each for path, each in request.session.get(SESSION_KEY, {}).items() if path != request.path
-    }
-    newest = list(others.items())[-(MOST_FORMS - 1) :]
+        return number
+    place = _place(request, number)
+    newest = [(each, kept) for each, kept in waiting.items() if each != place][-(MOST_FORMS - 1) :]
     kept = {"at": real_now().isoformat(), "form": form}
-    request.session[SESSION_KEY] = {**dict(newest), request.path: kept}
+    request.session[SESSION_KEY] = {**dict(newest), place: kept}
+    return number
 
 
 def _query(form: dict[str, list[str]]) -> QueryDict:

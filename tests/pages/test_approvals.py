@@ -9,7 +9,7 @@ import pytest
 from pytest_django import Settings
 
 from base.clock import business_now
-from catalog.models import DeciderRefresh, PimGroup
+from catalog.models import DeciderRefresh, PersonRefresh, PimGroup
 from identity.absences.declaring import declare
 from identity.models import DirectoryGroup, DirectoryMembership, Person
 from policy.approvers import may_decide
@@ -371,3 +371,25 @@ def test_opening_the_form_or_a_decision_asks_for_fresh_knowledge_of_who_decides(
     DeciderRefresh.objects.update(owed=False)
     world.sign_in(world.ada).get(f"/access/{world.group.object_id}/request/")
     assert not DeciderRefresh.objects.filter(owed=True).exists(), "once a minute"
+
+
+def test_so_do_the_pages_of_several(world: World, settings: Settings) -> None:
+    settings.ENTRA_TENANT_ID = make.TENANT
+    other, dora = make.pim_group("AWS - Other"), make.person("Dora Decider")
+    make.rule(dora, groups=(other,))
+    make.eligibility(world.ada, other)
+    item = world.ask()
+    ben, ada = world.sign_in(world.ben), world.sign_in(world.ada)
+
+    def asked_for() -> set[str]:
+        rows = DeciderRefresh.objects.filter(owed=True)
+        found = set(rows.values_list("object_id", flat=True))
+        rows.update(owed=False)
+        return found
+
+    Person.objects.update(synced_at=None)
+    ben.get(f"/approvals/{item.pk}/together/")
+    assert asked_for() == {world.ben.object_id}
+    ada.get(f"/access/request/?group={world.group.object_id}&group={other.object_id}")
+    assert asked_for() == {dora.object_id}, "once a minute"
+    assert PersonRefresh.objects.get().person == world.ada

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -101,6 +102,29 @@ def test_a_refusal_stands_at_what_it_is_about_and_nothing_is_sent_or_lost(
     assert "AWS - Alpha, AWS - Beta, AWS - Gamma: Say what you need the access for" in main_of(curt)
     none = ada.post(FORM, **sent(groups, group=[]))
     assert "Tick at least one" in main_of(none)
+    assert not AccessRequest.objects.exists()
+
+
+def test_all_mistakes_of_several_are_named_at_a_time(
+    world: World, ada: Visitor, groups: list[PimGroup]
+) -> None:
+    patterns: dict[str, Any] = {"justification_pattern": "INC.*", "reference_required": True}
+    make.rule(world.ben, groups=(groups[0],), longest_duration="PT2H", **patterns)
+    first, second, _ = (group.object_id for group in groups)
+    wrong = {f"{key}-length": "other" for key in (first, second)} | {f"{first}-hours": "4", "start": "soon"}
+    answer = ada.post(FORM, **sent(groups, justification="No", **wrong))
+    page = main_of(answer)
+    assert answer.status_code == 422
+    alpha, beta = page.partition("AWS - Alpha")[2].partition("AWS - Beta")[::2]
+    assert "At most 2 h can be asked for here." in alpha
+    assert "Say how many hours and minutes." in beta.partition("AWS - Gamma")[0]
+    for sentence in (
+        "AWS - Alpha, AWS - Beta, AWS - Gamma: Say what you need the access for",
+        "AWS - Alpha: The rule for this group wants the justification to fit the pattern INC.*.",
+        "AWS - Alpha: The rule for this group asks for a reference",
+        "Write date and time",
+    ):
+        assert sentence in page, sentence
     assert not AccessRequest.objects.exists()
 
 
