@@ -100,7 +100,7 @@ def as_of(wanted: Mapping[str, Any], after: UUID | None = None) -> AsOf:
     """
     at: datetime = wanted["at"]
     with bounded():
-        scope = scope_named(wanted["account"], wanted["permission_set"])
+        scope = scope_named(wanted)
         holding = holding_at(at, named(wanted), scope)
         page = holding.select_related("person", "group").alias(name=_NAME).order_by("name", "pk")
         found = list(_behind(page, after)[: PAGE + 1])

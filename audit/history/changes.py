@@ -99,7 +99,7 @@ def changes(wanted: Mapping[str, Any], number: str = "1") -> Changes:
     """
     since, until = wanted["since"], wanted["until"]
     with bounded():
-        scope, who = scope_named(wanted["account"], wanted["permission_set"]), named(wanted)
+        scope, who = scope_named(wanted), named(wanted)
         pairs = compare(_held(since, who, scope), _held(until, who, scope))
         shown = [pair for pair in pairs if pair.change in SHOWN[wanted["show"]]]
         page = Paginator(shown, PAGE).get_page(number)

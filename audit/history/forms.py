@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import Any, ClassVar
 
 from django import forms
@@ -38,12 +39,14 @@ class NamesForm(forms.Form):
     person = _text("Person")
     permission_set = _text("Permission set")
     account = _text("AWS account")
+    unit = _text("OU")
     group = _text("PIM group")
 
     placeholders: ClassVar = {
         "person": "Beginning of a name, or object id",
         "permission_set": "Beginning of a name, or ARN",
         "account": "Beginning of a name, or number",
+        "unit": "Beginning of a name, or ou-…",
         "group": "Beginning of a name, or object id",
     }
 
@@ -113,6 +116,7 @@ class TimelineForm(NamesForm):
     """Which events to look for."""
 
     words = _text("Words")
+    address = _text("Address")
     action = forms.ChoiceField(label="Action", required=False)
     outcome = forms.ChoiceField(
         label="Outcome", required=False, choices=[("", "Any outcome"), *Outcome.choices]
@@ -120,13 +124,27 @@ class TimelineForm(NamesForm):
     since = _moment("From (UTC)")
     until = _moment("To (UTC)")
 
-    placeholders: ClassVar = {**NamesForm.placeholders, "words": "In what people wrote, or a reference"}
+    placeholders: ClassVar = {
+        **NamesForm.placeholders,
+        "words": "In what people wrote, or a reference",
+        "address": "From which, such as 192.0.2.7",
+    }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         action = self.fields["action"]
         if isinstance(action, forms.ChoiceField):
             action.choices = action_choices()
+
+    def clean_address(self) -> str:
+        """As events have it: in its shortest form."""
+        text: str = self.cleaned_data["address"]
+        try:
+            return str(ip_address(text)) if text else ""
+        except ValueError:
+            raise forms.ValidationError(
+                "Write one whole address, such as 192.0.2.7 or 2001:db8::7."
+            ) from None
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

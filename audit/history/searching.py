@@ -88,7 +88,8 @@ def event_filter(wanted: Mapping[str, Any]) -> EventFilter:
         groups=groups_named(wanted["group"]),
         types=wanted["types"],
         outcome=wanted["outcome"],
-        requests=_requests(wanted["account"], wanted["permission_set"]),
+        requests=_requests(wanted),
+        address=wanted.get("address", ""),
         since=wanted["since"],
         until=wanted["until"],
         words=wanted["words"],
@@ -127,15 +128,15 @@ def _named(found: Facets, wanted: Mapping[str, Any]) -> Sequence[Facet]:
     return [each for each in facets if len(each.choices) > 1 and each.choices[0].field not in narrowed]
 
 
-def _requests(account: str, permission_set: str) -> Sequence[UUID] | QuerySet[Any, Any] | None:
-    """The requests whose scope, as it was when they were made, holds this account and permission set.
+def _requests(wanted: Mapping[str, Any]) -> Sequence[UUID] | QuerySet[Any, Any] | None:
+    """The requests whose scope, as it was when they were made, holds what the form names of account, OU and permission set.
 
     A few are named, so that their events are looked up; many stay a subquery, so that the newest
     events are tried against it. Either way a page reads little.
     """
-    scope = scope_named(account, permission_set)
+    scope = scope_named(wanted)
     if scope is None:
         return None
-    wanted = scope.values_list("item__request_id", flat=True)
-    few = list(wanted.distinct()[: MOST_NAMED + 1])
-    return few if len(few) <= MOST_NAMED else wanted
+    found = scope.values_list("item__request_id", flat=True)
+    few = list(found.distinct()[: MOST_NAMED + 1])
+    return few if len(few) <= MOST_NAMED else found

@@ -80,6 +80,7 @@ class EventFilter:
     requests: Sequence[UUID] | QuerySet[Any, Any] | None = None
     since: datetime | None = None
     until: datetime | None = None
+    address: str = ""  # from which somebody acted, in its shortest form
     words: str = ""  # words and beginnings of words, all of which somebody wrote in one text
 
     def __post_init__(self) -> None:
@@ -393,6 +394,8 @@ def _rest(wanted: EventFilter) -> Q:
         conditions &= Q(type__in=wanted.types)
     if wanted.outcome:
         conditions &= Q(outcome=wanted.outcome)
+    if wanted.address:
+        conditions &= Q(ip=wanted.address)
     return conditions
 
 

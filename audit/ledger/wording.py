@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.postgres.search import SearchQuery, SearchVectorExact, SearchVectorField
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import F, Func, Q, QuerySet
 
@@ -113,7 +114,10 @@ LIMIT %s
 
 def having_words(candidates: QuerySet[Event, Any], text: str, most: int) -> list[tuple[Any, ...]]:
     """The first `most` of these rows, which begin with the keys (at, id), that have the words; in their order."""
-    inner, parameters = candidates.query.sql_with_params()
+    try:
+        inner, parameters = candidates.query.sql_with_params()
+    except EmptyResultSet:  # whatever else is asked for fits nothing
+        return []
     query = _query(terms_of(text))
     with connection.cursor() as cursor:
         cursor.execute(_AMONG.format(candidates=inner), [*parameters, [*SEARCHED_WORDS], query, query, most])

@@ -18,9 +18,9 @@ from identity.models import User
 
 type View = Callable[..., HttpResponseBase]
 
-NAMES = ("person", "permission_set", "account", "group")
+NAMES = ("person", "permission_set", "account", "unit", "group")
 PAGES: tuple[tuple[str, View, tuple[str, ...]], ...] = (
-    ("/audit/", history, (*NAMES, "words", "action", "outcome", "since", "until", "before")),
+    ("/audit/", history, (*NAMES, "words", "address", "action", "outcome", "since", "until", "before")),
     ("/audit/as-of/", access_as_of, (*NAMES, "at", "after")),
     ("/audit/changes/", access_changes, (*NAMES, "since", "until", "show", "page")),
     ("/audit/controls/", controls, ("since", "until")),
@@ -39,7 +39,9 @@ _TEXTS = (
     "{{ 7*7 }}", "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "../../etc/passwd", "\x00", "a\x00b",
     "\r\nSet-Cookie: a=b", "\u202e", "\ufeff", "\ud83d", "e\u0301" * 40, "\U0001f600" * 30, "ß", "İ", "ﬁ", "١٢٣", "x" * 127,
     "x" * 128, "x" * 129, "y" * 5_000, "a b c d e f g h i j k", "!!!", ":*", "a & b", "a | !b", "<->", "'a':*", "null",
-    "None", "True", "NaN", "Infinity", "-1", "0", "1e9", "99999999999999999999999999", "()", "[]", "{}", "__class__",
+    "None", "True", "NaN", "Infinity", "ou-ab12-0000000a",
+    "Everything", "192.0.2.7", "::ffff:192.0.2.7", "192.0.2.0/24", "::1%eth0",
+    "-1", "0", "1e9", "99999999999999999999999999", "()", "[]", "{}", "__class__",
 )  # fmt: skip
 _MOMENTS = (
     "2026-05-01T14:30", "2026-05-01 14:30", "2026-05-01", "2025-12-31T23:59", "0001-01-01", "1999-12-31", "2000-01-01",

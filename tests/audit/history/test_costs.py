@@ -86,6 +86,17 @@ def _fill_scopes(server: PostgresServer, name: str, person: int, group: int, ver
             " FROM generate_series(0, 1999) AS n, generate_series(1, 20) AS m,"
             " LATERAL (SELECT CASE WHEN n % 500 = 0 AND m = 1 THEN 'Rare' ELSE 'Common' END AS kind) AS k"
         )
+        direct.execute(
+            "INSERT INTO catalog_organizationalunit (unit_id, name, path, present) VALUES"
+            " ('r-ab12', 'Everything', '', true), ('ou-ab12-0000000a', 'One', '', true)"
+        )
+        direct.execute(
+            "INSERT INTO catalog_awsaccount (account_id, name, email, state, tags, present, unit_id)"
+            " SELECT lpad(n::text, 12, '0'), 'account ' || n, '', 'ACTIVE', '{}', true, unit.id"
+            " FROM generate_series(0, 199) AS n JOIN catalog_organizationalunit unit"
+            " ON unit.unit_id = CASE WHEN n = 17 THEN 'ou-ab12-0000000a' ELSE 'r-ab12' END"
+            " ON CONFLICT (account_id) DO UPDATE SET unit_id = excluded.unit_id"
+        )
         for kind in ("Rare", "Common"):
             direct.execute(
                 "INSERT INTO catalog_permissionset (arn, name, description, session_duration, relay_state,"
@@ -109,7 +120,13 @@ def _fill_words(server: PostgresServer, name: str) -> None:
 
 
 # For these, nothing has to be looked for in the trail at all.
-EMPTY = {"an unused account", "both", "an absent word", "a rare word of a person's"}
+EMPTY = {
+    "an unused account",
+    "both",
+    "an absent word",
+    "a rare word of a person's",
+    "a common word and an unused account",
+}
 FILTERS: dict[str, dict[str, Any]] = {
     "a rare permission set": {"permission_set": "Rare"},
     "a common permission set": {"permission_set": "Common"},
@@ -122,6 +139,9 @@ FILTERS: dict[str, dict[str, Any]] = {
     "an absent word": {"words": "nowhere"},
     "a rare word of a person's": {"words": "rarely", "person": "00000000-0000-4000-8000-00000000aaaa"},
     "a common word and an account": {"words": "disk", "account": "000000000017"},
+    "an OU of every account": {"unit": "Everything"},
+    "an OU of one account": {"unit": "ou-ab12-0000000a", "words": "rare"},
+    "a common word and an unused account": {"words": "disk", "account": "999999999999"},
     "an account and a type": {"account": "000000000017", "types": ("trial.asked",)},
 }
 

@@ -12,6 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from audit.ledger.reading import MOST_VALUES
 from audit.ledger.recorder import Actor, record_alone
+from catalog.models import AwsAccount, OrganizationalUnit
 from identity.models import AppRole
 from requests_app.models import RequestItem
 from tests.audit.history.conftest import AsRole, browser_of
@@ -98,6 +99,38 @@ def test_filters_find_what_they_say(item: RequestItem, auditor: Client) -> None:
         assert sentences_of(auditor, f"/audit/?{query}") == expected, query
 
 
+def test_an_ou_is_meant_with_all_below_it_and_an_address_exactly(
+    item: RequestItem, auditor: Client, as_role: AsRole
+) -> None:
+    scope = item.scope.first()
+    assert scope is not None
+    with as_role("portal_worker"):
+        root, top, below, empty = (
+            OrganizationalUnit.objects.create(unit_id=key, name=name)
+            for key, name in (
+                ("r-ab12", "Root"), ("ou-ab12-0000000a", "Production"), ("ou-ab12-0000000b", "Web"),
+                ("ou-ab12-0000000c", "Sandbox"),
+            )
+        )  # fmt: skip
+        for unit, parent in ((top, root), (below, top), (empty, root)):
+            OrganizationalUnit.objects.filter(pk=unit.pk).update(parent=parent)
+        AwsAccount.objects.filter(account_id=scope.account_id).update(unit=below)
+    asked = ["Ada Asker asked for AWS - Amazon EC2 Admin for 1 h", "Ada Asker asked for access"]
+    far = Actor.person(make.oid(), "Zoe Else", ip="2001:db8::7")
+    record_alone("trial.noted", actor=far, fields={"note": "elsewhere"})
+    for query, expected in {
+        "unit=prod": asked,
+        f"unit={below.unit_id}": asked,
+        f"unit={root.unit_id}&account={scope.account_id}&person=ada": asked,
+        f"unit=web&permission_set={scope.permission_set_name}&action=item.": asked[:1],
+        "address=2001:DB8:0::7": ["Zoe Else noted elsewhere"],
+        "address=2001:db8::": [],
+        "address=2001:db8::7&person=ada": [],
+    }.items():
+        assert sentences_of(auditor, f"/audit/?{query}") == expected, query
+    assert "no AWS account in this OU" in text_of(auditor, "/audit/?unit=Sandbox", status=422)
+
+
 def test_a_minute_that_is_named_is_meant_to_its_end(auditor: Client) -> None:
     note("now")
     now = datetime.now(UTC)
@@ -132,6 +165,8 @@ def test_the_way_to_older_pages_keeps_the_filters(auditor: Client) -> None:
         ("account=nowhere", "No AWS accounts have this name, or one that begins with it."),
         ("permission_set=none", "No permission sets have this name, or one that begins with it."),
         ("group=none", "No PIM groups have this name, or one that begins with it."),
+        ("unit=none", "No OUs have this name, or one that begins with it."),
+        ("address=192.0.2.0/24", "Write one whole address"),
         ("action=grant.imagined", "Select a valid choice."),
         ("outcome=perhaps", "Select a valid choice."),
         ("since=yesterday", "Write a date and a time"),
