@@ -34,20 +34,8 @@ class Facts:
 
     @property
     def marks(self) -> tuple[str, str, str]:
-        item = self.item
-        ask = (
-            item.pk,
-            item.requester_id,
-            item.duration,
-            item.wanted_start,
-            item.request.justification,
-            item.request.reference,
-            item.terms_id,
-            item.scope_hash,
-            item.stage,
-        )
         rule = terms_of(self.judging).document_hash if self.judging.demands else self.judging.words
-        return _mark(ask), _mark(rule), _mark(item.group.scope_hash)
+        return _mark(_ask(self.item, self.item.stage)), _mark(rule), _mark(self.item.group.scope_hash)
 
     @property
     def as_asked(self) -> bool:
@@ -88,8 +76,60 @@ class Facts:
         return "Who decides by the rules is others than when it was asked for."
 
 
+def _ask(item: RequestItem, stage: int) -> tuple[object, ...]:
+    """The request itself, as it stands, at one of its stages."""
+    return (
+        item.pk,
+        item.requester_id,
+        item.duration,
+        item.wanted_start,
+        item.request.justification,
+        item.request.reference,
+        item.terms_id,
+        item.scope_hash,
+        stage,
+    )
+
+
 def _mark(fact: object) -> str:
     return hashlib.sha256(repr(fact).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of what a page showed to whoever decided on it: `mark` is of what stood there, `same` as in the rows now."""
+
+    name: str
+    mark: str
+    same: bool
+    otherwise: str  # why it may differ, in words
+
+    @property
+    def words(self) -> str:
+        return "as it stands here" if self.same else self.otherwise
+
+
+def what_was_shown(token: str, item: RequestItem, stage: int) -> Sequence[Part]:
+    """What a decision's `token` says that its page showed, beside what the item's own rows say. No query.
+
+    Nothing where the decision carries no such marks. A part that isn't the same is no proof of anything: words are
+    erased when their time is over, and rules and scope may have been others by then, which the worker judges.
+    """
+    marks = token.split(".")
+    kept = (_mark(_ask(item, stage)), _mark(item.terms.document_hash), _mark(item.scope_hash))
+    if len(marks) != len(kept):
+        return ()
+    return [
+        Part(name, mark, mark == now, otherwise)
+        for (name, otherwise), mark, now in zip(_PARTS, marks, kept, strict=True)
+    ]
+
+
+_PARTS = (
+    ("The request with its reason", "not the same any more: its words were erased or altered since"),
+    ("Who decides by the rules", "other than when it was asked for: the rules had changed"),
+    ("What it opens", "other than when it was asked for: the PIM group had changed"),
+)
 
 
 def read_facts(item: RequestItem) -> Facts:

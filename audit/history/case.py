@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from audit.history.presentation import Row, rows
+from audit.history.told import MOST_TOLD, Told, told_about
 from audit.ledger.reading import MOST_OF_A_CASE, events_of_request
 from base.errors import Missing
 from identity.absences.reading import was_away
@@ -27,6 +28,7 @@ from requests_app.models import (
 )
 from requests_app.presentation import Phase, Standing, phases, standing
 from requests_app.rows import ScopeSet, scope_sets
+from requests_app.shown import Part, what_was_shown
 
 # Bounds of what one page shows; beyond them it says so.
 MOST_ITEMS = 50
@@ -41,6 +43,7 @@ class CaseItem:
     item: RequestItem
     grant: Grant | None
     decisions: Sequence[Decision]
+    told: Sequence[Told]
     attempts: Sequence[Attempt]
     scope_rows: Sequence[RequestScope]
     findings: Sequence[FindingRow] = ()
@@ -54,6 +57,14 @@ class CaseItem:
     def phases(self) -> Sequence[Phase]:
         checked = any(decision.status == DecisionStatus.SUBMITTED for decision in self.decisions)
         return phases(self.item, self.grant, being_checked=checked)
+
+    @property
+    def decided(self) -> list[tuple[Decision, Sequence[Part]]]:
+        """Each decision with what its page had shown."""
+        return [
+            (decision, what_was_shown(decision.shown, self.item, decision.stage))
+            for decision in self.decisions
+        ]
 
     @property
     def scope(self) -> list[ScopeSet]:
@@ -93,6 +104,11 @@ class Case:
         return len(self.rows) >= MOST_OF_A_CASE
 
     @property
+    def told_cut(self) -> bool:
+        """Whether later notifications were left out."""
+        return sum(len(each.told) for each in self.items) >= MOST_TOLD
+
+    @property
     def activity_is_read(self) -> bool:
         """Whether what was done with access is read in this installation, or was for this request."""
         return is_on() or any(each.activity for each in self.items)
@@ -107,7 +123,7 @@ def case(request_id: UUID) -> Case:
     request = AccessRequest.objects.select_related("requester").filter(pk=request_id).first()
     items = list(
         RequestItem.objects.filter(request_id=request_id)
-        .select_related("requester", "group", "terms")
+        .select_related("request", "requester", "group", "terms")
         .order_by("created_at", "pk")[:MOST_ITEMS]
     )
     keys = [item.pk for item in items]
@@ -133,6 +149,7 @@ def case(request_id: UUID) -> Case:
     for attempt in Attempt.objects.filter(grant__in=grant_ids).order_by("started_at", "pk")[:MOST_ATTEMPTS]:
         attempts.setdefault(attempt.grant_id, []).append(attempt)
     findings = findings_of_grants(grant_ids)
+    told_of = told_about(keys, {grant.pk: item for item, grant in grants.items()})
     looks = {look.grant_id: look for look in ActivityLook.objects.filter(grant__in=grant_ids)}
     return Case(
         request_id,
@@ -142,6 +159,7 @@ def case(request_id: UUID) -> Case:
                 item,
                 grant := grants.get(item.pk),
                 decisions.get(item.pk, []),
+                told_of.get(item.pk, []),
                 attempts.get(grant.pk, []) if grant else [],
                 [row for row in scope[:MOST_SCOPE] if row.item_id == item.pk],
                 findings.get(grant.pk, ()) if grant else (),

@@ -65,6 +65,25 @@ def test_a_case_as_evidence(item: RequestItem, auditor: Client) -> None:
     assert auditor.post(f"/audit/requests/{uuid4()}/evidence/").status_code == 404
 
 
+def test_a_pack_of_a_person_and_of_a_period(item: RequestItem, auditor: Client) -> None:
+    note("elsewhere", actor=Actor.person(make.oid(), "Zoe Else"))
+    for sent, types in (
+        ({"person": item.requester.object_id}, ["request.submitted", "item.requested"]),
+        (
+            {"since": "2020-01-01", "until": "2199-01-01"},
+            ["request.submitted", "item.requested", "trial.noted"],
+        ),
+        ({"since": "2020-01-01", "until": "2020-01-02"}, []),
+    ):
+        answer = auditor.post("/audit/export/", {"form": "evidence", "action": "", **sent})
+        with zipfile.ZipFile(io.BytesIO(answer.getvalue())) as pack:
+            lines = pack.read("events.jsonl").splitlines()
+        found = [json.loads(json.loads(line)["canon"])["type"] for line in lines]
+        assert [name for name in found if not name.startswith(("export.", "search."))] == types
+    case = auditor.get(f"/audit/requests/{item.request_id}/").content.decode()
+    assert f'href="/audit/?person={item.requester.object_id}"' in case
+
+
 def test_a_pack_holds_the_wordings_of_the_rules_that_judged_it(item: RequestItem, auditor: Client) -> None:
     [judge] = item.terms.judged_by
     for name, number in (

@@ -17,7 +17,10 @@ from audit.ledger.sealing import seal_everything
 from audit.ledger.sentences import sentence
 from base.errors import Missing
 from identity.models import AppRole, Person
-from requests_app.models import Attempt
+from notifications.models import Message
+from notifications.planning import plan
+from requests_app.models import Attempt, Decision, RequestItem
+from requests_app.shown import what_was_shown
 from tests.audit.history.conftest import AsRole, browser_of
 from tests.audit.ledger.factories import ADA
 from tests.requests_app import factories as make
@@ -71,6 +74,50 @@ def test_it_tells_everything_from_the_ask_to_the_end(olga: Person, play: Stage) 
         "Read back: Ada Asker is out of AWS - Amazon EC2 Admin in Entra",
     ):
         assert words in text, words
+
+
+def test_it_has_what_each_approver_was_shown_by_which_version_of_a_rule_and_who_was_told(
+    olga: Person, play: Stage
+) -> None:
+    item = RequestItem.objects.select_related("terms").get()
+    with play.as_role("portal_worker"):
+        plan()
+        Message.objects.filter(kind="approved").update(
+            state="given_up", problem="No such mailbox.", settled_at=play.time.now
+        )
+    text, body = text_of(page_of(olga, play)), page_of(olga, play)
+    (rule,) = item.terms.judged_by
+    assert f'<a href="/operations/rules/{rule["rule"]}/">{rule["name"]}, version {rule["number"]}</a>' in body
+    assert "What the page showed" in text
+    decision = Decision.objects.get()
+    assert all(mark in text for mark in decision.shown.split("."))
+    assert text.count("as it stands here") == 3
+    messages = Message.objects.filter(item=item)
+    assert {"approved", "usable", "ended"} <= {each.kind for each in messages}
+    kept = " ".join(f"{each.facts} {each.problem}" for each in messages)
+    assert not [words for words in ("Fix the stuck", "Ada", "Ben") if words in kept], "no words and no names"
+    for words in (
+        r"Ada Asker\s*Your request was approved\s*Given up\s*No such mailbox\.",
+        r"Ada Asker\s*Your access has ended\s*To be sent",
+    ):
+        assert re.search(words, text), words
+
+
+def test_what_an_approver_was_shown_is_told_apart_from_what_stands_now(play: Stage) -> None:
+    (each,) = case(play.grant().first_request_id).items
+    ((decision, shown),) = each.decided
+    assert [part.same for part in shown] == [True, True, True]
+    ask, rule, opens = decision.shown.split(".")
+    for other, differs in (
+        (f"0{ask[1:]}.{rule}.{opens}", [False, True, True]),
+        (f"{ask}.0{rule[1:]}.{opens}", [True, False, True]),
+        (f"{ask}.{rule}.0{opens[1:]}", [True, True, False]),
+    ):
+        assert [part.same for part in what_was_shown(other, each.item, decision.stage)] == differs
+    assert not what_was_shown(decision.shown, each.item, decision.stage + 1)[0].same
+    assert what_was_shown("", each.item, decision.stage) == ()
+    each.item.request.justification = "(erased on 2026-11-26)"
+    assert "its words were erased" in what_was_shown(decision.shown, each.item, decision.stage)[0].words
 
 
 def test_it_has_the_vendors_request_id_of_every_outside_write(olga: Person, play: Stage) -> None:
