@@ -22,17 +22,15 @@ __all__ = ["LEAST_DAYS", "LOCK", "MOST", "Due", "erase_due"]
 MOST = 10_000  # texts that one event tells of
 LOCK = 0x6572617365  # "erase": one at a time
 
-# The worker may call it; it takes what an event of the same transaction names, and nothing that is young. A definer's
-# function, since no application role may delete words.
-ERASE = f"""
-CREATE FUNCTION public.audit_erase_words(told bigint) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    said jsonb;
-    gone bigint;
-BEGIN
+
+def told_sql(event_type: str) -> str:
+    """PL/pgSQL that reads into `said` what the event `told` says, or refuses.
+
+    It has to be of this very transaction and of this type, not in a person's name, and may name nothing that is young.
+    """
+    return f"""
     SELECT event.data -> 'fields' INTO said FROM public.audit_event event
-    WHERE event.id = told AND event.at >= transaction_timestamp() AND event.type = 'ledger.words_erased'
+    WHERE event.id = told AND event.at >= transaction_timestamp() AND event.type = '{event_type}'
       AND event.actor_kind IN ('worker', 'system');
     IF NOT FOUND THEN
         RAISE EXCEPTION 'No event of this transaction says what is erased.'
@@ -41,16 +39,31 @@ BEGIN
     IF (said ->> 'before')::timestamptz > clock_timestamp() - interval '{LEAST_DAYS} days' THEN
         RAISE EXCEPTION 'Words are kept for at least {LEAST_DAYS} days.' USING ERRCODE = 'check_violation';
     END IF;
-    DELETE FROM public.audit_pii kept USING public.audit_event event
-    WHERE kept.event_id = event.id AND event.at < (said ->> 'before')::timestamptz
-      AND event.at >= coalesce((said ->> 'since')::timestamptz, '-infinity')
-      AND event.type = ANY (ARRAY(SELECT jsonb_array_elements_text(said -> 'types')));
+"""  # noqa: S608 - names of this product only
+
+
+# PL/pgSQL that refuses when another number went than the event says.
+COUNTED = """
     GET DIAGNOSTICS gone = ROW_COUNT;
     IF gone <> (said ->> 'texts')::bigint THEN
         RAISE EXCEPTION 'The event says that % texts are erased, and there are %.', said ->> 'texts', gone
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     RETURN gone;
+"""
+# The worker may call it; it takes what an event of the same transaction names, and nothing that is young. A definer's
+# function, since no application role may delete words.
+ERASE = f"""
+CREATE FUNCTION public.audit_erase_words(told bigint) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    said jsonb;
+    gone bigint;
+BEGIN{told_sql(WORDS_ERASED.name)}
+    DELETE FROM public.audit_pii kept USING public.audit_event event
+    WHERE kept.event_id = event.id AND event.at < (said ->> 'before')::timestamptz
+      AND event.at >= coalesce((said ->> 'since')::timestamptz, '-infinity')
+      AND event.type = ANY (ARRAY(SELECT jsonb_array_elements_text(said -> 'types')));{COUNTED}
 END
 $$;
 REVOKE ALL ON FUNCTION public.audit_erase_words(bigint) FROM PUBLIC;

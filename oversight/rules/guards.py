@@ -6,13 +6,14 @@ accepts or rejects is another human than who proposed.
 
 from __future__ import annotations
 
+from audit.ledger.row_words import ERASURE_PASSES
 from identity.humans import same_human_sql
 
 CHANGE_SQL = f"""
 CREATE OR REPLACE FUNCTION oversight_rulechange_guard() RETURNS trigger LANGUAGE plpgsql AS $guard$
 DECLARE
     mover text;
-BEGIN
+BEGIN{ERASURE_PASSES}
     IF TG_OP = 'DELETE' THEN
         RAISE EXCEPTION 'rule change: never deleted' USING ERRCODE = 'check_violation';
     END IF;

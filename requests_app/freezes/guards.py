@@ -1,16 +1,17 @@
 """Postgres holds a freeze too, against the wrong process, a bulk write and raw SQL alike.
 
 Who lifts is another human than who froze, and never the one who is frozen; what was written is never rewritten; a
-lifted row never changes; and no grant starts to be assigned while a freeze holds for it.
+lifted row never changes, but for words that are erased; and no grant starts to be assigned while a freeze holds for it.
 """
 
 from __future__ import annotations
 
+from audit.ledger.row_words import ERASURE_PASSES
 from identity.humans import same_human_sql
 
 FREEZE_SQL = f"""
 CREATE OR REPLACE FUNCTION requests_app_freeze_guard() RETURNS trigger LANGUAGE plpgsql AS $guard$
-BEGIN
+BEGIN{ERASURE_PASSES}
     IF TG_OP = 'DELETE' THEN
         RAISE EXCEPTION 'freeze: never deleted' USING ERRCODE = 'check_violation';
     END IF;

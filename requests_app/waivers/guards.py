@@ -6,6 +6,7 @@ nobody reviews, or lifts, what any account of theirs used.
 
 from __future__ import annotations
 
+from audit.ledger.row_words import ERASURE_PASSES
 from identity.humans import same_human_sql
 from requests_app.guards import WRITTEN
 from requests_app.lifecycle import WAIVER
@@ -68,7 +69,7 @@ ALTER TABLE requests_app_decision ENABLE ALWAYS TRIGGER no_drill;
 WAIVER_SQL = f"""
 {"".join(write(WAIVER) for write in WRITTEN)}
 CREATE OR REPLACE FUNCTION requests_app_waiver_fixed() RETURNS trigger LANGUAGE plpgsql AS $guard$
-BEGIN
+BEGIN{ERASURE_PASSES}
     IF TG_OP = 'DELETE' THEN
         RAISE EXCEPTION 'waiver: never deleted' USING ERRCODE = 'check_violation';
     END IF;
@@ -91,7 +92,7 @@ REVIEW_SQL = f"""
 CREATE OR REPLACE FUNCTION requests_app_owedreview_guard() RETURNS trigger LANGUAGE plpgsql AS $guard$
 DECLARE
     steps integer := 0;
-BEGIN
+BEGIN{ERASURE_PASSES}
     IF TG_OP = 'DELETE' THEN
         RAISE EXCEPTION 'review: never deleted' USING ERRCODE = 'check_violation';
     END IF;

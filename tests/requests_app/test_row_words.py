@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from io import StringIO
+from uuid import UUID
 
 import psycopg
 import pytest
 from django.core.management import call_command
-from django.db import DatabaseError, ProgrammingError, connection, transaction
+from django.db import DatabaseError, IntegrityError, ProgrammingError, connection, transaction
 from pytest_django import Settings
 
 from audit.ledger import row_words
@@ -19,9 +20,21 @@ from audit.ledger.models import Event
 from audit.ledger.recorder import Actor, record
 from audit.ledger.row_words import erase_rows_due, erased_words, places
 from audit.ledger.tasks import erase_words
-from base.clock import real_now
+from base.clock import BusinessClock, business_clock, configure, real_now
+from identity.models import Person
+from oversight.drift.resolving import handle_finding
+from oversight.models import Finding
+from oversight.rules.models import RuleChange
+from oversight.rules.proposing import propose, reject
+from policy.document import parse_document
+from requests_app.actions import freezing
+from requests_app.freezes.models import Freeze
 from requests_app.models import AccessRequest
+from requests_app.waivers.models import OwedReview, Waiver
+from requests_app.waivers.reviewing import lift_block, review
+from tests.oversight.rules.conftest import operator, wording
 from tests.requests_app import factories as make
+from tests.requests_app.emergencies import in_emergency, let_through
 from tests.support.servers import PostgresServer
 
 type AsRole = Callable[[str], AbstractContextManager[None]]
@@ -29,10 +42,18 @@ type AsRole = Callable[[str], AbstractContextManager[None]]
 
 def test_every_place_is_a_column_with_a_time_and_an_event(committed_db: str) -> None:
     assert [(place.table, place.column) for place in places()] == [
+        ("oversight_finding", "reason"),
+        ("oversight_rulechange", "decision_reason"),
+        ("oversight_rulechange", "reason"),
         ("requests_app_accessrequest", "justification"),
         ("requests_app_decision", "comment"),
+        ("requests_app_freeze", "lift_reason"),
+        ("requests_app_freeze", "reason"),
+        ("requests_app_owedreview", "comment"),
+        ("requests_app_owedreview", "lift_reason"),
         ("requests_app_remark", "words"),
         ("requests_app_revocation", "reason"),
+        ("requests_app_waiver", "why"),
         ("reviews_reviewentry", "reason"),
     ]
     # Each statement runs, and finds nothing in a new portal.
@@ -115,3 +136,89 @@ def test_a_worker_erases_nothing_that_is_young_elsewhere_or_untold(as_role: AsRo
 def _erase(told: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT audit_erase_row_words(%s)", [told])
+
+
+@contextmanager
+def long_ago() -> Iterator[None]:
+    """The body happens a hundred days ago, on the business clock, which rows carry."""
+    before, now = business_clock(), real_now()
+    configure(BusinessClock(1.0, now, now - timedelta(days=100)))
+    try:
+        yield
+    finally:
+        configure(before)
+
+
+def freeze(who: Person, by: Person) -> UUID:
+    return freezing.freeze(
+        kind=Freeze.Kind.PERSON,
+        subject=who.object_id,
+        person_id=by.pk,
+        reason=f"{who.display_name} lost a laptop",
+        actor=make.actor(by),
+    )
+
+
+@pytest.mark.django_db
+def test_why_something_was_frozen_waived_accepted_or_changed_goes_once_it_is_over(as_role: AsRole) -> None:
+    with long_ago():
+        ada, ben, cleo = make.person("Ada Asker"), make.person("Ben Boss"), make.person("Cleo Clerk")
+        one, other = operator("Olga Operator", as_role), operator("Oskar Operator", as_role)
+        waived = in_emergency(ada, make.pim_group("A"), ben, as_role)
+        used = in_emergency(ada, make.pim_group("B"), ben, as_role)
+        owed, late = let_through(waived), let_through(used, ago=timedelta(days=90))
+        found = make.finding(cleo, make.pim_group("C"))
+        with as_role("portal_web"):
+            lifted, stands = freeze(cleo, one), freeze(ben, one)
+        freezing.carry_freezes()
+        with as_role("portal_web"):
+            freezing.lift(freeze_id=lifted, person_id=other.pk, reason="It is found", actor=make.actor(other))
+            review(
+                review_id=owed.pk,
+                person_id=ben.pk,
+                verdict="in_order",
+                comment="As it was",
+                actor=make.actor(ben),
+            )
+            lift_block(review_id=late.pk, person_id=one.pk, reason="Ben is ill", actor=make.actor(one))
+            handle_finding(finding_id=found.pk, by=one, reason="A test of ours", actor=make.actor(one))
+            change = propose(
+                rules={"Everything": parse_document(wording(ben))},
+                person_id=one.pk,
+                reason="Shorter windows",
+                actor=make.actor(one),
+            )
+            reject(change_id=change, person_id=other.pk, reason="Not short enough", actor=make.actor(other))
+        make.finding(ada, make.pim_group("D"))  # nobody has said anything about it
+    # Whoever may write such a column can't pretend to erase it.
+    with as_role("portal_web"), pytest.raises(IntegrityError, match="never changes"), transaction.atomic():
+        Freeze.objects.filter(pk=lifted).update(lift_reason=erased_words(real_now().date()))
+
+    erase_rows_due("*=90")
+    gone = erased_words(real_now().date())
+    freezes = dict(Freeze.objects.values_list("pk", "reason"))
+    assert (freezes[lifted], freezes[stands]) == (gone, "Ben Boss lost a laptop"), (
+        "while it holds, it says why"
+    )
+    said = RuleChange.objects.values_list("reason", "decision_reason").get()
+    assert {
+        *said,
+        Freeze.objects.get(pk=lifted).lift_reason,
+        *Waiver.objects.values_list("why", flat=True),
+        OwedReview.objects.get(pk=owed.pk).comment,
+        OwedReview.objects.get(pk=late.pk).lift_reason,
+        *Finding.objects.exclude(resolved_at=None).values_list("reason", flat=True),
+    } == {gone}
+    assert Finding.objects.get(resolved_at=None).reason == ""
+    assert erase_rows_due("*=90") == []
+    # With an event that says so, nothing else goes along, and nothing but the sentence comes.
+    for changes in (
+        {"lift_reason": "(erased on 2020-01-01)", "version": 3},
+        {"lift_reason": "Another story"},
+    ):
+        with (
+            as_role("portal_web"),
+            pytest.raises(IntegrityError, match="never changes"),
+            transaction.atomic(),
+        ):
+            Freeze.objects.filter(pk=lifted).update(**changes)
