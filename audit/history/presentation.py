@@ -68,6 +68,11 @@ class Row:
         return OUTCOME_TONES[Outcome(self.entry.event.outcome)]
 
     @property
+    def address(self) -> str:
+        """The page of this event alone, with its proof."""
+        return reverse("audit_event", args=[self.id])
+
+    @property
     def case_address(self) -> str:
         request_id = self.entry.event.request_id
         return reverse("audit_case", args=[request_id]) if request_id else ""

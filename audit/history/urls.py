@@ -12,6 +12,7 @@ urlpatterns = [
     path("audit/changes/", views.access_changes, name="audit_changes"),
     path("audit/searches/", views.save, name="audit_save_search"),
     path("audit/searches/<uuid:search_id>/remove/", views.remove, name="audit_remove_search"),
+    path("audit/events/<int:event_id>/", views.event_proof, name="audit_event"),
     path("audit/requests/<uuid:request_id>/", views.request_case, name="audit_case"),
     path("audit/requests/<uuid:request_id>/activity/", views.request_activity, name="audit_activity"),
     path("requests/<uuid:request_id>/activity/", views.request_own_activity, name="own_activity"),

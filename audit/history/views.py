@@ -17,6 +17,7 @@ from audit.history.as_of import AsOf, as_of
 from audit.history.case import case
 from audit.history.changes import Changes, changes
 from audit.history.forms import AsOfForm, ChangesForm, SaveForm, TimelineForm
+from audit.history.proof import proven_event
 from audit.history.saving import remove_search, save_search, saved_searches
 from audit.history.searching import Timeline, timeline
 from audit.ledger.reading import Position
@@ -184,6 +185,14 @@ def _changes(form: ChangesForm, number: str) -> Changes | None:
 
 def _address(request: PortalRequest, parameters: Mapping[str, str]) -> str:
     return f"{request.path}?{urlencode(parameters)}"
+
+
+@auditor_required
+@require_http_methods(["GET", "HEAD"])
+def event_proof(request: PortalRequest, event_id: int) -> HttpResponse:
+    """One event, and how it leads to its seal."""
+    found = proven_event(event_id)
+    return render(request, "audit/event.html", {"event": found, "title": f"Event {event_id}"})
 
 
 @auditor_required

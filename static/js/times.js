@@ -92,6 +92,23 @@ class ClockNow extends TimeElement {
   }
 }
 
+// <own-time datetime="…">: beside an instant in UTC the same in the reader's zone, where that is another.
+class OwnTime extends HTMLElement {
+  connectedCallback() {
+    const moment = new Date(this.getAttribute("datetime"));
+    if (!moment.getTimezoneOffset()) return;
+    this.textContent = new Intl.DateTimeFormat("en-GB", {
+      day: "numeric",
+      month: "short",
+      hour: "2-digit",
+      minute: "2-digit",
+      second: "2-digit",
+      timeZoneName: "short",
+    }).format(moment);
+  }
+}
+
+customElements.define("own-time", OwnTime);
 customElements.define("clock-now", ClockNow);
 customElements.define("time-left", TimeLeft);
 customElements.define("local-time", LocalTime);

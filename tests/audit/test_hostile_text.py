@@ -31,8 +31,10 @@ from audit.forwarding import cef, objects
 from audit.forwarding.receivers import KINDS, PAYLOADS, Sealed, cloud_event, syslog_frame
 from audit.history.forms import TimelineForm
 from audit.history.presentation import Row
+from audit.history.proof import Proof, ProvenEvent
 from audit.history.searching import Timeline
 from audit.ledger.canonical import clean
+from audit.ledger.models import Seal
 from base.visible import HIDDEN
 from catalog.models import PimGroup
 from identity.models import Person
@@ -95,6 +97,14 @@ def timeline(row: Row) -> str:
     portal = {"now": row.at, "data_read_at": row.at, "factor": 1.0}
     page = {"form": TimelineForm(), "kept": {}, "found": found, "portal": portal}
     return render_to_string("audit/timeline.html", page)
+
+
+def event_page(row: Row) -> str:
+    seal = Seal(batch=7, n=1, root=b"", prev_seal=b"", seal=b"", key_id="", signature=b"", at=row.at)
+    canon = json.dumps(dict(row.entry.texts), ensure_ascii=False)
+    found = ProvenEvent(row, canon, "", Proof(0, "", [], seal, [], []))
+    portal = {"now": row.at, "data_read_at": row.at, "factor": 1.0}
+    return render_to_string("audit/event.html", {"event": found, "title": "Event 7", "portal": portal})
 
 
 def pack(row: Row) -> str:
@@ -249,6 +259,7 @@ def judge_log(text: str) -> None:
 
 OUTPUTS: Mapping[str, Callable[[str], None]] = {
     "page": lambda text: assert_page(timeline, text),
+    "an event's page": lambda text: assert_page(event_page, text),
     EVIDENCE: lambda text: assert_page(pack, text),
     "csv": judge_csv,
     "removals of a review": judge_removals,

@@ -289,6 +289,7 @@ def what_to_send(world: World) -> dict[str, Sent]:
         ),
         "/approvals/<uuid:item_id>/attention/": Sent(item),
         "/approvals/<uuid:item_id>/live/": Sent(item),
+        "/audit/events/<int:event_id>/": Sent({"event_id": Event.objects.order_by("id")[0].pk}),
         "/audit/requests/<uuid:request_id>/": Sent(request),
         "/audit/requests/<uuid:request_id>/activity/": Sent(running),
         "/requests/<uuid:request_id>/activity/": Sent(running),

@@ -17,6 +17,7 @@ from django.contrib.staticfiles import finders
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from audit.ledger.models import Event
 from base.clock import business_now
 from catalog.models import PimGroup
 from identity.models import DirectoryGroup, DirectoryMembership
@@ -213,6 +214,7 @@ def paths(world: World) -> Paths:
         "activity": (auditor, f"/audit/requests/{held.request_id}/activity/"),
         "changes": (auditor, f"/audit/changes/?show=all&account={held.scope.all()[0].account_id}"),
         "timeline": (auditor, "/audit/?since=2020-01-01"),
+        "event": (auditor, f"/audit/events/{Event.objects.order_by('id')[0].pk}/"),
         "controls": (auditor, "/audit/controls/"),
         "reviews": (ben, "/reviews/"),
         "review": (ben, f"/reviews/{campaign}/"),
@@ -276,6 +278,7 @@ MOST_QUERIES = {
     "tokens": 12,
     "changes": 22,
     "timeline": 24,
+    "event": 20,
     "controls": 54,
     "reviews": 14,
     "review": 17,
