@@ -20,11 +20,15 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from cryptography.exceptions import InvalidSignature
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 FORMAT = 1
 CONTEXT = b"access-portal audit seal 1\n"
@@ -70,8 +74,10 @@ def seal_of(seal: dict[str, Any]) -> bytes:
     return sha256(bytes.fromhex(seal["prev_seal"]) + bytes.fromhex(seal["root"]) + numbers)
 
 
-def read_pack(path: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
-    """Manifest, events and seals, with every file compared with the manifest. Gives what is wrong beside them."""
+def read_pack(
+    path: str,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str], dict[str, bytes]]:
+    """Events and seals, with every file compared with the manifest; what is wrong; and the time stamps' files."""
     wrong: list[str] = []
     try:
         with zipfile.ZipFile(path) as pack:
@@ -97,7 +103,8 @@ def read_pack(path: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]], li
             wrong.append(f"The pack was made of {manifest['events']} events and holds {len(events)}.")
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
         raise Unreadable(f"The pack can't be read: {type(error).__name__}: {error}") from error
-    return events, seals, wrong
+    stamps = {name: data for name, data in files.items() if name.startswith("stamps/")}
+    return events, seals, wrong, stamps
 
 
 class Key:
@@ -276,6 +283,184 @@ def check_anchors(
     return len(leading), wrong
 
 
+# --- Time stamps (RFC 3161): the answer of an authority, in DER
+
+TST_INFO, MESSAGE_DIGEST = (
+    "2a864886f70d0109100104",
+    "2a864886f70d010904",
+)  # object identifiers as DER has them
+DIGESTS: dict[str, hashes.HashAlgorithm] = {
+    "608648016503040201": hashes.SHA256(),
+    "608648016503040202": hashes.SHA384(),
+    "608648016503040203": hashes.SHA512(),
+}
+LONGEST_CHAIN = 8
+# What comes of an answer that isn't as it should be.
+UNREAD = (LookupError, ValueError, TypeError, ArithmeticError, x509.InvalidVersion, UnsupportedAlgorithm)
+
+
+class Node(NamedTuple):
+    """One value of DER."""
+
+    tag: int
+    body: bytes
+    whole: bytes
+
+
+def nodes(data: bytes) -> list[Node]:
+    """The values that stand in `data` one after the other. Raises ValueError."""
+    found, at = [], 0
+    while at < len(data):
+        start, length = at + 2, data[at + 1] if at + 1 < len(data) else 0x80
+        if data[at] & 0x1F == 0x1F or length == 0x80:
+            raise ValueError("it isn't DER")
+        if length > 0x80:
+            start, size = start + (length & 0x7F), length & 0x7F
+            length = int.from_bytes(data[start - size : start], "big")
+        if start + length > len(data):
+            raise ValueError("it is cut off")
+        found.append(Node(data[at], data[start : start + length], data[at : start + length]))
+        at = start + length
+    return found
+
+
+class Stamp(NamedTuple):
+    """What an authority's answer holds; nothing of it is proven yet."""
+
+    at: datetime
+    digest: hashes.HashAlgorithm
+    imprint: bytes
+    info: bytes  # what is signed, by way of the attributes
+    certificates: list[x509.Certificate]
+    signer: list[Node]
+
+
+def read_stamp(answer: bytes) -> Stamp:
+    """Take an answer apart. Raises ValueError, and IndexError where something is missing."""
+    status, token = nodes(nodes(answer)[0].body)[:2]
+    if int.from_bytes(nodes(status.body)[0].body, "big") not in (0, 1):
+        raise ValueError("the authority refused")
+    signed = nodes(nodes(nodes(token.body)[1].body)[0].body)
+    content = nodes(signed[2].body)
+    if content[0].body.hex() != TST_INFO:
+        raise ValueError("it is no time stamp")
+    info = nodes(content[1].body)[0].body
+    said = nodes(nodes(info)[0].body)
+    algorithm, imprint = nodes(said[2].body)[:2]
+    digest = DIGESTS.get(nodes(algorithm.body)[0].body.hex())
+    if digest is None:
+        raise ValueError("its digest isn't one of SHA-256, SHA-384 and SHA-512")
+    whole, _, part = said[4].body.decode("ascii").rstrip("Z").partition(".")
+    at = datetime.strptime(f"{whole}.{part or 0}", "%Y%m%d%H%M%S.%f").replace(tzinfo=UTC)
+    given = [node.body for node in signed[3:-1] if node.tag == 0xA0]
+    certificates = [
+        x509.load_der_x509_certificate(node.whole)
+        for each in given
+        for node in nodes(each)
+        if node.tag == 0x30
+    ]
+    return Stamp(at, digest, imprint.body, info, certificates, nodes(nodes(signed[-1].body)[0].body))
+
+
+def hashed(algorithm: hashes.HashAlgorithm, data: bytes) -> bytes:
+    made = hashes.Hash(algorithm)
+    made.update(data)
+    return made.finalize()
+
+
+def signed_by(certificate: x509.Certificate, stamp: Stamp) -> bool:
+    """Whether this certificate, made for time stamps, signed it."""
+    try:
+        purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return False
+    _, _, algorithm, attributes, _, signature = stamp.signer[:6]
+    digest = DIGESTS.get(nodes(algorithm.body)[0].body.hex())
+    if ExtendedKeyUsageOID.TIME_STAMPING not in purposes or digest is None or attributes.tag != 0xA0:
+        return False
+    said = {key.body.hex(): nodes(values.body)[0].body for key, values in map(nodes, _bodies(attributes))}
+    if said.get(MESSAGE_DIGEST) != hashed(digest, stamp.info):
+        return False
+    data, key = b"\x31" + attributes.whole[1:], certificate.public_key()  # signed as a set
+    try:
+        if isinstance(key, rsa.RSAPublicKey):
+            key.verify(signature.body, data, padding.PKCS1v15(), digest)
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(signature.body, data, ec.ECDSA(digest))
+        else:
+            return False
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _bodies(node: Node) -> list[bytes]:
+    return [each.body for each in nodes(node.body)]
+
+
+def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether the issuer, which may, signed the certificate."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+        return issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+        return False
+
+
+def leads_to(certificate: x509.Certificate, stamp: Stamp, roots: Sequence[x509.Certificate]) -> bool:
+    """Whether a chain of certificates, all valid at the time of the stamp, leads to one of the roots."""
+    for _ in range(LONGEST_CHAIN):
+        if not certificate.not_valid_before_utc <= stamp.at <= certificate.not_valid_after_utc:
+            return False
+        if certificate in roots:
+            return True
+        above = [each for each in (*roots, *stamp.certificates) if issued(certificate, each)]
+        if not above or above[0] == certificate:
+            return False
+        certificate = above[0]
+    return False
+
+
+def check_stamps(
+    stamps: dict[str, bytes], seals: dict[int, dict[str, Any]], roots: Sequence[x509.Certificate]
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """What the time stamps say, each with the line that was stamped, and what is wrong. With roots, they verify."""
+    told: list[tuple[str, str]] = []
+    wrong: list[str] = []
+    for name, answer in sorted(stamps.items()):
+        number, _, kind = name.removeprefix("stamps/").partition(".")
+        if kind != "tsr":
+            continue
+        try:
+            line = stamps[f"stamps/{number}.json"]
+            batch = int(number)
+            if (
+                json.loads(line)["seal"] != seals[batch]["seal"]
+                or seal_of(json.loads(line)).hex() != seals[batch]["seal"]
+            ):
+                raise ValueError("what was stamped isn't the pack's seal")
+            stamp = read_stamp(answer)
+            if stamp.imprint != hashed(stamp.digest, line):
+                raise ValueError("the authority stamped something else")
+            if roots and not any(
+                signed_by(each, stamp) and leads_to(each, stamp, roots) for each in stamp.certificates
+            ):
+                raise ValueError("no authority under the given roots signed it")
+        except UNREAD as error:
+            wrong.append(f"The time stamp {name} proves nothing: {error}.")
+            continue
+        told.append((f"seal {batch} was there at {stamp.at:%Y-%m-%dT%H:%M:%SZ}", line.decode()))
+    return told, wrong
+
+
+def load_roots(path: str) -> list[x509.Certificate]:
+    """Certificates of authorities in a PEM file."""
+    try:
+        return x509.load_pem_x509_certificates(Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"The roots {path} can't be read: {error}") from error
+
+
 SPAN = re.compile(r"(?P<path>.+)@(?P<since>[^@]*)\.\.(?P<until>[^@]*)")
 
 
@@ -312,8 +497,8 @@ def safe(text: object) -> str:
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in str(text))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Check what the command line names; gives the exit code."""
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What the command line names."""
     parser = argparse.ArgumentParser(description="Check an evidence pack of Access Portal offline.")
     parser.add_argument("pack", help="the ZIP that the portal made")
     parser.add_argument(
@@ -328,21 +513,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--noted-seal", action="append", default=[], metavar="BATCH=HEX", help="a seal kept elsewhere"
     )
     parser.add_argument("--anchors", metavar="FILE", help="seals that were anchored elsewhere, one line each")
+    parser.add_argument("--tsa-roots", metavar="FILE", help="PEM file, roots of time-stamping authorities")
     parser.add_argument("--show", action="store_true", help="print the proven events, one a line")
-    chosen = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def verify(chosen: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str], list[str]]:
+    """The pack's events, what is wrong, and what is proven where nothing is. Raises Unreadable."""
+    keys = load_keys(chosen.public_key)
+    events, given, wrong, kept = read_pack(chosen.pack)
+    seals, wrong_seals = check_seals(given, keys)
+    wrong += wrong_seals + check_events(events, seals) + check_noted(chosen.noted_seal, seals)
+    told = [f"PROVEN: {len(events)} events are what {len(seals)} signed seals sealed."]
+    texts, of_events = not_kept(events)
+    if texts:
+        told.append(
+            f"ERASED: {texts} texts of {of_events} events aren't in the pack; of them nothing is proven."
+        )
+    told += [f"REMOVED: {sentence}" for sentence in removed_in(events)]
+    if chosen.anchors:
+        try:
+            with Path(chosen.anchors).open(encoding="utf-8", errors="replace") as lines:
+                leading, wrong_anchors = check_anchors(lines, seals, keys)
+        except OSError as error:
+            raise Unreadable(f"The anchors can't be read: {error}") from error
+        wrong += wrong_anchors
+        told.append(f"ANCHORED: {leading} of {len(seals)} seals lead to seals that were anchored elsewhere.")
+    roots = load_roots(chosen.tsa_roots) if chosen.tsa_roots else []
+    stamped, wrong_stamps = check_stamps(kept, seals, roots)
+    wrong += wrong_stamps
+    if roots:
+        leading, wrong_lines = check_anchors([line for _, line in stamped], seals, keys)
+        wrong += wrong_lines
+        told += [f"STAMPED: an authority signed that {sentence}." for sentence, _ in stamped]
+        told.append(f"STAMPED: {leading} of {len(seals)} seals lead to such a seal.")
+    else:
+        told += [
+            f"NOT VERIFIED without --tsa-roots: a time stamp says that {sentence}." for sentence, _ in stamped
+        ]
+    return events, wrong, told
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check what the command line names; gives the exit code."""
+    chosen = parsed(arguments)
     try:
-        keys = load_keys(chosen.public_key)
-        events, given, wrong = read_pack(chosen.pack)
-        seals, wrong_seals = check_seals(given, keys)
-        wrong += wrong_seals + check_events(events, seals) + check_noted(chosen.noted_seal, seals)
-        leading = 0
-        if chosen.anchors:
-            try:
-                with Path(chosen.anchors).open(encoding="utf-8", errors="replace") as lines:
-                    leading, wrong_anchors = check_anchors(lines, seals, keys)
-            except OSError as error:
-                raise Unreadable(f"The anchors can't be read: {error}") from error
-            wrong += wrong_anchors
+        events, wrong, told = verify(chosen)
     except Unreadable as error:
         print(f"UNREADABLE: {safe(error)}")
         return 2
@@ -352,24 +568,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.show and not wrong:
         for event in events:
             said = json.loads(event["canon"])
-            print(
-                safe(
-                    f"{event['id']}  {said['business_at']}  {said['type']}  {json.dumps(said.get('fields', {}))}"
-                )
-            )
-    for sentence in wrong:
-        print(f"WRONG: {safe(sentence)}")
-    if not wrong:
-        print(f"PROVEN: {len(events)} events are what {len(seals)} signed seals sealed.")
-        texts, of_events = not_kept(events)
-        if texts:
-            print(
-                f"ERASED: {texts} texts of {of_events} events aren't in the pack; of them nothing is proven."
-            )
-        for sentence in removed_in(events):
-            print(f"REMOVED: {safe(sentence)}")
-        if chosen.anchors:
-            print(f"ANCHORED: {leading} of {len(seals)} seals lead to seals that were anchored elsewhere.")
+            shown = (event["id"], said["business_at"], said["type"], json.dumps(said.get("fields", {})))
+            print(safe("  ".join(map(str, shown))))
+    for sentence in [f"WRONG: {each}" for each in wrong] or told:
+        print(safe(sentence))
     return 1 if wrong else 0
 
 

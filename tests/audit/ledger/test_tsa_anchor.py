@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import shutil
 import subprocess
@@ -16,9 +17,10 @@ import pytest
 from pytest_django import Settings
 
 from audit.exporting.evidence import make_pack
+from audit.exporting.offline.access_portal_verify import main
 from audit.ledger.anchoring import anchor_newest, anchor_states
 from audit.ledger.anchors import AnchorError
-from audit.ledger.keys import make_key
+from audit.ledger.keys import make_key, public_path
 from audit.ledger.models import AnchorReceipt
 from audit.ledger.reading import EventFilter, events
 from audit.ledger.sealing import seal_everything
@@ -104,6 +106,73 @@ def test_an_authority_is_asked_at_its_own_pace_and_its_stamps_are_verified_with_
     with as_role("portal_web"):
         [state] = anchor_states(["tsa"])
     assert state.lag > timedelta(0)
+
+
+def test_the_offline_verifier_reads_time_stamps_and_verifies_them(
+    place: TsaAnchor,
+    authority: Authority,
+    as_role: AsRole,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    db: None,
+) -> None:
+    key = make_key(tmp_path / "key")
+    for _ in range(2):
+        note()
+        with as_role("portal_sealer"):
+            seal_everything(key)
+    with as_role("portal_sealer"):
+        anchor_newest(place)
+    made = make_pack(events(EventFilter()).entries, title="All").file.read()
+    (pack := tmp_path / "pack.zip").write_bytes(made)
+    (other := tmp_path / "other").mkdir()
+    stranger = Authority().roots(other)
+
+    def said(path: Path, *more: str | Path) -> tuple[int, str]:
+        code = main([str(path), "--public-key", str(public_path(tmp_path / "key")), *map(str, more)])
+        return code, capsys.readouterr().out
+
+    code, out = said(pack)
+    assert (
+        code,
+        "NOT VERIFIED without --tsa-roots: a time stamp says that seal 2 was there at 20" in out,
+    ) == (0, True)
+    code, out = said(pack, "--tsa-roots", place.roots)
+    assert (code, "STAMPED: an authority signed that seal 2 was there at 20" in out) == (0, True), out
+    assert "STAMPED: 2 of 2 seals lead to such a seal." in out
+    code, out = said(pack, "--tsa-roots", stranger)
+    assert (code, "no authority under the given roots signed it" in out) == (1, True), out
+    assert said(pack, "--tsa-roots", tmp_path / "absent")[0] == 2
+
+    token, line = "stamps/000000000002.tsr", "stamps/000000000002.json"
+    whole = answer_in(place.put(seal_of(7)))
+    stamped_here = zipfile.ZipFile(pack).read(token)
+    for name, data, words in (
+        (token, whole, "the authority stamped something else"),
+        (
+            token,
+            stamped_here[:-1] + bytes([stamped_here[-1] ^ 1]),
+            "no authority under the given roots signed it",
+        ),
+        (token, stamped_here[: len(stamped_here) // 2], "cut off"),
+        (token, b"", "proves nothing"),
+        (line, seal_of(2).line().encode(), "isn't the pack's seal"),
+    ):
+        code, out = said(with_another(pack, tmp_path, name, data), "--tsa-roots", place.roots)
+        assert (code, words in out) == (1, True), (words, out)
+
+
+def with_another(pack: Path, folder: Path, name: str, data: bytes) -> Path:
+    """The pack with another file in it, and a manifest that agrees."""
+    with zipfile.ZipFile(pack) as read:
+        files = {each: read.read(each) for each in read.namelist()}
+    manifest = json.loads(files["manifest.json"])
+    files[name], manifest["files"][name] = data, hashlib.sha256(data).hexdigest()
+    files["manifest.json"] = json.dumps(manifest).encode()
+    with zipfile.ZipFile(changed := folder / "changed.zip", "w") as written:
+        for each, content in files.items():
+            written.writestr(each, content)
+    return changed
 
 
 @pytest.mark.proof  # for it needs a program that the machine may lack
