@@ -18,6 +18,7 @@ from audit.ledger.anchors import KINDS
 from audit.ledger.keys import KeyFileError, load_key
 from audit.ledger.registry import registered
 from audit.ledger.retention import RetentionError
+from audit.ledger.rights import check_rights
 from audit.ledger.sql import ACTOR_GUARD, GUARDED_TABLES, GUARDS, RECEIPTS
 from audit.ledger.syslog_anchor import SyslogAnchor
 from audit.ledger.tsa_anchor import RootsError, load_roots
@@ -246,3 +247,4 @@ def register_all() -> None:
     register(check_anchors, Tags.security)
     register(check_retention, Tags.security)
     register(check_guards, Tags.database)
+    register(check_rights, Tags.database)

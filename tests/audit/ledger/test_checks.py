@@ -10,6 +10,7 @@ from pytest_django import Settings
 
 from audit.ledger.checks import check_guards, check_sealing_key
 from audit.ledger.keys import make_key
+from audit.ledger.rights import check_rights
 from tests.support.servers import PostgresServer
 
 
@@ -56,6 +57,38 @@ def test_a_guard_that_is_off_is_reported(committed_db: str, postgres_server: Pos
             assert ids([*check_guards(databases=["default"])]) == [f"ledger.{reported}"], change
             owner.execute(f"ALTER TABLE {table} {undone} TRIGGER {trigger}")
             assert check_guards(databases=["default"]) == []
+        assert check_rights(databases=["default"]) == []
+        month = owner.execute(
+            "SELECT min(inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = 'audit_event'::regclass"
+        )
+        ((name,),) = month.fetchall()
+        for given, taken, said in (
+            (
+                "GRANT UPDATE (canon) ON audit_event TO portal_web",
+                "REVOKE UPDATE (canon) ON audit_event FROM portal_web",
+                "portal_web may update audit_event",
+            ),
+            (
+                f"GRANT DELETE ON {name} TO PUBLIC",
+                f"REVOKE DELETE ON {name} FROM PUBLIC",
+                f"portal_worker may delete {name}",
+            ),
+            (
+                "GRANT INSERT (at) ON audit_event TO portal_worker",
+                "REVOKE INSERT (at) ON audit_event FROM portal_worker",
+                "portal_worker may say the at of a row in audit_event",
+            ),
+            (
+                "GRANT TRUNCATE ON audit_seal TO portal_sealer",
+                "REVOKE TRUNCATE ON audit_seal FROM portal_sealer",
+                "portal_sealer may truncate audit_seal",
+            ),
+        ):
+            owner.execute(given)
+            (message,) = check_rights(databases=["default"])
+            assert (message.id, said in message.msg) == ("ledger.E013", True), message.msg
+            owner.execute(taken)
+        assert check_rights(databases=["default"]) == []
         owner.execute("DROP TRIGGER audit_leaf_unchanged ON audit_leaf")
         owner.execute("DROP TRIGGER subject_item ON audit_version")
     (off, apart) = check_guards(databases=["default"])
