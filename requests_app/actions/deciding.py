@@ -10,18 +10,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import structlog
-from django.conf import settings
-from django.db import IntegrityError
-from django.db.models import Q
 from django_subatomic.db import run_after_commit, transaction
 
 from audit.ledger.recorder import Actor
-from base.clock import business_now, real_now
+from base.clock import business_now
 from base.crash import crash_point, register
-from base.errors import Conflict, DomainError, Invalid
+from base.errors import Conflict, Invalid
 from catalog.freshness import HealthState, provisioning_health
-from clients import errors
 from identity.absences.reading import own_absence
 from identity.models import Person
 from identity.signin.proving import Proof
@@ -33,7 +28,7 @@ from requests_app.actions.granting import UNBOUNDED, Bounds, check_item, close_i
 from requests_app.actions.moving import create, move
 from requests_app.actions.objecting import objection
 from requests_app.actions.standing_in import absent_unfit
-from requests_app.actions.steps.pacing import back_off
+from requests_app.actions.submissions import Names, settle_submitted
 from requests_app.conflicts import about_to_be_decided, decided_already
 from requests_app.freezes.holding import freeze_for_item
 from requests_app.lifecycle import DecisionStatus, ItemStatus
@@ -44,11 +39,18 @@ from requests_app.shown import AGAIN, read_facts
 from requests_app.stepping_up import proof_fields, proven
 from requests_app.texts import clean_words
 
-log = structlog.get_logger(__name__)
-
 LONGEST_COMMENT = 2000
 
 register("deciding.claimed", "deciding.checked", "deciding.before_commit", "deciding.counted")
+
+
+NAMES = Names(
+    row="decision",
+    postponed="decision_postponed",
+    failed="decision_failed",
+    claimed="deciding.claimed",
+    settled="deciding.counted",
+)
 
 
 class Changed(Conflict):
@@ -162,29 +164,12 @@ def _refuse_while_stopped(now: datetime) -> None:
 def check_decision(*, decision_id: UUID) -> tuple[UUID, ...]:
     """Check a submitted decision against the clouds and count or refuse it; gives the grants that are now due.
 
-    Harmless when it is settled already, or when another worker is at it. When a cloud can't be
-    read, the decision stays submitted and is checked again: unknown is never a yes. An error that
-    nobody expected is logged, postpones it too, and is raised.
+    As `submissions.settle_submitted`, with which it stays submitted while a cloud can't be read.
     """
-    decision = _claim(decision_id)
-    if decision is None:
-        return ()
-    crash_point("deciding.claimed")
-    try:
-        due = _check_and_settle(decision)
-    except errors.ClientError as error:
-        log.warning("decision_postponed", decision=str(decision.pk), code=error.code)
-        wait = error.retry_after if isinstance(error, errors.Throttled) else None
-        _postpone(decision, error.sentence, wait)
-        return ()
-    except Exception as error:
-        log.exception("decision_failed", decision=str(decision.pk), error=type(error).__name__)
-        _postpone(decision, "it failed inside the portal and is tried again.")
-        if isinstance(error, (DomainError, IntegrityError)):
-            return ()  # the row moved meanwhile, or a constraint holds: the next check sees why
-        raise
-    crash_point("deciding.counted")
-    return due
+    rows = Decision.objects.select_related(
+        "approver", "absence__person", "item__request", "item__requester", "item__group", "item__terms"
+    )
+    return settle_submitted(rows, decision_id, _check_and_settle, NAMES)
 
 
 def _check_and_settle(decision: Decision) -> tuple[UUID, ...]:
@@ -194,31 +179,6 @@ def _check_and_settle(decision: Decision) -> tuple[UUID, ...]:
         due = _settle(decision.pk, refusal, bounds)
         crash_point("deciding.before_commit")
     return due
-
-
-def _claim(decision_id: UUID) -> Decision | None:
-    now = real_now()
-    taken = (
-        Decision.objects.filter(pk=decision_id, status=DecisionStatus.SUBMITTED)
-        .filter(Q(retry_at=None) | Q(retry_at__lte=now), Q(lease_until=None) | Q(lease_until__lt=now))
-        .update(lease_until=now + settings.LEASE)
-    )
-    if not taken:
-        return None
-    return Decision.objects.select_related(
-        "approver", "absence__person", "item__request", "item__requester", "item__group", "item__terms"
-    ).get(pk=decision_id)
-
-
-def _postpone(decision: Decision, sentence: str, wait: timedelta | None = None) -> None:
-    """Give the lease back and try again later, after `wait` (real time) or a growing pause."""
-    wait = wait or back_off(decision.failures)
-    Decision.objects.filter(pk=decision.pk, status=DecisionStatus.SUBMITTED).update(
-        lease_until=None,
-        retry_at=real_now() + wait,
-        failures=decision.failures + 1,
-        reason=f"Waiting for the check: {sentence}",
-    )
 
 
 def _check(decision: Decision) -> tuple[str, Bounds]:

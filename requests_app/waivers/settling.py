@@ -7,28 +7,21 @@ decision. Refused, the item goes on waiting for whoever decides: nothing is lost
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from uuid import UUID
 
-import structlog
-from django.conf import settings
-from django.db import IntegrityError
-from django.db.models import Q
 from django_subatomic.db import transaction
 
 from audit.ledger.recorder import Actor
-from base.clock import business_now, real_now
+from base.clock import business_now
 from base.crash import crash_point, register
-from base.errors import DomainError
 from base.words import duration_words
-from clients import errors
 from policy.assurance import unproven
 from policy.waiving import Emergency, Named
 from requests_app.actions import checking
 from requests_app.actions.fetching import lock_item
 from requests_app.actions.granting import UNBOUNDED, Bounds, check_item, close_item, give, window_of
 from requests_app.actions.moving import move
-from requests_app.actions.steps.pacing import back_off
+from requests_app.actions.submissions import Names, settle_submitted
 from requests_app.freezes.holding import freeze_for_item, keep_freezes_out
 from requests_app.lifecycle import ItemStatus, WaiverStatus
 from requests_app.models import RequestItem, Revocation
@@ -39,64 +32,36 @@ from requests_app.waivers.models import Waiver
 from requests_app.waivers.reviewing import owe_reviews
 from requests_app.waivers.rights import blocking_review
 
-log = structlog.get_logger(__name__)
-
 register("waiving.claimed", "waiving.checked", "waiving.before_commit", "waiving.settled")
 
 CHECKED = "account, right to do without, eligibility, PIM policy, provisioning and what the group opens"
 
 
+NAMES = Names(
+    row="waiver",
+    postponed="waiver_postponed",
+    failed="waiver_failed",
+    claimed="waiving.claimed",
+    settled="waiving.settled",
+)
+
+
 def check_waiver(*, waiver_id: UUID) -> tuple[UUID, ...]:
     """Check a submitted waiver against the clouds and grant or refuse it; gives the grants that are now due.
 
-    Harmless when it is settled already, or when another worker is at it. What can't be read is tried again: unknown is
-    never a yes. An error that nobody expected is logged, postpones it too, and is raised.
+    As `submissions.settle_submitted`, with which it stays submitted while a cloud can't be read.
     """
-    waiver = _claim(waiver_id)
-    if waiver is None:
-        return ()
-    crash_point("waiving.claimed")
-    try:
-        refusal, bounds, passed = _check(waiver)
-        crash_point("waiving.checked")
-        with transaction():
-            due = _settle(waiver.pk, refusal, bounds, passed)
-            crash_point("waiving.before_commit")
-    except errors.ClientError as error:
-        log.warning("waiver_postponed", waiver=str(waiver.pk), code=error.code)
-        _postpone(waiver, error.sentence, error.retry_after if isinstance(error, errors.Throttled) else None)
-        return ()
-    except Exception as error:
-        log.exception("waiver_failed", waiver=str(waiver.pk), error=type(error).__name__)
-        _postpone(waiver, "it failed inside the portal and is tried again.")
-        if isinstance(error, (DomainError, IntegrityError)):
-            return ()  # the row moved meanwhile, or a constraint holds: the next check sees why
-        raise
-    crash_point("waiving.settled")
-    return due
-
-
-def _claim(waiver_id: UUID) -> Waiver | None:
-    now = real_now()
-    taken = (
-        Waiver.objects.filter(pk=waiver_id, status=WaiverStatus.SUBMITTED)
-        .filter(Q(retry_at=None) | Q(retry_at__lte=now), Q(lease_until=None) | Q(lease_until__lt=now))
-        .update(lease_until=now + settings.LEASE)
-    )
-    if not taken:
-        return None
     rows = Waiver.objects.select_related("item__request", "item__requester", "item__group", "item__terms")
-    return rows.get(pk=waiver_id)
+    return settle_submitted(rows, waiver_id, _check_and_settle, NAMES)
 
 
-def _postpone(waiver: Waiver, sentence: str, wait: timedelta | None = None) -> None:
-    """Give the lease back and try again later, after `wait` (real time) or a growing pause."""
-    Waiver.objects.filter(pk=waiver.pk, status=WaiverStatus.SUBMITTED).update(
-        lease_until=None,
-        retry_at=real_now() + (wait or back_off(waiver.failures)),
-        failures=waiver.failures + 1,
-        reason=f"Waiting for the check: {sentence}",
-    )
+def _check_and_settle(waiver: Waiver) -> tuple[UUID, ...]:
+    refusal, bounds, passed = _check(waiver)
+    crash_point("waiving.checked")
+    with transaction():
+        due = _settle(waiver.pk, refusal, bounds, passed)
+        crash_point("waiving.before_commit")
+    return due
 
 
 def _check(waiver: Waiver) -> tuple[str, Bounds, Sequence[str]]:
