@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
 from django import forms
 from django.conf import settings
 
-from base.errors import DomainError
+from base.errors import DomainError, Missing
 from base.words import duration_words
 from requests_app.actions.asking import Asked
 from requests_app.actions.deciding import LONGEST_COMMENT
@@ -52,6 +52,19 @@ class RefusableForm(forms.Form):
         self._refused_with = error.status
         for each in error.parts:
             self._show(each)
+
+    def carries_out(self, act: Callable[[dict[str, Any]], object]) -> bool:
+        """Do what was sent; False when it can't be read or was refused, with the reason in the form. Raises Missing."""
+        if not self.is_valid():
+            return False
+        try:
+            act(self.cleaned_data)
+        except Missing:
+            raise
+        except DomainError as error:
+            self.refuse(error)
+            return False
+        return True
 
     def _show(self, error: DomainError) -> None:
         field = "length" if error.field == "duration" else error.field

@@ -81,23 +81,13 @@ def incident(request: PortalRequest, freeze_id: UUID) -> HttpResponse:
 @require_http_methods(["POST"])
 def lift_it(request: PortalRequest, freeze_id: UUID) -> HttpResponse:
     """A second operator's word that it is over."""
-    form = _lift_form(request)
-    if form.is_valid():
-        try:
-            lift(
-                freeze_id=freeze_id,
-                person_id=request.user.person.pk,
-                reason=form.cleaned_data["reason"],
-                actor=actor_of(request),
-            )
-        except Missing:
-            raise
-        except DomainError as error:
-            form.refuse(error)
-            return _show(request, freeze_id, form, status=error.status)
+    form, who, actor = _lift_form(request), request.user.person.pk, actor_of(request)
+    if form.carries_out(
+        lambda said: lift(freeze_id=freeze_id, person_id=who, reason=said["reason"], actor=actor)
+    ):
         messages.success(request, "Lifted. Nothing comes back by itself: whoever needs access asks again.")
         return redirect("operations_incident", freeze_id)
-    return _show(request, freeze_id, form, status=422)
+    return _show(request, freeze_id, form, status=form.status)
 
 
 def _lift_form(request: PortalRequest | None = None) -> ReasonForm:

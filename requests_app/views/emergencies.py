@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -162,19 +163,14 @@ def review(request: PortalRequest, review_id: UUID) -> HttpResponse:
     overseer = user.is_auditor or user.is_operator
     shown = review_page(user.person, review_id, overseer=overseer and request.method != "POST")
     form = ReviewForm(request.POST if request.method == "POST" else None)
-    if form.is_bound and form.is_valid():
-        try:
-            spend(user.person, Act.DECIDE)
-            review_action(
-                review_id=review_id, person_id=user.person.pk, actor=actor_of(request), **form.cleaned_data
-            )
-        except Missing:
-            raise
-        except DomainError as error:
-            form.refuse(error)
-        else:
-            messages.success(request, "Your review is kept.")
-            return redirect("emergency_review", review_id)
+
+    def keep(said: dict[str, Any]) -> None:
+        spend(user.person, Act.DECIDE)
+        review_action(review_id=review_id, person_id=user.person.pk, actor=actor_of(request), **said)
+
+    if form.is_bound and form.carries_out(keep):
+        messages.success(request, "Your review is kept.")
+        return redirect("emergency_review", review_id)
     context = {"page": shown, "form": form if shown.mine else None, "lift": _lift_form(None)}
     return render(request, "emergencies/review.html", context, status=form.status)
 
@@ -183,22 +179,12 @@ def review(request: PortalRequest, review_id: UUID) -> HttpResponse:
 @require_http_methods(["POST"])
 def lift(request: PortalRequest, review_id: UUID) -> HttpResponse:
     """Let somebody use emergencies again although a review is owed."""
-    form = _lift_form(request)
-    if form.is_valid():
-        try:
-            lift_block(
-                review_id=review_id,
-                person_id=request.user.person.pk,
-                reason=form.cleaned_data["reason"],
-                actor=actor_of(request),
-            )
-        except Missing:
-            raise
-        except DomainError as error:
-            form.refuse(error)
-        else:
-            messages.success(request, "Lifted: the next emergency use is possible. The review is still owed.")
-            return redirect("emergency_review", review_id)
+    form, who, actor = _lift_form(request), request.user.person.pk, actor_of(request)
+    if form.carries_out(
+        lambda said: lift_block(review_id=review_id, person_id=who, reason=said["reason"], actor=actor)
+    ):
+        messages.success(request, "Lifted: the next emergency use is possible. The review is still owed.")
+        return redirect("emergency_review", review_id)
     shown = review_page(request.user.person, review_id, overseer=True)
     context = {"page": shown, "form": None, "lift": form}
     return render(request, "emergencies/review.html", context, status=form.status)
