@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 
 from base.clock import business_now
 from identity.absences.reading import away_at, delegates_at
-from identity.humans import accounts_of, human_expression, same_human
+from identity.humans import MARK, accounts_of, human_expression, same_human
 from identity.models import DirectoryMembership, Person
 from policy.demands import Approvers, Demands
 
@@ -23,12 +23,20 @@ def may_decide(person: Person, demands: Demands, stage: int, requester: Person) 
     """
     if stage >= len(demands.stages) or not person.enabled or same_human(person, requester):
         return False
-    if person.guest and not demands.guests_decide:
+    if barred_as_guest(person, guests=demands.guests_decide):
         return False
     approvers = demands.stages[stage].approvers
     if person.object_id in approvers.people:
         return True
     return bool(approvers.groups) and _groups_of(person, approvers.groups)
+
+
+def barred_as_guest(person: Person, *, guests: bool) -> bool:
+    """Whether being a guest of the directory keeps this person from deciding, where the rules let guests or not.
+
+    A guest's account that doesn't say whose it is could be anybody's, the requester's too: it decides in no case.
+    """
+    return person.guest and not (guests and person.mark)
 
 
 def somebody_can_decide(demands: Demands, requester: Person) -> bool:
@@ -65,7 +73,7 @@ def able(approvers: Approvers, requester: Person, *, guests: bool) -> QuerySet[P
     found: QuerySet[Person] = Person.objects.filter(
         Q(object_id__in=approvers.people) | Q(pk__in=members), enabled=True
     ).exclude(accounts_of(requester))
-    return found if guests else found.filter(guest=False)
+    return found.exclude(guest=True, **{MARK: ""}) if guests else found.filter(guest=False)
 
 
 def _humans(found: QuerySet[Person], *, at_most: int) -> list[str]:

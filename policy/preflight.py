@@ -16,6 +16,8 @@ from policy.approvers import able, deciders
 from policy.demands import Approvers, Demands, Stage
 from policy.waiving import Emergency
 
+# What a guest's account lacks where the rules let guests decide (`policy.approvers.barred_as_guest`).
+UNKNOWN_GUEST = ", or a guest whose account doesn't say whose it is,"
 # Names told for a stage; that there are more is said.
 MOST_NAMED = 5
 
@@ -128,14 +130,14 @@ def _reasons(stage: Stage, requester: Person, count: int, *, guests: bool) -> li
     oneself = [pk for pk, _, _, mark in everybody if pk == requester.pk or (mark and mark == requester.mark)]
     unfit = [
         pk
-        for pk, enabled, guest, _ in everybody
-        if pk not in oneself and (not enabled or (guest and not guests))
+        for pk, enabled, guest, mark in everybody
+        if pk not in oneself and (not enabled or (guest and not (guests and mark)))
     ]
     if oneself:
         reasons.append("you are among those who decide, and nobody decides on their own request")
     if unfit:
         reasons.append(
-            f"{len(unfit)} of them can't decide, being disabled{'' if guests else ' or a guest'} in Entra"
+            f"{len(unfit)} of them can't decide, being disabled{UNKNOWN_GUEST if guests else ' or a guest'} in Entra"
         )
     if away := able(approvers, requester, guests=guests).filter(away_at(business_now())).count():
         reasons.append(f"{away} of them {'is' if away == 1 else 'are'} away")

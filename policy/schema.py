@@ -302,7 +302,7 @@ RULE: dict[str, Any] = {
         "guests_decide": {
             "type": "boolean",
             "default": False,
-            "description": "Whether guests of the directory may decide, too.",
+            "description": "Whether guests of the directory may decide, too, whose account says whose it is.",
         },
         "second_approver_outside": {
             "anyOf": [

@@ -121,7 +121,7 @@ def demand_sentences(demands: Demands, names: Mapping[str, str]) -> list[str]:
     if demands.pim_approval:
         sentences.append("PIM demands an approval, so there is none that is automatic or waived.")
     if demands.guests_decide:
-        sentences.append("Guests of the directory may decide.")
+        sentences.append("Guests of the directory may decide, where their account says whose it is.")
     sentences.append("Never by the requester.")
     if demands.emergency:
         sentences += emergency_sentences(demands.emergency, names)

@@ -15,6 +15,7 @@ from catalog.models import PimGroup
 from identity.absences.reading import in_whose_right, was_away
 from identity.humans import is_human
 from identity.models import Person
+from policy.approvers import barred_as_guest
 from policy.delegation import Right
 from policy.models import Terms
 from requests_app.deliberation.models import Attention, Remark
@@ -213,7 +214,7 @@ def _stages_naming(person: Person, groups: frozenset[str], pending: Sequence[Ter
     if not person.enabled:
         return named
     for terms in pending:
-        if person.guest and not terms.parsed.guests_decide:
+        if barred_as_guest(person, guests=terms.parsed.guests_decide):
             continue
         for number, stage in enumerate(terms.parsed.stages):
             if person.object_id in stage.approvers.people or groups & stage.approvers.groups:

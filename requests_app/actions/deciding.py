@@ -191,6 +191,8 @@ def _check(decision: Decision) -> tuple[str, Bounds]:
         return "The approver's account is disabled or gone in Entra.", UNBOUNDED
     if user.guest and (decision.absence or not demands.guests_decide):
         return "The approver is a guest in Entra now, and guests don't decide.", UNBOUNDED
+    if user.guest and not approver.mark:
+        return "The approver is a guest in Entra whose account doesn't say whose it is.", UNBOUNDED
     if unfit := absent_unfit(decision, demands):
         return unfit, UNBOUNDED
     whose = decision.absence.person if decision.absence else approver

@@ -16,7 +16,7 @@ def absent_unfit(decision: Decision, demands: Demands) -> str:
     absent = checking.fresh_person(decision.absence.person.object_id)
     if absent is None or not absent.enabled:
         return "The account of the person in whose right the delegate decided is disabled or gone in Entra."
-    if absent.guest and not demands.guests_decide:
+    if absent.guest and not (demands.guests_decide and decision.absence.person.mark):
         return (
             "The person in whose right the delegate decided is a guest in Entra now, and guests don't decide."
         )

@@ -13,6 +13,7 @@ from base.clock import business_now
 from base.errors import Missing
 from identity.humans import is_human, same_human
 from identity.models import DirectoryMembership, Person
+from policy.approvers import barred_as_guest
 from requests_app.activity.planning import is_on
 from requests_app.activity.reading import Activity, activity_of
 from requests_app.models import Grant, GrantInterval, RequestItem, RequestScope
@@ -62,7 +63,7 @@ def waits_for_review(person: Person) -> bool:
 
 
 def _waits_for(person: Person, groups: frozenset[str], row: OwedReview) -> bool:
-    if person.guest and not row.waiver.item.terms.parsed.guests_decide:
+    if barred_as_guest(person, guests=row.waiver.item.terms.parsed.guests_decide):
         return False
     named = reviewers_now(row)
     return person.object_id in named.people or bool(groups & named.groups)

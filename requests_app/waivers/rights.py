@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 
 from identity.humans import is_human, same_human
 from identity.models import DirectoryMembership, Person
-from policy.approvers import able
+from policy.approvers import able, barred_as_guest
 from policy.demands import Approvers, Demands
 from policy.waiving import Emergency, Named, Panel
 from requests_app.waivers.models import OwedReview
@@ -47,7 +47,7 @@ def may_review(person: Person, review: OwedReview) -> bool:
     """Whether this person may review it: never what any account of theirs used, and as a guest only where guests decide."""
     if not person.enabled or same_human(person, review.person):
         return False
-    if person.guest and not review.waiver.item.terms.parsed.guests_decide:
+    if barred_as_guest(person, guests=review.waiver.item.terms.parsed.guests_decide):
         return False
     return is_named(person, reviewers_now(review))
 

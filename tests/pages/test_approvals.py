@@ -14,6 +14,7 @@ from identity.absences.declaring import declare
 from identity.models import DirectoryGroup, DirectoryMembership, Person
 from policy.approvers import may_decide
 from policy.models import RuleVersion
+from policy.preflight import who_can_decide
 from requests_app.lifecycle import DecisionStatus, GrantStatus
 from requests_app.models import Decision, Grant, RequestItem
 from requests_app.selectors import inbox, to_decide, waiting_count
@@ -313,6 +314,17 @@ def test_what_waits_for_somebody_is_what_they_may_decide(world: World) -> None:
         assert {item.pk for item in to_decide(person)} == expected, person
     assert [item.pk for item in inbox(world.cy)] == [items[1].pk]
     assert waiting_count(twin) == 0
+
+
+def test_where_guests_decide_nothing_waits_for_one_whom_nobody_knows(world: World) -> None:
+    known, unknown = (make.person(f"Gil Guest {mark}", guest=True, employee_id=mark) for mark in ("E-9", " "))
+    rule = make.rule(known, unknown, groups=(world.group,), guests_decide=True)
+    with world.as_role("portal_web"):
+        item = make.pending_item(world.ada, world.group, rule)
+    for person, may in ((known, True), (unknown, False)):
+        assert may_decide(person, item.terms.parsed, 0, world.ada) is may
+        assert waiting_count(person) == int(may)
+    assert [found.names for found in who_can_decide(item.terms.parsed, world.ada)] == [["Gil Guest E-9"]]
 
 
 def test_nothing_of_ones_own_waits_even_without_an_employee_id(world: World) -> None:

@@ -152,6 +152,8 @@ def check(as_role: AsRole, found: list[Account], rules: list[ARule], asker: int)
             ):
                 assert not themselves & set(counted_on.values_list("pk", flat=True))
             for person in people:
+                if person.guest and not person.mark:
+                    assert not may_decide(person, demands, number, requester), "nobody knows whose twin"
                 in_right = rights(person, demands, [number], requester, at=at)
                 if person.pk in themselves:
                     assert not may_decide(person, demands, number, requester)

@@ -141,6 +141,20 @@ def test_an_approver_who_became_a_guest_does_not_decide(play: Stage) -> None:
     assert RequestItem.objects.get(pk=item.pk).status == "pending"
 
 
+@pytest.mark.parametrize(("mark", "counts"), [("E-9", True), (" ", False)])
+def test_a_guest_whose_account_says_nothing_of_whose_it_is_does_not_decide(
+    play: Stage, mark: str, counts: bool
+) -> None:
+    Person.objects.filter(pk=play.boss.pk).update(employee_id=mark)
+    item = ask_under(play, rule_of(play, people(play.boss), guests_decide=True))
+    decision_id = submit(play, item.pk, play.boss)
+    play.world.directory.user(play.boss.object_id).user_type = "Guest"
+    check_decision(decision_id=decision_id)
+    decision = Decision.objects.get(pk=decision_id)
+    assert (decision.status == "counted") is counts, decision.reason
+    assert counts or "doesn't say whose it is" in decision.reason
+
+
 # ------------------------------------------------------------ somebody was faster
 
 

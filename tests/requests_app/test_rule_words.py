@@ -67,7 +67,7 @@ def test_the_whole_rule_is_said() -> None:
     for part in (
         "The justification fits (?s).*because.*.",
         "A reference fits INC[0-9]{7}.",
-        "Guests of the directory may decide.",
+        "Guests of the directory may decide, where their account says whose it is.",
         "One more agrees at the first stage outside Mon, Fri 08:00 to 17:00 (Europe/Berlin).",
         "Stage 1: Ben",
         "At most 2 h.",
