@@ -381,6 +381,10 @@ CATALOG_SYNC_CONCURRENCY = env.int("CATALOG_SYNC_CONCURRENCY", 4)
 
 # PIM refuses shorter assignments and removals of younger ones (entra-graph contract 1.5).
 PIM_MINIMUM = timedelta(minutes=5)
+# The least time that new access is asked for and approved for. Once less than PIM's minimum is left of a window, PIM takes
+# it no more: the rest covers a worker's death (its lease, and a back-off), a turn in the queue, and what activation as the
+# person leaves for its way and for PIM's own approval (ADR 0072). Lengthening access that is there needs none of it.
+SHORTEST_ACCESS = 2 * PIM_MINIMUM
 # Until when AWS may still open sessions after a membership is gone (the pattern: up to one hour).
 AWS_SESSION_CACHE = timedelta(hours=1)
 # One provisioning cycle, used until the removal has been read back.

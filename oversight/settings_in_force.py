@@ -38,6 +38,7 @@ SHOWN: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
         "Access",
         (
             ("PIM_MINIMUM", "PIM refuses shorter assignments, and removals of younger ones"),
+            ("SHORTEST_ACCESS", "for how long new access is asked for at least"),
             ("PROVISIONING_CYCLE", "how long one provisioning cycle is taken to be"),
             ("AWS_SESSION_CACHE", "until when AWS may open sessions after a membership is gone"),
             ("OVERDUE_ENTRA", "how long after its end a membership may be in Entra before it is overdue"),

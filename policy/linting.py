@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from django.conf import settings
+
 from base.words import duration_words
 from catalog.models import AwsAccount, OrganizationalUnit, PermissionSet, PimGroup
 from identity.models import DirectoryGroup, DirectoryMembership, Person
@@ -126,6 +128,7 @@ class _Known:
         if document.demands.emergency:
             yield from self._emergency(document.demands.emergency)
         longest = document.demands.longest_duration
+        yield from self._too_short(document)
         looser = [
             row.display_name
             for key in sorted(scope.groups)
@@ -141,6 +144,20 @@ class _Known:
             )
         for words, names in self._under_pim(document).items():
             yield f"{words} ({_named(names)}): there the portal demands it, whatever the rule says."
+
+    def _too_short(self, document: RuleDocument) -> Iterator[str]:
+        """Times within which nothing can be asked for."""
+        demands, least = document.demands, settings.SHORTEST_ACCESS
+        for longest, what in (
+            (demands.longest_duration, "It allows"),
+            (demands.emergency.longest_duration if demands.emergency else None, "In emergencies it allows"),
+            (demands.automatic.longest_duration if demands.automatic else None, "Automatically it approves"),
+        ):
+            if longest is not None and longest < least:
+                yield (
+                    f"{what} at most {duration_words(longest)}, and access is given for at least {duration_words(least)}: "
+                    "nothing can be had by that."
+                )
 
     def _under_pim(self, document: RuleDocument) -> Mapping[str, list[str]]:
         """In which ways the rule would be looser than PIM's own settings, with the groups that it names where it is."""

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from base.words import moment_words
+from base.words import duration_words, moment_words
 from catalog.freshness import real_age
 from catalog.models import Eligibility, PimGroup, ProvisioningState
 from clients.types import ProvisioningCode
@@ -66,6 +66,7 @@ class Circumstances:
     now: datetime
     frozen: str = ""  # why an incident forbids it, for people
     nobody: str = ""  # why nobody can decide, when that is so
+    lengthens: bool = False  # the person has the access, and asks for more of it
 
 
 def requestability(
@@ -76,10 +77,12 @@ def requestability(
     now: datetime,
     versions: Sequence[RuleVersion] | None = None,
     undecided: bool = False,
+    lengthens: bool = False,
 ) -> Requestability:
     """Judge from the database; at most eight queries and one per approval stage.
 
     `undecided`: nobody may have to decide, so that it doesn't matter whether somebody could.
+    `lengthens`: they have the access, and ask for more of it.
     """
     versions = current_versions() if versions is None else versions
     found = match(read_ask(person, group, versions, at=now), versions)
@@ -96,6 +99,7 @@ def requestability(
             nobody="" if seated or rule is None else why_nobody(rule, person),
             provisioning=state.code if state else "",
             now=now,
+            lengthens=lengthens,
         ),
     )
 
@@ -115,15 +119,26 @@ def judge(
         *_rule_refusals(around),
     ]
     longest = None if refusals else _longest(group, around, ends_by)
-    if longest is not None and longest < settings.PIM_MINIMUM:
-        refusals.append(
-            Refusal(
-                "eligibility.ends",
-                "Your eligibility ends within five minutes, and PIM assigns no less than that.",
-            )
-        )
+    shortest = settings.PIM_MINIMUM if around.lengthens else settings.SHORTEST_ACCESS
+    if longest is not None and longest < shortest:
+        refusals.append(_too_short(longest, shortest, ends_by, around.now))
         longest = None
     return Requestability(tuple(refusals), around.match, longest, ends_by)
+
+
+def _too_short(longest: timedelta, shortest: timedelta, ends_by: datetime | None, now: datetime) -> Refusal:
+    least = duration_words(shortest)
+    if ends_by is not None and ends_by - now <= longest:
+        return Refusal(
+            "eligibility.ends",
+            f"Your eligibility ends within {least}, and access is given for no less. Ask the group's owner for a longer "
+            "one.",
+        )
+    return Refusal(
+        "duration.bounds",
+        f"PIM's settings and the rules allow at most {duration_words(longest)} here, and access is given for no less than "
+        f"{least}. Ask an operator.",
+    )
 
 
 def _in_force(eligibility: Eligibility, now: datetime) -> bool:

@@ -303,6 +303,7 @@ def _judge_all(
             seated = somebody_can_decide(demands, person)
             nobody[demands] = "" if seated else why_nobody(demands, person)
         why = nobody.get(demands, "") if demands is not None else ""
+        open_request, state_of_it, held = running.get(group.pk, (None, None, None))
         around = Circumstances(
             match=matched,
             somebody_can_decide=not why,
@@ -310,9 +311,9 @@ def _judge_all(
             provisioning=state.code if state else "",
             now=now,
             frozen=frozen[group.pk].sentence if group.pk in frozen else "",
+            lengthens=held is not None,
         )
         judged = judge(person, group, eligibilities, around)
-        open_request, state_of_it, held = running.get(group.pk, (None, None, None))
         found.append(
             Offer(
                 group,

@@ -16,6 +16,7 @@ from policy.demands import Demands
 from policy.fields import fits
 from policy.requestable import Requestability
 from requests_app.models import Grant
+from requests_app.shortening import shortest_time, too_short
 from requests_app.texts import clean_reference, clean_words
 
 LONGEST_JUSTIFICATION = 2000
@@ -39,10 +40,10 @@ def mistakes(
     if demands is not None and asked.justification is not None:
         found += _in_justification(asked.justification, demands)
     if asked.duration is not None:
-        found += _in_duration(asked.duration, judged)
+        found += _in_duration(asked.duration, judged, held)
         found += _in_extension(asked.duration, judged, group, held) if held else ()
     if asked.wanted_start is not None:
-        found += _in_start(asked.wanted_start, business_now(), judged)
+        found += _in_start(asked.wanted_start, business_now(), judged, held)
     if demands is not None and asked.reference is not None:
         found += _in_reference(asked.reference, demands, group)
     return found
@@ -53,11 +54,9 @@ def cleaned_words(justification: str) -> str:
     return clean_words(justification, longest=LONGEST_JUSTIFICATION, field="justification")
 
 
-def _in_duration(duration: timedelta, judged: Requestability) -> Iterator[Invalid]:
-    if duration < settings.PIM_MINIMUM:
-        yield Invalid(
-            "duration.short", "PIM assigns at least five minutes. Choose a longer time.", field="duration"
-        )
+def _in_duration(duration: timedelta, judged: Requestability, held: Grant | None) -> Iterator[Invalid]:
+    if short := too_short(duration, lengthens=held is not None):
+        yield short
     if judged.longest is not None and duration > judged.longest:
         yield Invalid(
             "duration.long",
@@ -66,7 +65,9 @@ def _in_duration(duration: timedelta, judged: Requestability) -> Iterator[Invali
         )
 
 
-def _in_start(wanted: datetime, now: datetime, judged: Requestability) -> Iterator[Invalid]:
+def _in_start(
+    wanted: datetime, now: datetime, judged: Requestability, held: Grant | None
+) -> Iterator[Invalid]:
     if wanted <= now:
         yield Invalid(
             "start.past",
@@ -79,10 +80,12 @@ def _in_start(wanted: datetime, now: datetime, judged: Requestability) -> Iterat
             f"At most {settings.LATEST_START.days} days ahead. Choose an earlier start, or ask again nearer to it.",
             field="start",
         )
-    if judged.ends_by is not None and judged.ends_by - wanted < settings.PIM_MINIMUM:
+    shortest = shortest_time(lengthens=held is not None)
+    if judged.ends_by is not None and judged.ends_by - wanted < shortest:
         yield Invalid(
             "start.not_eligible",
-            "Your eligibility ends before that. Choose an earlier start, or ask for a longer eligibility.",
+            f"Your eligibility ends before that, or less than {duration_words(shortest)} after it. Choose an earlier "
+            "start, or ask for a longer eligibility.",
             field="start",
         )
 

@@ -34,6 +34,7 @@ from requests_app.freezes.holding import freeze_for_item
 from requests_app.lifecycle import DecisionStatus, ItemStatus
 from requests_app.models import Decision, RequestItem, Verdict
 from requests_app.permissions import check_may_decide
+from requests_app.selectors import extendable_grant
 from requests_app.shortening import shorter_time, time_given
 from requests_app.shown import AGAIN, read_facts
 from requests_app.stepping_up import proof_fields, proven
@@ -100,7 +101,7 @@ def submit_decision(
             raise Conflict("decision.sooner", sooner)
         if changed := read_facts(item).changed(shown):
             raise Changed("decision.changed", f"{changed} Your decision was not taken. {AGAIN}")
-        shorter = shorter_time(item, duration) if verdict == Verdict.APPROVE else None
+        shorter = _shorter_time(item, duration) if verdict == Verdict.APPROVE else None
         kept = proven(item.terms.parsed.step_up.decide, proof, approver)
         decision = Decision(
             item=item,
@@ -150,6 +151,14 @@ def _presence(approver: Person, right: Right, now: datetime) -> dict[str, str | 
     if right:
         found |= {"instead_of": right.person.display_name, "instead_of_id": right.person.object_id}
     return found
+
+
+def _shorter_time(item: RequestItem, duration: timedelta | None) -> timedelta | None:
+    """Raises Invalid when an approval can't be for this long."""
+    if duration is None:
+        return None
+    held = extendable_grant(item.requester, item.group, item.wanted_start)
+    return shorter_time(item, duration, lengthens=held is not None)
 
 
 def _refuse_while_stopped(now: datetime) -> None:

@@ -26,6 +26,7 @@ from requests_app.actions.extending import extend, lock_open_windows
 from requests_app.actions.moving import create, move
 from requests_app.lifecycle import GrantStatus, ItemStatus
 from requests_app.models import Grant, GrantInterval, RequestItem
+from requests_app.shortening import shortest_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,25 +129,35 @@ def window_of(item: RequestItem, given: timedelta, bounds: Bounds) -> Window:
     # More of what one has is added to it; a start that was wanted is where the asked time begins.
     until = (wanted if item.wanted_start else starts_at) + given
     until = min(until, bounds.ends_by) if bounds.ends_by else until
-    return Window(starts_at, until, earlier, _unfit(earlier, starts_at, until, bounds, others))
+    unfit = _too_short(given, starts_at, until, earlier) or _unfit(earlier, starts_at, until, bounds, others)
+    return Window(starts_at, until, earlier, unfit)
+
+
+def _too_short(given: timedelta, starts_at: datetime, until: datetime, earlier: Grant | None) -> str:
+    """A sentence when nothing can be made of so little time, else ""."""
+    if until - starts_at >= shortest_time(lengthens=earlier is not None):
+        return ""
+    if earlier:
+        return (
+            "The access that the requester has lasts as long already, but for less than five minutes, or the "
+            "eligibility ends with it."
+        )
+    least = duration_words(settings.SHORTEST_ACCESS)
+    if given < settings.SHORTEST_ACCESS:
+        return (
+            f"New access is given for at least {least}. This is for {duration_words(given)}, and there is nothing that it "
+            "would lengthen. The requester can ask again, for longer."
+        )
+    when = (
+        f"within {least}" if starts_at <= business_now() else f"before {least} of the wanted time have passed"
+    )
+    return f"The eligibility ends {when}, and access is given for no less. The requester needs a longer one."
 
 
 def _unfit(
     earlier: Grant | None, starts_at: datetime, until: datetime, bounds: Bounds, others: Sequence[Grant]
 ) -> str:
     """A sentence when the window can't be had, else ""."""
-    if until - starts_at < settings.PIM_MINIMUM and earlier:
-        return (
-            "The access that the requester has lasts as long already, but for less than five minutes, or the "
-            "eligibility ends with it."
-        )
-    if until - starts_at < settings.PIM_MINIMUM:
-        when = (
-            "within five minutes"
-            if starts_at <= business_now()
-            else "before five minutes of the wanted time have passed"
-        )
-        return f"The eligibility ends {when}, which is less than PIM can assign."
     if any(other.starts_at < until and starts_at < other.ends_at for other in others):
         return (
             "The requester has this access for a part of that time already, by another approval. They can ask for a "

@@ -173,14 +173,16 @@ def _judge(
     eligibilities = list(Eligibility.objects.filter(person=requester, group=group)) if group else []
     if group is None or not eligibilities:
         raise Missing("group.missing", "There is no such PIM group, or you are not eligible for it.")
-    judged = requestability(requester, group, eligibilities, now=now, undecided=emergency is not None)
+    held = extendable_grant(requester, group, wanted_start)
+    judged = requestability(
+        requester, group, eligibilities, now=now, undecided=emergency is not None, lengthens=held is not None
+    )
     _check_judgement(judged)
     if emergency:
         if error := obstacle(requester, judged.demands, drill=emergency.drill):
             raise error
         judged = for_emergency(judged)
     asked = Asked(wanted.duration, wanted_start, justification, reference)
-    held = extendable_grant(requester, group, wanted_start)
     found = mistakes(judged, group, asked, held=held)
     if emergency and (wrong := wrong_words(emergency)):
         found.insert(0, wrong)

@@ -135,7 +135,7 @@ def test_hours_and_minutes_make_a_duration(world: World, ada: Visitor) -> None:
     [
         ({"justification": "short", "length": "60"}, "in at least 10 characters"),
         ({"justification": WHY, "length": "other", "hours": "9"}, "At most 8 h can be asked for"),
-        ({"justification": WHY, "length": "other", "minutes": "2"}, "PIM assigns at least five minutes"),
+        ({"justification": WHY, "length": "other", "minutes": "9"}, "Access is given for at least 10 min"),
         ({"justification": WHY, "length": "other"}, "Say how many hours and minutes."),
         ({"justification": WHY, "length": "other", "hours": "-1"}, "greater than or equal to 0"),
         ({"justification": WHY, "length": "99999"}, "is not one of the available choices"),
@@ -157,7 +157,7 @@ def test_refusals_are_inline_and_keep_what_was_typed(
 def test_all_mistakes_are_named_at_a_time(world: World, ada: Visitor) -> None:
     form = f"/access/{world.group.object_id}/request/"
     sentences = (
-        "at least five minutes",
+        "at least 10 min",
         "Say what you need the access for",
         "This time is over",
         "letters, digits",
@@ -178,7 +178,7 @@ def test_all_mistakes_are_named_at_a_time(world: World, ada: Visitor) -> None:
     text = page.content.decode()
     for sentence in ("Write date and time", "Say what you need the access for", "letters, digits"):
         assert text.count(sentence) == 1, sentence
-    assert "five minutes" not in text
+    assert "at least 10 min" not in text
     assert not RequestItem.objects.exists()
 
 

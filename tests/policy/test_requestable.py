@@ -182,18 +182,25 @@ spans = st.timedeltas(min_value=timedelta(minutes=1), max_value=timedelta(days=4
     assignment=st.none() | spans,
     rule=st.none() | spans.map(lambda span: timedelta(seconds=int(span.total_seconds()))),
     left=st.none() | spans,
+    lengthens=st.booleans(),
 )
-def test_the_shortest_bound_wins_and_is_never_below_five_minutes(
-    activation: timedelta, assignment: timedelta | None, rule: timedelta | None, left: timedelta | None
+def test_the_shortest_bound_wins_and_is_never_less_than_can_be_given(
+    activation: timedelta,
+    assignment: timedelta | None,
+    rule: timedelta | None,
+    left: timedelta | None,
+    lengthens: bool,
 ) -> None:
     judgement = judged(
         group={"activation_maximum": activation, "assignment_maximum": assignment},
         eligibilities=[held(ends_at=None if left is None else NOW + left)],
         match=a_match(rule),
+        lengthens=lengthens,
     )
     bounds = [bound for bound in (activation, assignment, rule, left) if bound is not None]
-    if min(bounds) < settings.PIM_MINIMUM:
+    if min(bounds) < (settings.PIM_MINIMUM if lengthens else settings.SHORTEST_ACCESS):
         assert not judgement.allowed
+        assert "is given for no less" in judgement.refusals[0].sentence
         assert judgement.longest is None
     else:
         assert judgement.allowed

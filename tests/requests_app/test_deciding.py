@@ -217,10 +217,10 @@ def test_an_eligibility_that_ends_bounds_the_access(as_role: AsRole) -> None:
 def test_an_eligibility_that_ends_in_moments_is_refused(as_role: AsRole) -> None:
     with stage(as_role, eligible_for=timedelta(minutes=25)) as play:
         item = play.ask()
-        play.step(timedelta(minutes=21))
+        play.step(timedelta(minutes=16))
         decision_id = play.decide(item)
         assert check_decision(decision_id=decision_id) == ()
-        assert "ends within five minutes" in Decision.objects.get(pk=decision_id).reason
+        assert "ends within 10 min" in Decision.objects.get(pk=decision_id).reason
 
 
 def test_an_eligibility_that_has_ended_is_none(as_role: AsRole) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
+from django.conf import settings
 
 from audit.ledger.models import Event
 from base import crash
 from base.errors import Conflict, Invalid
-from requests_app.actions.deciding import check_decision
+from requests_app.actions.deciding import check_decision, submit_decision
 from requests_app.actions.steps.starting import WAITS_FOR_THE_EARLIER
 from requests_app.actions.submitting import submit_request
 from requests_app.models import Decision, Grant, GrantInterval, RequestItem
@@ -330,6 +331,31 @@ def test_one_who_has_it_asks_for_more_but_not_twice(play: Stage) -> None:
     check_decision(decision_id=play.decide(item))
     assert play.grant().revision == 2
     ask_in_the_browser(play)
+
+
+def test_what_is_there_is_lengthened_by_as_little_as_pim_takes(play: Stage) -> None:
+    approve(play)
+    play.play_to("active")
+    item = ask_in_the_browser(play, timedelta(minutes=20))
+    with play.as_role("portal_web"):
+        decision_id = submit_decision(
+            item_id=item.pk,
+            approver_id=play.boss.pk,
+            verdict="approve",
+            comment="",
+            shown=make.shown(item),
+            duration=settings.PIM_MINIMUM,
+            actor=make.actor(play.boss),
+        )
+    check_decision(decision_id=decision_id)
+    assert play.grant().revision == 2
+    five = ask_in_the_browser(play, settings.PIM_MINIMUM)
+    play.play_out()
+    decision_id = play.decide(five)
+    assert check_decision(decision_id=decision_id) == ()
+    assert "there is nothing that it would lengthen" in Decision.objects.get(pk=decision_id).reason
+    with pytest.raises(Invalid, match="at least 10 min"):
+        ask_in_the_browser(play, settings.PIM_MINIMUM)
 
 
 def test_more_than_pim_assigns_in_all_is_refused_on_the_form(play: Stage) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 
 from base import crash
 from clients.registry import clients
@@ -52,6 +53,16 @@ def reviewers(play: Stage) -> list[str | None]:
 def waiting(play: Stage, code: str = "approver") -> Grant:
     play.play(lambda: Grant.objects.filter(problem_code=code).exists())
     return play.grant()
+
+
+@pytest.mark.parametrize("point", ["deciding.counted", "activating.before_settle"])
+def test_the_least_time_outlives_a_death_where_most_of_it_passes_on_the_way(play: Stage, point: str) -> None:
+    approvers(play, play.boss)
+    sign_in(play)
+    sign_in(play, who=play.boss)
+    play.decide(play.ask(duration=settings.SHORTEST_ACCESS))
+    play.work_until_it_dies(point)
+    assert play.play_to("active", "not_granted").status == "active", play.describe()
 
 
 def test_the_approvers_word_is_passed_on_at_once_and_in_their_name(asked: Stage) -> None:

@@ -112,7 +112,7 @@ def test_a_group_that_can_not_be_asked_for_says_why(
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"duration": timedelta(minutes=4, seconds=59)}, "duration"),
+        ({"duration": timedelta(minutes=9, seconds=59)}, "duration"),
         ({"duration": timedelta(hours=8, seconds=1)}, "duration"),
         ({"duration": timedelta(hours=-1)}, "duration"),
         ({"justification": "short"}, "justification"),

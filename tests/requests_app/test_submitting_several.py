@@ -78,7 +78,7 @@ def test_each_that_can_not_be_had_is_named_and_nothing_is_asked_for(
     told = refused(asker, groups, HOUR, 9 * HOUR, timedelta(minutes=1))
     assert list(told) == [groups[1].object_id, groups[2].object_id]
     assert "At most 8 h" in told[groups[1].object_id]
-    assert "at least five minutes" in told[groups[2].object_id]
+    assert "at least 10 min" in told[groups[2].object_id]
     assert not AccessRequest.objects.exists()
 
 

@@ -265,7 +265,7 @@ def test_doubts_name_what_is_probably_not_meant(desk: Desk) -> None:
                     "permission_sets": ["No such set"],
                 },
                 "longest_duration": "P1D",
-                "automatic": {"longest_duration": "PT1H", "read_only": True},
+                "automatic": {"longest_duration": "PT9M", "read_only": True},
                 "stages": [
                     {"people": [world.ben.object_id, gone], "quorum": 2},
                     {"groups": [gone]},
@@ -289,6 +289,7 @@ def test_doubts_name_what_is_probably_not_meant(desk: Desk) -> None:
         f"no directory group {gone} is known",
         "At stage 1, 2 must agree and 1 could",
         "At stage 3, all of the 1 who could decide must agree",
+        "Automatically it approves at most 9 min, and access is given for at least 10 min",
         f"longer than PIM allows for {world.group.display_name}",
     ):
         assert any(words in each for each in said), words
