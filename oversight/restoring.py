@@ -14,8 +14,9 @@ from oversight.drift.looking import NotLooked, StoreUsers, look, read
 from oversight.drift.writing import not_looked, write
 from oversight.models import DriftRun
 from requests_app.actions.rebuilding import mark_of, rebuild, was_assigned
-from requests_app.lifecycle import ItemStatus
+from requests_app.lifecycle import ItemStatus, WaiverStatus
 from requests_app.models import Decision, Grant, Verdict
+from requests_app.waivers.models import Waiver
 
 
 @dataclass(slots=True)
@@ -68,12 +69,17 @@ def rebuild_held(group: PimGroup, facts: GroupFacts) -> int:
 
 
 def rebuild_decided(group: PimGroup) -> int:
-    """Rebuild what followed approvals that this database believes uncounted, when it is over already."""
-    waiting = Decision.objects.filter(
-        item__group=group, item__status=ItemStatus.PENDING, verdict=Verdict.APPROVE
-    ).values_list("item__requester__object_id", flat=True)
+    """Rebuild what followed approvals, or asks to go without, that this database believes unsettled, when it is over."""
+    pending = {"item__group": group, "item__status": ItemStatus.PENDING}
+    words = Decision.objects.filter(**pending, verdict=Verdict.APPROVE)
+    waivers = Waiver.objects.filter(**pending, status=WaiverStatus.SUBMITTED)
+    waiting = {
+        person
+        for rows in (words, waivers)
+        for person in rows.values_list("item__requester__object_id", flat=True)
+    }
     made = 0
-    for person_oid in sorted(set(waiting)):
+    for person_oid in sorted(waiting):
         held, history = _both(group, person_oid)
         for request in history:
             mark = mark_of(request.tag)

@@ -1,8 +1,9 @@
 """Rebuilding grants that a restored database has forgotten, where PIM's mark and a stored approval explain them.
 
-A restored database may hold an approver's word that the lost one had counted already, and PIM the assignment that
-followed. The grant is made anew under the id that its mark names, with the window that PIM was told, and goes on (or
-is taken away) by the life cycle's own steps. Nothing is ever assigned here.
+A restored database may hold an approver's word that the lost one had counted already, or an ask to go without one that
+it had let through, and PIM the assignment that followed. The grant is made anew under the id that its mark names, with
+the window that PIM was told, and goes on (or is taken away) by the life cycle's own steps. Nothing is ever assigned
+here.
 """
 
 from __future__ import annotations
@@ -20,15 +21,19 @@ from clients.types import PimRequest, PimRequestStatus
 from identity.humans import same_human
 from requests_app.actions.fetching import lock_item
 from requests_app.actions.moving import create, move
-from requests_app.lifecycle import OPEN, DecisionStatus, EndReason, GrantStatus, ItemStatus
+from requests_app.lifecycle import OPEN, DecisionStatus, EndReason, GrantStatus, ItemStatus, WaiverStatus
 from requests_app.models import Decision, Grant, GrantInterval, RequestItem, Verdict
 from requests_app.shortening import time_given
+from requests_app.waivers.asking import waiver_fields
+from requests_app.waivers.models import Waiver
+from requests_app.waivers.reviewing import owe_reviews
 
 log = structlog.get_logger(__name__)
 
 # PIM rounds what it was told.
 TOLERANCE = timedelta(minutes=2)
 _NEVER = frozenset({PimRequestStatus.DENIED, PimRequestStatus.FAILED, PimRequestStatus.CANCELED})
+CHECKED = "before the database was restored: PIM holds the marked assignment that followed"
 FORGOTTEN = (
     "This database was restored from a time before Entra ended this access, so it was not granted again. Ask again if "
     "it is still needed."
@@ -62,7 +67,8 @@ def rebuild(request: PimRequest, *, person_oid: str, group_oid: str, held: bool)
 
     `held` says whether PIM holds it now; if not, the grant is made to be proven over. Explained means: this person's
     pending request for this group, with as many stored approvals as its rule asks for, all from before the
-    assignment, none by the requester, and a window no longer than what was asked for.
+    assignment, none by the requester, or with an ask to go without from before it; and a window no longer than what
+    was asked for.
     """
     mark = mark_of(request.tag)
     if mark is None or request.starts_at is None or request.ends_at is None:
@@ -78,9 +84,12 @@ def rebuild(request: PimRequest, *, person_oid: str, group_oid: str, held: bool)
     with transaction():
         item = lock_item(item_id)
         words = _explaining(item, request)
+        waiver = None if words else _waiver_explaining(item, request)
         taken = Grant.objects.filter(person=item.requester, group=item.group, status__in=OPEN).exists()
-        if not words or taken:
+        if not (words or waiver) or taken:
             return None
+        if waiver:
+            _let_through(waiver, item)
         _approve(item, words)
         _make(item, mark, request, held=held)
     log.warning("grant_rebuilt", grant=str(mark.grant_id), held=held)
@@ -107,6 +116,34 @@ def _explaining(item: RequestItem, request: PimRequest) -> list[Decision]:
     return words if enough and stages and short_enough else []
 
 
+def _waiver_explaining(item: RequestItem, request: PimRequest) -> Waiver | None:
+    """The stored ask to go without an approval that explains the assignment."""
+    if item.status != ItemStatus.PENDING or request.starts_at is None or request.ends_at is None:
+        return None
+    if request.ends_at - request.starts_at > item.duration + TOLERANCE:
+        return None
+    made_at = request.created_at or request.starts_at
+    return Waiver.objects.filter(
+        item=item, drill=False, status=WaiverStatus.SUBMITTED, submitted_at__lte=made_at
+    ).first()
+
+
+def _let_through(waiver: Waiver, item: RequestItem) -> None:
+    """As the lost database had it, with the reviews that are owed for it."""
+    waiver.item = item
+    move(
+        waiver,
+        WaiverStatus.GRANTED,
+        actor=Actor.worker(),
+        fields={**waiver_fields(waiver), "conditions": "", "checked": CHECKED},
+        settled_at=business_now(),
+        lease_until=None,
+        reason="",
+    )
+    if waiver.emergency:
+        owe_reviews(waiver, item)
+
+
 def _approve(item: RequestItem, words: list[Decision]) -> None:
     now = business_now()
     for decision in words:
@@ -119,7 +156,7 @@ def _approve(item: RequestItem, words: list[Decision]) -> None:
                     "item_id": item.pk,
                     "verdict": decision.verdict,
                     "stage": decision.stage,
-                    "checked": "before the database was restored: PIM holds the marked assignment that followed",
+                    "checked": CHECKED,
                 },
                 settled_at=now,
                 lease_until=None,

@@ -16,6 +16,8 @@ from oversight.drift.runs import run_slice
 from oversight.models import DriftRun, Finding, FindingKind
 from requests_app.lifecycle import TERMINAL
 from requests_app.models import Grant
+from requests_app.waivers.settling import check_waiver
+from tests.requests_app.waiver_scene import ask, emergency, only_rule, review_of, waiver_of
 from tests.support.stage import Stage, stage
 
 pytestmark = pytest.mark.django_db
@@ -62,6 +64,30 @@ def test_a_running_grant_that_was_forgotten_is_rebuilt_and_ends_as_approved(play
     assert approved == Event.objects.filter(type="grant.scheduled").count() == 1
 
 
+@pytest.mark.parametrize("over", [False, pytest.param(True, marks=pytest.mark.proof)])
+def test_an_emergency_that_was_forgotten_is_not_let_through_twice(play: Stage, over: bool) -> None:
+    only_rule(play, emergency(play.asker, reviewers=[play.boss]))
+    item = ask(play, minutes=60)
+    backup = Backup()
+    check_waiver(waiver_id=waiver_of(item).pk)
+    lost = play.play_to("active")
+    if over:
+        play.finish_early(lost)
+        play.play_to("deprovisioning")
+    backup.restore()
+    assert "1 grants rebuilt, 0 new findings" in reconcile()
+    assert check_waiver(waiver_id=waiver_of(item).pk) == (), "it is settled"
+    assert play.grant().pk == lost.pk
+    assert review_of(item).open
+    assert (
+        "before the database was restored"
+        in Event.objects.get(type="waiver.granted").data["fields"]["checked"]
+    )
+    play.play_out()
+    assert play.assignments_made() == 1
+    assert not play.in_aws()
+
+
 @pytest.mark.proof
 def test_a_grant_that_was_forgotten_and_is_over_is_proven_over_and_never_granted_again(play: Stage) -> None:
     play.decide(play.ask(duration=timedelta(hours=4)))
@@ -103,6 +129,7 @@ def test_what_no_approval_explains_becomes_a_finding_and_is_left_alone(play: Sta
     found = Finding.objects.get()
     assert found.kind == FindingKind.ORPHAN
     assert found.evidence["tag"]
+    assert Event.objects.filter(type="drift.found").count() == 1
     play.step(timedelta(minutes=11))
     run_slice()
     assert Finding.objects.get().status == "open"
