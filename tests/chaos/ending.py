@@ -7,8 +7,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from audit.ledger.models import Event
-from requests_app.lifecycle import TERMINAL, DecisionStatus, EndReason, GrantStatus, ItemStatus
+from requests_app.lifecycle import (
+    TERMINAL,
+    DecisionStatus,
+    EndReason,
+    GrantStatus,
+    ItemStatus,
+    WaiverStatus,
+)
 from requests_app.models import AccessRequest, Decision, Grant, GrantInterval, RequestItem
+from requests_app.waivers.models import Waiver
 from simulator.world.clock import WorldClock
 from simulator.world.world import World
 from stack.business_clock import Anchors
@@ -28,6 +36,7 @@ def owed() -> dict[str, int]:
     for model, over in (
         (RequestItem, {ItemStatus.APPROVED, ItemStatus.DENIED, ItemStatus.WITHDRAWN, ItemStatus.LAPSED}),
         (Decision, {DecisionStatus.COUNTED, DecisionStatus.REFUSED}),
+        (Waiver, {WaiverStatus.GRANTED, WaiverStatus.REFUSED}),
         (Grant, OVER),
     ):
         for status in model.objects.exclude(status__in=over).values_list("status", flat=True):
@@ -117,6 +126,11 @@ def broken_invariants(world: World, anchors: Anchors, applications: Collection[s
 def granted_as_person() -> int:
     """How many grants PIM gave in the name of those who asked."""
     return Grant.objects.filter(as_person=True, assigned_at__isnull=False).count()
+
+
+def let_through() -> int:
+    """How many emergencies went on without an approval."""
+    return Waiver.objects.filter(status=WaiverStatus.GRANTED).count()
 
 
 def statuses() -> dict[str, int]:

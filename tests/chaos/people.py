@@ -19,6 +19,7 @@ TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 SHOWN = re.compile(r'name="shown" value="([^"]*)"')
 ITEM = re.compile(r'href="/approvals/([0-9a-f-]{36})/"')
 PATIENCE = 60.0  # seconds for an answer
+EMERGENCIES = 0.15  # of the times that somebody asks: without an approval
 SIGN_OUTS = 0.15  # of the times after somebody asked for something
 _numbers = itertools.count(1)
 
@@ -197,8 +198,11 @@ class Requester:
             "minutes": str(self.dice.choice((20, 30, 45))),
             "reference": key,
         }
+        form = "request"
+        if self.dice.random() < EMERGENCIES:
+            form, fields["why"] = "emergency", "Customers can't pay, and nobody answers"
         answer = self.crowd.note(
-            action, lambda: self.browser.post(f"/access/{group}/request/", **fields), "/requests/"
+            action, lambda: self.browser.post(f"/access/{group}/{form}/", **fields), "/requests/"
         )
         if answer is not None:
             self.mine.append(answer.headers["Location"].strip("/").rpartition("/")[2])

@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SPEED = 60.0
 LOOK_SECONDS = 0.1
 AS_PERSON_EVERY = 3  # one PIM group in so many is activated as the person
+ENOUGH_FOR_EACH = 50  # requests among which some are emergencies
 SAVED_WITHIN = 15.0  # seconds until the simulated clouds have written what they hold
 
 
@@ -69,6 +70,7 @@ class Result:
     seconds: float
     settled_after: float
     as_person: int  # grants that PIM gave in the name of those who asked
+    emergencies: int  # that went on without an approval
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -113,6 +115,11 @@ def cast(stack: Stack, plan: Plan, folder: Path) -> tuple[list[str], dict[str, l
         "shortest_justification": 10,
         "stages": [{"quorum": 1, "people": approvers}],
         "groups": sorted({row.group.object_id for row in Eligibility.objects.select_related("group")}),
+        "emergency": {
+            "allowed": {"people": [person.object_id for person in people[plan.approvers :]]},
+            "longest_duration": "PT1H",
+            "reviewers": {"people": approvers},
+        },
     }
     load_rules(read_rules(json.dumps({"rules": [rule]})).rules, written_by="chaos", retire_others=True)
     now = stack.business_now()
@@ -201,7 +208,10 @@ def _judge(
     ]
     verdicts.twice += ending.twice()
     applications = (stack.clouds["worker_client_id"], stack.clouds["signin_client_id"])
-    as_person = ending.granted_as_person()
+    as_person, emergencies = ending.granted_as_person(), ending.let_through()
+    problems = [] if as_person else ["nothing was activated as the person"]
+    if not emergencies and plan.requests >= ENOUGH_FOR_EACH:
+        problems.append("nobody was let go without an approval")
     return Result(
         plan,
         history,
@@ -213,7 +223,8 @@ def _judge(
         seconds,
         settled,
         as_person,
-        [] if as_person else ["nothing was activated as the person"],
+        emergencies,
+        problems,
     )
 
 
@@ -241,6 +252,7 @@ def report(result: Result) -> str:
         f"at the end: {_counts(result.statuses)}",
         f"still owed: {_counts(result.owed) or 'nothing'}",
         f"granted as the person: {result.as_person}",
+        f"let go in an emergency: {result.emergencies}",
         "",
     ]
     for name, found in (

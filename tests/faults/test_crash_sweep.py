@@ -2,7 +2,7 @@
 
 A batch (`tests.support.sweeping`) is one fault, with a grant for every crash point, in one world with one time; every
 second grant has a broker, and the batch beside it gives one to the others. Groups that are activated as the person
-are swept in `test_personal_sweep.py`.
+are swept in `test_personal_sweep.py`, emergencies in `test_emergency_sweep.py`.
 
 A new crash point joins by itself. When no play here reaches it, `ELSEWHERE` says where it is reached instead. A new
 fault is a line in `FAULTS`, a new thing that people do a line in `PLAYS`.
@@ -52,7 +52,7 @@ ELSEWHERE: dict[str, str] = {
         "tests/requests_app/test_freezing.py::test_a_worker_that_dies_is_followed_by_one_that_finishes",
     ),
     **{
-        f"waiving.{gap}": "tests/requests_app/test_waivers.py::test_who_dies_over_it_is_followed_by_one_who_settles_it_once"
+        f"waiving.{gap}": "tests/faults/test_emergency_sweep.py::test_a_worker_dies_at_every_point"
         for gap in ("claimed", "checked", "before_commit", "settled")
     },
     "reviewing.before_commit": "tests/requests_app/test_emergency_reviews.py::test_overdue_it_goes_on_to_others_once",

@@ -152,6 +152,8 @@ MUTATIONS = {
 
 
 SWEEP = "tests/faults/test_crash_sweep.py::test_a_worker_dies_at_every_point"
+AS_PERSON = "tests/faults/test_personal_sweep.py::test_a_worker_dies_at_every_point[as the person]"
+EMERGENCIES = "tests/faults/test_emergency_sweep.py::test_a_worker_dies_at_every_point"
 ANYTHING = "tests/faults/test_anything_in_any_order.py::test_an_example_that_chance_seldom_makes"
 
 
@@ -217,6 +219,25 @@ BUGS = {
         "if kind == PathKind.ASSIGN and not settings.NARROW_PATH_SHARED_WITH_PIM:",
         "if True:",
         sweep("none"),
+    ),
+    "the portal assigns what is the person's to ask for": Mutation(
+        "requests_app/actions/steps/activating.py",
+        "    if mine is None:\n",
+        "    if True:\n",
+        AS_PERSON,
+    ),
+    "an emergency is settled without its review": Mutation(
+        "requests_app/waivers/settling.py",
+        "        owe_reviews(waiver, item)",
+        "        pass",
+        EMERGENCIES,
+    ),
+    "what can't be read lets an emergency through": Mutation(
+        "requests_app/waivers/settling.py",
+        "    refusal, bounds, passed = _check(waiver)\n",
+        "    try:\n        refusal, bounds, passed = _check(waiver)\n"
+        '    except Exception:\n        refusal, bounds, passed = "", UNBOUNDED, ()\n',
+        EMERGENCIES,
     ),
     "a lost answer is taken for a refusal": Mutation(
         "requests_app/actions/steps/activating.py",

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import hypothesis.strategies as st
+from django.conf import settings
 from django.db.models import Q
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -26,8 +27,10 @@ from requests_app.actions.ending import end_early, revoke
 from requests_app.actions.submitting import submit_request
 from requests_app.actions.withdrawing import withdraw_item
 from requests_app.freezes.models import Freeze
-from requests_app.lifecycle import TERMINAL, DecisionStatus, GrantStatus, ItemStatus
+from requests_app.lifecycle import TERMINAL, DecisionStatus, GrantStatus, ItemStatus, WaiverStatus
 from requests_app.models import Attempt, Decision, Grant, RequestItem, Verdict
+from requests_app.waivers import reviewing
+from requests_app.waivers.models import OwedReview, Waiver
 from simulator.world.errors import WorldError
 from tests.requests_app import factories as make
 from tests.support import invariants
@@ -48,8 +51,11 @@ NOT_YET_READY = (GrantStatus.SCHEDULED, GrantStatus.ACTIVATING, GrantStatus.PROV
 GIVING = (Attempt.Kind.ASSIGN, Attempt.Kind.EXTEND, Attempt.Kind.PASS_ON)
 # People sign in anew before their tokens are too old.
 SIGN_IN_EVERY = timedelta(hours=12)
-# More time than this at once, and a window may be over before a worker came to it.
+SHORTEST = int(settings.SHORTEST_ACCESS / timedelta(minutes=1))
+# More time than this at once, in which nobody works, and a window may be over before a worker came to it; or less of it
+# may be left than PIM takes, with what a death costs.
 SHORT = timedelta(minutes=10)
+TOO_LITTLE = settings.PIM_MINIMUM + timedelta(minutes=3)
 
 
 class Anything(RuleBasedStateMachine):
@@ -82,6 +88,7 @@ class Anything(RuleBasedStateMachine):
         self.play.died = lambda _kind, _row: crash.install(None)
         self.operators = [self._operator("Olga Operator", "E9001"), self._operator("Otto Operator", "E9002")]
         self.may_decide = set(range(APPROVERS))
+        self.may_respond = set(range(PEOPLE))
         self.judged: set[UUID] = set()
         self.settled = False
 
@@ -112,8 +119,7 @@ class Anything(RuleBasedStateMachine):
     @rule(
         person=people,
         group=groups,
-        # Not PIM's own five: less is left of them after a death, and that is said, not granted.
-        minutes=st.sampled_from([15, 30, 90, 240]),
+        minutes=st.sampled_from([SHORTEST, 30, 90, 240]),
         starts_in=st.sampled_from([None, None, 30, 300]),
     )
     def submit(self, person: int, group: int, minutes: int, starts_in: int | None) -> None:
@@ -131,6 +137,25 @@ class Anything(RuleBasedStateMachine):
             )
         )
 
+    @rule(person=people, group=groups, minutes=st.sampled_from([SHORTEST, 60]))
+    def submit_in_emergency(self, person: int, group: int, minutes: int) -> None:
+        self._person(lambda: self.play.ask_in_emergency(person, group, timedelta(minutes=minutes)))
+
+    @rule(who=approvers, in_order=st.booleans())
+    def review(self, who: int, in_order: bool) -> None:
+        owed, reviewer = OwedReview.objects.filter(verdict="").first(), self.play.approvers[who][0]
+        if owed is not None:
+            verdict = OwedReview.Verdict.IN_ORDER if in_order else OwedReview.Verdict.NOT_IN_ORDER
+            self._person(
+                lambda: reviewing.review(
+                    review_id=owed.pk,
+                    person_id=reviewer.pk,
+                    verdict=verdict,
+                    comment="Seen",
+                    actor=make.actor(reviewer),
+                )
+            )
+
     def _decide(self, which: int, who: int, verdict: str, minutes: int | None = None) -> None:
         item = _nth_item(which, status=ItemStatus.PENDING)
         if item is not None:
@@ -147,7 +172,7 @@ class Anything(RuleBasedStateMachine):
                 )
             )
 
-    @rule(which=recent, who=approvers, minutes=st.sampled_from([None, None, 5, 60]))
+    @rule(which=recent, who=approvers, minutes=st.sampled_from([None, None, SHORTEST, 60]))
     def approve(self, which: int, who: int, minutes: int | None) -> None:
         self._decide(which, who, Verdict.APPROVE, minutes)
 
@@ -272,6 +297,12 @@ class Anything(RuleBasedStateMachine):
             self.may_decide.add(who)
             self.play.world.directory.add_member(self._deciders(), self.play.approvers[who][1].id)
 
+    @rule(who=people)
+    def lose_responder(self, who: int) -> None:
+        if who in self.may_respond and self.play.responders is not None:
+            self.may_respond.discard(who)
+            self.play.world.directory.remove_member(self.play.responders.id, self.play.people[who][1].id)
+
     @rule(name=st.sampled_from(OTHERS), person=people, group=groups)
     def others_change(self, name: str, person: int, group: int) -> None:
         self._happen(name, person, group)
@@ -290,20 +321,27 @@ class Anything(RuleBasedStateMachine):
 
     @rule(minutes=st.sampled_from([1, 6, 45, 120, 1500]))
     def advance(self, minutes: int) -> None:
-        if timedelta(minutes=minutes) > SHORT:
+        span = timedelta(minutes=minutes)
+        if span > SHORT:
             self._excuse_what_is_on_its_way()
-        self.play.step(timedelta(minutes=minutes))
+        self._excuse_on_the_way(ends_at__lt=self.play.time.now + span + TOO_LITTLE)
+        self.play.step(span)
         if self.play.time.now - self.signed_in_at > SIGN_IN_EVERY:
             self._everybody_signs_in()
 
     def _excuse_what_is_on_its_way(self) -> None:
         """Nobody works, or nothing is carried, for so long that a window may pass."""
-        for grant in Grant.objects.filter(status__in=NOT_YET_READY).select_related("person", "group"):
-            self.play.excused.add((grant.person.object_id, grant.group.object_id))
+        self._excuse_on_the_way()
         for item in RequestItem.objects.filter(status=ItemStatus.PENDING).select_related(
             "requester", "group"
         ):
             self.play.excused.add((item.requester.object_id, item.group.object_id))
+
+    def _excuse_on_the_way(self, **chosen: datetime) -> None:
+        for grant in Grant.objects.filter(status__in=NOT_YET_READY, **chosen).select_related(
+            "person", "group"
+        ):
+            self.play.excused.add((grant.person.object_id, grant.group.object_id))
 
     @rule()
     def work(self) -> None:
@@ -345,6 +383,15 @@ class Anything(RuleBasedStateMachine):
         for decision in Decision.objects.filter(status=DecisionStatus.COUNTED).exclude(pk__in=self.judged):
             assert decision.approver_id in allowed, "I1 counted the word of somebody who isn't an approver"
             self.judged.add(decision.pk)
+
+    @invariant()
+    def who_was_let_through_might_go_without(self) -> None:
+        allowed = {self.play.people[who][0].pk for who in self.may_respond}
+        for waiver in Waiver.objects.filter(status=WaiverStatus.GRANTED).exclude(pk__in=self.judged):
+            assert waiver.item.requester_id in allowed, (
+                "I1 somebody was let through who isn't a responder any more"
+            )
+            self.judged.add(waiver.pk)
 
     @invariant()
     def nothing_was_approved_or_sent_under_a_freeze(self) -> None:

@@ -21,6 +21,7 @@ from uuid import UUID
 
 from celery import Celery, current_app
 from django.test import override_settings
+from django.utils.duration import duration_iso_string
 from kombu.exceptions import OperationalError
 
 from base import clock as base_clock
@@ -39,11 +40,15 @@ from requests_app import tasks
 from requests_app.actions.advancing import advance_grant
 from requests_app.actions.deciding import check_decision
 from requests_app.actions.steps import extending, pacing, personal, proving, provisioning
+from requests_app.actions.submitting import submit_request
 from requests_app.actions.sweeping import sweep
 from requests_app.cutting import removing as removing_fast
 from requests_app.cutting.models import FastRemoval
-from requests_app.lifecycle import DecisionStatus
+from requests_app.lifecycle import DecisionStatus, WaiverStatus
 from requests_app.models import Decision, Grant, RequestItem
+from requests_app.waivers.asking import EmergencyAsk
+from requests_app.waivers.models import Waiver
+from requests_app.waivers.settling import check_waiver
 from simulator.sample.builder import Builder, empty_world
 from simulator.world import serial
 from simulator.world.clock import WorldClock
@@ -62,9 +67,11 @@ LEAST_STEP, LONGEST_STEP = timedelta(seconds=1), timedelta(hours=6)
 # on its way (real time).
 LOOK_SELDOM = timedelta(hours=3)
 POLL_SELDOM = timedelta(minutes=20)
+LONGEST_EMERGENCY = timedelta(hours=1)
 LOOK_FOR_SIGN_IN = timedelta(minutes=2)
 TASKS = {
     "decision": str(tasks.check_decision.name),
+    "waiver": str(tasks.check_waiver.name),
     "grant": str(tasks.advance.name),
 }
 
@@ -99,8 +106,10 @@ class Fleet:
     people: list[tuple[Person, User]]
     approvers: list[tuple[Person, User]]
     groups: list[tuple[PimGroup, Group]]
-    # None in a world that was taken up from a snapshot, in which nobody asks any more.
+    # None in a world that was taken up from a snapshot, in which nobody asks any more. Responders may go without an
+    # approval in an emergency, and deciders review it.
     deciders: Group | None
+    responders: Group | None
     rule: RuleVersion | None
     disturbed: set[Pair] = field(default_factory=set)
     excused: set[Pair] = field(default_factory=set)
@@ -119,6 +128,23 @@ class Fleet:
             return make.pending_item(
                 self.people[person][0], self.groups[group][0], self.rule, duration=duration
             )
+
+    def ask_in_emergency(
+        self, person: int, group: int, duration: timedelta = LONGEST_EMERGENCY
+    ) -> RequestItem:
+        """Ask to go without an approval. Raises DomainError."""
+        asker, row = self.people[person][0], self.groups[group][0]
+        with self.as_role("portal_web"):
+            request_id = submit_request(
+                requester_id=asker.pk,
+                group_object_id=row.object_id,
+                duration=duration,
+                justification="Something is stuck there",
+                reference="",
+                actor=make.actor(asker),
+                emergency=EmergencyAsk("Customers can't pay, and nobody answers"),
+            )
+            return RequestItem.objects.get(request=request_id)
 
     def sign_in(self, person: Person, *contexts: str, withdrawn: bool = False) -> None:
         """What signing in leaves for a worker: a token that proves these contexts, or that Entra takes no more."""
@@ -140,12 +166,14 @@ class Fleet:
         """One pass of the sweeper and all that it rings for; gives how many rows owed something."""
         self.world.advance()
         owed = sweep()
+        for waiver_id in owed.waivers:
+            self._ring("waiver", waiver_id, self._check_waiver)
         for decision_id in owed.decisions:
             self._ring("decision", decision_id, self._check)
         for grant_id in owed.grants:
             self._ring("grant", grant_id, lambda row: advance_grant(grant_id=row))
         self._deliver()
-        return len(owed.decisions) + len(owed.grants) + self._cut()
+        return len(owed.waivers) + len(owed.decisions) + len(owed.grants) + self._cut()
 
     def _cut(self) -> int:
         """One pass of the remover, which runs with rights of its own and without a broker."""
@@ -170,6 +198,10 @@ class Fleet:
 
     def _check(self, decision_id: UUID) -> None:
         for grant_id in check_decision(decision_id=decision_id):
+            advance_grant(grant_id=grant_id)
+
+    def _check_waiver(self, waiver_id: UUID) -> None:
+        for grant_id in check_waiver(waiver_id=waiver_id):
             advance_grant(grant_id=grant_id)
 
     def _deliver(self) -> None:
@@ -205,9 +237,11 @@ class Fleet:
             ),
             *(
                 _latest(*row)
-                for row in Decision.objects.filter(status=DecisionStatus.SUBMITTED).values_list(
-                    "submitted_at", "retry_at", "lease_until"
+                for rows in (
+                    Decision.objects.filter(status=DecisionStatus.SUBMITTED),
+                    Waiver.objects.filter(status=WaiverStatus.SUBMITTED),
                 )
+                for row in rows.values_list("submitted_at", "retry_at", "lease_until")
             ),
         ]
         if removing_fast.owed_at_all():
@@ -249,7 +283,8 @@ class Fleet:
             for g in Grant.objects.select_related("person", "group")
         ]
         decisions = [f"{d.verdict} {d.status} {d.reason}" for d in Decision.objects.all()]
-        return "\n".join([f"now {self.time.now}", *grants, *decisions])
+        waivers = [f"waiver {w.status} {w.reason}" for w in Waiver.objects.all()]
+        return "\n".join([f"now {self.time.now}", *grants, *decisions, *waivers])
 
 
 @contextmanager
@@ -296,7 +331,7 @@ def taken_up(as_role: AsRole, kept: dict[str, Any]) -> Iterator[Fleet]:
             (PimGroup.objects.get(object_id=group_id), world.directory.group(group_id))
             for group_id in kept["managed"]
         ]
-        made: _Made = ([], [], groups, None, None)
+        made: _Made = ([], [], groups, None, None, None)
         with _running(time, Builder(world), as_role, made, LOOK_SELDOM) as found:
             found.since = time.now
             found.disturbed.update((person, group) for person, group in kept["disturbed"])
@@ -345,7 +380,9 @@ def _running(time: Time, build: Builder, as_role: AsRole, made: _Made, looks: ti
 
 
 type _People = list[tuple[Person, User]]
-type _Made = tuple[_People, _People, list[tuple[PimGroup, Group]], Group | None, RuleVersion | None]
+type _Made = tuple[
+    _People, _People, list[tuple[PimGroup, Group]], Group | None, Group | None, RuleVersion | None
+]
 
 
 def _populate(build: Builder, people: int, groups: int, approvers: int, *, one_each: bool) -> _Made:
@@ -358,13 +395,14 @@ def _populate(build: Builder, people: int, groups: int, approvers: int, *, one_e
         for n in range(approvers)
     ]
     opened = [build.group(f"AWS - Group {n}", assigned=True) for n in range(groups)]
-    deciders = build.group("Deciders")
+    deciders, responders = build.group("Deciders"), build.group("Responders")
     everyone = build.group("AWS - All employees", assigned=True)
     for user in (*askers, *bosses):
         build.member(everyone, user)
     for user in bosses:
         build.member(deciders, user)
     for number, user in enumerate(askers):
+        build.member(responders, user)
         for group in [opened[number]] if one_each else opened:
             build.eligible(group, user)
     build.provision()
@@ -383,7 +421,8 @@ def _populate(build: Builder, people: int, groups: int, approvers: int, *, one_e
         other,
         list(zip(rows, opened, strict=True)),
         deciders,
-        _rule(deciders, [row for row, _ in other]),
+        responders,
+        _rule((deciders, [row for row, _ in other]), (responders, [row for row, _ in one])),
     )
 
 
@@ -397,13 +436,25 @@ def _person(build: Builder, user: User) -> Person:
     )
 
 
-def _rule(deciders: Group, bosses: list[Person]) -> RuleVersion:
-    """One rule for every group: one member of the deciders agrees."""
-    row = DirectoryGroup.objects.create(object_id=deciders.id, display_name=deciders.display_name)
-    DirectoryMembership.objects.bulk_create(DirectoryMembership(group=row, person=boss) for boss in bosses)
+def _rule(*known: tuple[Group, list[Person]]) -> RuleVersion:
+    """One rule for every group: one member of the deciders agrees, and in an emergency responders go without.
+
+    `known` are these two directory groups with their members, as the portal has read them.
+    """
+    for group, members in known:
+        row = DirectoryGroup.objects.create(object_id=group.id, display_name=group.display_name)
+        DirectoryMembership.objects.bulk_create(
+            DirectoryMembership(group=row, person=person) for person in members
+        )
+    deciders, responders = (group for group, _ in known)
     document = {
         "groups": [],
         "stages": [{"people": [], "groups": [deciders.id], "quorum": 1}],
+        "emergency": {
+            "allowed": {"groups": [responders.id]},
+            "longest_duration": duration_iso_string(LONGEST_EMERGENCY),
+            "reviewers": {"groups": [deciders.id]},
+        },
         "shortest_justification": 10,
         "reference_required": False,
         "lapses_after": "P1D",

@@ -4,7 +4,8 @@
 doesn't hold. The first five may be asked at any moment, also in the middle of a step that died; the others hold
 once workers have done what is owed. All functions read; none writes but `seal_is_sound`, which seals.
 
-I1  nothing is granted in PIM without an earlier approval, by an approver who isn't the requester
+I1  nothing is granted in PIM without an earlier approval, by an approver who isn't the requester, or without an emergency
+    that was let through and owes its review
 I2  nothing is granted past what was approved; no access past its end that the portal doesn't show
 I3  for every row one event a version, and the trail replayed gives the row
 I4  nothing is lost: all comes to an end
@@ -24,6 +25,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
@@ -34,8 +36,9 @@ from audit.ledger.sealing import seal_everything
 from audit.ledger.verifying import verify
 from identity.humans import same_human
 from identity.models import Person
-from requests_app.lifecycle import ITEM, TERMINAL, DecisionStatus, GrantStatus, ItemStatus
+from requests_app.lifecycle import ITEM, TERMINAL, DecisionStatus, GrantStatus, ItemStatus, WaiverStatus
 from requests_app.models import Attempt, Decision, Grant, GrantInterval, RequestItem, Verdict
+from requests_app.waivers.models import Waiver
 from simulator.world.state import Schedule, ScheduleRequest
 from simulator.world.world import World
 from tests.support.replaying import differences, union_of_intervals
@@ -160,11 +163,14 @@ def nothing_is_owed() -> list[str]:
     return [
         *(f"I4 {r}" for r in _unfinished(RequestItem, [s for s in ItemStatus.values if ITEM.targets(s)])),
         *(f"I4 {r}" for r in _unfinished(Decision, [DecisionStatus.SUBMITTED])),
+        *(f"I4 {r}" for r in _unfinished(Waiver, [WaiverStatus.SUBMITTED])),
         *(f"I4 {r}" for r in _unfinished(Grant, [s for s in GrantStatus.values if s not in TERMINAL])),
     ]
 
 
-def _unfinished(model: type[RequestItem | Decision | Grant], statuses: Collection[str]) -> Iterator[str]:
+def _unfinished(
+    model: type[RequestItem | Decision | Waiver | Grant], statuses: Collection[str]
+) -> Iterator[str]:
     for row in model.objects.filter(status__in=statuses):
         yield f"{model.__name__} {row.pk} is still {row.status}"
 
@@ -189,7 +195,8 @@ def _nothing_without_approval(scene: Scene) -> Iterator[str]:
     approved: dict[object, list[int]] = {}
     for event in Event.objects.filter(type="item.approved"):
         approved.setdefault(event.request_id, []).append(event.id)
-    behind = _approvers_behind()
+    behind, stands_on_nothing = _approvers_behind(), _given_by_nobody()
+    yield from _emergencies_without_review()
     for tag, made in scene.ours.items():
         grant = by_id.get(tag)
         if grant is None:
@@ -198,10 +205,9 @@ def _nothing_without_approval(scene: Scene) -> Iterator[str]:
         events = approved.get(grant.first_request_id, [])
         if not any(event_id < sent.get(grant.pk, 0) for event_id in events):
             yield f"I1 grant {grant.pk} was sent to PIM before it was approved"
-        approvers = behind.get(grant.pk, [])
-        if not approvers:
-            yield f"I1 grant {grant.pk} has no counted approval"
-        for approver in approvers:
+        if grant.pk in stands_on_nothing:
+            yield f"I1 grant {grant.pk} has no counted approval, and no emergency was let through"
+        for approver in behind.get(grant.pk, []):
             if same_human(approver, grant.person):
                 yield f"I1 grant {grant.pk} was approved by the person who holds it"
 
@@ -217,6 +223,25 @@ def _approvers_behind() -> dict[object, list[Person]]:
     for interval in GrantInterval.objects.all():
         behind.setdefault(interval.grant_id, []).extend(counted.get(interval.item_id, []))
     return behind
+
+
+def _given_by_nobody() -> set[UUID]:
+    """Grants of which a part was neither approved by anybody nor let through in an emergency."""
+    counted = Decision.objects.filter(status=DecisionStatus.COUNTED, verdict=Verdict.APPROVE)
+    let_through = Waiver.objects.filter(status=WaiverStatus.GRANTED, drill=False)
+    good = {*counted.values_list("item_id", flat=True), *let_through.values_list("item_id", flat=True)}
+    parts = set(GrantInterval.objects.values_list("grant_id", "item_id"))
+    with_parts = {grant for grant, _ in parts}
+    return {grant for grant, item in parts if item not in good} | (
+        set(Grant.objects.values_list("pk", flat=True)) - with_parts
+    )
+
+
+def _emergencies_without_review() -> Iterator[str]:
+    """I1: one review is owed by each panel, of which the rules here have one, and it is owed once."""
+    for waiver in Waiver.objects.filter(status=WaiverStatus.GRANTED, kind=Waiver.Kind.EMERGENCY):
+        if (owed := waiver.reviews.count()) != 1:
+            yield f"I1 the emergency {waiver.pk} owes {owed} reviews"
 
 
 def _nothing_past_what_was_approved(scene: Scene) -> Iterator[str]:
