@@ -20,13 +20,15 @@ from clients.registry import notifiers
 from notifications.channels import ALERT
 from notifications.models import Message
 from oversight.expiries import LABELS, WARN_BEFORE
-from oversight.facts import Facts
+from oversight.facts import FAST_REMOVAL, SEVERING, Facts
 from oversight.models import DANGEROUS, Alert, AlertKind, Finding, FindingKind, FindingStatus
 from requests_app.models import Grant
 from requests_app.overdue import overdue
 
 log = structlog.get_logger(__name__)
 
+WORKERS = "Are workers and beat alive?"
+_WHO_TAKES = {FAST_REMOVAL: "Is the remover alive?", SEVERING: "Is the severer alive?"}
 SEAL_LAG = timedelta(minutes=2)
 ANCHOR_LAG = timedelta(minutes=10)
 MOST_FINDINGS = 100
@@ -58,7 +60,7 @@ def wanted(facts: Facts) -> Iterator[Wanted]:
         yield Wanted(
             AlertKind.STUCK,
             status,
-            f"{count} owed and taken by nobody: {status}. Are workers and beat alive?",
+            f"{count} owed and taken by nobody: {status.replace('_', ' ')}. {_WHO_TAKES.get(status, WORKERS)}",
         )
     if facts.provisioning.state is HealthState.STOPPED:
         yield Wanted(AlertKind.QUARANTINE, "provisioning", facts.provisioning.sentence)

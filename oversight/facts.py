@@ -5,7 +5,7 @@ Everything is read from PostgreSQL and Redis, in a fixed number of bounded queri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,14 +30,19 @@ from oversight.models import (
     Heartbeat,
     RuleOutOfReach,
 )
+from requests_app.cutting import removing
+from requests_app.cutting.models import FastRemoval, SeveringPlace
 from requests_app.estimates import Hop, hops
 from requests_app.models import Decision, Grant
 from requests_app.overdue import Overdue, overdue_grants
+from requests_app.waivers.models import Waiver
 
 # Owed work that nobody has taken for this long (real time) is stuck.
 STUCK_AFTER = timedelta(minutes=2)
 # Heartbeats older than this (real time) tell of nobody.
 WORKER_GONE_AFTER = timedelta(hours=1)
+# What besides grants may be stuck, each with a process of its own or a worker that has to take it.
+DECISION, WAIVER, FAST_REMOVAL, SEVERING = "decision", "waiver", "fast_removal", "severing"
 MOST_OVERDUE = 20
 MOST_UNSEALED = 1000
 _REDIS_TIMEOUT_SECONDS = 0.5
@@ -56,7 +61,7 @@ class Facts:
     circuits: Sequence[CircuitState]
     budgets: Mapping[str, float]  # calls that may be made at once now, by bucket family
     grants: Mapping[str, int]  # not over, by status
-    stuck: Mapping[str, int]  # owed and taken by nobody, by status; "decision" for decisions
+    stuck: Mapping[str, int]  # owed and taken by nobody: grants by status, and the other kinds below
     waiting: int  # grants whose next look is postponed after a failure
     oldest_owed_at: datetime | None  # business time
     overdue: Sequence[Overdue]  # the longest first
@@ -179,13 +184,27 @@ def _stuck(now: datetime, real: datetime) -> tuple[Mapping[str, int], datetime |
     due_before = now - STUCK_AFTER * patience
     free = Q(lease_until=None) | Q(lease_until__lt=real)
     ready = Q(retry_at=None) | Q(retry_at__lt=real - STUCK_AFTER)
-    grants = Grant.objects.filter(free, ready, next_action_at__lt=due_before)
-    decisions = Decision.objects.filter(free, ready, status="submitted", submitted_at__lt=due_before)
-    oldest = Grant.objects.filter(next_action_at__lte=now).aggregate(at=Min("next_action_at"))["at"]
-    found = dict(_by(grants, "status"))
-    if count := decisions.count():
-        found["decision"] = count
-    return found, oldest
+    found = dict(_by(Grant.objects.filter(free, ready, next_action_at__lt=due_before), "status"))
+    oldest = []
+    for kind, rows, due in _owed_rows():
+        seen = rows.filter(**{f"{due}__lte": now}).aggregate(
+            oldest=Min(due), stuck=Count("pk", filter=free & ready & Q(**{f"{due}__lt": due_before}))
+        )
+        if seen["oldest"] is not None:
+            oldest.append(seen["oldest"])
+        if kind and seen["stuck"]:
+            found[kind] = seen["stuck"]
+    return found, min(oldest, default=None)
+
+
+def _owed_rows() -> Iterator[tuple[str, QuerySet[Any], str]]:
+    """All rows that may owe work: of what kind, and since which of their instants. Grants are told by their status."""
+    yield "", Grant.objects.all(), "next_action_at"
+    yield DECISION, Decision.objects.filter(status="submitted"), "submitted_at"
+    yield WAIVER, Waiver.objects.filter(status="submitted"), "submitted_at"
+    if removing.owed_at_all():
+        yield FAST_REMOVAL, FastRemoval.objects.all(), "next_action_at"
+    yield SEVERING, SeveringPlace.objects.all(), "next_action_at"
 
 
 def unsealed(real: datetime) -> tuple[int, timedelta]:

@@ -10,12 +10,27 @@ from base.clock import business_clock
 from base.words import duration_words
 from catalog.freshness import HealthState, real_age
 from oversight.expiries import LABELS, WARN_BEFORE
-from oversight.facts import WORKER_GONE_AFTER, Facts, facts
+from oversight.facts import (
+    DECISION,
+    FAST_REMOVAL,
+    SEVERING,
+    WAIVER,
+    WORKER_GONE_AFTER,
+    Facts,
+    facts,
+)
 from oversight.models import DriftRun, Expiry
 from oversight.reaching import BEAT as REACH
 from requests_app.lifecycle import GrantStatus
 
 SWEEP, WATCH = "task:requests_app.tasks.sweep", "task:oversight.tasks.watch"
+# What besides grants may be stuck, in words.
+NOBODY = (
+    (DECISION, "Decisions that nobody checks"),
+    (WAIVER, "Asks without an approval that nobody settles"),
+    (FAST_REMOVAL, "Fast removals that nobody does"),
+    (SEVERING, "Places of denials that nobody writes"),
+)
 MOST_RULES = 5  # named
 LATE_BEAT = timedelta(minutes=1)
 LATE_SEAL = timedelta(minutes=2)
@@ -66,6 +81,11 @@ class Health:
             (named.get(status, status), count, self.facts.stuck.get(status, 0))
             for status, count in sorted(self.facts.grants.items())
         ]
+
+    @property
+    def stuck(self) -> Sequence[tuple[str, int]]:
+        """What besides grants nobody takes, and how many of each."""
+        return [(words, count) for kind, words in NOBODY if (count := self.facts.stuck.get(kind))]
 
     @property
     def budgets(self) -> Sequence[tuple[str, int]]:

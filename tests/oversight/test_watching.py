@@ -22,6 +22,7 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django_subatomic.db import transaction
 from prometheus_client.parser import text_string_to_metric_families
+from pytest_django import Settings
 
 from audit.ledger.anchoring import AnchorState
 from audit.ledger.models import Event
@@ -42,6 +43,7 @@ from oversight.drift.writing import change
 from oversight.expiries import certificate_end, note_certificate
 from oversight.facts import facts
 from oversight.health import health
+from oversight.metrics import metrics_text
 from oversight.models import (
     Alert,
     AlertKind,
@@ -50,11 +52,13 @@ from oversight.models import (
     FindingStatus,
     Heartbeat,
 )
+from requests_app.cutting.models import FastRemoval, SeveringPlace
 from requests_app.lifecycle import EndReason, GrantStatus
 from requests_app.models import Grant
 from tests.pages.conftest import World, main_of
 from tests.pages.moving import bring
 from tests.requests_app import factories as make
+from tests.requests_app.emergencies import in_emergency
 from tests.support.fake_notifier import FakeNotifier
 
 pytestmark = pytest.mark.django_db
@@ -98,6 +102,39 @@ def test_work_that_nobody_takes_is_stuck_and_work_that_waits_is_not(world: World
     assert (found.stuck, found.waiting) == ({}, 1)
     Grant.objects.filter(pk=grant.pk).update(retry_at=None, lease_until=real_now() + timedelta(minutes=1))
     assert facts().stuck == {}
+
+
+def test_what_the_remover_the_severer_or_an_emergency_waits_for_is_stuck_too(
+    world: World, settings: Settings
+) -> None:
+    ago = business_now() - timedelta(minutes=5)
+    grant = a_grant(world, next_action_at=None)
+    FastRemoval.objects.create(
+        grant=grant, reason=FastRemoval.Reason.ENDED, wanted_at=ago, entra_read_at=ago, next_action_at=ago
+    )
+    with world.as_role("portal_severer"):
+        SeveringPlace.objects.create(key="inline:set", next_action_at=ago)
+    in_emergency(make.person(), make.pim_group(accounts=1), world.ben, world.as_role)
+    with patch("oversight.facts.business_now", return_value=business_now() + timedelta(minutes=5)):
+        found = facts()
+        assert found.stuck == {"waiver": 1, "severing": 1}, "the remover has nothing to do where it is off"
+        settings.FAST_REMOVAL = "direct"
+        found = facts()
+        assert found.stuck == {"waiver": 1, "fast_removal": 1, "severing": 1}
+        assert found.oldest_owed_at == ago
+        assert [words for words, _ in health().stuck] == [
+            "Asks without an approval that nobody settles",
+            "Fast removals that nobody does",
+            "Places of denials that nobody writes",
+        ]
+        assert 'access_portal_stuck{status="waiver"} 1.0' in metrics_text().decode()
+    raise_and_clear(found)
+    told = list(Alert.objects.filter(kind=AlertKind.STUCK).order_by("key").values_list("sentence", flat=True))
+    assert told == [
+        "1 owed and taken by nobody: fast removal. Is the remover alive?",
+        "1 owed and taken by nobody: severing. Is the severer alive?",
+        "1 owed and taken by nobody: waiver. Are workers and beat alive?",
+    ]
 
 
 def test_facts_cost_a_bounded_number_of_queries(world: World) -> None:
