@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
 
@@ -40,6 +41,14 @@ def test_a_disabled_account_loses_its_access_at_the_next_look(play: Stage) -> No
     assert "disabled" in revocation.reason
     assert play.time.now - grant.starts_at < SOON
     assert Event.objects.get(type="grant.revoked").actor_kind == "worker"
+
+
+def test_who_is_gone_from_entra_loses_it_too(play: Stage) -> None:
+    others = {key: user for key, user in play.world.state.users.items() if key != play.world_asker.id}
+    with patch.object(play.world.directory, "find_user", others.get):
+        grant = play.play_to("removing", "deprovisioning")
+    assert grant.end_reason == "leaver"
+    assert "gone from Entra" in Revocation.objects.get(grant=grant).reason
 
 
 def test_a_lost_eligibility_counts_when_seen_twice(play: Stage) -> None:

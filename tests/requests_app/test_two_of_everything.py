@@ -86,6 +86,7 @@ def test_the_loop_alone_takes_a_request_through(as_role: AsRole, monkeypatch: py
         with pytest.raises(Enough):
             call_command(command.Command(), loop=True)
         assert play.grant().status == "ended"
+        assert Event.objects.filter(type="grant.arrived").count() == 1
         check_invariants(play, item)
 
 
