@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from io import StringIO
 from unittest.mock import patch
 
 import pytest
+from django.core.management import call_command
 
 from audit.ledger.models import Event
 from base.errors import Conflict, Denied, DomainError, Invalid
@@ -82,6 +84,15 @@ def test_the_sweeper_finds_it_without_a_doorbell(play: Stage, reviewer: Person) 
     assert sweep().waivers == ()
     assert check_waiver(waiver_id=waiver_of(item).pk) == (), "settled once"
     assert Grant.objects.count() == 1
+
+
+def test_without_celery_the_sweep_command_settles_it(play: Stage, reviewer: Person) -> None:
+    item = ask(play)
+    out = StringIO()
+    call_command("sweep", stdout=out)
+    assert out.getvalue() == "1 owed\n"
+    assert waiver_of(item).granted
+    assert play.grant().status != "scheduled", "its grant is carried on too"
 
 
 def nobody_allowed(play: Stage, reviewer: Person) -> None:

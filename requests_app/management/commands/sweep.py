@@ -16,6 +16,7 @@ from django.db import close_old_connections
 from requests_app.actions.advancing import advance_grant
 from requests_app.actions.deciding import check_decision
 from requests_app.actions.sweeping import sweep
+from requests_app.waivers.settling import check_waiver
 
 log = structlog.get_logger(__name__)
 
@@ -47,9 +48,10 @@ class Command(BaseCommand):
     def one_pass(self) -> tuple[int, int]:
         """One look, and everything that it found; gives how much that was, and how much of it broke."""
         owed = sweep()
-        failed = sum(not _done(decision_id, _check) for decision_id in owed.decisions)
+        failed = sum(not _done(waiver_id, _settle) for waiver_id in owed.waivers)
+        failed += sum(not _done(decision_id, _check) for decision_id in owed.decisions)
         failed += sum(not _done(grant_id, _advance) for grant_id in owed.grants)
-        return len(owed.decisions) + len(owed.grants), failed
+        return len(owed.waivers) + len(owed.decisions) + len(owed.grants), failed
 
 
 def _done(row_id: UUID, action: Callable[[UUID], None]) -> bool:
@@ -60,6 +62,11 @@ def _done(row_id: UUID, action: Callable[[UUID], None]) -> bool:
         log.exception("sweep_failed", row=str(row_id), error=type(error).__name__)
         return False
     return True
+
+
+def _settle(waiver_id: UUID) -> None:
+    for grant_id in check_waiver(waiver_id=waiver_id):
+        advance_grant(grant_id=grant_id)
 
 
 def _check(decision_id: UUID) -> None:
