@@ -18,6 +18,7 @@ NAMES = (
     "history",
     "pages",
     "calls",
+    "catalogue",
     "worlds",
     "arriving",
     "leaving",

@@ -11,6 +11,7 @@ from django.test import override_settings
 
 from benchmarks.measuring import Figure
 from benchmarks.setting import acting_as, database
+from catalog.models import SyncRun
 from catalog.sync.engine import Outcome, run_part
 from catalog.sync.intervals import INTERVALS
 from clients.registry import using
@@ -56,7 +57,7 @@ def run(server: PostgresServer, *, sizes: tuple[Organisation, ...] = SIZES) -> I
             with override_settings(PORTAL_MANAGED_GROUPS_FILE=str(allowed), ENTRA_TENANT_ID=TENANT):
                 for turn in ("first", "next"):
                     clouds.calls.clear()
-                    _read_everything()
+                    read_everything()
                     yield _figure(size, turn, clouds)
 
 
@@ -71,14 +72,20 @@ def _figure(size: Organisation, turn: str, clouds: FakeClouds) -> Figure:
     )
 
 
-def _read_everything() -> None:
+def read_everything() -> None:
+    """A whole reading, one part after the other."""
     for part in INTERVALS:
-        outcome = Outcome.MORE
-        for _ in range(MOST_SLICES):
-            outcome = run_part(part)
-            if outcome is not Outcome.MORE:
-                break
-        assert outcome is Outcome.DONE, (part, outcome)
+        read_whole(part)
+
+
+def read_whole(part: SyncRun.Part) -> None:
+    """One part of a reading, slice after slice."""
+    outcome = Outcome.MORE
+    for _ in range(MOST_SLICES):
+        outcome = run_part(part)
+        if outcome is not Outcome.MORE:
+            break
+    assert outcome is Outcome.DONE, (part, outcome)
 
 
 def clouds_of(size: Organisation) -> FakeClouds:

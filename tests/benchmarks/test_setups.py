@@ -13,6 +13,7 @@ from pytest_django import DjangoDbBlocker
 from benchmarks import (
     arriving,
     calls,
+    catalogue,
     history,
     leaving,
     ledger,
@@ -76,6 +77,16 @@ def test_calls(server: PostgresServer) -> None:
     first, following = calls.run(server, sizes=(organisation,))
     sum_of_parts = 12 + 6 + 4 * 4 + 5  # four calls a group, one for everything else
     assert int(following.value) < int(first.value) < sum_of_parts + 15, "fifteen for lists"
+
+
+@pytest.mark.proof
+def test_catalogue(server: PostgresServer) -> None:
+    found = {each.name: each for each in catalogue.run(server, seed="generated:tiny")}
+    assert set(found) == {name for name in stated() if name.startswith("catalogue: ")}
+    every = found[f"catalogue: calls of a reading, {catalogue.EVERY}, to the product's"]
+    naive, product = (int(each.replace(",", "")) for each in re.findall(r"[\d,]+", every.detail))
+    # Eight sets on twelve accounts and the management account by pairs, instead of a call for each of ten managed groups.
+    assert naive == product + 13 * 8 - 10
 
 
 @pytest.mark.proof
