@@ -44,9 +44,11 @@ EMERGENCIES: dict[str, Fault] = {
     "none": Fault(),
     "nothing can be read at first": Fault(before=calls("error", READS, count=2, status=503)),
     "throttled": Fault(before=calls("throttle", READS)),
-    # It goes on waiting for whoever decides, as any other, and is lost to nobody.
+    # It goes on waiting for whoever decides, as any other, and is lost to nobody. Twice, for a death may come first.
     "the right to it is gone, which can't be read at first": Fault(
-        before=all_of(loses_the_right, calls("error", READS, status=503)), mended=approve, mended_when=""
+        before=all_of(loses_the_right, calls("error", READS, count=2, status=503)),
+        mended=approve,
+        mended_when="",
     ),
 }
 ELSEWISE = {name: fault for name, fault in FAULTS.items() if not fault.together} | EMERGENCIES
