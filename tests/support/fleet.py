@@ -130,7 +130,7 @@ class Fleet:
             )
 
     def ask_in_emergency(
-        self, person: int, group: int, duration: timedelta = LONGEST_EMERGENCY
+        self, person: int, group: int, duration: timedelta = LONGEST_EMERGENCY, *, drill: bool = False
     ) -> RequestItem:
         """Ask to go without an approval. Raises DomainError."""
         asker, row = self.people[person][0], self.groups[group][0]
@@ -142,7 +142,7 @@ class Fleet:
                 justification="Something is stuck there",
                 reference="",
                 actor=make.actor(asker),
-                emergency=EmergencyAsk("Customers can't pay, and nobody answers"),
+                emergency=EmergencyAsk("Customers can't pay, and nobody answers", drill),
             )
             return RequestItem.objects.get(request=request_id)
 

@@ -23,13 +23,17 @@ from django.db.migrations.loader import MigrationLoader
 from psycopg import sql
 
 from base import crash
+from base.clock import business_now
+from catalog.models import PimGroup
 from requests_app.actions.advancing import advance_grant
 from requests_app.actions.deciding import check_decision, submit_decision
 from requests_app.actions.ending import end_early
+from requests_app.actions.leaving import close_item
 from requests_app.actions.sweeping import lapse_unanswered
 from requests_app.actions.withdrawing import withdraw_item
 from requests_app.lifecycle import GrantStatus
 from requests_app.models import Grant, RequestItem, Verdict
+from requests_app.waivers.settling import check_waiver
 from simulator.world import serial
 from stack.postgres import SUPERUSER
 from tests.requests_app import factories as make
@@ -42,12 +46,12 @@ FOLDER = Path(__file__).parent
 NOT_KEPT = {"audit_event": {"at"}}
 # The ledger writes these itself when its events come in, whatever the session says about triggers.
 WRITES_ITSELF = {"audit_version"}
-PEOPLE = 17
+PEOPLE = 22
 POST = "graph.POST assignmentScheduleRequests"
 
 
 def populate(play: Fleet) -> dict[str, str]:
-    """Bring a grant into every status, an item and a decision too, in one world; gives what each person waits for.
+    """Bring a grant into every status, an item, a decision and a waiver too, in one world; gives how each grant ends.
 
     What takes long comes first, so that what is in the middle of its way is fresh. Only the person at hand is worked
     for; everybody else stays as left.
@@ -93,6 +97,7 @@ def populate(play: Fleet) -> dict[str, str]:
     _drive(play, 14, GrantStatus.SCHEDULED)
     _decide(play, play.ask(15, 0))
     play.ask(16, 0)
+    _without_approvals(play, 17)
     return {
         play.people[person][1].id: final
         for person, final in (
@@ -101,8 +106,28 @@ def populate(play: Fleet) -> dict[str, str]:
             (2, "cancelled"),
             (3, "never_arrived"),
             *((person, "ended") for person in range(7, 16)),
+            *((person, "ended") for person in (17, 18)),
         )
     }
+
+
+def _without_approvals(play: Fleet, first: int) -> None:
+    """Emergencies of five people: on its way, not settled, refused, a drill; and a request that somebody closes."""
+    going, waiting, refused, drill = range(first, first + 4)
+    # More than a day has passed here: the catalogue's sync would have read them again.
+    PimGroup.objects.update(policy_read_at=business_now())
+    (grant_id,) = check_waiver(waiver_id=play.ask_in_emergency(going, 0).waiver.pk)
+    advance_grant(grant_id=grant_id)
+    play.ask_in_emergency(waiting, 0)
+    item = play.ask_in_emergency(refused, 0)
+    if play.responders is not None:
+        play.world.directory.remove_member(play.responders.id, play.people[refused][1].id)
+    check_waiver(waiver_id=item.waiver.pk)
+    person, group = play.pair(refused, 0)
+    play.world.happen("eligibility_ended", group=group, person=person)
+    _check(_decide(play, item))  # which is refused, too
+    check_waiver(waiver_id=play.ask_in_emergency(drill, 0, drill=True).waiver.pk)
+    close_item(play.ask(first + 4, 0), "The account of the requester is disabled or gone in Entra.")
 
 
 def _decide(play: Fleet, item: RequestItem, verdict: str = Verdict.APPROVE) -> UUID:

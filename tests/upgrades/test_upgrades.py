@@ -14,11 +14,12 @@ from django.core.management import call_command
 from psycopg import sql
 from pytest_django import DjangoDbBlocker
 
-from requests_app.lifecycle import DecisionStatus
+from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus, WaiverStatus
 from requests_app.models import Decision, Grant, RequestItem
+from requests_app.waivers.models import Waiver
 from stack.postgres import SUPERUSER
 from tests.support import invariants, servers
-from tests.support.fleet import Fleet, taken_up
+from tests.support.fleet import Fleet, fleet, taken_up
 from tests.support.stage import AsRole
 from tests.upgrades import snapshot
 
@@ -89,6 +90,25 @@ def test_each_grant_in_flight_ends_right(
             assert not invariants.nothing_is_owed()
             with play.as_role("portal_sealer"):
                 assert not invariants.seal_is_sound()
+
+
+@pytest.mark.proof
+@pytest.mark.usefixtures("committed_db")
+def test_what_a_snapshot_of_now_would_hold(as_role: AsRole) -> None:
+    """The next release is taken on from every status that this one has, and each grant ends as it says."""
+    with fleet(as_role, people=snapshot.PEOPLE, groups=1) as play:
+        finals = snapshot.populate(play)
+        for model, statuses in (
+            (Grant, GrantStatus),
+            (RequestItem, ItemStatus),
+            (Decision, DecisionStatus),
+            (Waiver, WaiverStatus),
+        ):
+            assert set(model.objects.values_list("status", flat=True)) >= set(statuses.values), model
+        _play_out(play)
+        ended = dict(Grant.objects.values_list("person__object_id", "status"))
+        assert ended == finals, play.describe()
+        invariants.check(play.scene())
 
 
 def _play_out(play: Fleet) -> None:
