@@ -108,6 +108,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "accessportal.middleware.RequestLogMiddleware",
+    "accessportal.refusals.RefusalMiddleware",
     "accessportal.middleware.DomainErrorMiddleware",
 ]
 

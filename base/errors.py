@@ -5,8 +5,23 @@ A wrong state is a `Conflict`, a missing right is a `Denied`: never one for the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
+
+_noted: ContextVar[list[DomainError] | None] = ContextVar("noted_refusals", default=None)
+
+
+@contextmanager
+def noting_refusals() -> Iterator[list[DomainError]]:
+    """Every refusal that the body makes, in its order, also one that somebody catches to show it on a form."""
+    found: list[DomainError] = []
+    token = _noted.set(found)
+    try:
+        yield found
+    finally:
+        _noted.reset(token)
 
 
 class DomainError(Exception):
@@ -16,6 +31,8 @@ class DomainError(Exception):
 
     def __init__(self, code: str, sentence: str, *, field: str = "") -> None:
         super().__init__(sentence)
+        if (noted := _noted.get()) is not None:
+            noted.append(self)
         self.code = code
         self.sentence = sentence
         self.field = field  # the form field it belongs to, "" for the form as a whole

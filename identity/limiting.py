@@ -39,6 +39,7 @@ class Act(StrEnum):
     REMARK = "remark"
     SEARCH = "search"
     EXPORT = "export"
+    BE_REFUSED = "be refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ ALLOWANCES: Mapping[Act, Allowance] = {
     ),
     Act.SEARCH: Allowance(60, _MINUTE, "searches from you in a short time."),
     Act.EXPORT: Allowance(10, 5 * _MINUTE, "copies of the trail from you in a short time. None was made."),
+    # So many refused attempts are told in the trail; nobody is told of this bound.
+    Act.BE_REFUSED: Allowance(60, _MINUTE, "refused attempts of yours in a short time."),
 }
 
 # KEYS[1] the person's number; ARGV: interval, burst. Microseconds of Redis's clock.

@@ -319,7 +319,7 @@ OUTSIDE_EVENTS = (
     EventType(
         name="action.refused",
         sentence="{actor} was refused: {reason}",
-        fields={"action": _TEXT, "code": _TEXT, "reason": _TEXT},
+        fields={"action": _TEXT, "target": Field(Kind.TEXT, optional=True), "code": _TEXT, "reason": _TEXT},
         outcome=Outcome.REFUSED,
     ),
 )

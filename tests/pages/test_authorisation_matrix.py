@@ -178,8 +178,8 @@ class Cast:
 
 
 def newest_event() -> int | None:
-    """The trail's newest entry, but for sessions, which end here whatever was asked for."""
-    found = Event.objects.exclude(type="signin.ended").order_by("-id")
+    """The trail's newest entry, but for sessions, which end here whatever was asked for, and for the attempt itself."""
+    found = Event.objects.exclude(type__in=["signin.ended", "action.refused"]).order_by("-id")
     return found.values_list("id", flat=True).first()
 
 
