@@ -162,16 +162,17 @@ def my_requests(
 def inbox(
     person: Person, *, after: tuple[datetime, UUID] | None = None, limit: int = PAGE
 ) -> Sequence[RequestItem]:
-    """Pending items that this person may decide on now and hasn't yet, the first due first. Three queries.
+    """Pending items that this person may decide on now and hasn't yet, the first due first. Four queries.
 
     `after` is the place of the last one before: by when it is due (`targets.due_at`), and its id.
     """
     rows = to_decide(person).annotate(due=due()).order_by("due", "pk")
     if after is not None:
         rows = rows.filter(Q(due__gt=after[0]) | Q(due=after[0], pk__gt=after[1]))
-    # Thousands may wait: what a page shows of each is looked up for those on it only.
-    first = rows.values("pk")[:limit]
-    return list(_items().filter(pk__in=first).annotate(due=due()).order_by("due", "pk"))
+    # Thousands may wait: what a page shows of each is looked up for those on it only, by keys that are known by then. As a
+    # subquery beside so many joins (`join_collapse_limit`), Postgres would join everything that was ever asked for first.
+    first = list(rows.values_list("pk", flat=True)[:limit])
+    return list(_items().filter(pk__in=first).annotate(due=due()).order_by("due", "pk")) if first else []
 
 
 def waiting_count(person: Person) -> int:

@@ -91,6 +91,19 @@ def test_the_first_due_comes_first_whoever_asked_first(world: World, ben: Visito
     )
 
 
+def test_rows_are_looked_up_by_keys_that_are_known(world: World) -> None:
+    """Within one statement of so many joins Postgres would join all requests there are before it looks at the keys."""
+    asked(world)
+    with CaptureQueriesContext(connection) as captured:
+        assert len(inbox(world.ben)) == 1
+    (rows,) = [query["sql"] for query in captured if "justification" in query["sql"]]
+    assert "LIMIT" not in rows
+    assert "EXISTS" not in rows
+    with CaptureQueriesContext(connection) as captured:
+        assert inbox(world.ada) == []
+    assert not [query["sql"] for query in captured if "justification" in query["sql"]]
+
+
 def test_a_target_of_the_organisation_orders_too_and_never_lies_after_the_lapse(
     world: World, settings: Settings
 ) -> None:
