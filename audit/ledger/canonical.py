@@ -40,10 +40,15 @@ def commitment(salt: bytes, words: str) -> str:
     return hashlib.sha256(salt + words.encode()).hexdigest()
 
 
+def written(value: JSON) -> str:
+    """Any value as JSON, of any length. Raises ValueError or TypeError when it is none."""
+    return _ENCODER.encode(value)
+
+
 def canonical(document: Mapping[str, JSON]) -> str:
     """The document's canonical text. Raises LedgerError when it is too long or not JSON."""
     try:
-        text = _ENCODER.encode(document)
+        text = written(document)
     except (TypeError, ValueError) as error:
         raise LedgerError(f"The event can't be written as JSON: {error}") from error
     if len(text.encode()) > MAX_BYTES:

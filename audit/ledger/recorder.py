@@ -25,6 +25,7 @@ from audit.ledger.canonical import (
     clean,
     commitment,
     instant,
+    written,
 )
 from audit.ledger.models import ActorKind
 from audit.ledger.registry import COMMON_PLACEHOLDERS, EventType, LedgerError, event_type
@@ -129,16 +130,7 @@ def record_alone(
         return _write(event_type(event), actor, fields, _texts(words, actor, about_name), references, None)
 
 
-_INSERT = """
-WITH event AS (
-    INSERT INTO audit_event (canon) VALUES (%s) RETURNING id
-), words AS (
-    INSERT INTO audit_pii (event_id, field, salt, words)
-    SELECT event.id, given.field, given.salt, given.words
-    FROM event, unnest(%s::text[], %s::bytea[], %s::text[]) AS given (field, salt, words)
-)
-SELECT id FROM event
-"""
+_RECORD = "SELECT public.audit_record(%s, %s)"
 
 
 def _write(
@@ -168,10 +160,11 @@ def _write(
     }
     if subject is not None:
         document["subject"] = {"kind": subject.kind, "id": str(subject.id), "version": subject.version}
+    kept_beside: JSON = [
+        {"field": name, "salt": salts[name].hex(), "words": text} for name, text in personal.items()
+    ]
     with connection.cursor() as cursor:
-        cursor.execute(
-            _INSERT, [canonical(document), list(personal), list(salts.values()), list(personal.values())]
-        )
+        cursor.execute(_RECORD, [canonical(document), written(kept_beside)])
         ((event_id,),) = cursor.fetchall()
     return int(event_id)
 

@@ -264,6 +264,45 @@ DROP FUNCTION public.audit_reference_words(jsonb), public.audit_words(text);
 ADDRESS = "CREATE INDEX audit_event_address ON public.audit_event (ip, at DESC, id DESC) WHERE ip <> '';"
 DROP_ADDRESS = "DROP INDEX public.audit_event_address;"
 
+# The whole of an event in one call: its text, and the words beside it. It has its caller's rights and no more. A session
+# prepares the two statements once; sent as one statement, they would be parsed and planned with each event, which costs
+# more than all the trail's indexes. `kept`: [{"field": ..., "salt": hex, "words": ...}].
+RECORD = """
+CREATE FUNCTION public.audit_record(said text, kept text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    event bigint;
+BEGIN
+    INSERT INTO public.audit_event (canon) VALUES (said) RETURNING id INTO event;
+    IF kept <> '[]' THEN
+        INSERT INTO public.audit_pii (event_id, field, salt, words)
+        SELECT event, each.field, pg_catalog.decode(each.salt, 'hex'), each.words
+        FROM pg_catalog.jsonb_to_recordset(kept::jsonb) AS each (field text, salt text, words text);
+    END IF;
+    RETURN event;
+END
+$$;
+REVOKE ALL ON FUNCTION public.audit_record(text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION public.audit_record(text, text)
+    TO portal_web, portal_worker, portal_remover, portal_severer;
+"""
+DROP_RECORD = "DROP FUNCTION public.audit_record(text, text);"
+
+# Asked of each event that is written: PL/pgSQL answers for those without a reference in a tenth of the time.
+QUICK_REFERENCE = """
+CREATE OR REPLACE FUNCTION public.audit_reference_words(data jsonb) RETURNS tsvector
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+BEGIN
+    RETURN public.audit_words(nullif(data #>> '{fields,reference}', ''));
+END
+$$;
+"""
+SLOW_REFERENCE = """
+CREATE OR REPLACE FUNCTION public.audit_reference_words(data jsonb) RETURNS tsvector
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT public.audit_words(nullif(data #>> '{fields,reference}', ''))
+$$;
+"""
+
 CREATE = "".join(
     (
         REFUSE_CHANGE,

@@ -105,6 +105,7 @@ def test_the_sealer_writes_no_event_and_reads_nobodys_words(as_role: AsRole) -> 
     with as_role("portal_sealer"):
         for statement in (
             "INSERT INTO audit_event (canon) VALUES ('{}')",
+            "SELECT audit_record('{}', '[]')",
             "INSERT INTO audit_pii VALUES (1, 'x', sha256(''), 'x')",
             "SELECT words FROM audit_pii",
         ):
