@@ -18,8 +18,10 @@ from audit.ledger.reading import EventFilter, Facets, Position
 from catalog.models import PimGroup
 from identity.selectors import people
 
-# Requests up to which a filter names each; beyond, what it looks for is common.
+# Requests up to which a filter names each. Rows of scope up to which their requests are gathered once a search and the
+# newest events tried against them; beyond, what it looks for is so common that each event is looked up.
 MOST_NAMED = 500
+MOST_GATHERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +133,14 @@ def _named(found: Facets, wanted: Mapping[str, Any]) -> Sequence[Facet]:
 def _requests(wanted: Mapping[str, Any]) -> Sequence[UUID] | QuerySet[Any, Any] | None:
     """The requests whose scope, as it was when they were made, holds what the form names of account, OU and permission set.
 
-    A few are named, so that their events are looked up; many stay a subquery, so that the newest
-    events are tried against it. Either way a page reads little.
+    A few are named, so that their events are looked up; some stay a subquery of bounded length, and very many one
+    without a bound, so that the newest events are tried against it. Any way a page reads little.
     """
     scope = scope_named(wanted)
     if scope is None:
         return None
     found = scope.values_list("item__request_id", flat=True)
+    if scope[: MOST_GATHERED + 1].count() > MOST_GATHERED:
+        return found
     few = list(found.distinct()[: MOST_NAMED + 1])
-    return few if len(few) <= MOST_NAMED else found
+    return few if len(few) <= MOST_NAMED else found[:MOST_GATHERED]

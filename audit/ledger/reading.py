@@ -18,7 +18,7 @@ from uuid import UUID
 import psycopg
 from django.core.exceptions import EmptyResultSet
 from django.db import OperationalError, connection
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, Value, When
 from django_subatomic.db import transaction
 
 from audit.ledger.canonical import commitment
@@ -33,10 +33,12 @@ MOST_VALUES = 40  # values of one kind in one filter
 MOST_OF_A_CASE = 2_000
 # Events that are tried for common words or many requests, and of those that match so many as facets count.
 MOST_TRIED = 10_000
-MOST_WORDED = 1_000
+MOST_TRIED_BY_INDEX = 50_000  # where the index alone says whose request each is
+MOST_WORDED = 500
 FACETS = ("type", "outcome", "actor_oid", "group_oid")
 MOST_OF_A_FACET = 10  # values of each, the most frequent first
 STATEMENT_TIMEOUT = timedelta(seconds=3)
+ROOM = "64MB"  # that one sort or hash of a statement may take
 # The two clocks that stamp an event are of different machines; so far apart may they be.
 _SKEW = timedelta(minutes=10)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -69,7 +71,7 @@ class Position:
 class EventFilter:
     """What to look for; kinds are joined by "and", values of one kind by "or". Empty means any.
 
-    `requests` are request ids, or a subquery of them where there are very many.
+    `requests` are request ids, or a subquery of them where there are many: sliced when it may be gathered at once.
     `since` and `until` are business time, `until` exclusive.
     """
 
@@ -147,7 +149,7 @@ def count(wanted: EventFilter) -> int:
 class Facets:
     """How the newest matches divide: for each of FACETS its most frequent values, counted over at most 10,000 events.
 
-    Of common words, and of very many requests, at most 1,000. `cut`: older matches were not counted.
+    Of common words, and of very many requests, at most 500. `cut`: older matches were not counted.
     """
 
     counted: int
@@ -238,12 +240,20 @@ def events_at(keys: Sequence[Position]) -> Sequence[Entry]:
 
 
 @contextmanager
-def bounded() -> Iterator[None]:
-    """A transaction whose statements end after the limit, with a sentence for people instead of an error."""
+def bounded(*, roomy: bool = False) -> Iterator[None]:
+    """A transaction whose statements end after the limit, with a sentence for people instead of an error.
+
+    `roomy` ones sort half a million rows where they are, and not on a disk.
+    """
+    bounds = {"statement_timeout": str(int(STATEMENT_TIMEOUT.total_seconds() * 1000))}
+    if roomy:
+        bounds["work_mem"] = ROOM
     try:
         with transaction(), connection.cursor() as cursor:
-            milliseconds = int(STATEMENT_TIMEOUT.total_seconds() * 1000)
-            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(milliseconds)])
+            cursor.execute(
+                "SELECT set_config(name, value, true) FROM unnest(%s::text[], %s::text[]) AS bound (name, value)",
+                [list(bounds), list(bounds.values())],
+            )
             yield
     except OperationalError as error:
         if isinstance(error.__cause__, psycopg.errors.QueryCanceled):
@@ -291,38 +301,73 @@ def _common(
     types = worded_types(wanted.types) if wanted.words else ()
     if not types or likely_rare(wanted.words):
         return None
-    candidates = _newest(replace(wanted, words="", types=types), before, MOST_TRIED, more)
+    candidates = _newest(replace(wanted, words="", types=types), before, MOST_TRIED)
     if len(having_words(candidates[:SAMPLE], wanted.words, COMMON)) < COMMON:
         return None
     found = having_words(candidates, wanted.words, most)
     whole = len(found) < most and candidates.count() < MOST_TRIED
-    return _Common([dict(zip(("at", "id", *more), row, strict=True)) for row in found], whole)
+    keys = [{"at": at, "id": event_id} for at, event_id in found]
+    return _Common(_columns_by_keys(keys, more) if more else keys, whole)
 
 
+# As in `_gathered`; and of the candidates, which come one by one in their order, no more than it takes.
 _OF_REQUESTS = """
 WITH candidates AS MATERIALIZED ({candidates})
-SELECT * FROM candidates WHERE request_id IN ({requests}) LIMIT %s
+SELECT at, id FROM candidates WHERE {condition} LIMIT %s
 """
 
 
 def _of_many_requests(
     wanted: EventFilter, requests: QuerySet[Any, Any], more: Sequence[str]
 ) -> _Common | None:
-    """The matches among the newest MOST_TRIED events; None when there are no more events than that, or no requests."""
-    candidates = _newest(replace(wanted, requests=None), None, MOST_TRIED, ("request_id", *more))
+    """The matches among the newest events, of which so many are tried as an index shows quickly.
+
+    None when there are no more events than that, or no requests.
+    """
+    sliced = requests.query.is_sliced
+    by_index = sliced and not (wanted.people or wanted.groups or wanted.outcome or wanted.address)
+    tried = MOST_TRIED_BY_INDEX if by_index else MOST_TRIED
+    candidates = _newest(replace(wanted, requests=None), None, tried, ("request_id",))
     try:
         inner, parameters = candidates.query.sql_with_params()
         these, named = requests.query.sql_with_params()
     except EmptyResultSet:
         return None
+    condition = f"request_id IN ({these})"
+    if sliced:
+        condition = f"CASE WHEN {condition} THEN TRUE ELSE FALSE END"
     with connection.cursor() as cursor:
         cursor.execute(
-            _OF_REQUESTS.format(candidates=inner, requests=these), [*parameters, *named, MOST_WORDED + 1]
+            _OF_REQUESTS.format(candidates=inner, condition=condition),
+            [*parameters, *named, MOST_WORDED + 1],
         )
-        rows = [dict(zip(("at", "id", "request_id", *more), row, strict=True)) for row in cursor.fetchall()]
-    if len(rows) <= MOST_WORDED and candidates.count() < MOST_TRIED:
+        keys = [{"at": at, "id": event_id} for at, event_id in cursor.fetchall()]
+    if len(keys) <= MOST_WORDED and candidates.count() < tried:
         return None
-    return _Common(rows, whole=False)
+    return _Common(_columns_by_keys(keys, more), whole=False)
+
+
+def _columns_by_keys(keys: Sequence[Mapping[str, Any]], more: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+    """These columns of the events of these keys, in their order."""
+    if not keys:
+        return ()
+    rows = Event.objects.filter(
+        id__in=[key["id"] for key in keys], at__gte=keys[-1]["at"], at__lte=keys[0]["at"]
+    ).values("at", "id", *more)
+    found = {(row["at"], row["id"]): row for row in rows}
+    return [found[key["at"], key["id"]] for key in keys]
+
+
+def _gathered(requests: Sequence[UUID] | QuerySet[Any, Any]) -> Q:
+    """The event's request is one of these.
+
+    Of a sliced subquery Postgres makes one hash, which each event of a walk is tried against in the walk's order. As a
+    condition that it may join by, it would look each event's request up instead, or sort all there are.
+    """
+    condition = Q(request_id__in=requests)
+    if isinstance(requests, QuerySet) and requests.query.is_sliced:
+        return Q(Case(When(condition, then=Value(value=True)), default=Value(value=False)))
+    return condition
 
 
 def _newest(
@@ -366,7 +411,10 @@ def _walks(wanted: EventFilter) -> Iterator[Q]:
             yield Q(actor_oid=person) & rest
             yield Q(about_oid=person) & rest
     elif wanted.requests is not None:
-        yield _rest(wanted)
+        # Many are tried on the newest events, of each type apart: its index says whose request an event is.
+        apart = isinstance(wanted.requests, QuerySet)
+        rest = _rest(replace(wanted, types=()) if apart else wanted)
+        yield from (Q(type=name) & rest for name in wanted.types) if apart and wanted.types else (rest,)
     elif wanted.groups:
         rest = _rest(replace(wanted, groups=()))
         yield from (Q(group_oid=group) & rest for group in wanted.groups)
@@ -387,7 +435,7 @@ def _people(wanted: EventFilter) -> Q:
 def _rest(wanted: EventFilter) -> Q:
     conditions = Q()
     if wanted.requests is not None:
-        conditions &= Q(request_id__in=wanted.requests)
+        conditions &= _gathered(wanted.requests)
     if wanted.groups:
         conditions &= Q(group_oid__in=wanted.groups)
     if wanted.types:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.search import SearchQuery, SearchVectorExact, SearchVectorField
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
-from django.db.models import F, Func, Q, QuerySet
+from django.db.models import BigIntegerField, BooleanField, F, Func, Q, QuerySet, Value
 
 from audit.ledger.models import Event, PersonalWords
 from audit.ledger.registry import registered
@@ -22,7 +24,7 @@ from audit.ledger.sql import SEARCHED_WORDS
 from base.errors import Invalid
 
 # Events up to which a search names each; beyond, what it looks for is common.
-MOST_NAMED = 500
+MOST_NAMED = 1_500
 MOST_TERMS = 10
 # Words are common when so many of the newest events have them that could have some.
 SAMPLE, COMMON = 1_000, 5
@@ -53,7 +55,7 @@ def with_words(text: str) -> list[Q]:
     """
     few = _few(text)
     if few is not None:
-        return [Q(id__in=sorted(few))]
+        return [Q(_Among(F("id"), Value(sorted(few), output_field=ArrayField(BigIntegerField()))))]
     wanted = SearchQuery(_query(terms_of(text)), config="simple", search_type="raw")
     written = PersonalWords.objects.filter(
         SearchVectorExact(_vector("words", "audit_words"), wanted), field__in=SEARCHED_WORDS
@@ -62,6 +64,15 @@ def with_words(text: str) -> list[Q]:
         Q(id__in=written),
         Q(SearchVectorExact(_vector("data", "audit_reference_words"), wanted)),
     ]
+
+
+class _Among(Func):
+    """A column is one of an array's values, which Postgres looks up in order; of a list it would weigh each first."""
+
+    template = "(%(expressions)s))))"
+    arg_joiner = " = ANY(ARRAY(SELECT unnest("
+    arity = 2
+    output_field = BooleanField()
 
 
 # The index looks for one word; the others are looked for in what it finds. A beginning that every text has would else be
@@ -112,8 +123,8 @@ LIMIT %s
 """
 
 
-def having_words(candidates: QuerySet[Event, Any], text: str, most: int) -> list[tuple[Any, ...]]:
-    """The first `most` of these rows, which begin with the keys (at, id), that have the words; in their order."""
+def having_words(candidates: QuerySet[Event, Any], text: str, most: int) -> list[tuple[datetime, int]]:
+    """The first `most` of these keys (at, id) whose events have the words, in their order."""
     try:
         inner, parameters = candidates.query.sql_with_params()
     except EmptyResultSet:  # whatever else is asked for fits nothing
@@ -121,7 +132,7 @@ def having_words(candidates: QuerySet[Event, Any], text: str, most: int) -> list
     query = _query(terms_of(text))
     with connection.cursor() as cursor:
         cursor.execute(_AMONG.format(candidates=inner), [*parameters, [*SEARCHED_WORDS], query, query, most])
-        found: list[tuple[Any, ...]] = cursor.fetchall()
+        found: list[tuple[datetime, int]] = cursor.fetchall()
     return found
 
 

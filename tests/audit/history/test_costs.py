@@ -14,10 +14,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker, Settings
 
+from audit.history import searching
 from audit.history.searching import timeline
+from audit.ledger import reading
 from audit.ledger.reading import Position
 from identity.models import AppRole, Person, User
 from tests.audit.history.fuzzing import INTERNALS, PAGES, Asker, View, addresses
+from tests.audit.history.test_as_of import nodes
 from tests.audit.ledger.bulk import fill
 from tests.audit.ledger.test_reading import explain, scans_of_whole_partitions
 from tests.requests_app import factories as make
@@ -172,6 +175,67 @@ def test_filters_beside_the_events_are_served_by_indexes(what: str, deep: bool, 
         assert "common" in what or not list(whole_reads_of_words(plan)), plan
         # A count up to ten thousand of twenty thousand may read them all.
         assert "COUNT(" in statement or not list(scans_of_whole_partitions(plan)), plan
+
+
+# How many requests are named, and how many rows of scope are gathered at once, before it is done another way.
+WAYS = {"named": (500, 10_000), "gathered": (1, 10_000), "each looked up": (1, 1)}
+
+
+@pytest.mark.usefixtures("many_requests")
+@pytest.mark.parametrize("types", [(), ("trial.asked",), ("trial.asked", "trial.noted")])
+def test_requests_of_an_account_are_found_alike_in_every_way(
+    types: tuple[str, ...], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ENTRA_TENANT_ID = make.TENANT
+    wanted = {**NOTHING, "account": "000000000017", "types": types}
+    found = {}
+    for way, (named, gathered) in WAYS.items():
+        monkeypatch.setattr(searching, "MOST_NAMED", named)
+        monkeypatch.setattr(searching, "MOST_GATHERED", gathered)
+        first = timeline(wanted, None)
+        assert first.older
+        second = timeline(wanted, first.older)
+        found[way] = [row.id for page in (first, second) for row in page.rows]
+    assert found["named"] == found["gathered"] == found["each looked up"]
+    assert len(found["named"]) == 100
+
+
+@pytest.mark.usefixtures("many_requests")
+def test_events_of_many_requests_are_counted_up_to_a_bound(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ENTRA_TENANT_ID = make.TENANT
+    wanted = {**NOTHING, "account": "000000000017"}
+    named = timeline(wanted, None)
+    assert named.counted
+    assert not named.cut
+    monkeypatch.setattr(searching, "MOST_NAMED", 1)
+    monkeypatch.setattr(reading, "MOST_WORDED", named.counted)
+    gathered = timeline(wanted, None)
+    assert (gathered.counted, gathered.facets, gathered.cut) == (named.counted, named.facets, False)
+    monkeypatch.setattr(reading, "MOST_WORDED", 9)
+    cut = timeline(wanted, None)
+    assert (cut.counted, cut.cut) == (9, True)
+
+
+@pytest.mark.usefixtures("many_requests")
+@pytest.mark.parametrize("types", [(), ("trial.asked",)])
+def test_many_requests_are_gathered_once_and_looked_for_in_an_index_alone(
+    types: tuple[str, ...], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ENTRA_TENANT_ID = make.TENANT
+    monkeypatch.setattr(searching, "MOST_NAMED", 1)
+    wanted = searching.event_filter({**NOTHING, "account": "000000000017", "types": types})
+    with CaptureQueriesContext(connection) as captured:
+        assert len(reading.events(wanted).entries) == reading.PAGE
+    walks = [query["sql"] for query in captured if "CASE WHEN" in query["sql"]]
+    assert walks
+    for walk in walks:
+        plan = list(nodes(explain(walk)))
+        reads = {
+            node["Node Type"] for node in plan if node.get("Relation Name", "").startswith("audit_event")
+        }
+        assert reads == {"Index Only Scan"}, plan
 
 
 # --- Whatever somebody writes into an address
