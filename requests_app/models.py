@@ -94,7 +94,7 @@ class RequestItem(models.Model):
             models.Index(
                 fields=["decided_at"],
                 condition=Q(decided_at__isnull=False),
-                include=["status", "created_at"],
+                include=["id", "status", "created_at"],
                 name="item_by_decided_at",
             ),
         ]
@@ -173,7 +173,12 @@ class Decision(models.Model):
             models.Index(fields=["submitted_at"], condition=Q(status="submitted"), name="decision_owed"),
             models.Index(fields=["approver", "-submitted_at"], name="decision_by_approver"),
             # What counted in a period.
-            models.Index(fields=["settled_at"], condition=Q(status="counted"), name="decision_by_settled_at"),
+            models.Index(
+                fields=["settled_at"],
+                condition=Q(status="counted"),
+                include=["verdict", "approver"],
+                name="decision_by_settled_at",
+            ),
         ]
 
 
@@ -284,14 +289,22 @@ class Grant(models.Model):
                 condition=Q(seen_in_entra_at__isnull=False),
                 name="grant_seen_in_entra",
             ),
-            models.Index(fields=["-arrived_at"], condition=Q(arrived_at__isnull=False), name="grant_arrived"),
+            models.Index(
+                fields=["-arrived_at"],
+                condition=Q(arrived_at__isnull=False),
+                include=["person", "group"],
+                name="grant_arrived",
+            ),
             models.Index(
                 fields=["-out_of_entra_at"],
                 condition=Q(out_of_entra_at__isnull=False),
                 name="grant_out_of_entra",
             ),
             models.Index(
-                fields=["-out_of_aws_at"], condition=Q(out_of_aws_at__isnull=False), name="grant_out_of_aws"
+                fields=["-out_of_aws_at"],
+                condition=Q(out_of_aws_at__isnull=False),
+                include=["end_reason", "ends_at", "removal_started_at"],
+                name="grant_out_of_aws",
             ),
             # Who had access at a given minute.
             GistIndex(HELD, name="grant_held"),

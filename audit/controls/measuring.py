@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from django.db import connection
-from django.db.models import Count, F, Q
+from django.db.models import Count, Q
 
 from audit.controls.periods import Period
 from audit.ledger import reading
 from audit.ledger.reading import EventFilter, bounded
-from identity.humans import MARK, human_key
+from identity.humans import human_key, same_human_sql
 from identity.models import Person
 from oversight.models import Finding, FindingKind, FindingStatus
 from policy.approvers import all_seated
 from policy.demands import Demands
-from requests_app.lifecycle import DecisionStatus, ItemStatus, WaiverStatus
-from requests_app.models import Decision, Grant, RequestItem, Verdict
+from requests_app.lifecycle import ItemStatus, WaiverStatus
+from requests_app.models import Decision, Grant, RequestItem
 from requests_app.waivers.models import OwedReview, Waiver
 
 # Somebody is a member, and no grant of the portal says so.
@@ -53,8 +53,8 @@ class Spread:
 
 _SPREAD = """
 SELECT part, count(*), percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY took), max(took)
-FROM (SELECT floor(extract(epoch FROM ended - %(since)s) / %(step)s)::int AS part,
-             greatest(extract(epoch FROM ended - began), 0)::float8 AS took
+FROM (SELECT date_bin(make_interval(secs => %(step)s), ended, %(since)s) AS part,
+             greatest(date_part('epoch', ended - began), 0) AS took
       FROM ({rows}) AS each) AS measured
 GROUP BY GROUPING SETS ((part), ())
 """
@@ -88,13 +88,13 @@ def _spread(rows: str, period: Period) -> Spread:
         "until": period.until,
         "step": period.step.total_seconds(),
     }
-    with bounded(), connection.cursor() as cursor:
+    with bounded(roomy=True), connection.cursor() as cursor:
         cursor.execute(_SPREAD.format(rows=rows), wanted)
         found = {part: row for part, *row in cursor.fetchall()}
-    days = list(period.parts())
     parts = [
-        Part(day, found[place][0], *map(_seconds, found[place][1])) if place in found else Part(day)
-        for place, day in enumerate(days)
+        Part(day, found[begin][0], *map(_seconds, found[begin][1])) if begin in found else Part(day)
+        for day in period.parts()
+        for begin in (datetime.combine(day, time(), tzinfo=UTC),)
     ]
     number, middle, longest = found[None]
     if not number:
@@ -116,24 +116,35 @@ class SelfApprovals:
     cases: Sequence[Decision]
 
 
+# From the few who decide to what they asked for themselves: nearly nothing, where there are very many decisions.
+_SELF_APPROVALS = f"""
+WITH deciders AS MATERIALIZED (
+    SELECT approver_id, count(*) AS number FROM requests_app_decision
+    WHERE status = 'counted' AND verdict = 'approve' AND settled_at >= %(since)s AND settled_at < %(until)s
+    GROUP BY approver_id
+), oneself AS MATERIALIZED (
+    SELECT one.id AS approver_id, other.id AS requester_id
+    FROM deciders JOIN identity_person one ON one.id = deciders.approver_id
+    JOIN identity_person other ON {same_human_sql("one", "other")}
+), own AS (
+    SELECT decision.id, decision.settled_at FROM oneself
+    JOIN requests_app_requestitem item ON item.requester_id = oneself.requester_id
+    JOIN requests_app_decision decision ON decision.item_id = item.id AND decision.approver_id = oneself.approver_id
+    WHERE decision.status = 'counted' AND verdict = 'approve' AND settled_at >= %(since)s AND settled_at < %(until)s
+)
+SELECT (SELECT coalesce(sum(number), 0) FROM deciders), count(*),
+       (array_agg(id ORDER BY settled_at DESC, id))[:%(most)s] FROM own
+"""  # noqa: S608 - names of this product only
+
+
 def self_approvals(period: Period) -> SelfApprovals:
-    """By any account: the same person, or the same employee id."""
-    approvals = Decision.objects.filter(
-        settled_at__gte=period.since,
-        settled_at__lt=period.until,
-        status=DecisionStatus.COUNTED,
-        verdict=Verdict.APPROVE,
-    )
-    same = Q(approver=F("item__requester")) | (
-        ~Q(**{f"approver__{MARK}": ""}) & Q(**{f"approver__{MARK}": F(f"item__requester__{MARK}")})
-    )
-    with bounded():
-        counts = approvals.aggregate(counted=Count("pk"), own=Count("pk", filter=same))
-        cases: Sequence[Decision] = ()
-        if counts["own"]:
-            named = approvals.filter(same).select_related("approver", "item__group")
-            cases = list(named.order_by("-settled_at", "pk")[:MOST_NAMED])
-    return SelfApprovals(counts["counted"], counts["own"], cases)
+    """By any account: the same person, or the same employee id. Two statements at most."""
+    with bounded(), connection.cursor() as cursor:
+        cursor.execute(_SELF_APPROVALS, {"since": period.since, "until": period.until, "most": MOST_NAMED})
+        ((counted, own, newest),) = cursor.fetchall()
+        rows = Decision.objects.filter(pk__in=newest or ()).select_related("approver", "item__group")
+        cases = list(rows.order_by("-settled_at", "pk")) if newest else ()
+    return SelfApprovals(int(counted), own, cases)
 
 
 def events_of(kind: str, period: Period) -> int:
@@ -162,38 +173,38 @@ def ungranted_members(period: Period) -> Mapping[str, tuple[int, int]]:
 
 
 _UNUSED = """
-SELECT count(*), count(*) FILTER (WHERE used.person_id IS NULL)
-FROM (SELECT DISTINCT person_id, group_id FROM catalog_eligibility
-      WHERE group_id IN (SELECT id FROM catalog_pimgroup WHERE managed AND present)) AS held
-LEFT JOIN (SELECT DISTINCT person_id, group_id FROM requests_app_grant
-           WHERE arrived_at >= %(since)s AND arrived_at < %(until)s) AS used USING (person_id, group_id)
+WITH held AS MATERIALIZED (
+    SELECT DISTINCT person_id, group_id FROM catalog_eligibility
+    WHERE group_id IN (SELECT id FROM catalog_pimgroup WHERE managed AND present)
+)
+SELECT (SELECT count(*) FROM held), count(*) FROM held
+WHERE NOT EXISTS (SELECT FROM requests_app_grant used
+                  WHERE used.person_id = held.person_id AND used.group_id = held.group_id
+                    AND arrived_at >= %(since)s AND arrived_at < %(until)s)
 """
 
 
 def unused_eligibilities(period: Period) -> tuple[int, int]:
     """How many eligibilities (people and managed groups) there are now, and how many brought no access in the period."""
-    with bounded(), connection.cursor() as cursor:
+    with bounded(roomy=True), connection.cursor() as cursor:
         cursor.execute(_UNUSED, {"since": period.since, "until": period.until})
         ((held, unused),) = cursor.fetchall()
     return held, unused
 
 
+# From the looks, of which there are some, rather than from all that arrived.
 _USE = """
-WITH arrived AS (
-    SELECT id, arrived_at FROM requests_app_grant
-    WHERE arrived_at >= %(since)s AND arrived_at < %(until)s
-), judged AS (
-    SELECT id, arrived_at,
-           EXISTS (SELECT FROM requests_app_activitylook look WHERE look.grant_id = arrived.id AND look.complete
-               AND NOT EXISTS (SELECT FROM requests_app_activityplace place WHERE place.look_id = look.id
-                   AND (place.problem <> '' OR place.cut_off_at IS NOT NULL))) AS whole,
-           EXISTS (SELECT FROM requests_app_activitylook look
-               JOIN requests_app_activityplace place ON place.look_id = look.id
-               JOIN requests_app_activityuse use ON use.place_id = place.id
-               WHERE look.grant_id = arrived.id) AS used
-    FROM arrived
+WITH judged AS (
+    SELECT given.id, given.arrived_at,
+           look.complete AND NOT EXISTS (SELECT FROM requests_app_activityplace place WHERE place.look_id = look.id
+               AND (place.problem <> '' OR place.cut_off_at IS NOT NULL)) AS whole,
+           EXISTS (SELECT FROM requests_app_activityplace place
+               JOIN requests_app_activityuse use ON use.place_id = place.id WHERE place.look_id = look.id) AS used
+    FROM requests_app_activitylook look JOIN requests_app_grant given ON given.id = look.grant_id
+    WHERE given.arrived_at >= %(since)s AND given.arrived_at < %(until)s
 )
-SELECT count(*), count(*) FILTER (WHERE whole OR used), count(*) FILTER (WHERE whole AND NOT used),
+SELECT (SELECT count(*) FROM requests_app_grant WHERE arrived_at >= %(since)s AND arrived_at < %(until)s),
+       count(*) FILTER (WHERE whole OR used), count(*) FILTER (WHERE whole AND NOT used),
        (array_agg(id ORDER BY arrived_at DESC, id) FILTER (WHERE whole AND NOT used))[:%(most)s]
 FROM judged
 """
