@@ -54,6 +54,7 @@ def visits(place: Place, world: World) -> Mapping[str, Visit]:
         "a rare word": [{"words": RARE_WORD}],
         "a reference": [{"words": f"CHG-{number:07}"} for number in range(30, min(size.requests, 900), 20)],
         "common words and a person": [{"words": COMMON_WORDS, "person": person} for person in people],
+        "common words and an account": [{"words": COMMON_WORDS, "account": account} for account in accounts],
         "common words and an action without words": [{"words": COMMON_WORDS, "action": "grant.ended"}],
         "a rare word and who decides on everything": [{"words": RARE_WORD, "person": world.boss.object_id}],
         "a person": [{"person": person} for person in people],
@@ -92,6 +93,7 @@ def visits(place: Place, world: World) -> Mapping[str, Visit]:
         "changes between two minutes": [f"/audit/changes/?{_at(since=one, until=two)}" for one, two in spans],
         "a case": [f"/audit/requests/{case}/" for case in cases],
         "controls of a month": ["/audit/controls/"],
+        "controls of a year": [f"/audit/controls/?since={now - timedelta(days=365):%Y-%m-%d}"],
     }  # fmt: skip
     return found | {name: Visit(addresses) for name, addresses in others.items()}
 
