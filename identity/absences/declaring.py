@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from django_subatomic.db import transaction
 
 from audit.ledger.recorder import Actor, Subject, record
 from base.clock import business_now
-from base.errors import Conflict, Denied, Invalid, Missing
+from base.errors import Conflict, Denied, Invalid, Missing, Several
 from base.words import moment_words
 from identity.absences.models import Absence
 from identity.humans import human_key, is_human, same_human
@@ -37,23 +38,30 @@ def declare(
     `begins_at` None: from now on. `by_id` is whoever says so: the person, or an operator, which the page has checked.
 
     Raises:
-        Invalid: no end, an order that is none, too long or too far ahead, a delegate who can't be one.
+        Invalid: no end, an order that is none, too long or too far ahead, a delegate who can't be one (Several: more
+            than one of these).
         Denied: somebody who would make themselves another's delegate.
         Conflict: another absence of the same person overlaps it, or there are too many ahead.
     """
     now = business_now()
-    begins = now if begins_at is None or now - JUST_NOW < begins_at < now else begins_at
-    ends = _check_dates(begins, ends_at, now)
+    begins = _begins(begins_at, now)
     person, by = Person.objects.get(pk=person_id), Person.objects.get(pk=by_id)
-    delegate = _check_delegate(person, delegate_id, by)
+    wrong = list(_in_dates(begins, ends_at, now))
+    delegate: Person | None = None
+    try:
+        delegate = _check_delegate(person, delegate_id, by)
+    except Invalid as error:
+        wrong.append(error)
+    if wrong or ends_at is None:
+        raise wrong[0] if len(wrong) == 1 else Several(wrong)
     with transaction():
         _alone_with(person)
-        _check_room(person, begins, ends, now)
+        _check_room(person, begins, ends_at, now)
         made = Absence.objects.create(
             person=person,
             delegate=delegate,
             begins_at=begins,
-            ends_at=ends,
+            ends_at=ends_at,
             declared_by=by,
             declared_at=now,
         )
@@ -87,26 +95,35 @@ def withdraw(*, absence_id: UUID, person_id: int, by_id: int, actor: Actor) -> N
         _record("absence.withdrawn", row, actor)
 
 
-def _check_dates(begins: datetime, ends: datetime | None, now: datetime) -> datetime:
-    if ends is None:
-        raise Invalid("absence.endless", "Say until when. It can be ended sooner at any time.", field="ends")
+def date_mistakes(begins_at: datetime | None, ends_at: datetime | None) -> list[Invalid]:
+    """Everything that is wrong with these dates of an absence, as `declare` takes them."""
+    now = business_now()
+    return list(_in_dates(_begins(begins_at, now), ends_at, now))
+
+
+def _begins(begins_at: datetime | None, now: datetime) -> datetime:
+    return now if begins_at is None or now - JUST_NOW < begins_at < now else begins_at
+
+
+def _in_dates(begins: datetime, ends: datetime | None, now: datetime) -> Iterator[Invalid]:
     if begins < now:
-        raise Invalid(
+        yield Invalid(
             "absence.past",
             "This time is over. Choose a later one, or leave it empty to begin now.",
             field="begins",
         )
     if begins > now + FARTHEST:
-        raise Invalid("absence.far", f"At most {FARTHEST.days} days ahead.", field="begins")
-    if ends <= begins:
-        raise Invalid("absence.order", "It has to end after it begins, and later than now.", field="ends")
-    if ends - begins > LONGEST:
-        raise Invalid(
+        yield Invalid("absence.far", f"At most {FARTHEST.days} days ahead.", field="begins")
+    if ends is None:
+        yield Invalid("absence.endless", "Say until when. It can be ended sooner at any time.", field="ends")
+    elif ends <= max(begins, now):
+        yield Invalid("absence.order", "It has to end after it begins, and later than now.", field="ends")
+    elif ends - begins > LONGEST:
+        yield Invalid(
             "absence.long",
             f"At most {LONGEST.days} days. Who is away for longer shouldn't be among those who decide.",
             field="ends",
         )
-    return ends
 
 
 def _check_delegate(person: Person, delegate_id: int | None, by: Person) -> Person | None:

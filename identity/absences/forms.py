@@ -49,8 +49,9 @@ class AbsenceForm(forms.Form):
         ]
 
     def refuse(self, error: DomainError) -> None:
-        """Show the refusal at its field, or above the form."""
-        self.add_error(error.field if error.field in self.fields else None, error.sentence)
+        """Show the refusal at its field, or above the form; where it names several mistakes, each at its own."""
+        for each in error.parts:
+            self.add_error(each.field if each.field in self.fields else None, each.sentence)
 
 
 class PersonSearch(forms.Form):

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from base.clock import business_now
 from base.errors import Conflict, Denied, Invalid, Missing
-from identity.absences.declaring import declare, withdraw
+from identity.absences.declaring import date_mistakes, declare, withdraw
 from identity.absences.finding import MOST_FOUND, anybody, colleagues
 from identity.absences.forms import AbsenceForm, PersonSearch
 from identity.absences.reading import absences_ahead, absences_of, delegations_of
@@ -77,14 +77,25 @@ def _answered(request: PortalRequest, person: Person) -> tuple[AbsenceForm, int]
     spend(request.user.person, Act.SEARCH)
     people = colleagues(request.POST.get("delegate", "")[:128])
     form.offer(people[:MOST_FOUND] if len(people) > 1 else ())
-    return form, _declared(request, person, form, people) if form.is_valid() else 422
+    return form, _declared(request, person, form, people)
 
 
 def _declared(request: PortalRequest, person: Person, form: AbsenceForm, people: Sequence[Person]) -> int:
     """Record it; gives the answer's status, with the reason in the form when it was refused."""
-    cleaned = form.cleaned_data
+    readable, cleaned = form.is_valid(), form.cleaned_data
+    delegate: Person | None = None
     try:
-        delegate = _meant(cleaned["delegate"], cleaned["chosen"], people)
+        delegate = _meant(cleaned.get("delegate", ""), cleaned.get("chosen", ""), people)
+    except Invalid as error:
+        form.refuse(error)
+        readable = False
+    if not readable:  # all mistakes are named at a time
+        unread = set(form.errors)
+        for mistake in date_mistakes(cleaned.get("begins"), cleaned.get("ends")):
+            if mistake.field not in unread:
+                form.refuse(mistake)
+        return 422
+    try:
         declare(
             person_id=person.pk,
             delegate_id=delegate.pk if delegate else None,

@@ -225,7 +225,16 @@ def test_on_ones_own_page(world: World) -> None:
     ben = world.sign_in(world.ben)
     refused = ben.post("/me/absence/", begins="", ends="", delegate="Nobody At All")
     assert refused.status_code == 422
-    assert b"Nobody who could decide" in refused.content
+    for sentence in (b"Nobody who could decide", b"Say until when"):
+        assert sentence in refused.content, "all mistakes at a time"
+    unreadable = ben.post("/me/absence/", begins="soon", ends=until(now, -DAY), delegate="Nobody At All")
+    for sentence in (b"Nobody who could decide", b"It has to end after it begins"):
+        assert sentence in unreadable.content
+    oneself = ben.post(
+        "/me/absence/", begins=until(now, -DAY), ends="", delegate=world.ben.user_principal_name
+    )
+    assert oneself.status_code == 422
+    assert oneself.content.count(b"field-error") >= 3
     sent = ben.post("/me/absence/", begins="", ends=until(now, DAY), delegate="dora dep")
     assert (sent.status_code, sent["Location"]) == (302, "/me/absence/")
     row = Absence.objects.get()
