@@ -128,6 +128,15 @@ def test_from_sign_in_to_ended_with_the_trail_of_it(
     ruth.sees("What this covers")
     ruth.open(f"/audit/requests/{request_id}/")
 
+    # A table of all that the search finds.
+    ruth.open("/audit/?person=Amara")
+    with ruth.page.expect_download() as table:
+        ruth.click("button", "CSV")
+    assert "item.approved" in Path(table.value.path()).read_text()
+    ruth.open(f"/audit/requests/{request_id}/")
+    ruth.sees("What the page showed")
+    ruth.sees("Your access is ready")
+
     # Take it away, and verify it without the portal; a copy in which a byte was changed isn't believed.
     with ruth.page.expect_download() as download:
         ruth.click("button", "Evidence pack")
@@ -149,6 +158,11 @@ def test_from_sign_in_to_ended_with_the_trail_of_it(
 
 def find_the_case(ruth: Visitor, request_id: str) -> None:
     """By the timeline's form, keeping the search for another day, then by the link of an event."""
+    elsewhere = ruth.page.context.new_cdp_session(ruth.page)
+    elsewhere.send("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Tokyo"})
+    ruth.open("/audit/")
+    ruth.sees(re.compile(r"UTC\s*\d+ \w+, \d\d:\d\d:\d\d GMT\+9"))  # both clocks, in the reader's zone
+    elsewhere.detach()  # or it would undo how the page is emulated on paper
     ruth.open("/audit/")
     day = ruth.page.get_by_role("main").locator("time").first.get_attribute("datetime")
     assert day is not None
@@ -184,6 +198,12 @@ def see_its_seal(ruth: Visitor) -> None:
     row.locator("summary").click()
     expect(row).to_contain_text(re.compile(r"sealed in batch \d+"))
     ruth.check()
+    row.get_by_role("link", name=re.compile("sealed in batch")).click()
+    ruth.check()
+    ruth.sees("The event leads to its seal")
+    ruth.sees("Proof of inclusion")
+    ruth.page.go_back()
+    ruth.page.wait_for_load_state()
 
 
 def see_who_had_it(ruth: Visitor, ready: datetime) -> None:
