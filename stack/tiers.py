@@ -45,13 +45,13 @@ LANES = 2
 
 # What stands in no other tier is "unit".
 TIERS = (
-    Tier("lifecycle", ("tests/requests_app", "tests/oversight"), budget=250),
-    Tier("pages", ("tests/pages", "tests/policy"), budget=250),
-    Tier("trail", ("tests/audit",), budget=200),
-    Tier("unit", (), budget=150),
-    Tier("contract", ("tests/clients", "tests/simulator"), budget=200),
-    Tier("races", ("tests/races",), budget=90),
-    Tier("faults", ("tests/faults",), budget=300),
+    Tier("lifecycle", ("tests/requests_app", "tests/oversight"), budget=320),
+    Tier("pages", ("tests/pages", "tests/policy"), budget=220),
+    Tier("trail", ("tests/audit",), budget=170),
+    Tier("unit", (), budget=170),
+    Tier("contract", ("tests/clients", "tests/simulator"), budget=140),
+    Tier("races", ("tests/races",), budget=100),
+    Tier("faults", ("tests/faults",), budget=320),
     Tier("browser", ("tests/browser",), budget=450, waits=True),
 )
 # Playwright leaves an event loop running in its process, in which Django refuses to touch a database: the browser's
