@@ -21,6 +21,7 @@ from benchmarks import (
     million,
     pages,
     processes,
+    verifying,
     visiting,
     worlds,
     writers,
@@ -119,6 +120,12 @@ def test_million(server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(visiting, "A_TURN", 2)
     found = names(list(million.run(server, small=MUCH, large=MUCH, turns=1, exported=100)))
     assert set(found) == {name for name in stated() if name.startswith("million: ")}
+
+
+@pytest.mark.proof
+def test_verifying(server: PostgresServer) -> None:
+    found = names(list(verifying.run(server, short=MUCH, long=MUCH)))
+    assert set(found) == {name for name in stated() if name.startswith("verifying: ")}
 
 
 @pytest.mark.proof
