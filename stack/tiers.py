@@ -45,13 +45,13 @@ LANES = 2
 
 # What stands in no other tier is "unit".
 TIERS = (
-    Tier("lifecycle", ("tests/requests_app", "tests/oversight"), budget=320),
-    Tier("pages", ("tests/pages", "tests/policy"), budget=220),
-    Tier("trail", ("tests/audit",), budget=170),
-    Tier("unit", (), budget=170),
-    Tier("contract", ("tests/clients", "tests/simulator"), budget=140),
+    Tier("lifecycle", ("tests/requests_app", "tests/oversight"), budget=380),
+    Tier("pages", ("tests/pages", "tests/policy"), budget=100),
+    Tier("trail", ("tests/audit",), budget=130),
+    Tier("unit", (), budget=100),
+    Tier("contract", ("tests/clients", "tests/simulator"), budget=115),
     Tier("races", ("tests/races",), budget=100),
-    Tier("faults", ("tests/faults",), budget=320),
+    Tier("faults", ("tests/faults",), budget=490),
     Tier("browser", ("tests/browser",), budget=450, waits=True),
 )
 # Playwright leaves an event loop running in its process, in which Django refuses to touch a database: the browser's
