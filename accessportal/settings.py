@@ -321,6 +321,7 @@ CELERY_TASK_QUEUES = [Queue("access"), Queue("catalogue")]
 CELERY_TASK_ROUTES = {
     task: {"queue": "catalogue"}
     for task in (
+        "audit.exporting.tasks.*",
         "audit.forwarding.tasks.*",
         "audit.ledger.tasks.*",
         "catalog.tasks.*",
@@ -363,6 +364,7 @@ CELERY_BEAT_SCHEDULE = {
     "tell": _every("notifications.tasks.tell", timedelta(seconds=5)),
     "forward": _every("audit.forwarding.tasks.forward", FORWARD_EVERY),
     "sessions": _every("identity.tasks.clear_expired_sessions", timedelta(hours=1)),
+    "exports": _every("audit.exporting.tasks.forget_exports", timedelta(hours=1)),
     "erasure": _every("audit.ledger.tasks.erase_words", timedelta(hours=1)),
 }
 

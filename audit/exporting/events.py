@@ -15,7 +15,10 @@ FINISHED = EventType("export.finished", "An export by {actor} ended with all of 
 CANCELLED = EventType(
     "export.cancelled",
     "An export by {actor} was broken off after {rows} events",
-    _SENT,
+    {
+        **_SENT,
+        "how": Field(optional=True),
+    },  # cancelled: on the portal's page; broken off: the browser went away
     outcome=Outcome.FAILED,
 )
 FAILED = EventType(

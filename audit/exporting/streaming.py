@@ -1,25 +1,29 @@
-"""An export on its way: a page of the trail at a time, in bounded statements, with its beginning and end recorded."""
+"""An export on its way: a page of the trail at a time, in bounded statements, with its beginning and end recorded.
+
+How far it is stands in a row, which also says whether its owner wants it to go on (audit.exporting.running).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from uuid import UUID, uuid4
 
 import structlog
 
+from audit.exporting.models import How
+from audit.exporting.running import Cancelled, Running, begin
 from audit.exporting.tables import csv_lines, json_lines, ocsf_lines
 from audit.exporting.workbook import workbook_bytes
 from audit.history.presentation import Row, rows
 from audit.ledger import reading
 from audit.ledger.reading import EventFilter
-from audit.ledger.recorder import Actor, record_alone
+from audit.ledger.recorder import Actor
 
 log = structlog.get_logger(__name__)
 
 PAGE = 1_000
 MOST_ROWS = 1_000_000
-# A workbook is sent when its last row is there, and whoever waits for it sees nothing until then.
+# A workbook is sent when its last row is there, and whoever waits for it sees no byte until then.
 MOST_OF_A_WORKBOOK = 100_000
 
 
@@ -62,14 +66,17 @@ FORMS: Mapping[str, Form] = {
 class _Counted:
     """Rows newest first, page by page, counted as they leave."""
 
-    def __init__(self, wanted: EventFilter, most: int) -> None:
+    def __init__(self, wanted: EventFilter, most: int, running: Running) -> None:
         self.wanted = wanted
         self.most = most
+        self.running = running
         self.count = 0
 
     def __iter__(self) -> Iterator[Row]:
         before = None
         while self.count < self.most:
+            # Here too, because a workbook sends nothing before it has all of its rows.
+            self.running.look(self.count)
             page = reading.events(self.wanted, before=before, limit=min(PAGE, self.most - self.count))
             for row in rows(page.entries):
                 self.count += 1
@@ -83,33 +90,28 @@ def stream(form: str, wanted: EventFilter, *, query: str, actor: Actor) -> Itera
     """The bytes of an export, newest first, at most as many events as its form holds.
 
     Its beginning is recorded before the first byte.
-    `query` is the filter as the address had it, which is kept as words. Whoever breaks it off (GeneratorExit) and
-    whatever fails on the way is recorded too; a failure breaks the transfer, so that no half file looks whole.
+    `query` is the filter as the address had it, which is kept as words. Whoever breaks it off (GeneratorExit) or
+    cancels it, and whatever fails on the way, is recorded too; both of the latter break the transfer, so that no half
+    file looks whole.
     """
-    export_id = uuid4()
-    record_alone(
-        "export.began",
-        actor=actor,
-        fields={"form": form, "export_id": export_id},
-        words={"filter": query} if query else {},
-    )
     kind = FORMS[form]
-    return _stream(kind, form, _Counted(wanted, kind.most), export_id, actor)
+    running = begin(form, wanted, query=query, most=kind.most, actor=actor)
+    return _stream(kind, _Counted(wanted, kind.most, running), running)
 
 
-def _stream(form: Form, name: str, counted: _Counted, export_id: UUID, actor: Actor) -> Iterator[bytes]:
-    def ended(event: str, **more: str) -> None:
-        record_alone(
-            event, actor=actor, fields={"form": name, "export_id": export_id, "rows": counted.count, **more}
-        )
-
+def _stream(form: Form, counted: _Counted, running: Running) -> Iterator[bytes]:
     try:
-        yield from form.chunks(counted)
+        for chunk in form.chunks(counted):
+            yield chunk
+            running.look(counted.count)
     except GeneratorExit:
-        ended("export.cancelled")
+        running.end(How.BROKEN_OFF, counted.count)
+        raise
+    except Cancelled:
+        running.end(How.CANCELLED, counted.count)
         raise
     except Exception as error:
-        log.exception("export_failed", export=str(export_id), error=type(error).__name__)
-        ended("export.failed", reason=type(error).__name__)
+        log.exception("export_failed", export=str(running.export_id), error=type(error).__name__)
+        running.end(How.FAILED, counted.count, reason=type(error).__name__)
         raise
-    ended("export.finished")
+    running.end(How.DONE, counted.count)

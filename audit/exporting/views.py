@@ -1,4 +1,4 @@
-"""Taking copies of the audit trail. Each is a POST, because each leaves an entry in it."""
+"""Taking copies of the audit trail. Each is a POST, because each leaves an entry in it. And watching one's own."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from types import MappingProxyType
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
+from django.contrib import messages
 from django.http import FileResponse, HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_POST
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST
 
 from audit.exporting.evidence import MOST_EVENTS, Pack, make_pack
 from audit.exporting.rules import rule_events
+from audit.exporting.running import KEEP, cancel
 from audit.exporting.streaming import FORMS, stream
+from audit.exporting.watching import MOST_LISTED, watched_exports
 from audit.history.activity import activity_file
 from audit.history.case import case
 from audit.history.forms import TimelineForm
@@ -24,7 +27,7 @@ from audit.ledger.recorder import record_alone
 from base.clock import business_now
 from base.errors import Invalid
 from identity.actors import actor_of
-from identity.http import PortalRequest, auditor_required
+from identity.http import PortalRequest, auditor_required, not_activity
 from identity.limiting import Act, spend
 from requests_app.activity.viewing import note_view
 
@@ -65,6 +68,38 @@ def _export(request: PortalRequest, form: TimelineForm, chosen: str, query: str)
     )
     answer["Content-Disposition"] = f'attachment; filename="{_name()}.{FORMS[chosen].suffix}"'
     return answer
+
+
+@auditor_required
+@require_http_methods(["GET", "HEAD"])
+def exports(request: PortalRequest) -> HttpResponse:
+    """One's own exports: how far they are, and how the latest ended."""
+    shown = watched_exports(request.user.person.object_id)
+    return render(
+        request, "audit/exports.html", {"exports": shown, "days": KEEP.days, "most_listed": MOST_LISTED}
+    )
+
+
+@not_activity
+@auditor_required
+@require_http_methods(["GET", "HEAD"])
+def exports_live(request: PortalRequest) -> HttpResponse:
+    """The part that changes by itself, or 204 while the browser shows it already."""
+    shown = watched_exports(request.user.person.object_id)
+    if request.GET.get("seen") == shown.seen:
+        return HttpResponse(status=204)
+    return render(request, "audit/_exports.html", {"exports": shown})
+
+
+@auditor_required
+@require_POST
+def cancel_export(request: PortalRequest, export_id: UUID) -> HttpResponse:
+    """Have one's own export end."""
+    cancel(export_id=export_id, owner_oid=request.user.person.object_id)
+    messages.success(
+        request, "The export is being cancelled. The browser will say that its file is not whole."
+    )
+    return redirect("audit_exports")
 
 
 @auditor_required

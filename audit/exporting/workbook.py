@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from xlsxwriter import Workbook
@@ -30,22 +31,28 @@ _OPTIONS = {
 
 
 def workbook_bytes(rows: Iterable[Row]) -> Iterator[bytes]:
-    """The file in chunks; the first comes when all rows are in it."""
+    """The file in chunks; an empty one at once, the others when all rows are in it.
+
+    With the empty one the head of the answer leaves. A browser whose connection broke before it would ask again.
+    """
+    yield b""
     with tempfile.TemporaryDirectory(prefix="access-portal-") as folder:
         path = Path(folder, "events.xlsx")
         book = Workbook(str(path), {**_OPTIONS, "tmpdir": folder})
         sheet = book.add_worksheet("Events")
-        sheet.freeze_panes(1, 0)
-        sheet.write_row(0, 0, COLUMNS, book.add_format({"bold": True}))
-        for number, row in enumerate(rows, 1):
-            found = facts(row)
-            for column, name in enumerate(COLUMNS):
-                value = found[name]
-                if name in NUMBERS and value is not None:
-                    sheet.write_number(number, column, value)
-                elif text := cell_text(value):
-                    sheet.write_string(number, column, text)
-        book.close()
+        # The library closes its temporary file with the workbook, to which an export that ends early never gets.
+        with closing(sheet.row_data_fh):
+            sheet.freeze_panes(1, 0)
+            sheet.write_row(0, 0, COLUMNS, book.add_format({"bold": True}))
+            for number, row in enumerate(rows, 1):
+                found = facts(row)
+                for column, name in enumerate(COLUMNS):
+                    value = found[name]
+                    if name in NUMBERS and value is not None:
+                        sheet.write_number(number, column, value)
+                    elif text := cell_text(value):
+                        sheet.write_string(number, column, text)
+            book.close()
         with path.open("rb") as file:
             while chunk := file.read(CHUNK):
                 yield chunk

@@ -42,8 +42,8 @@ def test_pages_of_an_auditor(enter: Enter, width: int, scheme: str) -> None:
     ruth = enter("Ruth Castellanos", width=width, scheme=scheme)
     pages_of(
         ruth, "/audit/?person=nobody-of-this-name", "/audit/?account=104200000101", "/audit/as-of/",
-        "/audit/tokens/", "/audit/changes/?show=all", "/audit/controls/", "/audit/?since=2020-01-01T00:00",
-        "/audit/events/1/",
+        "/audit/tokens/", "/audit/exports/", "/audit/changes/?show=all", "/audit/controls/",
+        "/audit/?since=2020-01-01T00:00", "/audit/events/1/",
     )  # fmt: skip
     for part in ruth.page.locator("details.card").all():
         part.locator("summary").click()

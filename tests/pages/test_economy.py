@@ -17,10 +17,13 @@ from django.contrib.staticfiles import finders
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from audit.exporting.models import Export
+from audit.exporting.running import begin
 from audit.ledger.models import Event
+from audit.ledger.reading import EventFilter
 from base.clock import business_now
 from catalog.models import PimGroup
-from identity.models import DirectoryGroup, DirectoryMembership
+from identity.models import DirectoryGroup, DirectoryMembership, Person
 from oversight.rules.models import RuleChange
 from oversight.rules.proposing import propose
 from oversight.rules.working_out import work_out_slice
@@ -69,6 +72,14 @@ def more_of_everything(world: World, number: int) -> None:
         more_to_review(world, group)
         let_through(in_emergency(make.person(), make.pim_group(accounts=1), world.ben, world.as_role))
         wait_in_queue(world)
+        an_export(world, Person.objects.get(display_name="Una Auditor"))
+
+
+def an_export(world: World, owner: Person) -> Export:
+    """One that runs, and nobody takes what it sends."""
+    with world.as_role("portal_web"):
+        running = begin("csv", EventFilter(), query="outcome=failed", most=10, actor=make.actor(owner))
+    return Export.objects.get(pk=running.export_id)
 
 
 def a_campaign(world: World, begins: str) -> UUID:
@@ -206,6 +217,8 @@ def paths(world: World) -> Paths:
         "preferences": (ada, "/preferences/"),
         "messages": (operator, "/operations/notifications/?kind=decide&language=de"),
         "tokens": (auditor, "/audit/tokens/"),
+        "exports": (auditor, "/audit/exports/"),
+        "exports live": (auditor, "/audit/exports/live/"),
         "as of": (auditor, f"/audit/as-of/?account={held.scope.all()[0].account_id}"),
         "absence": (ben, "/me/absence/"),
         "absences": (operator, "/operations/absences/?q=ben"),
@@ -276,6 +289,8 @@ MOST_QUERIES = {
     "own activity": 20,
     "activity": 20,
     "tokens": 12,
+    "exports": 12,
+    "exports live": 8,
     "changes": 22,
     "timeline": 24,
     "event": 20,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -15,6 +16,7 @@ from audit.ledger import reading
 from audit.ledger.models import Event
 from audit.ledger.reading import EventFilter
 from audit.ledger.recorder import Actor
+from tests.audit.history.conftest import AsRole
 from tests.audit.ledger.factories import ADA, note
 from tests.requests_app import factories as make
 
@@ -23,13 +25,14 @@ BOB = Actor.person("00000000-0000-4000-8000-0000000000b0", "Bob")
 
 
 @pytest.fixture
-def wanted(monkeypatch: pytest.MonkeyPatch) -> EventFilter:
-    """Seven events, three to a page."""
+def wanted(monkeypatch: pytest.MonkeyPatch, as_role: AsRole) -> Iterator[EventFilter]:
+    """Seven events, three to a page; with the rights of the web process."""
     monkeypatch.setattr(streaming, "PAGE", 3)
     oid = make.oid()
     for number in range(7):
         note(f"number {number}", actor=Actor.person(oid, "Ada"))
-    return EventFilter(people=(oid,))
+    with as_role("portal_web"):
+        yield EventFilter(people=(oid,))
 
 
 def told() -> list[tuple[str, str, int | None]]:
