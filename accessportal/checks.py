@@ -19,6 +19,8 @@ from django.core import checks
 from django.db import DatabaseError, connection, connections
 
 from catalog.allow_list import AllowListError, managed_groups
+from clients.activity_stores import EVENT_HISTORY, SOURCES, activity_store
+from clients.errors import NotPermitted
 from identity.personal.sealing import Keyring, SealError, SealingKey
 from notifications import demo_mail
 from notifications.languages import LANGUAGES
@@ -197,7 +199,7 @@ def environment_problems(
     yield from _addresses(given, mode)
     yield from _files(given, process)
     yield from _cutting(given, process)
-    yield from _activity(given)
+    yield from _activity(given, process)
     yield from _personal(given, process)
     yield from _mail(given, mode)
     if process == WEB:
@@ -321,8 +323,15 @@ def _cutting(given: Mapping[str, str], process: str) -> Iterator[checks.CheckMes
             )
 
 
-def _activity(given: Mapping[str, str]) -> Iterator[checks.CheckMessage]:
-    """Reading activity: settings that are none, and no Region to read."""
+def _activity(given: Mapping[str, str], process: str) -> Iterator[checks.CheckMessage]:
+    """Reading activity: settings that are none, no Region to read, and a source that is named by halves."""
+    if (source := given.get("ACTIVITY_SOURCE") or EVENT_HISTORY) not in SOURCES:
+        yield _error(22, f"ACTIVITY_SOURCE is {source!r}.", "It is event_history, lake or athena.")
+    elif process == WORKER:  # the others need not know where
+        try:
+            activity_store(given)
+        except NotPermitted as error:
+            yield _error(23, error.sentence, "docs/permissions.md says what each source needs.")
     if (chosen := given.get("ACTIVITY", "off")) not in ("off", "on"):
         yield _error(22, f"ACTIVITY is {chosen!r}.", "It is off or on.")
     if chosen == "on" and not given.get("ACTIVITY_REGIONS", "").split():

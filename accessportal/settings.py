@@ -429,16 +429,16 @@ SEVERING_INLINE_SIZE = 10_240
 
 # --- What was done with access (off by default)
 
-# on: workers read CloudTrail with a role of each account, named ACTIVITY_ROLE_NAME (clients/aws/config.py).
+# on: workers read CloudTrail (clients/aws/config.py), from event_history, lake or athena (clients/activity_stores.py).
 ACTIVITY = env.str("ACTIVITY", "off")
+ACTIVITY_SOURCE = env.str("ACTIVITY_SOURCE", "") or "event_history"
 # Regions in which people may act, by blanks: only these are read. What is global is in us-east-1.
 ACTIVITY_REGIONS = list(dict.fromkeys(env.str("ACTIVITY_REGIONS", "").split()))
-# Events of a session are asked for by its name; everything: all of the account, sorted out here. Whether CloudTrail
-# finds a role session's events by its name isn't documented.
+# By a session's name, which CloudTrail isn't documented to find; everything: all of the account, sorted out here.
 ACTIVITY_LOOKUP = env.str("ACTIVITY_LOOKUP", "session_name")
 # How long CloudTrail takes to deliver an event (AWS: about five minutes, on average; business time).
 ACTIVITY_DELIVERY_LAG = timedelta(minutes=env.int("ACTIVITY_DELIVERY_LAG_MINUTES", 15))
-# Most pages of fifty events that one reading takes of one account and Region; older events are cut off then.
+# Most pages of fifty events of one account and Region; older events are cut off then.
 ACTIVITY_MOST_PAGES = env.int("ACTIVITY_MOST_PAGES", 40)
 ACTIVITY_KEEP = timedelta(days=env.int("ACTIVITY_KEEP_DAYS", 400))  # of summaries (business time)
 

@@ -34,12 +34,32 @@ class Throttled(Unreachable):
         self.retry_after = retry_after
 
 
+class StillRunning(Throttled):
+    """A question that lasts is being worked on; with `page` the port is asked for its answer, after `retry_after`."""
+
+    def __init__(
+        self,
+        sentence: str,
+        *,
+        page: str,
+        retry_after: timedelta,
+        code: str = "",
+        receipt: Receipt | None = None,
+    ) -> None:
+        super().__init__(sentence, retry_after=retry_after, code=code, receipt=receipt)
+        self.page = page
+
+
 class OutcomeUnknown(ClientError):
     """A write may or may not have taken effect (lost answer, 5xx after sending): read back before anything else."""
 
 
 class Refused(ClientError):
     """The vendor said no and nothing changed; the same call would be refused again."""
+
+
+class QueryFailed(Refused):
+    """A question that lasts has ended without an answer. Asked anew it would most likely end so again, and be billed."""
 
 
 class PolicyRefused(Refused):

@@ -60,6 +60,7 @@ RATES: Mapping[str, Rate] = {
     "iam": Rate(4, burst=4),
     "sts": Rate(5, burst=5),
     "cloudtrail": Rate(1, burst=2),  # a bucket for each account and Region, of which AWS takes two a second
+    "athena": Rate(1, burst=2),  # AWS takes twenty a second and more; this paces looks at queries under way
     "object-store": Rate(
         20, burst=20
     ),  # AWS takes 3,500 writes a second of a prefix; this only bounds ourselves

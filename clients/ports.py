@@ -216,17 +216,19 @@ class Organization(Protocol):
 
 
 class ActivityTrail(Protocol):
-    """What CloudTrail keeps of an account and Region: management events of the last ninety days.
+    """What CloudTrail keeps of an account and Region: management events, as far as the source has them.
 
-    A store of one's own (a CloudTrail Lake event data store, or Athena over a trail's bucket) can stand behind it as
-    well: it has to answer an exact attribute with exact matches, newest first, in pages that can be asked for again.
+    The event history of each account stands behind it, or a store of one's own: a CloudTrail Lake event data store, or
+    Athena over a trail's bucket. Each answers an exact attribute with exact matches, newest first, in pages that can be
+    asked for again.
     """
 
     def look_up(self, question: TrailQuestion, *, page: str = "") -> Reading[TrailPage]:
         """One page of events; `page` is the `next_page` of the one before, of the very same question.
 
         `clients.errors.NotPermitted` says why this account or Region can't be read; the others may be readable.
-        `Refused` for a `page` that isn't known (any more): begin anew.
+        `Refused` for a `page` that isn't known (any more): begin anew. `StillRunning` where the answer takes longer
+        than a call should: its `page` goes on with it. `QueryFailed` where it has ended without one.
         """
         ...
 

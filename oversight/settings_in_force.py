@@ -58,6 +58,7 @@ SHOWN: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
             ("SESSION_SEVERING", "whether open AWS sessions of access that is over are denied"),
             ("SESSION_SEVERING_PLACES", "where those denials may be written"),
             ("ACTIVITY", "whether what was done with access is read from CloudTrail"),
+            ("ACTIVITY_SOURCE", "where it is read: each account's event history, CloudTrail Lake, or Athena"),
             ("ACTIVITY_REGIONS", "the Regions that are read"),
             ("ACTIVITY_KEEP", "how long summaries of it are kept"),
         ),

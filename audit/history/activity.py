@@ -163,6 +163,7 @@ def _document(group: GroupActivity, look: ActivityLook) -> Mapping[str, Any]:
         "read_at": look.read_at,
         "read_until": look.read_until,
         "complete": look.complete,
+        "source": look.source,
         "not_covered": activity.coverage,
         "gaps": [
             {

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from clients.activity_stores import LakeStore, activity_store
+from clients.aws.accounts import AccountCallers
+from clients.aws.athena import AthenaTrail
 from clients.aws.caller import AwsCaller
 from clients.aws.config import AwsConfig
 from clients.aws.identity_center import Boto3IdentityCenter
+from clients.aws.lake import LakeTrail
 from clients.aws.organization import Boto3Organization
+from clients.aws.queried import PAGE
 from clients.aws.standing import Boto3Standing
 from clients.aws.trail import Boto3ActivityTrail
-from clients.breaker import build_breaker
+from clients.breaker import Breaker, build_breaker
 from clients.limits import Limiter, build_limiter
 from clients.observing import observe_with
-from clients.ports import CallObserver
+from clients.ports import ActivityTrail, CallObserver
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,7 @@ class AwsAdapters:
     identity_center: Boto3IdentityCenter
     organization: Boto3Organization
     standing: Boto3Standing
-    trail: Boto3ActivityTrail
+    trail: ActivityTrail
 
 
 def build_aws(
@@ -42,7 +47,7 @@ def build_aws(
         clients.errors.NotPermitted: when a variable is missing or impossible.
     """
     environ = os.environ if environ is None else environ
-    config = AwsConfig.from_environ(environ)
+    config = replace(AwsConfig.from_environ(environ), activity_store=activity_store(environ))
     if observer is not None:
         observe_with(observer)
     limiter, breaker = limiter or build_limiter(environ), build_breaker(environ)
@@ -51,8 +56,19 @@ def build_aws(
         identity_center=Boto3IdentityCenter(caller),
         organization=Boto3Organization(caller),
         standing=Boto3Standing(caller),
-        trail=Boto3ActivityTrail(caller, limiter, breaker),
+        trail=build_trail(caller, limiter, breaker),
     )
 
 
-__all__ = ["AwsAdapters", "build_aws"]
+def build_trail(caller: AwsCaller, limiter: Limiter, breaker: Breaker | None = None) -> ActivityTrail:
+    """The adapter of whichever source of activity the caller's configuration names."""
+    store = caller.config.activity_store
+    if store is None:
+        return Boto3ActivityTrail(caller, limiter, breaker)
+    callers, most_rows = AccountCallers(caller, limiter, breaker), caller.config.activity_pages * PAGE + 1
+    if isinstance(store, LakeStore):
+        return LakeTrail(callers, store, most_rows=most_rows)
+    return AthenaTrail(callers, store, most_rows=most_rows)
+
+
+__all__ = ["AwsAdapters", "build_aws", "build_trail"]

@@ -29,6 +29,7 @@ _THROTTLED = {
     "ThrottledException",
     "Throttling",
     "TooManyRequestsException",
+    "MaxConcurrentQueriesException",  # CloudTrail Lake's: ten at a time
     "RequestLimitExceeded",
 }
 # Another change of the same object is under way. AWS says to try again later; botocore doesn't by itself.

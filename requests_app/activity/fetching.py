@@ -18,7 +18,15 @@ from django.conf import settings
 from django_subatomic.db import durable
 
 from base.clock import business_now, real_now
-from clients.errors import ClientError, NotPermitted, Refused, Throttled, Unreachable
+from clients.errors import (
+    ClientError,
+    NotPermitted,
+    QueryFailed,
+    Refused,
+    StillRunning,
+    Throttled,
+    Unreachable,
+)
 from clients.registry import clients
 from clients.types import TrailPage, TrailQuestion
 from requests_app.activity import tallying
@@ -129,7 +137,7 @@ class _Reading:
             page = clients().trail.look_up(question, page=cursor["page"]).value
         except Unreachable:
             raise
-        except NotPermitted as error:
+        except (NotPermitted, QueryFailed) as error:
             return self._gap(cursor, error.sentence, error.code)
         except Refused as error:
             if not cursor["page"]:
@@ -203,6 +211,7 @@ class _Reading:
                 cursor={},
                 read_until=delivered,
                 read_at=business_now(),
+                source=settings.ACTIVITY_SOURCE,
                 complete=following is None,
                 repeats=row.repeats + 1 if gaps and over else 0,
                 problem="",
@@ -216,7 +225,9 @@ class _Reading:
         wait = leasing.back_off(cursor.get("tries", 0))
         if isinstance(error, Throttled):
             wait = max(wait, error.retry_after)
-        if cursor and error.code != "LocalRateLimit":
+        if isinstance(error, StillRunning):  # an answer that takes its time, which the adapter bounds
+            wait, cursor = error.retry_after, {**cursor, "page": error.page}
+        elif cursor and error.code != "LocalRateLimit":
             cursor = {**cursor, "tries": cursor["tries"] + 1}
             if cursor["tries"] > PATIENCE:
                 cursor = self._gap(cursor, WAITED, error.code)

@@ -25,6 +25,8 @@ class ActivityLook(models.Model):
     cursor = models.JSONField(default=dict)  # {}: no reading is under way
     read_until = models.DateTimeField(null=True)  # business time; what happened until then was delivered
     read_at = models.DateTimeField(null=True)  # business time of the end of the last reading
+    # What the last reading asked, as ACTIVITY_SOURCE names it.
+    source = models.CharField(max_length=16, db_default="event_history")
     complete = models.BooleanField(default=False)  # nothing more will be read
     repeats = models.IntegerField(default=0)  # readings after the last possible use that had gaps
     problem = models.TextField(blank=True)  # why nothing can be read at all; a sentence for people

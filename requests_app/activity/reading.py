@@ -19,7 +19,19 @@ from requests_app.models import Grant
 # Bounds of one page; beyond them it says so.
 MOST_USES = 1000
 MOST_NEWEST = 100
-# What no reading of CloudTrail's event history can show.
+# What was asked, by ActivityLook.source, and what that has.
+SOURCE_WORDS = {
+    "event_history": "Read from the event history that CloudTrail keeps of each account for ninety days.",
+    "lake": (
+        "Read from an event data store of CloudTrail Lake, which has the accounts, Regions and days that it was set up "
+        "to record, and no others: what was done elsewhere isn't here."
+    ),
+    "athena": (
+        "Read by Athena from the files of a CloudTrail trail, which has the accounts and Regions that it was set up to "
+        "record, and no others, for as long as its files are kept: what was done elsewhere isn't here."
+    ),
+}
+# What no reading of CloudTrail's management events can show.
 COVERAGE = (
     "Management events only: no data events, such as reading objects of S3 or invoking functions of Lambda.",
     "Only sessions of the permission sets that this access opened: no access outside IAM Identity Center.",
@@ -188,7 +200,11 @@ class Activity:
     def coverage(self) -> Sequence[str]:
         """What this can't show, in sentences."""
         regions = ", ".join(self.regions) or "none"
-        return (*COVERAGE, f"These Regions were asked: {regions}. What was done in others isn't here.")
+        return (
+            *([SOURCE_WORDS[self.look.source]] if self.look is not None and self.read else []),
+            *COVERAGE,
+            f"These Regions were asked: {regions}. What was done in others isn't here.",
+        )
 
     @property
     def delivery_lag(self) -> timedelta:

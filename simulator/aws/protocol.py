@@ -19,7 +19,16 @@ from moto.core.request import Request
 from moto.core.responses import ActionResult, BaseResponse
 from moto.core.utils import get_service_model
 
-from simulator.aws import cloudtrail, control_policies, iam, identitystore, organizations, sso_admin, sts
+from simulator.aws import (
+    cloudtrail,
+    control_policies,
+    iam,
+    identitystore,
+    organizations,
+    sso_admin,
+    sts,
+    trail_queries,
+)
 from simulator.aws.calls import Call, Handler
 from simulator.aws.roles import QUERY, Keys, Role, action_of, not_authorized, role_arn
 from simulator.aws.shapes import is_known_error, problems
@@ -34,7 +43,7 @@ OPERATIONS: Mapping[str, Mapping[str, Handler]] = {
     "organizations": {**organizations.OPERATIONS, **control_policies.OPERATIONS},
     "sts": sts.OPERATIONS,
     "iam": iam.OPERATIONS,
-    "cloudtrail": cloudtrail.OPERATIONS,
+    "cloudtrail": {**cloudtrail.OPERATIONS, **trail_queries.OPERATIONS},
 }
 SIGNING_NAMES = {"sso": "sso-admin"}  # signing name -> service, where they differ
 THROTTLED = {"organizations": "TooManyRequestsException", "sts": "Throttling", "iam": "Throttling"}

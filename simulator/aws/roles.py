@@ -68,7 +68,8 @@ SEVERING = (
 OBJECTS = ("s3:PutObject", "s3:GetObject", "s3:GetBucketObjectLockConfiguration", "s3:ListBucketVersions")
 TRAIL = ("s3:PutObject",)
 ACTIVITY = ("sts:AssumeRole",)  # of the role below, which is all that can be assumed here
-ASSUMABLE: Mapping[str, tuple[str, ...]] = {"AccessPortalActivity": ("cloudtrail:LookupEvents",)}
+LAKE = ("cloudtrail:StartQuery", "cloudtrail:GetQueryResults")
+ASSUMABLE: Mapping[str, tuple[str, ...]] = {"AccessPortalActivity": ("cloudtrail:LookupEvents", *LAKE)}
 
 
 @dataclass(frozen=True)

@@ -214,6 +214,10 @@ def test_taking_access_away_faster(changes: dict[str, str | None], number: str) 
     assert ids(found("remover", **changes)) == [number]
 
 
+LAKE = "arn:aws:cloudtrail:eu-west-1:111122223333:eventdatastore/0d5fbb1c-8ed2-4b3f-9d53-0c4f5b7a6e21"
+WORKGROUP = "arn:aws:athena:eu-west-1:111122223333:workgroup/activity"
+
+
 @pytest.mark.parametrize(
     ("changes", "number"),
     [
@@ -221,11 +225,31 @@ def test_taking_access_away_faster(changes: dict[str, str | None], number: str) 
         ({"ACTIVITY_LOOKUP": "prefix"}, "portal.E022"),
         ({"ACTIVITY_KEEP_DAYS": "30"}, "portal.E022"),
         ({"ACTIVITY": "on"}, "portal.E023"),
+        ({"ACTIVITY_SOURCE": "logs"}, "portal.E022"),
+        ({"ACTIVITY_SOURCE": "lake"}, "portal.E023"),
+        ({"ACTIVITY_SOURCE": "lake", "ACTIVITY_LAKE_STORE": LAKE.partition("/")[2]}, "portal.E023"),
+        ({"ACTIVITY_SOURCE": "athena", "ACTIVITY_ATHENA_TABLE": "logs.trail"}, "portal.E023"),
+        ({"ACTIVITY_SOURCE": "athena", "ACTIVITY_ATHENA_WORKGROUP": WORKGROUP}, "portal.E023"),
+        (
+            {
+                "ACTIVITY_SOURCE": "athena",
+                "ACTIVITY_ATHENA_WORKGROUP": WORKGROUP,
+                "ACTIVITY_ATHENA_TABLE": 'logs."trail',
+            },
+            "portal.E023",
+        ),
     ],
 )
 def test_reading_activity(changes: dict[str, str | None], number: str) -> None:
     assert ids(found("worker", **changes)) == [number]
     assert found("worker", ACTIVITY="on", ACTIVITY_REGIONS="eu-west-1 us-east-1") == []
+    assert found("worker", ACTIVITY_SOURCE="lake", ACTIVITY_LAKE_STORE=LAKE) == []
+    athena: dict[str, str | None] = {
+        "ACTIVITY_ATHENA_WORKGROUP": WORKGROUP,
+        "ACTIVITY_ATHENA_TABLE": "logs.trail",
+    }
+    assert found("worker", ACTIVITY_SOURCE="athena", **athena) == []
+    assert found("web", ACTIVITY_SOURCE="lake") == [], "where it is, is the worker's business"
 
 
 def test_a_setting_that_is_on_without_its_process_credential() -> None:

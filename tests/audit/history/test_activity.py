@@ -80,6 +80,7 @@ def test_it_tells_what_was_used_of_what_was_granted_and_what_it_does_not_cover(
         "StopInstances ec2.amazonaws.com 5 2",
         "ListRoles iam.amazonaws.com 2 0 0",
         "7 events",
+        "Read from the event history that CloudTrail keeps",
         "no data events",
         "PIM groups that the portal manages",
         "no access outside IAM Identity Center",

@@ -9,9 +9,10 @@ from unittest.mock import patch
 import pytest
 from django.test import override_settings
 
+from clients.errors import QueryFailed, StillRunning
 from clients.registry import clients
 from clients.types import Reading, TrailPage, TrailQuestion
-from requests_app.activity.fetching import owed, read_activity, read_owed
+from requests_app.activity.fetching import PATIENCE, owed, read_activity, read_owed
 from requests_app.activity.models import ActivityLook, ActivityPlace, ActivityUse
 from requests_app.activity.planning import plan
 from requests_app.activity.reading import activity_of, last_uses
@@ -193,6 +194,58 @@ def test_what_cannot_be_read_is_not_asked_for_ever(here: Scene) -> None:
         assert not read_later(here, minutes=60 * 25).complete
     assert read_later(here, minutes=60 * 25).complete
     assert ActivityPlace.objects.filter(code="no").count() == 1
+
+
+def test_an_answer_that_takes_its_time_is_gone_on_with_and_no_gap(here: Scene) -> None:
+    here.grant()
+    here.play.world.access_portal.act(here.open().id, "ec2:StopInstances")
+    here.play.step(timedelta(minutes=16))
+    trail, looks = clients().trail, 0
+    original: Callable[..., Reading[TrailPage]] = type(trail).look_up.__get__(trail)
+
+    def look_up(question: TrailQuestion, *, page: str = "") -> Reading[TrailPage]:
+        nonlocal looks
+        if (question.account_id, question.region) != (here.account.id, "eu-west-1"):
+            return original(question, page=page)
+        looks += 1
+        assert page == ("query 7" if looks > 1 else "")
+        if looks <= 2 * PATIENCE:
+            raise StillRunning("At work.", page="query 7", retry_after=timedelta(seconds=5))
+        return original(question)
+
+    with (
+        patch.object(type(trail), "look_up", lambda _, question, page="": look_up(question, page=page)),
+        override_settings(ACTIVITY_SOURCE="lake"),
+    ):
+        look = read(here)
+        assert (look.retry_at, look.lease_until) == (here.play.time.now + timedelta(seconds=5), None)
+        for _ in range(2 * PATIENCE):
+            look = read_later(here, minutes=0.1)
+    assert (look.cursor, look.source) == ({}, "lake")
+    assert not ActivityPlace.objects.exclude(problem="").exists()
+    assert used() == {("EC2AdminAccess", "StopInstances"): (1, 0, 0)}
+
+
+def test_a_query_that_has_failed_is_a_gap_at_once_and_not_asked_anew(here: Scene) -> None:
+    here.grant()
+    here.play.step(timedelta(minutes=16))
+    trail, pages = clients().trail, []
+    original: Callable[..., Reading[TrailPage]] = type(trail).look_up.__get__(trail)
+
+    def look_up(_: object, question: TrailQuestion, *, page: str = "") -> Reading[TrailPage]:
+        if (question.account_id, question.region) != (here.account.id, "us-east-1"):
+            return original(question, page=page)
+        pages.append(page)
+        if not page:
+            raise StillRunning("At work.", page="query 8", retry_after=timedelta(seconds=5))
+        raise QueryFailed("The query 8 has ended.", code="QueryFailed")
+
+    with patch.object(type(trail), "look_up", look_up):
+        read(here)
+        look = read_later(here, minutes=0.1)
+    assert (pages, look.cursor) == (["", "query 8"], {})
+    (gap,) = ActivityPlace.objects.exclude(problem="")
+    assert (gap.region, gap.problem) == ("us-east-1", "The query 8 has ended.")
 
 
 def test_cloudtrail_is_waited_for_and_then_it_is_a_gap(here: Scene) -> None:

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from clients.aws.trail_sql import select
 from simulator.aws.iam import managed_policy
 from simulator.aws.protocol import OPERATIONS
 from simulator.aws.roles import QUERY
 from simulator.aws.shapes import problems
+from simulator.aws.trail_queries import STORE_ID
 from simulator.sample import load_sample
 from simulator.world.clock import WorldClock
 from simulator.world.world import World
@@ -244,6 +246,13 @@ def test_every_answer_has_the_models_shape(sample: Aws, names: Names, world: Wor
     request_id = world.identity_center.provision(names.permission_set).id
     for service, method, arguments in writes(names, policy_id, request_id):
         probe.call(service, method, arguments)
+    center = world.state.identity_center
+    held = (f"recipientaccountid = '{center.owner_account_id}'", f"awsregion = '{center.region}'")
+    statement = select(("eventtime", "eventid", "eventjson"), STORE_ID, held, most=10)
+    query_id = probe.call("cloudtrail", "start_query", {"QueryStatement": statement})["QueryId"]
+    looks = [probe.call("cloudtrail", "get_query_results", {"QueryId": query_id}) for _ in range(2)]
+    assert [each["QueryStatus"] for each in looks] == ["RUNNING", "FINISHED"]
+    assert looks[1]["QueryResultRows"]
     assert probe.wrong == []
     assert probe.made == {(service, name) for service in OPERATIONS for name in OPERATIONS[service]}
 
