@@ -35,8 +35,10 @@ def test_the_trail_tells_of_every_row_and_hides_nothing(
         statuses = Counter(RequestItem.objects.values_list("status", flat=True))
         assert statuses["pending"] == MUCH.size.pending + 1, "one was played"
         assert Grant.objects.filter(status="active").count() == MUCH.active + 1
+        everything = Event.objects.count()
     assert {finding.code for finding in report.findings} == {"event_unsealed"}
-    assert report.unsealed + len(report.findings) == world.events
+    assert report.unsealed + len(report.findings) == everything
+    assert everything - world.events in (0, 1), "another test here adds one, and may come first"
     assert abs(world.events - MUCH.events) < MUCH.events / 5
 
 
