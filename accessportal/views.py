@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import requires_csrf_token
@@ -17,7 +18,13 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:  # no
     return render(request, "errors/403.html", status=403)
 
 
-def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """A request that can't be read; not one whose session couldn't be kept, which Django takes for the same.
+
+    That happens after the page has done its work, when the database goes away just then: it may be done.
+    """
+    if isinstance(exception, SessionInterrupted):
+        return server_error(request)
     return render(request, "errors/400.html", status=400)
 
 

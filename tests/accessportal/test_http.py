@@ -13,12 +13,14 @@ from types import ModuleType
 
 import pytest
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import OperationalError, connection
 from django.http import HttpRequest, HttpResponse
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver, include, path
 from pytest_django import Settings
 
+from accessportal.views import bad_request
 from base.errors import Conflict, Denied, DomainError, Invalid, Missing
 from tests.accessportal.test_checks import ROOT
 
@@ -275,3 +277,10 @@ def test_every_other_address_needs_a_sign_in(client: Client) -> None:
         assert response["Location"].startswith("/signin/?next="), address
         assert client.post(address)["Location"].startswith("/signin/"), address
     assert seen > OPEN
+
+
+def test_a_session_that_could_not_be_kept_is_no_bad_request() -> None:
+    """The page has done its work by then: nobody is told that nothing was understood."""
+    answer = bad_request(RequestFactory().post("/"), SessionInterrupted("gone"))
+    assert answer.status_code == 500
+    assert b"may or may not have been stored" in answer.content
