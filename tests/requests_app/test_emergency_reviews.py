@@ -113,6 +113,16 @@ def test_who_may_not_review(
         word(play, owed, who(play, eve))
 
 
+def test_a_panel_that_names_the_user_and_their_second_account_waits_for_the_others(
+    play: Stage, rita: Person
+) -> None:
+    twin = second_account(play)
+    named = [rita, play.asker, twin]
+    only_rule(play, emergency(play.asker, reviewers={"people": [one.object_id for one in named]}))
+    check_waiver(waiver_id=waiver_of(ask(play)).pk)
+    assert [len(waiting_for(one)) for one in named] == [1, 0, 0]
+
+
 def test_all_mistakes_of_a_review_at_once(play: Stage, owed: OwedReview, rita: Person) -> None:
     with pytest.raises(Invalid) as refused:
         word(play, owed, rita, "maybe", " ")
