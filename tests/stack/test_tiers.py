@@ -140,9 +140,14 @@ USED = ["GET /groups", "GET /users/{id}"]
     [
         (["test"], {"unit": ["GET /groups"], "browser": ["GET /users/{id}", "GET /me"]}, 0),
         (["test"], {"unit": ["GET /groups"], "browser": ["GET /me"]}, 1),
+        (
+            ["test"],
+            {"unit": ["GET /groups"], "browser": ["GET /me"], "races": ["GET /users/{id} REFUSED"]},
+            1,
+        ),
         (["test", "unit", "races"], {"unit": ["GET /groups"]}, 0),
     ],
-    ids=["all met", "one never met", "some tiers alone"],
+    ids=["all met", "one never met", "one only refused", "some tiers alone"],
 )
 def test_all_tiers_together_meet_what_the_product_uses(
     words: list[str],
@@ -152,7 +157,11 @@ def test_all_tiers_together_meet_what_the_product_uses(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def run(tier: Tier, *, proof: bool, alone: bool) -> Outcome:
-        left = {"used": USED, "exercised": {name: [200, 0] for name in met.get(tier.name, [])}}
+        names = met.get(tier.name, [])
+        statuses = {
+            name.removesuffix(" REFUSED"): [403] if name.endswith("REFUSED") else [200, 0] for name in names
+        }
+        left = {"used": USED, "exercised": statuses}
         (Path(os.environ[tiers.REPORTS]) / f"graph-{tier.name}.json").write_text(json.dumps(left))
         return Outcome(tier, 0, 1.0, "fine")
 
@@ -162,4 +171,5 @@ def test_all_tiers_together_meet_what_the_product_uses(
     said = capsys.readouterr()
     assert "GET /groups: no answer, 200" in said.out
     assert ("GET /users/{id}: NEVER EXERCISED" in said.out) is ("GET /users/{id}" not in str(met))
-    assert ("No test met GET /users/{id}" in said.err) is (code == 1)
+    assert ("GET /users/{id}: 403 NEVER SUCCEEDED" in said.out) is ("REFUSED" in str(met))
+    assert ("No test saw GET /users/{id} succeed" in said.err) is (code == 1)
