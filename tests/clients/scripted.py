@@ -10,6 +10,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from simulator.entra.graph.exchange import Exchange
+from tests.support.graph_run import RECORDER
+
+GRAPH = "/v1.0"
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,22 @@ class Scripted:
         self._server.server_close()
 
 
+def _hold_to_contract(asked: Asked) -> None:
+    """What the product sends to Graph keeps Graph's contract here too; the answers are made up, and may not."""
+    address = urlsplit(asked.path)
+    RECORDER.hold_request(
+        Exchange(
+            method=asked.method,
+            path=unquote(address.path).removeprefix(GRAPH),
+            query=dict(parse_qsl(address.query, keep_blank_values=True)),
+            request_body=asked.json if asked.body else None,
+            status=0,
+            response_headers={},
+            response_body=None,
+        )
+    )
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     script: Scripted
@@ -83,6 +105,8 @@ class _Handler(BaseHTTPRequestHandler):
             headers={name.lower(): value for name, value in self.headers.items()},
             body=self.rfile.read(length),
         )
+        if asked.path.startswith(f"{GRAPH}/"):
+            _hold_to_contract(asked)
         reply = self.script.next_reply(asked)
         if reply.wait_for is not None:
             reply.wait_for.wait(10)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
+import httpx
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 
@@ -34,6 +35,7 @@ from clients.observing import observe_with
 from clients.types import AssignmentOrder, Receipt
 from tests.clients.graph_case import GROUP, PERSON, PRINCIPAL, graph_caller
 from tests.clients.scripted import Asked, Reply, Scripted, graph_error, scripted
+from tests.support.graph_run import RECORDER
 
 ORDER = AssignmentOrder(
     group_id=GROUP,
@@ -287,7 +289,8 @@ def test_pages_are_followed_to_the_end(server: Scripted) -> None:
 
 
 def test_pages_that_go_in_a_circle_are_left(server: Scripted, pim: GraphPim) -> None:
-    link = f"{server.origin}/v1.0/again?$skiptoken=same"
+    path = "identityGovernance/privilegedAccess/group/assignmentScheduleInstances"
+    link = f"{server.origin}/v1.0/{path}?$filter=groupId%20eq%20'{GROUP}'&$skiptoken=same"
     server.reply(Reply(body={"value": [], "@odata.nextLink": link}))
 
     with pytest.raises(Unreachable) as caught:
@@ -317,6 +320,13 @@ def test_redirects_are_not_followed(server: Scripted, pim: GraphPim) -> None:
             pim.assignments(GROUP)
 
         assert elsewhere.asked == []
+
+
+def test_what_is_sent_to_a_script_is_held_to_the_contract_too(server: Scripted) -> None:
+    server.reply(EMPTY)
+    with RECORDER.wrong_on_purpose() as found:
+        httpx.get(f"{server.origin}/v1.0/groups", params={"$teapot": "1"})
+    assert found == ["GET /groups (0): unknown query option $teapot"]
 
 
 def test_threads_share_one_loop(server: Scripted, pim: GraphPim) -> None:

@@ -61,6 +61,12 @@ class Recorder:
                 self._seen[alike] = found
         return found
 
+    def hold_request(self, exchange: Exchange) -> None:
+        """Check what was sent to something else than a Graph front, and count it as nothing's exercise."""
+        found = GraphContract().check(exchange)
+        with self._lock:
+            (self._problems if self._wrong is None else self._wrong).extend(found)
+
     def take(self) -> list[str]:
         """The problems found since the last time."""
         with self._lock:
