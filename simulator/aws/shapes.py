@@ -27,7 +27,11 @@ def problems(shape: Shape | None, value: Any, path: str = "") -> list[str]:
     if isinstance(shape, ListShape):
         if not isinstance(value, list):
             return [f"{path}: not a list"]
-        return [each for i, item in enumerate(value) for each in problems(shape.member, item, f"{path}[{i}]")]
+        least, most = shape.metadata.get("min", 0), shape.metadata.get("max", len(value))
+        found = [] if least <= len(value) <= most else [f"{path}: {len(value)} entries"]
+        for i, item in enumerate(value):
+            found += problems(shape.member, item, f"{path}[{i}]")
+        return found
     if isinstance(shape, MapShape):
         return [] if isinstance(value, dict) else [f"{path}: not a map"]
     return _scalar(shape, value, path)

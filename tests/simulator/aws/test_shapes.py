@@ -282,6 +282,11 @@ def test_the_shape_check_can_fail(sample: Aws, names: Names) -> None:
     shape = client.meta.service_model.operation_model("DescribePermissionSet").output_shape
     broken = {"PermissionSet": {"PermissionSetArn": "arn:aws:sso:::instance/x/y", "Mood": "good", "Name": 7}}
     assert len(problems(shape, broken)) >= 3
+    store = sample.client("identitystore")
+    shape = store.meta.service_model.operation_model("DescribeGroup").output_shape
+    group = store.describe_group(IdentityStoreId=names.store, GroupId=names.group.id)
+    assert problems(shape, group) == []
+    assert problems(shape, {**group, "ExternalIds": []}) == [".ExternalIds: 0 entries"]
 
 
 def test_lists_page_to_the_end(sample: Aws, names: Names, world: World) -> None:
