@@ -113,6 +113,7 @@ class Simulator:
             ),
             accounts=WorldAccounts(self.world, self.lock),
             workload=self._workload,
+            old_keys_stay=lambda: self.world.switches.old_keys_stay_published,
         )
         self.graph = GraphFront(self.provider, self.world, self.lock, self.calls, options.page_size)
         self._aws_keys: dict[str, list[str]] = _kept(

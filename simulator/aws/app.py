@@ -27,6 +27,7 @@ from simulator.aws.protocol import (
 from simulator.aws.roles import Keys, Role
 from simulator.aws.throttles import Throttles
 from simulator.delays import DELAYS, Hold
+from simulator.world.faults import Fault
 from simulator.world.world import World
 
 MOST_BODY = 1024 * 1024
@@ -98,12 +99,17 @@ def _answer_s3(backend: Backend, environ: dict[str, Any], key: str, hold: Hold) 
     if fault is not None and fault.kind == "delay":
         hold(fault.seconds)
     if fault is not None and fault.kind in ("error", "throttle"):
-        return Answer(*s3.refusal(fault.status, fault.code or "SlowDown", "Please reduce your request rate."))
+        return _refused_s3(fault)
     if role is None:
         return Answer(*s3.refusal(403, "InvalidAccessKeyId", "The access key does not exist in our records."))
     if not role.allows(s3.action_of(environ)):
         return Answer(*s3.refusal(403, "AccessDenied", f"{role.name} may not {s3.action_of(environ)}."))
     answered = Answer(*s3.answer(environ))
-    if fault is not None and fault.kind in ("lose_answer", "error_after"):
+    if fault is not None and fault.kind == "lose_answer":
         raise NoAnswerError
-    return answered
+    return _refused_s3(fault) if fault is not None and fault.kind == "error_after" else answered
+
+
+def _refused_s3(fault: Fault) -> Answer:
+    message = fault.message or "Please reduce your request rate."
+    return Answer(*s3.refusal(fault.status, fault.code or "SlowDown", message))

@@ -69,7 +69,10 @@ def page(
     size = int(call.params.get("MaxResults") or default or call.world.switches.aws_page_size)
     if not 1 <= size <= most:
         raise invalid(f"MaxResults has to be between 1 and {most}.", code)
-    first = _offset(call.params.get("NextToken"), call.operation, code)
+    token = call.params.get("NextToken")
+    first = _offset(token, call.operation, code)
+    if call.world.switches.aws_short_pages:
+        size = max(1, size // 2) if token else 0
     answer: dict[str, Any] = {key: list(rows[first : first + size])}
     if first + size < len(rows):
         answer["NextToken"] = base64.urlsafe_b64encode(f"{call.operation}:{first + size}".encode()).decode()

@@ -211,8 +211,9 @@ def is_member_in_groups(call: Call) -> dict[str, Any]:
     groups = [_bare(each) for each in call.need("GroupIds")]
     if len(groups) > 100:
         raise invalid("At most 100 groups.")
-    for group_id in groups:
-        store.group(group_id)
+    if call.world.switches.unknown_group_is_refused:
+        for group_id in groups:
+            store.group(group_id)
     return {
         "Results": [
             {

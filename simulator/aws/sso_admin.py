@@ -96,8 +96,10 @@ def list_customer_managed_policies(call: Call) -> dict[str, Any]:
 
 
 def get_inline_policy(call: Call) -> dict[str, Any]:
-    """The inline policy; absent when there is none."""
+    """The inline policy; what there is without one is a switch."""
     found = _set(call)
+    if not found.inline_policy and call.world.switches.no_inline_policy_is_refused:
+        raise no_such_resource("InlinePolicy")
     return {"InlinePolicy": found.inline_policy} if found.inline_policy else {}
 
 
@@ -128,11 +130,11 @@ def delete_inline_policy(call: Call) -> dict[str, Any]:
 
 
 def get_permissions_boundary(call: Call) -> dict[str, Any]:
-    """The boundary; ResourceNotFoundException when there is none."""
+    """The boundary; what there is without one is a switch."""
     found = _set(call)
-    if not found.boundary:
+    if not found.boundary and call.world.switches.no_boundary_is_refused:
         raise no_such_resource("PermissionsBoundary")
-    return {"PermissionsBoundary": found.boundary}
+    return {"PermissionsBoundary": found.boundary} if found.boundary else {}
 
 
 def list_tags_for_resource(call: Call) -> dict[str, Any]:

@@ -311,7 +311,7 @@ def back_channel(provider: Provider) -> Blueprint:
     @blueprint.get("/<tenant>/discovery/v2.0/keys")
     def keys(tenant: str) -> Response:
         provider.check_tenant(tenant)
-        return jsonify(provider.keys.jwks())
+        return jsonify(provider.keys.jwks(old=provider.old_keys_stay()))
 
     @blueprint.post("/<tenant>/oauth2/v2.0/token")
     def token(tenant: str) -> Response:

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +47,8 @@ class Provider:
     state: SignInState = field(default_factory=SignInState)
     access_token_seconds: int = ACCESS_TOKEN_SECONDS
     id_token_seconds: int = ID_TOKEN_SECONDS
+    old_keys_stay: Callable[[], bool] = lambda: True
+    """Whether the key before a rotation is still published."""
     mfa_at_sign_in: bool = True
     """Whether everybody signs in with a second factor; an authentication context proves one in any case."""
 

@@ -75,10 +75,10 @@ class SigningKeys:
         write_private(self._path, json.dumps(stored).encode())
         return key.kid
 
-    def jwks(self) -> dict[str, list[dict[str, Any]]]:
-        """The public keys as a JSON Web Key Set."""
+    def jwks(self, *, old: bool = True) -> dict[str, list[dict[str, Any]]]:
+        """The public keys as a JSON Web Key Set; without `old` the newest alone."""
         published = []
-        for key in self._keys:
+        for key in self._keys if old else self._keys[:1]:
             entry = json.loads(RSAAlgorithm.to_jwk(key.private.public_key()))
             published.append(
                 {"kty": "RSA", "use": "sig", "kid": key.kid, "alg": "RS256", "n": entry["n"], "e": entry["e"]}

@@ -9,8 +9,10 @@ from flask.json import dumps
 
 from simulator.aws.throttles import Throttles
 from simulator.delays import DELAYS, Hold
+from simulator.listener import DROP
 from simulator.scim import documents
 from simulator.scim.errors import ScimError, invalid, missing, not_allowed
+from simulator.world.faults import Fault
 from simulator.world.world import World
 
 MEDIA_TYPE = "application/scim+json"
@@ -27,8 +29,8 @@ class _Front:
         self._throttles = throttles
         self._hold = hold
 
-    def admit(self) -> None:
-        """Tenant, token, limits and faults, before every call."""
+    def admit(self) -> Response | None:
+        """Tenant, token, limits and faults, before every call; an answer when the call isn't to happen."""
         operation = f"{request.method} {request.path.split('/')[5]}"
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         with self._lock:
@@ -36,16 +38,26 @@ class _Front:
             if g.scim_tenant != self._world.state.identity_center.scim_tenant_id:
                 raise ScimError(401, "UnauthorizedException", "The tenant is not known.")
             self._world.scim.check_token(token)
-            fault = self._world.faults.take(f"scim.{operation}")
+            fault = g.scim_fault = self._world.faults.take(f"scim.{operation}")
+        if fault is not None and fault.kind == "lose_request":
+            return _drop()
         bucket = "scim-read" if request.method == "GET" else "scim-write"
         if not self._throttles.take(bucket, operation) or (fault and fault.kind == "throttle"):
             raise ScimError(429, "ThrottlingException", "Rate exceeded")
         if fault is not None and fault.kind == "error":
-            raise ScimError(
-                fault.status, fault.code or "InternalServerException", fault.message or "A fault."
-            )
+            raise _asked_for(fault)
         if fault is not None and fault.kind == "delay":
             self._hold(fault.seconds)
+        return None
+
+    def finish(self, response: Response) -> Response:
+        """What a fault does to the answer, after the call took effect."""
+        fault: Fault | None = g.pop("scim_fault", None)
+        if fault is not None and fault.kind == "lose_answer":
+            return _drop()
+        if fault is not None and fault.kind == "error_after":
+            return self.refuse(_asked_for(fault))
+        return response
 
     def _admit_members(self, change: Any) -> None:
         """Each membership that a request adds or removes counts; the number is a switch. Raises ScimError 429."""
@@ -100,6 +112,8 @@ class _Front:
                 for operation in body.get("Operations") or []:
                     self._admit_members(operation)
                 self._world.scim.patch_group(group_id, body)
+                if self._world.switches.scim_patch_group_status == 200:
+                    return _json(self._world.scim.get_group(group_id))
                 return Response(status=204)
             if request.method == "DELETE":
                 self._world.scim.delete_group(group_id)
@@ -123,6 +137,7 @@ def scim_blueprint(
         g.scim_tenant = (values or {}).pop("tenant", "")
 
     blueprint.before_request(front.admit)
+    blueprint.after_request(front.finish)
     blueprint.register_error_handler(ScimError, front.refuse)
     views: list[tuple[str, Callable[..., Response], list[str]]] = [
         ("/Users", front.list_users, ["GET"]),
@@ -177,6 +192,18 @@ def _schemas() -> Response:
 
 def _anything_else(rest: str) -> Response:
     raise missing(rest)
+
+
+def _asked_for(fault: Fault) -> ScimError:
+    return ScimError(fault.status, fault.code or "InternalServerException", fault.message or "A fault.")
+
+
+def _drop() -> Response:
+    """Cut the connection without an answer, where the server can."""
+    drop = request.environ.get(DROP)
+    if drop is not None:
+        drop()
+    return Response(status=500)
 
 
 def _page() -> dict[str, Any]:

@@ -220,10 +220,7 @@ class Directory:
         for holder in self.groups():
             if group_id in holder.members:
                 self.take_member(holder, group_id)
-        application = self.application
-        application.assignments = {
-            key: row for key, row in application.assignments.items() if row.principal_id != group_id
-        }
+        self._drop_assignments(group_id)
         del self._world.state.groups[group_id]
         self._world.provisioning.note("group", group_id=group_id)
         self._world.journal("group deleted", f"{group.display_name} was deleted")
@@ -250,7 +247,8 @@ class Directory:
     def app_role_assignments(self) -> list[AppRoleAssignment]:
         """Who is assigned to the enterprise application of IAM Identity Center."""
         at = self._world.now() - self._world.faults.staleness("directory.read")
-        return [row for row in self.application.assignments.values() if row.created_at <= at]
+        past = [row for row in self.application.past_assignments if row.removed_at and row.removed_at > at]
+        return [row for row in (*past, *self.application.assignments.values()) if row.created_at <= at]
 
     def assign_to_application(self, principal_id: str) -> AppRoleAssignment:
         """Assign a person or group to the enterprise application. Raises WorldError 404, 400 if assigned."""
@@ -272,12 +270,19 @@ class Directory:
 
     def unassign_from_application(self, principal_id: str) -> None:
         """Take an assignment to the enterprise application away; nothing happens without one."""
-        for key, row in list(self.application.assignments.items()):
-            if row.principal_id == principal_id:
-                del self.application.assignments[key]
-                principal = self.find_user(principal_id) or self.find_group(principal_id)
-                if principal is not None:
-                    self._note_assignment(principal)
+        principal = self.find_user(principal_id) or self.find_group(principal_id)
+        if self._drop_assignments(principal_id) and principal is not None:
+            self._note_assignment(principal)
+
+    def _drop_assignments(self, principal_id: str) -> bool:
+        """Take the principal's assignments away and remember them for stale reads; whether there were any."""
+        application = self.application
+        gone = [row for row in application.assignments.values() if row.principal_id == principal_id]
+        for row in gone:
+            row.removed_at = self._world.now()
+            del application.assignments[row.id]
+        application.past_assignments = [*application.past_assignments, *gone][-MOST_PAST_MEMBERS:]
+        return bool(gone)
 
     def _note_assignment(self, principal: User | Group) -> None:
         if isinstance(principal, User):

@@ -125,7 +125,8 @@ class Exporter:
         job = self._job
         known = user.id in job.exported_users
         active = in_scope and user.account_enabled
-        if not known and not active:
+        # On demand handles people who were unassigned, and leaves those who are disabled in Entra to the cycle.
+        if (not known and not active) or (on_demand and not user.account_enabled):
             return 0
         body = self._user_payload(user, active=active)
         fingerprint = _fingerprint(body)
@@ -286,6 +287,8 @@ class Exporter:
         in_scope = user_id in self._people_in_scope()
         if user is None or (not in_scope and user_id not in self._job.exported_users):
             return _skipped("NotEffectivelyEntitled", "The user is not assigned to the application.")
+        if not user.account_enabled:
+            return _skipped("NotEffectivelyEntitled", "People who are disabled are left to the next cycle.")
         cycle_id = self._world.dice.guid()
         if not self._export_user(user, cycle_id, in_scope, on_demand=True):
             return _skipped("RedundantExport", "The state of the entry in source and target already match.")

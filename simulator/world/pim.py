@@ -123,7 +123,7 @@ class Pim(PimApprovals):
         pim_rules.check_policy(
             pim_rules.activation_failures(policy, ask, span, caller, eligible=eligibility is not None)
         )
-        pim_rules.check_context(policy, caller)
+        pim_rules.check_context(policy, caller, code=self._world.switches.context_refusal_code)
         self._check_free(ask)
         if span.length is not None and span.length < SHORTEST:
             raise pim_rules.too_short()

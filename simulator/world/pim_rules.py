@@ -137,12 +137,12 @@ def check_policy(failed: list[str]) -> None:
         )
 
 
-def check_context(policy: Policy, caller: Caller) -> None:
-    """Raises RoleAssignmentRequestAcrsValidationFailed with the claims to ask for inside the message."""
+def check_context(policy: Policy, caller: Caller, *, code: str) -> None:
+    """Raises WorldError with this code, and the claims to ask for inside the message."""
     wanted = policy.authentication_context
     if wanted is not None and wanted not in caller.acrs:
         claims = json.dumps({"access_token": {"acrs": {"essential": True, "value": wanted}}})
-        raise bad_request("RoleAssignmentRequestAcrsValidationFailed", f"&claims={quote(claims, safe='')}")
+        raise bad_request(code, f"&claims={quote(claims, safe='')}")
 
 
 def too_short() -> WorldError:

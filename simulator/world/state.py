@@ -78,6 +78,7 @@ class AppRoleAssignment:
     principal_id: str
     principal_type: str  # "User" | "Group"
     created_at: datetime
+    removed_at: datetime | None = None
 
 
 @dataclass
@@ -88,6 +89,7 @@ class EnterpriseApplication:
     app_id: str
     display_name: str
     assignments: dict[str, AppRoleAssignment] = field(default_factory=dict)  # by assignment id
+    past_assignments: list[AppRoleAssignment] = field(default_factory=list)  # for stale reads
 
 
 # ---------------------------------------------------------------- PIM
@@ -246,7 +248,6 @@ class Job:
     id: str
     rule_user: str
     rule_group: str
-    template_id: str = "aws"
     code: str = "NotRun"  # NotRun | Active | Paused | Quarantine
     next_cycle_at: datetime | None = None
     running: Execution | None = None

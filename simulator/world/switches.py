@@ -40,10 +40,20 @@ class Switches:
     """`stages`, `steps` or `both` below assignmentApprovals (used by the Graph front)."""
     acrs_needs_capability: bool = True
     """PIM takes no authentication context from a client that didn't declare cp1 (observed by others)."""
+    context_refusal_code: str = "RoleAssignmentRequestAcrsValidationFailed"
+    """Error code of an activation that lacks its authentication context; `UnknownError` was seen too."""
     expand_group_works: bool = True
     """`$expand=group` returns the group (used by the Graph front)."""
     replication_seconds: float = 0.0
     """How long after a write Graph reads still show the time before (a fault can ask for it per operation)."""
+
+    # --- Sign-in and directory
+    old_keys_stay_published: bool = True
+    """After a rotation the key before stays among the published ones; when off only the new one is there."""
+    member_groups_per_call: int = 20
+    """How many groups checkMemberGroups takes (used by the Graph front)."""
+    directory_audit_seconds: float = 0.0
+    """How long a row of the directory's audit log takes to appear (used by the Graph front)."""
 
     # --- Provisioning
     admin_assign_fast_path: bool = False
@@ -66,6 +76,8 @@ class Switches:
     """The log can be filtered by sourceIdentity/id; when off such a filter is refused."""
     one_rule_for_users_and_groups: bool = False
     """The job's schema has one synchronization rule for both kinds of objects; when off one for each."""
+    job_template_id: str = "aws"
+    """What the job's templateId says."""
     user_external_id: str = "objectId"
     """Source of a user's externalId: `objectId` or `mailNickname`."""
     job_interval: str = "PT40M"
@@ -94,8 +106,18 @@ class Switches:
     """Membership changes that SCIM takes in a second over HTTP, each counted for itself; 0: as many as come."""
     scim_error_schemas: bool = False
     """SCIM errors carry `schemas`, as RFC 7644 has it; when off `schema`, as AWS's one published example has it."""
+    scim_patch_group_status: int = 204
+    """Status of a changed group in SCIM: 204, or 200 with the group."""
     aws_page_size: int = 100
     """Page size of sso-admin and identitystore lists when MaxResults isn't sent."""
+    aws_short_pages: bool = False
+    """Lists begin with an empty page, and pages hold half of what was asked for, while a NextToken says there is more."""
+    no_inline_policy_is_refused: bool = False
+    """A permission set without inline policy is ResourceNotFoundException; when off the answer lacks the member."""
+    no_boundary_is_refused: bool = True
+    """A permission set without permissions boundary is ResourceNotFoundException; when off the answer lacks the member."""
+    unknown_group_is_refused: bool = True
+    """IsMemberInGroups with a group that isn't there is ResourceNotFoundException; when off nobody is in that group."""
     membership_cache_seconds: float = 3600.0
     """How long after a membership is removed the access portal still opens new sessions for it."""
     provision_permission_set_seconds: float = 5.0

@@ -63,11 +63,14 @@ def test_what_goes_wrong_is_one_of_the_ports_errors(buckets: Buckets) -> None:
         buckets.store("absent").put("a/1", b"one", content_type="text/plain")
     with pytest.raises(NotPermitted):
         buckets.store(name, "REMOVER").locks()
-    for kind in ("lose_answer", "lose_answer", "error", "error"):
+    for kind in ("lose_answer", "lose_answer", "error", "error", "error_after", "error_after"):
         buckets.world.faults.add("aws.s3.PUT", kind, status=503, code="SlowDown")
-    for _ in range(2):
+    for _ in range(3):
         with pytest.raises(Unreachable):
             buckets.store(name).put("a/1", b"one", content_type="text/plain")
+    assert len([*buckets.store(name).versions("a/")]) == 4, (
+        "refused before its effect twice, four times after it"
+    )
     half = Buckets(
         buckets.world, buckets.administrator, {**buckets.environ, "SEALER_AWS_SECRET_ACCESS_KEY": ""}
     )

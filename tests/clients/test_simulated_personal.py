@@ -157,9 +157,14 @@ def test_a_person_activates_and_ends_it_with_their_own_token(cloud: Cloud) -> No
         cloud.deactivate(tokens)
 
 
-@pytest.mark.parametrize("needed", [True, False])
-def test_a_context_is_asked_for_and_taken_when_the_sign_in_proves_it(cloud: Cloud, needed: bool) -> None:
+@pytest.mark.parametrize(
+    ("needed", "code"), [(True, "RoleAssignmentRequestAcrsValidationFailed"), (False, "UnknownError")]
+)
+def test_a_context_is_asked_for_and_taken_when_the_sign_in_proves_it(
+    cloud: Cloud, needed: bool, code: str
+) -> None:
     cloud.world.switches.acrs_needs_capability = needed
+    cloud.world.switches.context_refusal_code = code
     cloud.world.policies.change(ADMINS, authentication_context="c2")
     weak = cloud.sign_in()
     with pytest.raises(errors.StepUpRequired) as at_entra:

@@ -136,14 +136,21 @@ def test_changing_ones_mind(visit: Browser) -> None:
     assert (response.status_code, response.context["problem"].code) == (400, "cancelled")
 
 
-def test_new_keys_are_met_without_a_restart(visit: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("stays", [True, False])
+def test_new_keys_are_met_without_a_restart(
+    visit: Browser, monkeypatch: pytest.MonkeyPatch, stays: bool
+) -> None:
+    visit.simulator.control("PATCH", "/switches", {"old_keys_stay_published": stays})
     somebody = visit.person(app_roles=[])
     visit.pick(somebody["oid"])
     visit.client.post("/signout/")
     visit.entra = requests.Session()  # Entra is asked anew whom it may sign in
     visit.simulator.control("POST", "/tokens", {"rotate_keys": True})
-    monkeypatch.setattr(entra.tenant()._keys.popitem()[1], "cooldown_duration", 0)
+    (keys,) = entra.tenant()._keys.values()
+    monkeypatch.setattr(keys, "cooldown_duration", 0)
     assert visit.pick(somebody["oid"])["Location"] == "/"
+    assert [*entra.tenant()._keys.values()] == [keys], "the same client of the keys' address"
+    assert (len(keys.get_signing_keys(refresh=True)) > 1) is stays
 
 
 def test_an_authority_that_the_system_does_not_trust(visit: Browser, settings: Settings) -> None:

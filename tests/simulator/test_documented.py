@@ -96,6 +96,18 @@ def test_every_switch_has_its_default_and_stands_beside_what_it_answers() -> Non
     assert {name for name in rows if f"`{name}`" not in calls} == set()
 
 
+def test_whatever_is_not_established_has_a_switch() -> None:
+    switches = {each.name for each in fields(Switches)}
+    unanswered = [
+        (call, question)
+        for heading in CALL_TABLES
+        for call, _, _, questions in table_after(DOCUMENT, heading)
+        for question in questions.split(";")
+        if question.strip() and not switches & set(re.findall(r"`([^`]+)`", question))
+    ]
+    assert unanswered == []
+
+
 def test_every_fault_and_happening_is_there(apps: dict[str, Flask]) -> None:
     assert told("Faults") == set(KINDS)
     assert told("Things that happen") == set(NAMES)

@@ -13,7 +13,7 @@ from tests.simulator.open_questions import AWS, ENTRA, Question
 
 ROOT = Path(__file__).parents[2]
 # Where a test meets the product: the stage plays its life cycle, the adapters are its clients.
-PRODUCT = ("tests.support.stage", "clients.", "catalog.", "requests_app.", "tests.clients.")
+PRODUCT = ("tests.support.stage", "clients.", "catalog.", "identity.", "requests_app.", "tests.clients.")
 
 
 def question_names(questions: tuple[Question, ...]) -> list[str]:
@@ -33,23 +33,49 @@ def test_every_switch_is_a_question_of_one_side() -> None:
 @pytest.mark.parametrize("question", [*ENTRA, *AWS], ids=lambda each: each.switch)
 def test_a_question_has_its_tests_or_a_reason(question: Question) -> None:
     assert bool(question.tests) != bool(question.unmet)
-    for name in question.tests:
+    assert bool(question.simulated) == bool(question.unmet)
+    for name in (*question.tests, *question.simulated):
         path, _, function = name.partition("::")
         source = (ROOT / path).read_text()
         found = next(
             (
                 each
                 for each in ast.walk(ast.parse(source))
-                if isinstance(each, ast.FunctionDef) and each.name == function.partition("[")[0]
+                if isinstance(each, ast.FunctionDef) and each.name == function
             ),
             None,
         )
         assert found is not None, f"{name} isn't there"
-        first = min([found.lineno, *(each.lineno for each in found.decorator_list)])
-        text = "\n".join(source.splitlines()[first - 1 : found.end_lineno])
-        assert f"switches.{question.switch}" in text, f"{name} doesn't set {question.switch}"
-        assert "parametrize" in text, f"{name} doesn't set it both ways"
+        setting = parameter_for(found, question.switch)
+        assert setting in parameters(found), f"{name} doesn't set {question.switch} to what it is given"
+    for name in question.tests:
+        source = (ROOT / name.partition("::")[0]).read_text()
         assert any(f"from {each}" in source for each in PRODUCT), f"{name} isn't a test of the product"
+
+
+def parameter_for(test: ast.FunctionDef, switch: str) -> str:
+    """The name whose value `test` gives this switch: in the world's state, or over HTTP; "" without one."""
+    for node in ast.walk(test):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name):
+            (target, *_) = node.targets
+            if isinstance(target, ast.Attribute) and target.attr == switch:
+                return node.value.id
+        elif isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value == switch and isinstance(value, ast.Name):
+                    return value.id
+    return ""
+
+
+def parameters(test: ast.FunctionDef) -> set[str]:
+    """Names that `test` is given by `parametrize`, with more than one value."""
+    found: set[str] = set()
+    for call in test.decorator_list:
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("parametrize"):
+            named, values = ast.literal_eval(call.args[0]), call.args[1]
+            if not isinstance(values, ast.List) or len(values.elts) > 1:
+                found.update([named] if isinstance(named, str) else named)
+    return found
 
 
 @pytest.mark.parametrize(

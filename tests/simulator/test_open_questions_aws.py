@@ -23,7 +23,7 @@ from simulator.aws.app import create_app
 from simulator.aws.roles import SEVERER, WORKER, Role
 from simulator.aws.throttles import NEVER, Throttles
 from simulator.listener import Listener
-from tests.clients.test_simulated_aws import FAST, Cloud
+from tests.clients.test_simulated_aws import FAST, NOBODY, Cloud
 from tests.simulator.world.factory import Small, small_world
 from tests.support.aws_models import aws_caller
 
@@ -134,6 +134,45 @@ def test_pages_of_any_size_are_read_to_the_end(cloud: Cloud, size: int) -> None:
     small.permission_set.tags = {"owner": "platform", "risk": "high", "review": "yearly"}
     assert cloud.center.permission_set(small.permission_set.arn).value.tags == small.permission_set.tags
     assert len(cloud.center.users().value) == 2
+
+
+@pytest.mark.parametrize("short", [True, False])
+def test_pages_may_be_short_and_even_empty(cloud: Cloud, short: bool) -> None:
+    small = cloud.small
+    small.world.switches.aws_short_pages = short
+    for number in range(22):
+        small.builder.account(f"Account {number}")
+    small.assign(small.ada)
+    small.step(minutes=45)
+    user_id, group_id = small.user_id_in_store(small.ada), cloud.group().group_id
+    assert len(cloud.organization.accounts().value) == 24
+    assert len(cloud.organization.units().value) == len(small.world.state.organization.units) + 1
+    assert cloud.center.permission_set_arns().value == (small.permission_set.arn,)
+    assert cloud.center.group_assignments(group_id).value == (
+        GroupAssignment(small.account.id, small.permission_set.arn),
+    )
+    assert len(cloud.center.users().value) == 2
+    assert [each.user_id for each in cloud.center.group_memberships(group_id).value] == [user_id]
+    assert cloud.center.membership(user_id, group_id).value is not None
+
+
+@pytest.mark.parametrize(("inline", "boundary"), [(True, False), (False, True)])
+def test_a_set_without_policies_of_its_own(cloud: Cloud, inline: bool, boundary: bool) -> None:
+    cloud.small.world.switches.no_inline_policy_is_refused = inline
+    cloud.small.world.switches.no_boundary_is_refused = boundary
+    found = cloud.center.permission_set(cloud.small.permission_set.arn).value
+    assert (found.name, found.inline_policy, found.permissions_boundary) == ("EC2AdminAccess", "", "")
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_nobody_is_in_a_group_that_is_gone(cloud: Cloud, refused: bool) -> None:
+    small = cloud.small
+    small.world.switches.unknown_group_is_refused = refused
+    small.assign(small.ada)
+    small.step(minutes=45)
+    group_id, gone = cloud.group().group_id, NOBODY
+    held = cloud.center.memberships(small.user_id_in_store(small.ada), [gone, group_id]).value
+    assert held == {gone: False, group_id: True}
 
 
 # --- who may ask, and what is told

@@ -111,7 +111,7 @@ def _translated(error: WorldError, receipt: Receipt) -> errors.ClientError:
         "ActiveDurationTooShort": errors.TooYoungToRemove,
         "SubjectNotFound": errors.Unreachable,  # somebody who was just made may be known a moment later
     }
-    if error.code == "RoleAssignmentRequestAcrsValidationFailed":
+    if error.status == 400 and "claims=" in error.message:
         claims = unquote(error.message.partition("claims=")[2])
         rules = ("AuthenticationContextRule",)
         return errors.StepUpRequired(sentence, claims=claims, rules=rules, code=error.code, receipt=receipt)

@@ -1,6 +1,6 @@
 """The directory's audit log: who came into which group and who left it, activated members included."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Blueprint
@@ -69,7 +69,8 @@ def _directory_audits(context: Context) -> Answer:
                 row = _row(context, group, member, member.removed_at, added=False)
                 found.append((member.removed_at, row))
     found.sort(key=lambda each: each[0], reverse=True)
-    return context.listing([row for _, row in found], "auditLogs/directoryAudits")
+    newest = context.world.now() - timedelta(seconds=context.world.switches.directory_audit_seconds)
+    return context.listing([row for at, row in found if at <= newest], "auditLogs/directoryAudits")
 
 
 def add_routes(front: GraphFront, blueprint: Blueprint) -> None:

@@ -8,8 +8,6 @@ from simulator.entra.graph import render
 from simulator.entra.graph.core import Answer, Context, GraphFront
 from simulator.entra.graph.errors import bad_request, denied, not_found
 
-MOST_GROUP_IDS = 20
-
 
 def _groups(context: Context) -> Answer:
     rows = [render.group(each) for each in context.world.directory.groups()]
@@ -80,8 +78,9 @@ def _check_member_groups(context: Context, id: str) -> Answer:  # noqa: A002
         raise bad_request("The property 'groupIds' is required and has to be a list of ids.")
     if set(body) - {"groupIds"}:
         raise bad_request("Invalid property in the request body.")
-    if len(wanted) > MOST_GROUP_IDS:
-        raise bad_request(f"The number of groupIds exceeds the maximum of {MOST_GROUP_IDS}.")
+    most = context.world.switches.member_groups_per_call
+    if len(wanted) > most:
+        raise bad_request(f"The number of groupIds exceeds the maximum of {most}.")
     context.world.directory.user(id)
     held = {group.id for group in context.world.directory.member_groups(id)}
     return Answer(

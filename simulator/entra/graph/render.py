@@ -302,13 +302,13 @@ def _quarantine(value: Quarantine | None) -> dict[str, Any] | None:
     }
 
 
-def job(value: Job, *, interval: str) -> dict[str, Any]:
+def job(value: Job, *, interval: str, template_id: str) -> dict[str, Any]:
     """The synchronization job with its status."""
     states = {"Paused": "Paused", "NotRun": "Disabled"}
     last_steady = value.last_successful.ended_at if value.last_successful else None
     return {
         "id": value.id,
-        "templateId": value.template_id,
+        "templateId": template_id,
         "schedule": {
             "expiration": None,
             "interval": interval,

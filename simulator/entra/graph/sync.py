@@ -33,7 +33,8 @@ def _job(context: Context, service_principal_id: str, job_id: str | None = None)
 
 
 def _rendered(context: Context, job: Job) -> dict[str, Any]:
-    return render.job(job, interval=context.world.switches.job_interval)
+    switches = context.world.switches
+    return render.job(job, interval=switches.job_interval, template_id=switches.job_template_id)
 
 
 def _jobs(context: Context, id: str) -> Answer:  # noqa: A002  (named as in the contract's path)

@@ -236,6 +236,40 @@ def test_writes_and_reads_have_limits_of_their_own(small: Small) -> None:
     assert [scim.call("POST", "Groups", {}).status_code for _ in range(3)] == [400, 400, 429]
 
 
+@pytest.mark.parametrize(("as_in_rfc", "member"), [(True, "schemas"), (False, "schema")])
+def test_the_form_of_errors_is_a_switch(small: Small, scim: Endpoint, as_in_rfc: bool, member: str) -> None:
+    small.world.switches.scim_error_schemas = as_in_rfc
+    refused = scim.call("GET", "Users/nobody")
+    assert (refused.status_code, "schemas" in refused.json) == (404, as_in_rfc)
+    assert refused.json[member] == ["urn:ietf:params:scim:api:messages:2.0:Error"]
+
+
+@pytest.mark.parametrize("status", [204, 200])
+def test_what_a_changed_group_is_answered_with_is_a_switch(small: Small, scim: Endpoint, status: int) -> None:
+    small.world.switches.scim_patch_group_status = status
+    group = small.builder.store_group(small.group).id
+    rename = patch({"op": "replace", "path": "displayName", "value": "Renamed"})
+    answer = scim.call("PATCH", f"Groups/{group}", rename)
+    assert answer.status_code == status
+    assert (answer.json or {"displayName": "Renamed"})["displayName"] == "Renamed"
+    assert (answer.json is None) is (status == 204)
+
+
+@pytest.mark.parametrize(
+    ("kind", "there"), [("lose_request", False), ("lose_answer", True), ("error_after", True)]
+)
+def test_what_is_lost_is_lost_before_or_after_its_effect(
+    small: Small, scim: Endpoint, kind: str, there: bool
+) -> None:
+    small.world.faults.add("scim.POST Users", kind, status=503, message="Later.")
+    answer = scim.call("POST", "Users", user())
+    if kind == "error_after":
+        assert (answer.status_code, answer.json["detail"]) == (503, "Later.")
+    else:
+        assert (answer.status_code, answer.json) == (500, None), "where there is a connection, it is cut"
+    assert scim.call("POST", "Users", user()).status_code == (409 if there else 201)
+
+
 def test_faults_reach_scim(small: Small, scim: Endpoint) -> None:
     small.world.faults.add("scim.POST Users", "error", status=500)
     assert scim.call("POST", "Users", user()).status_code == 500

@@ -90,3 +90,23 @@ def test_a_deleted_group_leaves_nothing_behind() -> None:
     assert all(r.principal_id != small.group.id for r in small.world.directory.app_role_assignments())
     with pytest.raises(WorldError):
         small.world.directory.group(small.group.id)
+
+
+def test_stale_reads_of_assignments_to_the_application() -> None:
+    small = small_world()
+    directory = small.world.directory
+    small.world.faults.add("directory.read", "stale", seconds=60, count=None)
+    small.step(minutes=2)
+    before = {row.principal_id for row in directory.app_role_assignments()}
+    assert small.group.id in before
+    directory.unassign_from_application(small.group.id)
+    new = small.builder.group("New")
+    directory.assign_to_application(new.id)
+    assert {row.principal_id for row in directory.app_role_assignments()} == before
+    small.step(minutes=1)
+    assert {row.principal_id for row in directory.app_role_assignments()} == (before - {small.group.id}) | {
+        new.id
+    }
+    small.world.faults.clear()
+    directory.unassign_from_application(new.id)
+    assert new.id not in {row.principal_id for row in directory.app_role_assignments()}

@@ -360,6 +360,29 @@ def test_on_demand_for_a_person() -> None:
     assert small.world.identity_store.user(small.user_id_in_store(small.ada)).display_name == "Ada L."
 
 
+def test_on_demand_leaves_people_who_are_disabled_to_the_cycle() -> None:
+    small = small_world()
+    small.assign(small.ada)
+    small.world.directory.set_enabled(small.ada.id, enabled=False)
+    user = small.world.identity_store.user(small.user_id_in_store(small.ada))
+    answer = small.world.provisioning.on_demand([Subject(small.ada.id, "User")]).key
+    assert answer["result"] == "Skipped"
+    assert "disabled" in answer["details"]["errorMessage"]
+    on_demand(small, small.ada)
+    assert user.active
+    small.step(minutes=40)
+    assert not user.active
+
+
+def test_on_demand_disables_people_who_were_unassigned() -> None:
+    small = small_world()
+    small.world.directory.remove_member(small.baseline.id, small.ada.id)
+    user = small.world.identity_store.user(small.user_id_in_store(small.ada))
+    assert user.active
+    assert small.world.provisioning.on_demand([Subject(small.ada.id, "User")]).key["result"] == "Success"
+    assert not user.active
+
+
 # ---------------------------------------------------------------- states of the job
 
 

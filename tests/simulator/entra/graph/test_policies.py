@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from tests.simulator.entra.graph.running import PIM, RunningGraph
 from tests.simulator.entra.graph.small_world import ADA, ADMINS, BEN, FREE
 from tests.simulator.entra.graph.test_pim import REQUESTS, assign, code, remove
@@ -84,6 +86,21 @@ def test_the_audit_log_tells_pim_from_others(graph: RunningGraph) -> None:
     rows = graph.get("/auditLogs/directoryAudits", token=token, top="4").json()["value"]
     assert {row["initiatedBy"]["app"]["displayName"] for row in rows} == {"MS-PIM"}
     assert [row["operationType"] for row in rows] == ["Unassign", "Assign", "Unassign", "Assign"]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+def test_how_far_the_audit_log_lags_behind_is_a_switch(graph: RunningGraph, seconds: float) -> None:
+    graph.world.switches.directory_audit_seconds = seconds
+    graph.world.happen("foreign_member", group=ADMINS, person=BEN)
+    token = graph.app_token(["AuditLog.Read.All"])
+
+    def newest() -> str:
+        rows = graph.get("/auditLogs/directoryAudits", token=token, top="1").json()["value"]
+        return str(rows[0]["targetResources"][0]["modifiedProperties"][0]["newValue"]) if rows else ""
+
+    assert (newest() == f'"{ADMINS}"') is not bool(seconds)
+    graph.world.clock.step(timedelta(minutes=1))
+    assert newest() == f'"{ADMINS}"'
 
 
 def test_a_member_taken_out_by_other_means_is_out_of_pim(graph: RunningGraph) -> None:

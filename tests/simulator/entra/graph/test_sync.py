@@ -24,8 +24,11 @@ def on_demand(group_id: str = ADMINS, *members: str, rule: str = RULE) -> dict[s
     return {"parameters": [{"ruleId": rule, "subjects": [subject]}]}
 
 
-def test_the_job_and_its_schema(graph: RunningGraph) -> None:
+@pytest.mark.parametrize("template", ["aws", "another"])
+def test_the_job_and_its_schema(graph: RunningGraph, template: str) -> None:
+    graph.world.switches.job_template_id = template
     (job,) = graph.values(JOBS)
+    assert job["templateId"] == template
     assert job["status"]["code"] == "Active"
     assert job["schedule"]["interval"] == "PT40M"
     assert graph.get(job_path(graph)).json()["id"] == job["id"]
