@@ -36,6 +36,7 @@ SESSION_VARIABLE = "PORTAL_TEST_SESSION"
 APPLICATION_ROLES = ("portal_web", "portal_worker", "portal_sealer", "portal_remover", "portal_severer")
 DEFAULT_ROLE = "portal_worker"
 LEAVES_WITHIN_SECONDS = 20.0
+STATEMENT_SECONDS = 60  # the longest statement of a test's own connections
 PROCESS_ROLES = {
     "web": "portal_web",
     "worker": "portal_worker",
@@ -228,7 +229,9 @@ def pointed_at(
     before = {**settings, "OPTIONS": dict(settings["OPTIONS"])}
     options = {key: value for key, value in settings["OPTIONS"].items() if key != "pool"}
     words = [word for word in str(options.get("options", "")).split("-c ") if word.strip()]
-    words = [word.strip() for word in words if not word.startswith("role=")]
+    words = [word.strip() for word in words if not word.startswith(("role=", "statement_timeout="))]
+    # A page's ten seconds are for people. A machine that stands still under two lanes of tests is no slow statement.
+    words.append(f"statement_timeout={STATEMENT_SECONDS * 1000}")
     if step_into is not None:
         words.append(f"role={step_into}")
     options["options"] = " ".join(f"-c {word}" for word in words)
