@@ -333,9 +333,12 @@ def _of_many_requests(
         these, named = requests.query.sql_with_params()
     except EmptyResultSet:
         return None
-    condition = f"request_id IN ({these})"
-    if sliced:
-        condition = f"CASE WHEN {condition} THEN TRUE ELSE FALSE END"
+    # Neither form may be joined by: a join gives the candidates in its own order, and then not the newest.
+    condition = (
+        f"CASE WHEN request_id IN ({these}) THEN TRUE ELSE FALSE END"
+        if sliced
+        else f"EXISTS (SELECT FROM ({these}) AS those (id) WHERE those.id = candidates.request_id OFFSET 0)"
+    )
     with connection.cursor() as cursor:
         cursor.execute(
             _OF_REQUESTS.format(candidates=inner, condition=condition),
