@@ -26,6 +26,7 @@ from audit.ledger.merkle import audit_path
 from audit.ledger.models import AnchorReceipt, Event, Leaf, PersonalWords, Seal
 from audit.ledger.reading import Entry
 from base.clock import real_now
+from base.visible import visible
 
 FORMAT = 1
 MOST_EVENTS = 2_000
@@ -60,6 +61,8 @@ def make_pack(
     if len(entries) > MOST_EVENTS:
         raise ValueError(f"A pack holds at most {MOST_EVENTS} events.")
     unique = {entry.event.id: entry for entry in (*entries, *also)}
+    # Names of people and groups are in it, and it is a line of a text file and the head of a page.
+    title = visible(" ".join(title.split()))
     entries = sorted(unique.values(), key=lambda entry: (entry.event.at, entry.event.id))
     proofs, seals = _proofs([entry.event.id for entry in entries])
     shown = rows(entries)

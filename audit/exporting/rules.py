@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from audit.ledger.models import Event
+from audit.ledger.models import ActorKind, Event
 from audit.ledger.reading import Entry, Position, events_at
 from policy.events import RULE_VERSIONED
 from policy.models import Terms
@@ -16,7 +16,8 @@ _MOST_TERMS = 2_000
 def rule_events(entries: Sequence[Entry]) -> Sequence[Entry]:
     """The events `rule.versioned` of every version that a request among these events is held to; the newest, at most MOST.
 
-    A version whose event is no longer in the trail is left out.
+    A version whose event is no longer in the trail is left out, and so is what the web process might have written: it
+    can't speak as the portal itself.
     """
     requests = {entry.event.request_id for entry in entries if entry.event.request_id}
     judged = (
@@ -29,7 +30,9 @@ def rule_events(entries: Sequence[Entry]) -> Sequence[Entry]:
         return ()
     names = sorted({name for name, _ in wanted})
     found = (
-        Event.objects.filter(type=RULE_VERSIONED.name, data__fields__name__in=names)
+        Event.objects.filter(
+            type=RULE_VERSIONED.name, actor_kind=ActorKind.SYSTEM, data__fields__name__in=names
+        )
         .order_by("-at", "-id")
         .values_list("at", "id", "data__fields__name", "data__fields__number")
     )

@@ -258,6 +258,18 @@ def test_hostile_words_are_inert_on_the_page(tmp_path: Path) -> None:
     assert "<b onload" not in page
 
 
+@pytest.mark.django_db
+def test_a_hostile_title_is_one_line_in_which_nothing_hides() -> None:
+    title = "Ada\u202e\r\nPROVEN: 9 events\u2028<b onload=x>\x1b[2J"
+    packed = zipfile.ZipFile(make_pack([], title=title).file)
+    second = packed.read("README.txt").decode().split("\n")[1]
+    assert second == "Ada\\u202e PROVEN: 9 events <b onload=x>\\u001b[2J"
+    page = packed.read("case.html").decode()
+    assert "<b onload" not in page
+    assert not {"\u202e", "\u2028", "\x1b"} & {*page}
+    assert json.loads(packed.read("manifest.json"))["title"] == second
+
+
 def test_a_pack_is_bounded() -> None:
     with pytest.raises(ValueError, match="at most"):
         make_pack([None] * (MOST_EVENTS + 1), title="x")  # type: ignore[list-item] # refused before it is looked at

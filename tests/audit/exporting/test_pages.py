@@ -84,15 +84,30 @@ def test_a_pack_of_a_person_and_of_a_period(item: RequestItem, auditor: Client) 
     assert f'href="/audit/?person={item.requester.object_id}"' in case
 
 
-def test_a_pack_holds_the_wordings_of_the_rules_that_judged_it(item: RequestItem, auditor: Client) -> None:
+def test_a_pack_holds_the_wordings_of_the_rules_that_judged_it(
+    item: RequestItem, auditor: Client, as_role: AsRole
+) -> None:
     [judge] = item.terms.judged_by
-    for name, number in (
-        (judge["name"], judge["number"]),
-        (judge["name"], judge["number"] + 1),
-        ("Another", 1),
-    ):
-        wording = {"name": name, "number": number, "document": {"quorum": 1}, "document_hash": "0" * 64}
-        record_alone("rule.versioned", actor=Actor.anonymous(), fields={**wording, "written_by": "tests"})
+    judged = judge["name"], judge["number"]
+
+    def write(name: str, number: int, actor: Actor, quorum: int = 1) -> None:
+        record_alone(
+            "rule.versioned",
+            actor=actor,
+            fields={
+                "name": name,
+                "number": number,
+                "document": {"quorum": quorum},
+                "document_hash": "0" * 64,
+                "written_by": "tests",
+            },
+        )
+
+    with as_role("portal_worker"):
+        write(*judged, Actor.system())
+        write(judge["name"], judge["number"] + 1, Actor.system())
+        write("Another", 1, Actor.system())
+    write(*judged, Actor.anonymous(), quorum=9)  # as the web process could forge it
     for answer in (
         auditor.post(f"/audit/requests/{item.request_id}/evidence/"),
         auditor.post("/audit/export/", {"form": "evidence", "person": item.requester.display_name}),
