@@ -6,8 +6,9 @@ back another state of a table.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
@@ -42,6 +43,23 @@ JOIN public.audit_event event ON event.id = told.event_id
 WHERE event.data #>> '{{fields,target}}' IS DISTINCT FROM thing.{status}
 ORDER BY 1 LIMIT %(most)s
 """
+
+
+# What an app holds to the trail that has no versions of this kind: it is given the first instant (real time) that is in
+# no removed month, or None, reads in the caller's snapshot, and gives a finding for whatever no event explains.
+type Further = Callable[[datetime | None], Iterator[Finding]]
+_FURTHER: list[Further] = []
+
+
+def register_further(check: Further) -> None:
+    """Have `audit_verify` ask that too; the same again is harmless."""
+    if check not in _FURTHER:
+        _FURTHER.append(check)
+
+
+def further() -> tuple[Further, ...]:
+    """What apps have registered."""
+    return tuple(_FURTHER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from audit.ledger.keys import Trust, TrustedKey, judge
 from audit.ledger.merkle import NO_SEAL, leaf_hash, root_hash, seal_hash
 from audit.ledger.retirement import NOTHING, Remains, Removed, removed
 from audit.ledger.tsa_anchor import stamp_findings
-from audit.ledger.unexplained import unexplained
+from audit.ledger.unexplained import Further, unexplained
 from audit.ledger.verifying_words import words_findings
 
 # The sealer needs a second; after this long an event without a seal is worth a finding.
@@ -65,18 +65,24 @@ def verify(
     anchors: Iterable[str] | None = None,
     roots: Sequence[Certificate] = (),
     found_before: Iterable[Finding] = (),
+    beside: Iterable[Further] = (),
     most_findings: int = 100,
 ) -> Report:
     """Verify the whole trail, streaming, in one snapshot of the database.
 
     `keys` are the public keys that are trusted, by key id; `anchors` lines that were kept elsewhere, read no later
     than this call; `roots` those of time-stamping authorities, without which their receipts are compared and not
-    verified; `found_before` what reading an anchor has shown already. Lists the first `most_findings`, counts the rest.
+    verified; `found_before` what reading an anchor has shown already; `beside` what else is held to the trail. Lists the
+    first `most_findings`, counts the rest.
     """
     report = Report(anchored=Compared() if anchors is not None else None)
     with transaction(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        for finding in chain(found_before, _everything(keys, report, anchors, roots)):
+        for finding in chain(
+            found_before,
+            _everything(keys, report, anchors, roots),
+            (finding for check in beside for finding in check(report.removed.until)),
+        ):
             if len(report.findings) < most_findings:
                 report.findings.append(finding)
             else:

@@ -18,6 +18,7 @@ from audit.ledger.places import readable
 from audit.ledger.read_back import MOST, ReadBack, read_back
 from audit.ledger.retirement import words_of
 from audit.ledger.tsa_anchor import RootsError, load_roots
+from audit.ledger.unexplained import further
 from audit.ledger.verifying import verify
 
 
@@ -71,7 +72,7 @@ class Command(BaseCommand):
         if options["objects"]:
             anchors = chain(anchors or (), *(found.lines for found in objects))
         found_there = [finding for found in objects for finding in found.findings]
-        report = verify(keys, anchors=anchors, roots=roots, found_before=found_there)
+        report = verify(keys, anchors=anchors, roots=roots, found_before=found_there, beside=further())
         self.stdout.write(f"Verified {report.events} events in {report.batches} sealed batches.")
         if report.unsealed:
             self.stdout.write(f"{report.unsealed} recent events wait for their seal.")
