@@ -18,10 +18,11 @@ from uuid import UUID
 import psycopg
 from django.core.exceptions import EmptyResultSet
 from django.db import OperationalError, connection
-from django.db.models import Case, Q, QuerySet, Value, When
+from django.db.models import Q, QuerySet
 from django_subatomic.db import transaction
 
 from audit.ledger.canonical import commitment
+from audit.ledger.gathering import Once, Requests, among, number_of
 from audit.ledger.models import Event, Outcome, PersonalWords
 from audit.ledger.wording import COMMON, SAMPLE, having_words, likely_rare, terms_of, with_words, worded_types
 from base.clock import business_clock, business_now
@@ -79,7 +80,7 @@ class EventFilter:
     groups: tuple[str, ...] = ()  # object ids
     types: tuple[str, ...] = ()
     outcome: str = ""
-    requests: Sequence[UUID] | QuerySet[Any, Any] | None = None
+    requests: Requests | None = None
     since: datetime | None = None
     until: datetime | None = None
     address: str = ""  # from which somebody acted, in its shortest form
@@ -301,16 +302,21 @@ def _common(
     types = worded_types(wanted.types) if wanted.words else ()
     if not types or likely_rare(wanted.words):
         return None
-    candidates = _newest(replace(wanted, words="", types=types), before, MOST_TRIED)
-    if len(having_words(candidates[:SAMPLE], wanted.words, COMMON)) < COMMON:
+    bare = replace(wanted, words="", types=types)
+    once = None
+    if isinstance(wanted.requests, QuerySet) and wanted.requests.query.is_sliced:
+        once = Once(wanted.requests)
+        bare = replace(bare, requests=once)
+    candidates = _newest(bare, before, MOST_TRIED)
+    if len(having_words(candidates[:SAMPLE], wanted.words, COMMON, once)) < COMMON:
         return None
-    found = having_words(candidates, wanted.words, most)
-    whole = len(found) < most and candidates.count() < MOST_TRIED
+    found = having_words(candidates, wanted.words, most, once)
+    whole = len(found) < most and number_of(candidates, once) < MOST_TRIED
     keys = [{"at": at, "id": event_id} for at, event_id in found]
     return _Common(_columns_by_keys(keys, more) if more else keys, whole)
 
 
-# As in `_gathered`; and of the candidates, which come one by one in their order, no more than it takes.
+# As in `gathering.among`; and of the candidates, which come one by one in their order, no more than it takes.
 _OF_REQUESTS = """
 WITH candidates AS MATERIALIZED ({candidates})
 SELECT at, id FROM candidates WHERE {condition} LIMIT %s
@@ -361,18 +367,6 @@ def _columns_by_keys(keys: Sequence[Mapping[str, Any]], more: Sequence[str]) -> 
     return [found[key["at"], key["id"]] for key in keys]
 
 
-def _gathered(requests: Sequence[UUID] | QuerySet[Any, Any]) -> Q:
-    """The event's request is one of these.
-
-    Of a sliced subquery Postgres makes one hash, which each event of a walk is tried against in the walk's order. As a
-    condition that it may join by, it would look each event's request up instead, or sort all there are.
-    """
-    condition = Q(request_id__in=requests)
-    if isinstance(requests, QuerySet) and requests.query.is_sliced:
-        return Q(Case(When(condition, then=Value(value=True)), default=Value(value=False)))
-    return condition
-
-
 def _newest(
     wanted: EventFilter, before: Position | None, most: int, more: Sequence[str] = ()
 ) -> QuerySet[Event, Any]:
@@ -415,7 +409,7 @@ def _walks(wanted: EventFilter) -> Iterator[Q]:
             yield Q(about_oid=person) & rest
     elif wanted.requests is not None:
         # Many are tried on the newest events, of each type apart: its index says whose request an event is.
-        apart = isinstance(wanted.requests, QuerySet)
+        apart = isinstance(wanted.requests, QuerySet | Once)
         rest = _rest(replace(wanted, types=()) if apart else wanted)
         yield from (Q(type=name) & rest for name in wanted.types) if apart and wanted.types else (rest,)
     elif wanted.groups:
@@ -438,7 +432,7 @@ def _people(wanted: EventFilter) -> Q:
 def _rest(wanted: EventFilter) -> Q:
     conditions = Q()
     if wanted.requests is not None:
-        conditions &= _gathered(wanted.requests)
+        conditions &= among(wanted.requests)
     if wanted.groups:
         conditions &= Q(group_oid__in=wanted.groups)
     if wanted.types:

@@ -14,10 +14,10 @@ from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.search import SearchQuery, SearchVectorExact, SearchVectorField
-from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import BigIntegerField, BooleanField, F, Func, Q, QuerySet, Value
 
+from audit.ledger.gathering import Once, over_candidates
 from audit.ledger.models import Event, PersonalWords
 from audit.ledger.registry import registered
 from audit.ledger.sql import SEARCHED_WORDS
@@ -113,7 +113,6 @@ def worded_types(among: Sequence[str]) -> tuple[str, ...]:
 
 # The candidates come one by one, in their order, and no more of them than it takes.
 _AMONG = """
-WITH candidates AS MATERIALIZED ({candidates})
 SELECT * FROM candidates
 WHERE EXISTS (SELECT FROM audit_pii kept WHERE kept.event_id = candidates.id AND kept.field = ANY(%s)
               AND public.audit_words(kept.words) @@ to_tsquery('simple', %s) OFFSET 0)
@@ -123,17 +122,12 @@ LIMIT %s
 """
 
 
-def having_words(candidates: QuerySet[Event, Any], text: str, most: int) -> list[tuple[datetime, int]]:
+def having_words(
+    candidates: QuerySet[Event, Any], text: str, most: int, once: Once | None = None
+) -> list[tuple[datetime, int]]:
     """The first `most` of these keys (at, id) whose events have the words, in their order."""
-    try:
-        inner, parameters = candidates.query.sql_with_params()
-    except EmptyResultSet:  # whatever else is asked for fits nothing
-        return []
     query = _query(terms_of(text))
-    with connection.cursor() as cursor:
-        cursor.execute(_AMONG.format(candidates=inner), [*parameters, [*SEARCHED_WORDS], query, query, most])
-        found: list[tuple[datetime, int]] = cursor.fetchall()
-    return found
+    return over_candidates(_AMONG, candidates, once, [[*SEARCHED_WORDS], query, query, most])
 
 
 def _query(terms: Sequence[str]) -> str:

@@ -204,6 +204,32 @@ def test_requests_of_an_account_are_found_alike_in_every_way(
 
 
 @pytest.mark.usefixtures("many_requests")
+def test_beside_common_words_requests_are_gathered_once_and_the_same_is_found(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ENTRA_TENANT_ID = make.TENANT
+    wanted = {**NOTHING, "account": "000000000017", "words": "disk"}
+    named = timeline(wanted, None)
+    assert len(named.rows) == reading.PAGE
+    monkeypatch.setattr(searching, "MOST_NAMED", 1)
+    with CaptureQueriesContext(connection) as captured:
+        gathered = timeline(wanted, None)
+    assert [row.id for row in gathered.rows] == [row.id for row in named.rows]
+    assert (gathered.counted, gathered.facets) == (named.counted, named.facets)
+    tried = [query["sql"] for query in captured if "WITH gathered" in query["sql"]]
+    # A sample and what is shown, of the page and of the facets; and how many were tried.
+    assert len(tried) == 5
+    for statement in tried:
+        plan = list(nodes(explain(statement)))
+        walks = [
+            node for node in plan if node["Node Type"] == "CTE Scan" and node.get("CTE Name") == "gathered"
+        ]
+        scopes = [node for node in plan if node.get("Relation Name") == "requests_app_requestscope"]
+        assert len(walks) > len(scopes) == 1, plan
+        assert not list(scans_of_whole_partitions(explain(statement)))
+
+
+@pytest.mark.usefixtures("many_requests")
 def test_events_of_many_requests_are_counted_up_to_a_bound(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
