@@ -25,6 +25,7 @@ from requests_app.deliberation.reading import thread_states
 from requests_app.forms import DecisionForm
 from requests_app.freshening import want_those_who_decide
 from requests_app.lifecycle import ItemStatus
+from requests_app.meeting import conditions_of
 from requests_app.pages import Page
 from requests_app.rows import Row
 from requests_app.rule_words import demand_sentences, names_in, waits_for
@@ -86,6 +87,7 @@ def decision(request: PortalRequest, item_id: UUID) -> HttpResponse:
         context["sign_in"] = sign_in_words(wanted, proof_of(request.session), request.user.person)
     if page.item.status == ItemStatus.PENDING:
         context["around"] = surroundings(page.item)
+        context["conditions"] = conditions_of(page.item, facts.judging)
         context["adds"] = Weighed(
             weigh(page.item.requester, page.item.group), name=page.item.requester.display_name
         )

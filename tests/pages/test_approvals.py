@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from pytest_django import Settings
 
-from base.clock import business_now
+from base.clock import business_now, real_now
 from catalog.models import DeciderRefresh, PersonRefresh, PimGroup
 from identity.absences.declaring import declare
 from identity.models import DirectoryGroup, DirectoryMembership, Person
+from identity.signin.proving import Proof
 from policy.approvers import may_decide
-from policy.models import RuleVersion
+from policy.models import Rule, RuleVersion
 from policy.preflight import who_can_decide
 from requests_app.lifecycle import DecisionStatus, GrantStatus
+from requests_app.meeting import conditions_of
 from requests_app.models import Decision, Grant, RequestItem
 from requests_app.selectors import inbox, to_decide, waiting_count
+from requests_app.shown import read_facts
 from requests_app.surroundings import surroundings
 from tests.pages.conftest import Visitor, World, main_of
 from tests.pages.moving import bring, decide, step
@@ -70,6 +74,39 @@ def test_the_decision_page_says_what_an_approver_needs(world: World, ben: Visito
         assert expected in page
     for row in item.scope.all():
         assert row.account_id in page
+
+
+def test_the_decision_page_says_which_conditions_are_met(world: World, ben: Visitor) -> None:
+    Rule.objects.update(retired=True)
+    rule = make.rule(
+        world.ben, groups=(world.group,), longest_duration="PT4H", justification_pattern="Fix .*",
+        reference_pattern="INC.*", step_up={"ask": {"contexts": ["c1"]}},
+    )  # fmt: skip
+    now = real_now()
+    with world.as_role("portal_web"):
+        proof = Proof(world.ada.object_id, now, now, {"c1": now}, now)
+        item = make.pending_item(world.ada, world.group, rule, proof=proof)
+    page = main_of(ben.get(page_of(item)))
+    met = " ".join(page.partition('id="conditions">')[2].partition("</ul>")[0].split())
+    for words in (
+        f"The rule “{rule.rule.name}” names this PIM group.",
+        "It is for 1 h, of 4 h at most.",
+        "Its justification has 24 characters, of 10 at least.",
+        "Its justification fits the pattern Fix .*.",
+        "It was asked for with a sign-in with Entra&#x27;s authentication context c1.",
+    ):
+        assert words in met
+    assert "Not met" not in met
+    assert "reference" not in met, "none was given, and none is wanted"
+    # What doesn't hold is said so, and a rule that has changed says no more why it judged it.
+    changed = replace(read_facts(item).judging, demands=None)
+    item.duration, item.request.proof, item.request.reference = timedelta(hours=5), None, "CHG1"
+    assert [each.words for each in conditions_of(item, changed) if not each.holds] == [
+        "It is for 5 h, of 4 h at most.",
+        "Its reference does not fit the pattern INC.*.",
+        "It was asked for with a sign-in with Entra's authentication context c1.",
+    ]
+    assert not [each for each in conditions_of(item, changed) if "names this PIM group" in each.words]
 
 
 def test_only_deciders_see_it_and_the_requester_never(world: World) -> None:
