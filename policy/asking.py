@@ -52,7 +52,7 @@ def read_asks(
     members = _groups_of({person.pk for person, _, _ in asked}, named) if requester_groups is None else {}
     owners = owner_tags(versions)
     needs_pairs = bool(owners) or any(version.parsed.applies_to.names_pairs for version in versions)
-    opened = _read_opened({group.pk for _, group, _ in asked}) if needs_pairs else {}
+    opened = read_opened({group.pk for _, group, _ in asked}) if needs_pairs else {}
     people = _read_people(opened.values(), owners) if owners else {}
     schedules = schedules_named(versions)
     shifts = known_on_call(schedules, [roster or at for _, _, at in asked])
@@ -116,11 +116,11 @@ def _groups_of(people: Collection[int], named: frozenset[str]) -> Mapping[int, f
 
 def opened_by(group: PimGroup) -> Sequence[Opened]:
     """What one group opens. Two queries."""
-    return _read_opened([group.pk]).get(group.pk, ())
+    return read_opened([group.pk]).get(group.pk, ())
 
 
-def _read_opened(groups: Collection[int]) -> Mapping[int, Sequence[Opened]]:
-    """What each group opens, with where its accounts are in the tree. Two queries."""
+def read_opened(groups: Collection[int]) -> Mapping[int, Sequence[Opened]]:
+    """What each group, by key, opens, with where its accounts are in the tree. Two queries."""
     units = {
         pk: (unit_id, parent)
         for pk, unit_id, parent in OrganizationalUnit.objects.values_list("pk", "unit_id", "parent")

@@ -5,17 +5,18 @@ Doubts, not mistakes: the portal may only not have read yet what a rule names, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
 
 from base.words import duration_words
 from catalog.models import AwsAccount, OrganizationalUnit, PermissionSet, PimGroup
+from identity.humans import human_key
 from identity.models import DirectoryGroup, DirectoryMembership, Person
 from policy.demands import Approvers
 from policy.document import RuleDocument
-from policy.floor import floor_of, under
+from policy.under_pim import looser_than_pim
 from policy.waiving import Emergency, Named
 
 # Ids named in one warning.
@@ -31,12 +32,12 @@ class Doubt:
 
 
 def doubts(rules: Mapping[str, RuleDocument]) -> list[Doubt]:
-    """Everything worth a look. Eight queries, whatever the number of rules."""
-    known = _Known.of(rules)
+    """Everything worth a look. Eleven queries at most, whatever the number of rules."""
+    known, looser = _Known.of(rules), looser_than_pim(rules, _named)
     found = [
         Doubt(name, sentence)
         for name, document in sorted(rules.items())
-        for sentence in known.about(document)
+        for sentence in [*known.about(document), *looser[name]]
     ]
     fallbacks = [
         name for name, document in rules.items() if document.fallback and document.applies_to.everything
@@ -59,7 +60,7 @@ class _Known:
 
     pim: Mapping[str, PimGroup]
     groups: frozenset[str]
-    filled: Mapping[str, frozenset[str]]  # who could decide through a group: humans by employee or object id
+    filled: Mapping[str, frozenset[str]]  # who could decide through a group: humans (`_human`)
     people: Mapping[str, str]  # enabled people: the human behind each object id
     accounts: frozenset[str]
     sets: frozenset[str]
@@ -81,7 +82,7 @@ class _Known:
         for group, oid, employee in rows.values_list(
             "group__object_id", "person__object_id", "person__employee_id"
         ):
-            filled.setdefault(group, set()).add(employee or oid)
+            filled.setdefault(group, set()).add(_human(employee, oid))
         return cls(
             pim={
                 row.object_id: row
@@ -96,7 +97,7 @@ class _Known:
             ),
             filled={group: frozenset(humans) for group, humans in filled.items()},
             people={
-                oid: employee or oid
+                oid: _human(employee, oid)
                 for oid, employee in Person.objects.filter(object_id__in=people, enabled=True).values_list(
                     "object_id", "employee_id"
                 )
@@ -127,23 +128,7 @@ class _Known:
         yield from self._stages(document)
         if document.demands.emergency:
             yield from self._emergency(document.demands.emergency)
-        longest = document.demands.longest_duration
         yield from self._too_short(document)
-        looser = [
-            row.display_name
-            for key in sorted(scope.groups)
-            if (row := self.pim.get(key)) is not None
-            and longest is not None
-            and row.activation_maximum is not None
-            and longest > row.activation_maximum
-        ]
-        if looser and longest is not None:
-            yield (
-                f"It allows {duration_words(longest)}, which is longer than PIM allows for {_named(looser)}: there "
-                "PIM's maximum holds."
-            )
-        for words, names in self._under_pim(document).items():
-            yield f"{words} ({_named(names)}): there the portal demands it, whatever the rule says."
 
     def _too_short(self, document: RuleDocument) -> Iterator[str]:
         """Times within which nothing can be asked for."""
@@ -158,21 +143,6 @@ class _Known:
                     f"{what} at most {duration_words(longest)}, and access is given for at least {duration_words(least)}: "
                     "nothing can be had by that."
                 )
-
-    def _under_pim(self, document: RuleDocument) -> Mapping[str, list[str]]:
-        """In which ways the rule would be looser than PIM's own settings, with the groups that it names where it is."""
-        found: dict[str, list[str]] = {}
-        for key in sorted(document.applies_to.groups):
-            row = self.pim.get(key)
-            if row is not None:
-                floor = floor_of(row, as_person=row.as_person)
-                waives = document.demands.emergency or document.demands.automatic
-                said = (
-                    ["PIM demands an approval, which this rule waives"] if floor.approval and waives else []
-                )
-                for words in [*under(document.demands, floor), *said]:
-                    found.setdefault(words, []).append(row.display_name)
-        return found
 
     def _emergency(self, emergency: Emergency) -> Iterator[str]:
         named = emergency.everybody
@@ -221,6 +191,11 @@ class _Known:
                 )
 
 
-def _named(names: list[str]) -> str:
+def _human(employee_id: str, object_id: str) -> str:
+    """`identity.humans.human_key` of values alone."""
+    return human_key(Person(employee_id=employee_id, object_id=object_id))
+
+
+def _named(names: Sequence[str]) -> str:
     more = len(names) - MOST_NAMED
     return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

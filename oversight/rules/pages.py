@@ -250,7 +250,7 @@ def change_or_missing(change_id: UUID) -> RuleChange:
 
 
 def change_page(change: RuleChange) -> ChangePage:
-    """What a change is about. Twenty queries at most."""
+    """What a change is about. Twenty-three queries at most."""
     before = _base_of(change)
     names = names_of([before, change.rules])
     differences, cut = _bounded(compare(before, change.rules, names))

@@ -10,7 +10,7 @@ import pytest
 
 from base.clock import business_now, real_now
 from base.errors import Invalid
-from catalog.models import PimGroup
+from catalog.models import AwsAccount, PimGroup
 from identity.signin.proving import Proof
 from oversight import tasks
 from oversight.rules import working_out
@@ -298,3 +298,77 @@ def test_doubts_name_what_is_probably_not_meant(desk: Desk) -> None:
         "More": parse_document(wording(world.ben, fallback=True)),
     }
     assert not any("No rule names" in each.sentence for each in doubts(fine))
+
+
+@pytest.mark.parametrize("by", ["groups", "everything", "accounts", "permission_sets", "account_tags"])
+def test_what_is_looser_than_pim_is_said_however_a_rule_finds_the_group(desk: Desk, by: str) -> None:
+    group = desk.world.group
+    account = group.account_assignments.select_related("account", "permission_set").first()
+    assert account is not None
+    AwsAccount.objects.filter(pk=account.account_id).update(tags={"env": "prod"})
+    PimGroup.objects.filter(pk=group.pk).update(
+        activation_maximum=timedelta(hours=2), requires_ticket=True, authentication_context="c1"
+    )
+    here, elsewhere = {
+        "groups": ([group.object_id], [make.pim_group().object_id]),
+        "everything": ("everything", None),
+        "accounts": ([account.account.account_id], ["999999999999"]),
+        "permission_sets": ([account.permission_set.name], ["No such set"]),
+        "account_tags": ({"env": ["prod"]}, {"env": ["dev"]}),
+    }[by]
+    loose = {
+        "longest_duration": "PT4H",
+        "shortest_justification": 0,
+        "automatic": {"longest_duration": "PT3H"},
+        "emergency": {
+            "allowed": {"people": [desk.pia.object_id]},
+            "longest_duration": "PT5H",
+            "reviewers": {"people": [desk.otto.object_id]},
+        },
+    }
+
+    def said(applies_to: Any, **more: Any) -> str:
+        scope = applies_to if applies_to == "everything" else {by: applies_to}
+        rules = {"Loose": wording(desk.world.ben, applies_to=scope, **more)}
+        return " ".join(
+            each.sentence
+            for each in doubts({name: parse_document(raw) for name, raw in rules.items()})
+            if "PIM" in each.sentence and group.display_name in each.sentence and each.rule == "Loose"
+        )
+
+    told = said(here, **loose)
+    for words in (
+        f"It allows 4 h, which is longer than PIM allows for {group.display_name}",
+        f"In emergencies it allows 5 h, which is longer than PIM allows for {group.display_name}",
+        f"Automatically it approves 3 h, which is longer than PIM allows for {group.display_name}",
+        f"PIM demands a ticket, and this rule no reference ({group.display_name})",
+        f"PIM demands a justification, and this rule none ({group.display_name})",
+        f"PIM demands the authentication context c1 of whoever activates it ({group.display_name})",
+    ):
+        assert words in told, words
+    strict = {
+        "longest_duration": "PT2H",
+        "reference_required": True,
+        "step_up": {"ask": {"contexts": ["c1"]}},
+    }
+    assert said(here, **strict) == ""
+    if elsewhere is not None:
+        assert said(elsewhere, **loose) == ""
+
+
+def test_a_fallback_is_looser_only_where_it_may_judge(desk: Desk) -> None:
+    world = desk.world
+    PimGroup.objects.filter(pk=world.group.pk).update(activation_maximum=timedelta(hours=2))
+    raw = {
+        "Rest": wording(world.ben, fallback=True, longest_duration="PT4H"),
+        "Named": wording(world.ben, groups=[world.group.object_id], longest_duration="PT1H"),
+    }
+
+    def said() -> bool:
+        found = doubts({name: parse_document(each) for name, each in raw.items()})
+        return any("longer than PIM allows" in each.sentence for each in found if each.rule == "Rest")
+
+    assert not said()
+    scope = {"groups": [world.group.object_id], "requester": {"department": ["Finance"]}}
+    raw["Named"] = wording(world.ben, applies_to=scope, longest_duration="PT1H")
+    assert said(), "others than those of Finance come to it"
