@@ -8,7 +8,7 @@ from django.db.models import Case, Q, Value, When
 
 from identity.humans import accounts_of, human_key
 from identity.models import AppRole, Person
-from notifications.kinds import Kind
+from notifications.kinds import ASKING
 from policy.approvers import able, deciders
 from requests_app.lifecycle import DecisionStatus
 from requests_app.models import RequestItem, Verdict
@@ -37,9 +37,9 @@ def to_ask(item: RequestItem) -> tuple[Sequence[Person], int]:
 
 
 def asked_about(item: RequestItem) -> Sequence[Person]:
-    """Whoever was asked to decide on the item and didn't, at whichever stage."""
+    """Whoever was asked to decide on the item, or reminded of it, and didn't, at whichever stage."""
     decided = item.decisions.filter(status=DecisionStatus.COUNTED).values("approver")
-    asked = Person.objects.filter(messages__item=item, messages__kind=Kind.DECIDE).exclude(pk__in=decided)
+    asked = Person.objects.filter(messages__item=item, messages__kind__in=ASKING).exclude(pk__in=decided)
     return list(asked.distinct().order_by("pk"))
 
 

@@ -15,7 +15,7 @@ from base.clock import business_now
 from identity.absences.models import Absence
 from notifications import inert
 from notifications.composing import quoted
-from notifications.kinds import Kind
+from notifications.kinds import ASKING, Kind
 from notifications.languages import Language
 from notifications.models import Message
 from notifications.occasions import Facts, occasion_of
@@ -69,14 +69,14 @@ def no_longer_needed(message: Message) -> str:
         return occasion.over(message)
     item, grant = message.item, message.grant
     match message.kind:
-        case Kind.DECIDE | Kind.REMIND if item is not None:
+        case Kind.DECIDE | Kind.REMIND | Kind.ADVANCED if item is not None:
             if item.status != ItemStatus.PENDING or str(item.stage) != message.facts.get("stage"):
-                return "There was nothing to decide any more."
+                return "There was nothing to decide any more at this stage."
             if item.lapses_at <= business_now():
                 return "The time to decide was over."
         case Kind.HANDLED:
             told = Message.objects.filter(
-                item=item, recipient=message.recipient, kind=Kind.DECIDE, state=Message.State.SENT
+                item=item, recipient=message.recipient, kind__in=ASKING, state=Message.State.SENT
             )
             return "" if told.exists() else "Nobody had been told that there was something to decide."
         case Kind.ASKED | Kind.QUESTION | Kind.ANSWERED if (
@@ -225,6 +225,7 @@ _MORE: dict[Kind, Callable[[Message, Language, ZoneInfo], Facts]] = {
     Kind.DECIDE: _asked,
     Kind.REMIND: _asked,
     Kind.HANDLED: _decided,
+    Kind.ADVANCED: _decided,
     Kind.APPROVED: _decided,
     Kind.DENIED: _decided,
     Kind.CLOSED: _decided,

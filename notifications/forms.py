@@ -12,7 +12,11 @@ from notifications.languages import LANGUAGES
 from notifications.models import Digest
 from notifications.tastes import Taste, time_zones
 
-EACH = [(kind.value, manner.name) for kind, manner in MANNERS.items()]
+DIGEST = "digest"
+EACH = [
+    *((kind.value, manner.name) for kind, manner in MANNERS.items()),
+    (DIGEST, "Several messages together"),
+]
 EACH_LANGUAGE = [(code, each.name) for code, each in LANGUAGES.items()]
 OPTIONAL = [(kind.value, manner.name) for kind, manner in MANNERS.items() if manner.may_be_off]
 

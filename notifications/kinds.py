@@ -14,6 +14,7 @@ class Kind(StrEnum):
     HANDLED = "handled"
     NOT_COUNTED = "not_counted"
     ASKED = "asked"
+    ADVANCED = "advanced"
     APPROVED = "approved"
     DENIED = "denied"
     CLOSED = "closed"
@@ -48,6 +49,9 @@ class Manner:
     operators: bool = False
 
 
+# What asks somebody for a decision; a delegate who came later may have been reminded alone.
+ASKING = (Kind.DECIDE, Kind.REMIND)
+
 # What takes access away or failed can't be switched off, nor can being asked to decide: somebody waits for it.
 MANNERS: dict[Kind, Manner] = {
     Kind.DECIDE: Manner("Somebody asks for access, and you may decide", may_wait=True),
@@ -56,6 +60,7 @@ MANNERS: dict[Kind, Manner] = {
     Kind.NOT_COUNTED: Manner("Your decision was not counted"),
     Kind.UNDONE: Manner("Access that you approved could not be given"),
     Kind.ASKED: Manner("Your request has been sent", may_be_off=True, may_wait=True),
+    Kind.ADVANCED: Manner("One stage of your request is done", may_be_off=True, may_wait=True),
     Kind.APPROVED: Manner("Your request was approved", may_be_off=True, may_wait=True),
     Kind.DENIED: Manner("Your request was denied", may_be_off=True, may_wait=True),
     Kind.CLOSED: Manner("Your request was closed without a decision", may_be_off=True, may_wait=True),

@@ -240,12 +240,14 @@ def _reminded(event: Event) -> Iterator[Message]:
             yield message(Kind.REMIND, person, occasion=f"event:{event.id}", item=item, stage=str(item.stage))
 
 
-def _counted(event: Event) -> Iterable[Message]:
+def _counted(event: Event) -> Iterator[Message]:
+    """Once a stage has its quorum its requester is told, and whoever decides at the next one is asked."""
     decision = _decision(event)
     item = _item(decision.item_id)
     if item.status == ItemStatus.PENDING and item.stage > decision.stage:
-        return _ask(item)
-    return ()
+        occasion = f"advanced:{item.pk}:{item.stage}"
+        yield message(Kind.ADVANCED, item.requester, occasion=occasion, item=item, stage=str(item.stage))
+        yield from _ask(item)
 
 
 def _not_counted(event: Event) -> Iterator[Message]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from base.clock import business_now
-from notifications.composing import Letter, compose, quoted
+from notifications.composing import Letter, compose, compose_digest, quoted, subject_line
 from notifications.kinds import Kind
 from notifications.languages import Language
 from notifications.occasions import Facts
@@ -30,10 +30,24 @@ _VARIANTS: dict[Kind, Facts] = {
 }
 
 
+# What a digest of made-up occasions tells of.
+_TOGETHER = (Kind.DECIDE, Kind.HANDLED, Kind.APPROVED)
+
+
 def sample_letter(kind: Kind, language: Language) -> Letter:
     """The letter of a made-up occasion of this kind."""
+    return compose(kind, _facts(kind, language), "/", language)
+
+
+def sample_digest(language: Language) -> Letter:
+    """The letter of several made-up occasions together."""
+    lines = [(subject_line(kind, _facts(kind, language), language), "/") for kind in _TOGETHER]
+    return compose_digest(lines, language)
+
+
+def _facts(kind: Kind, language: Language) -> Facts:
     zone, now = default_taste().zone, business_now()
-    facts = {
+    return {
         "who": "Ada Asker",
         "by": "Ben Boss",
         "group": "AWS - Production Admin",
@@ -50,4 +64,3 @@ def sample_letter(kind: Kind, language: Language) -> Letter:
         "comments": quoted("Ben Boss: Go ahead, and tell the on-call channel."),
         **_VARIANTS.get(kind, {}),
     }
-    return compose(kind, facts, "/", language)

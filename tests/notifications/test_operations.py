@@ -43,6 +43,9 @@ def test_every_text_has_a_preview(world: World) -> None:
             assert "  " not in letter.subject
     address = "/operations/notifications/{}?kind=revoked&language=de"
     assert "Entzogen: AWS - Production Admin" in main_of(operator.get(address.format("")))
+    digest = "/operations/notifications/{}?kind=digest&language=de"
+    assert "Genehmigt: AWS - Production Admin" in main_of(operator.get(digest.format("")))
+    assert "<li><a href=" in operator.get(digest.format("html/")).content.decode()
     html = operator.get(address.format("html/"))
     assert "<blockquote>The change was called off.</blockquote>" in html.content.decode()
     assert html["Content-Security-Policy"].startswith("default-src 'none'")

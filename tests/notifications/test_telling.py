@@ -23,8 +23,10 @@ from clients.errors import Refused, Unreachable
 from identity.absences.declaring import declare, withdraw
 from identity.models import DirectoryGroup, DirectoryMembership, Person
 from notifications import audiences, planning, sending
+from notifications.facts import no_longer_needed
+from notifications.kinds import Kind
 from notifications.models import EventOwed, Message
-from notifications.planning import plan
+from notifications.planning import message, plan
 from notifications.telling import tell
 from policy.document import document_hash
 from policy.models import RuleVersion
@@ -121,6 +123,25 @@ def test_the_next_stage_is_asked_when_the_one_before_has_its_quorum(world: World
     tell()
     assert post.to(dora) == ["Ada Asker asks for AWS - Amazon EC2 Admin"]
     assert len(post.to(world.ben)) == 1
+    assert post.to(world.ada)[1:] == ["One stage is done: AWS - Amazon EC2 Admin"]
+    assert "approved at one stage by Ben Boss" in post.mails[-2].text + post.mails[-1].text
+    assert no_longer_needed(Message.objects.get(kind="advanced")) == ""
+    RequestItem.objects.filter(pk=item.pk).update(stage=2)
+    assert no_longer_needed(Message.objects.get(kind="advanced")), (
+        "a further stage has been told of by itself"
+    )
+
+
+def test_who_was_only_reminded_is_told_when_it_is_handled(world: World, post: Post) -> None:
+    item = world.ask()
+    tell()
+    dora = give_mailbox(make.person("Dora Deputy"))  # came to stand in for somebody after the first mail
+    reminder = message(Kind.REMIND, dora, occasion="reminded", item=item, stage="0")
+    reminder.save()
+    tell()
+    decide(item, world.ben, "deny", world.as_role, comment="x")
+    tell()
+    assert [each.partition(":")[0] for each in post.to(dora)][1:] == ["Denied"]
 
 
 def test_nobody_is_asked_about_their_own_request_by_any_account(world: World, post: Post) -> None:
