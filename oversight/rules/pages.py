@@ -210,7 +210,8 @@ class Effect:
 
     @property
     def more_moves(self) -> int:
-        return self.moved - len(self.row.found["moves"])
+        """How many aren't kept; what an earlier release worked out doesn't count them."""
+        return int(self.found.get("more_moves", self.moved - len(self.row.found["moves"])))
 
     @property
     def otherwise(self) -> int:
@@ -331,10 +332,11 @@ def _moves(found: Mapping[str, Any]) -> list[Moves]:
 
 def move_sentences(old: Mapping[str, Any], new: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
     """What changes between two standings: what is demanded otherwise, or what is demanded then, or why not any more."""
+    hours = [f"Asked for {new['asked']}:"] if new.get("asked") else []
     if old["demands"] is None or new["demands"] is None:
-        return [standing_words(new, names)]
+        return [*hours, standing_words(new, names)]
     (difference,) = compare({"": old["demands"]}, {"": new["demands"]}, names)
-    return [f"{each.sentence[0].upper()}{each.sentence[1:]}." for each in difference.fields]
+    return [*hours, *(f"{each.sentence[0].upper()}{each.sentence[1:]}." for each in difference.fields)]
 
 
 def standing_words(raw: Mapping[str, Any], names: Mapping[str, str]) -> str:

@@ -1,13 +1,14 @@
 """Who gains and who loses by a change of the rules: every eligible person and PIM group under both sets of rules.
 
-Nothing but the rules differs between the two, so what else keeps somebody from asking (a disabled account, a stopped
+At each combination of hours that the rules name: a change that concerns the night is found by day, too. Nothing but
+the rules differs between the two, so what else keeps somebody from asking (a disabled account, a stopped
 provisioning job) is left out. People are read from snapshots, as pages read them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -16,6 +17,7 @@ from django.db.models import Q
 
 from catalog.models import Eligibility, PimGroup
 from identity.models import Person
+from oversight.rules.week import Moment
 from policy.approvers import somebody_can_decide
 from policy.asking import read_asks
 from policy.demands import Demands, serialise_demands
@@ -23,6 +25,9 @@ from policy.matching import match
 from policy.models import Rule, RuleVersion
 from policy.preflight import why_nobody
 from policy.scope import Ask
+
+# Combinations of hours that are told of one change.
+MOST_HOURS = 3
 
 
 class Turn(StrEnum):
@@ -39,11 +44,12 @@ class Standing:
 
     demands: Demands | None
     why_not: str
+    asked: str = ""  # at which hours it is so, where it isn't at all
 
     @property
     def raw(self) -> dict[str, Any]:
         demands = serialise_demands(self.demands) if self.demands else None
-        return {"demands": demands, "why_not": self.why_not}
+        return {"demands": demands, "why_not": self.why_not, **({"asked": self.asked} if self.asked else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +86,25 @@ def moves_of(
     before: Sequence[RuleVersion],
     after: Sequence[RuleVersion],
     *,
-    at: datetime,
+    at: Sequence[Moment],
 ) -> Iterator[Move]:
-    """What changes for one person in these PIM groups."""
-    asks = read_asks([(person, group, at) for group in groups], [*before, *after])
+    """What changes for one person in these PIM groups, at whichever of these moments, of which the first is now.
+
+    Several of one pair, where it is another thing at other hours; each then says at which.
+    """
+    asked = [(person, group, moment.at) for group in groups for moment in at]
+    asks = iter(read_asks(asked, [*before, *after], roster=at[0].at))
     judge = Judge(person)
-    for group, ask in zip(groups, asks, strict=True):
-        old, new = judge.standing(ask, before), judge.standing(ask, after)
-        if (turn := _turn(old, new)) is not None:
-            yield Move(person.pk, group.pk, turn, old, new)
+    for group in groups:
+        found: dict[tuple[Standing, Standing], list[str]] = {}
+        for moment in at:
+            ask = next(asks)
+            pair = judge.standing(ask, before), judge.standing(ask, after)
+            found.setdefault(pair, []).append(moment.words)
+        for (old, new), hours in found.items():
+            if (turn := _turn(old, new)) is not None:
+                asked_words = "" if len(found) == 1 else ", or ".join(hours[:MOST_HOURS])
+                yield Move(person.pk, group.pk, turn, old, replace(new, asked=asked_words))
 
 
 def groups_of(person: Person, at: datetime) -> list[PimGroup]:

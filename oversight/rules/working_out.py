@@ -23,6 +23,7 @@ from identity.models import Person
 from oversight.rules.models import OPEN, RuleChange, RuleEffect
 from oversight.rules.planning import Move, Turn, groups_of, moves_of, people_to_plan, proposed_versions
 from oversight.rules.replaying import BATCH, MOST, Outcome, Replay, items_to_replay
+from oversight.rules.week import moments
 from policy.matching import current_versions
 
 log = structlog.get_logger(__name__)
@@ -46,6 +47,7 @@ def nothing_found() -> Found:
         "pairs": 0,
         "turns": {turn.value: 0 for turn in Turn},
         "moves": [],
+        "more_moves": 0,
         "standings": [],
         "requests": 0,
         "outcomes": {outcome.value: 0 for outcome in Outcome},
@@ -61,14 +63,17 @@ def steps(documents: Mapping[str, Mapping[str, Any]], found: Found, cursor: dict
     if now is None:
         now = business_now()
         cursor.update(at=now.isoformat(), person=0)
+    at = moments([*before, *after], now)
     while "person" in cursor:
         people = people_to_plan(cursor["person"], PEOPLE_AT_ONCE)
         for person in Person.objects.filter(pk__in=people).order_by("pk"):
             groups = groups_of(person, now)
             found["people"] += 1
             found["pairs"] += len(groups)
-            for move in moves_of(person, groups, before, after, at=now):
-                _keep_move(found, move)
+            counted: set[tuple[int, Turn]] = set()
+            for move in moves_of(person, groups, before, after, at=at):
+                _keep_move(found, move, again=(move.group, move.turn) in counted)
+                counted.add((move.group, move.turn))
         if people:
             cursor["person"] = people[-1]
         else:
@@ -102,10 +107,11 @@ def _place(cursor: Mapping[str, Any]) -> tuple[datetime, UUID] | None:
     return (moment, UUID(cursor["item"][1])) if moment else None
 
 
-def _keep_move(found: Found, move: Move) -> None:
-    """Standings are kept once each: many people share them."""
-    found["turns"][move.turn.value] += 1
+def _keep_move(found: Found, move: Move, *, again: bool) -> None:
+    """Standings are kept once each: many people share them. `again`: its turn is counted, of other hours."""
+    found["turns"][move.turn.value] += not again
     if len(found["moves"]) >= MOST_PAIRS:
+        found["more_moves"] = found.get("more_moves", 0) + 1
         return
     pair = []
     for standing in (move.before.raw, move.after.raw):

@@ -159,7 +159,7 @@ def _plan_lines(found: Mapping[str, Any]) -> Sequence[str]:
             f"  {each['turn']}: {each['person']}, {each['group']}",
             *(f"    {sentence}" for sentence in each["what"]),
         ]
-    if (left := sum(turns.values()) - len(named["moves"])) > 0:
+    if left := found["more_moves"]:
         lines.append(f"  and {left} more")
     lines += [
         (
@@ -197,7 +197,9 @@ def _with_names(found: Mapping[str, Any]) -> dict[str, Any]:
             "requester", "group"
         )
     }
-    counts = {key: found[key] for key in ("people", "pairs", "turns", "requests", "outcomes", "cut")}
+    counts = {
+        key: found[key] for key in ("people", "pairs", "turns", "more_moves", "requests", "outcomes", "cut")
+    }
     return {
         **counts,
         "moves": [

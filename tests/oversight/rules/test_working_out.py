@@ -13,7 +13,7 @@ from base.errors import Invalid
 from catalog.models import AwsAccount, PimGroup
 from identity.signin.proving import Proof
 from oversight import tasks
-from oversight.rules import working_out
+from oversight.rules import pages, working_out
 from oversight.rules.applying import carry_changes
 from oversight.rules.models import RuleEffect
 from oversight.rules.proposing import accept
@@ -65,6 +65,39 @@ def test_who_gains_who_loses_and_for_whom_something_else_is_demanded(desk: Desk)
     oneself = work_out(documents(desk, **{name: wording(world.ada, **here)}))
     assert moved(oneself) == [("loses", "can", "can't")]
     assert "nobody decides on their own request" in str(oneself["standings"])
+
+
+def test_a_change_that_concerns_other_hours_is_found_at_whichever_it_is_proposed(desk: Desk) -> None:
+    world, name = desk.world, desk.world.rule.rule.name
+    begins = business_now() + timedelta(hours=10)
+    ends = begins + timedelta(hours=1)
+    later = {"from": f"{begins:%H:%M}", "to": f"{ends:%H:%M}"}
+    words = f"Mon, Tue, Wed, Thu, Fri, Sat, Sun {begins:%H:%M} to {ends:%H:%M} (UTC)"
+    here = {"groups": [world.group.object_id]}
+
+    def hours(found: dict[str, Any]) -> list[str]:
+        return [found["standings"][new].get("asked", "") for *_, new in found["moves"]]
+
+    stricter = wording(world.ben, applies_to={**here, "during": later}, longest_duration="PT1H")
+    found = work_out(documents(desk, Later=stricter))
+    assert (moved(found), hours(found)) == ([("differs", "can", "can")], [f"within {words}"])
+    only_then = work_out(documents(desk, **{name: wording(world.ben, applies_to={**here, "during": later})}))
+    assert (moved(only_then), hours(only_then)) == ([("loses", "can", "can't")], [f"outside {words}"])
+    # Two things at different hours are told both, and counted once.
+    both = work_out(
+        documents(desk, **{name: wording(world.ben, **here, longest_duration="PT2H")}, Later=stricter)
+    )
+    assert sorted(hours(both)) == [f"outside {words}", f"within {words}"]
+    assert (both["turns"]["differs"], both["more_moves"]) == (1, 0)
+    was, becomes = (both["standings"][each] for each in both["moves"][0][3:])
+    said = pages.move_sentences(was, becomes, {})
+    assert said[0] == f"Asked for {hours(both)[0]}:"
+    # One more than there is has to agree, but not then: nobody could decide.
+    second = work_out(documents(desk, **{name: wording(world.ben, **here, second_approver_outside=later)}))
+    assert (moved(second), hours(second)) == ([("loses", "can", "can't")], [f"outside {words}"])
+    # What is so at every hour says none.
+    always = work_out(documents(desk, **{name: wording(world.ada, **here, second_approver_outside=later)}))
+    assert (moved(always), hours(always)) == ([("loses", "can", "can't")], [""])
 
 
 def test_the_requests_of_90_days_are_judged_by_the_proposed_rules(desk: Desk) -> None:
