@@ -40,7 +40,7 @@ class DirectoryUser:
     given_name: str = ""
     surname: str = ""
     mail: str = ""
-    employee_id: str = ""  # or the attribute that ENTRA_PERSON_ATTRIBUTE names in its place
+    employee_id: str = ""  # or what ENTRA_PERSON_ATTRIBUTE names in its place
     department: str = ""
     job_title: str = ""
     enabled: bool = True

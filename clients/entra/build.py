@@ -54,7 +54,7 @@ def build_entra(
     principal = config.aws_service_principal_id
     return EntraAdapters(
         directory=GraphDirectory(
-            caller, aws_service_principal_id=principal, person_attribute=config.person_attribute
+            caller, aws_service_principal_id=principal, person_attributes=config.person_attributes
         ),
         pim=GraphPim(caller),
         provisioning=GraphProvisioning(caller, aws_service_principal_id=principal),

@@ -38,8 +38,8 @@ class EntraConfig:
     graph_scope: str = "https://graph.microsoft.com/.default"
     # The sign-in app registration, by which people's own tokens are used; both "" where no group is activated so.
     signin_client_id: str = ""
-    # The attribute of a user that says which accounts are one human's.
-    person_attribute: str = EMPLOYEE_ID
+    # The attributes of a user that say which accounts are one human's: the first of them that has a value.
+    person_attributes: tuple[str, ...] = (EMPLOYEE_ID,)
     signin_secret: str = field(default="", repr=False)
 
     @classmethod
@@ -66,10 +66,12 @@ class EntraConfig:
                 "because the token is sent there.",
                 code="GRAPH_BASE_URL",
             )
-        attribute = setting(environ, "ENTRA_PERSON_ATTRIBUTE", EMPLOYEE_ID)
-        if attribute not in PERSON_ATTRIBUTES:
+        given_attributes = setting(environ, "ENTRA_PERSON_ATTRIBUTE", EMPLOYEE_ID)
+        attributes = tuple(each.strip() for each in given_attributes.split(","))
+        if not set(attributes) <= set(PERSON_ATTRIBUTES) or len(set(attributes)) < len(attributes):
             raise NotPermitted(
-                f"ENTRA_PERSON_ATTRIBUTE is {attribute!r}: it is {EMPLOYEE_ID}, or extensionAttribute1 to 15.",
+                f"ENTRA_PERSON_ATTRIBUTE is {given_attributes!r}: it is {EMPLOYEE_ID}, or extensionAttribute1 to 15; "
+                "several with commas between them, each once.",
                 code="ENTRA_PERSON_ATTRIBUTE",
             )
         # On loopback stands a simulated Graph, whose tokens are for the real Graph's audience.
@@ -89,7 +91,7 @@ class EntraConfig:
             ca_bundle=setting(environ, "ENTRA_CA_BUNDLE"),
             graph_base_url=base_url,
             graph_scope=f"https://{scope_host}/.default",
-            person_attribute=attribute,
+            person_attributes=attributes,
             signin_client_id=setting(environ, "ENTRA_SIGNIN_CLIENT_ID"),
             signin_secret=setting(environ, "ENTRA_SIGNIN_WORKER_SECRET"),
         )

@@ -38,21 +38,26 @@ _GROUP_FIELDS = [
 ]
 
 
-def _selected(attribute: str) -> list[str]:
-    return [*_USER_FIELDS, attribute if attribute == EMPLOYEE_ID else "onPremisesExtensionAttributes"]
+def _selected(attributes: Sequence[str]) -> list[str]:
+    fields = {each if each == EMPLOYEE_ID else "onPremisesExtensionAttributes" for each in attributes}
+    return [*_USER_FIELDS, *sorted(fields)]
 
 
-def _mark(model: Any, attribute: str) -> str:
+def _mark(model: Any, attributes: Sequence[str]) -> str:
+    return next((value for each in attributes if (value := _value(model, each)).strip()), "")
+
+
+def _value(model: Any, attribute: str) -> str:
     if attribute == EMPLOYEE_ID:
         return model.employee_id or ""
     number = attribute.removeprefix("extensionAttribute")
     return getattr(model.on_premises_extension_attributes, f"extension_attribute{number}", None) or ""
 
 
-def user_from(model: Any, attribute: str = EMPLOYEE_ID) -> DirectoryUser:
+def user_from(model: Any, attributes: Sequence[str] = (EMPLOYEE_ID,)) -> DirectoryUser:
     """Our value of an SDK user. Somebody whose accountEnabled is unknown counts as disabled.
 
-    `attribute` is the one of PERSON_ATTRIBUTES that is taken for the employee id.
+    The first of `attributes` (of PERSON_ATTRIBUTES) that has a value is taken for the employee id.
     """
     return DirectoryUser(
         object_id=model.id,
@@ -61,7 +66,7 @@ def user_from(model: Any, attribute: str = EMPLOYEE_ID) -> DirectoryUser:
         given_name=model.given_name or "",
         surname=model.surname or "",
         mail=model.mail or "",
-        employee_id=_mark(model, attribute),
+        employee_id=_mark(model, attributes),
         department=model.department or "",
         job_title=model.job_title or "",
         enabled=model.account_enabled is True,
@@ -91,10 +96,14 @@ class GraphDirectory:
     """Implements clients.ports.EntraDirectory."""
 
     def __init__(
-        self, caller: GraphCaller, *, aws_service_principal_id: str, person_attribute: str = EMPLOYEE_ID
+        self,
+        caller: GraphCaller,
+        *,
+        aws_service_principal_id: str,
+        person_attributes: Sequence[str] = (EMPLOYEE_ID,),
     ) -> None:
         self._caller = caller
-        self._attribute = person_attribute
+        self._attributes = person_attributes
         self._service_principal_id = aws_service_principal_id
 
     def read_user(self, object_id: str) -> Reading[DirectoryUser | None]:
@@ -104,11 +113,11 @@ class GraphDirectory:
                 "read_user",
                 lambda client: client.users.by_user_id(object_id),
                 port=_PORT,
-                select=_selected(self._attribute),
+                select=_selected(self._attributes),
             )
         except NotFound as absent:
             return Reading(None, absent.receipt or Receipt(""))
-        return Reading(user_from(answer.value, self._attribute), answer.receipt)
+        return Reading(user_from(answer.value, self._attributes), answer.receipt)
 
     def read_manager(self, object_id: str) -> Reading[str]:
         """See the port. Graph answers 404 where there is no manager; one may be an organisational contact, too."""
@@ -153,12 +162,12 @@ class GraphDirectory:
             group = client.groups.by_group_id(group_id)
             return group.transitive_members if transitive else group.members
 
-        fields = _selected(self._attribute)
+        fields = _selected(self._attributes)
         answer = self._caller.pages("read_members", builder, port=_PORT, select=fields, top=_PAGE)
         return Reading(
             GroupMembers(
                 users=tuple(
-                    user_from(each, self._attribute) for each in answer.value if _is_kind(each, "user")
+                    user_from(each, self._attributes) for each in answer.value if _is_kind(each, "user")
                 ),
                 group_ids=tuple(each.id for each in answer.value if _is_kind(each, "group")),
             ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from playwright.sync_api import Locator
 
 from tests.browser.conftest import Enter
 from tests.browser.people import Visitor
@@ -28,6 +29,16 @@ def press_until(somebody: Visitor, name: str) -> None:
             somebody.check()
             return
     raise AssertionError(f"no Tab leads to {name}")
+
+
+def tab_into(somebody: Visitor, label: str) -> Locator:
+    """Go on by Tab until the field of that label has the focus."""
+    field = somebody.page.get_by_label(label)
+    for _ in range(120):
+        somebody.page.keyboard.press("Tab")
+        if field.evaluate("field => field === document.activeElement"):
+            return field
+    raise AssertionError(f"no Tab leads into {label}")
 
 
 def reload_until(somebody: Visitor, words: str) -> None:
@@ -62,18 +73,16 @@ def test_a_rule_change_with_replay_and_a_second_operator(enter: Enter) -> None:
     pedro.open("/operations/rules/")
     pedro.sees(RULE)
     press_until(pedro, f"Edit {RULE}")
-    text = pedro.page.get_by_label("Rules")
-    text.focus()
-    written = text.input_value()
+    written = tab_into(pedro, "Rules").input_value()
     assert f"  # {GROUP}" in written
     pedro.page.keyboard.press("Control+A")
     pedro.page.keyboard.insert_text(written.replace("longest_duration: PT4H", "longest_duration: soon"))
     press_until(pedro, "Propose")
     pedro.sees("longest_duration: must be a duration such as PT8H or P1D, not “soon”")
-    pedro.page.get_by_label("Rules").focus()
+    tab_into(pedro, "Rules")
     pedro.page.keyboard.press("Control+A")
     pedro.page.keyboard.insert_text(written.replace("longest_duration: PT4H", "longest_duration: PT10M"))
-    pedro.page.keyboard.press("Tab")
+    tab_into(pedro, "Why?")
     pedro.page.keyboard.insert_text(WHY)
     press_until(pedro, "Propose")
     pedro.sees("Proposed. A second operator accepts or rejects it here.")

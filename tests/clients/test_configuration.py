@@ -48,12 +48,13 @@ def test_the_token_travels_over_https_alone(url: str) -> None:
         EntraConfig.from_environ({**COMPLETE, "GRAPH_BASE_URL": url})
 
 
-def test_only_an_attribute_that_there_is_links_accounts() -> None:
-    assert EntraConfig.from_environ(COMPLETE).person_attribute == "employeeId"
-    chosen = {**COMPLETE, "ENTRA_PERSON_ATTRIBUTE": "extensionAttribute15"}
-    assert EntraConfig.from_environ(chosen).person_attribute == "extensionAttribute15"
-    with pytest.raises(NotPermitted, match="ENTRA_PERSON_ATTRIBUTE"):
-        EntraConfig.from_environ({**COMPLETE, "ENTRA_PERSON_ATTRIBUTE": "extensionAttribute16"})
+def test_only_attributes_that_there_are_link_accounts() -> None:
+    assert EntraConfig.from_environ(COMPLETE).person_attributes == ("employeeId",)
+    chosen = {**COMPLETE, "ENTRA_PERSON_ATTRIBUTE": "employeeId, extensionAttribute15"}
+    assert EntraConfig.from_environ(chosen).person_attributes == ("employeeId", "extensionAttribute15")
+    for wrong in ("extensionAttribute16", "employeeId,", "employeeId,employeeId", "mail"):
+        with pytest.raises(NotPermitted, match="ENTRA_PERSON_ATTRIBUTE"):
+            EntraConfig.from_environ({**COMPLETE, "ENTRA_PERSON_ATTRIBUTE": wrong})
 
 
 def test_a_national_cloud_brings_its_own_scope() -> None:

@@ -465,7 +465,7 @@ def test_another_attribute_than_the_employee_id_may_link_accounts(
     told = {"id": PERSON, "displayName": "Ada Admin", "accountEnabled": True, "userType": "Member"}
     marked = {"employeeId": "E-1", "onPremisesExtensionAttributes": {"extensionAttribute7": "E-77"}}
     linked = GraphDirectory(
-        caller, aws_service_principal_id=PRINCIPAL, person_attribute="extensionAttribute7"
+        caller, aws_service_principal_id=PRINCIPAL, person_attributes=["extensionAttribute7"]
     )
     for answer, mark in ((marked, "E-77"), ({"onPremisesExtensionAttributes": None}, "")):
         server.reply(Reply(200, {**told, **answer}))
@@ -475,3 +475,28 @@ def test_another_attribute_than_the_employee_id_may_link_accounts(
         selected = query(server.asked[-1])["$select"].split(",")
         assert "onPremisesExtensionAttributes" in selected
         assert "employeeId" not in selected
+
+
+def test_of_several_attributes_the_first_with_a_value_links_accounts(
+    server: Scripted, caller: GraphCaller
+) -> None:
+    """An administrator's account has no employee id, and carries its owner's elsewhere."""
+    told = {"id": PERSON, "displayName": "Ada Admin", "accountEnabled": True, "userType": "Member"}
+    linked = GraphDirectory(
+        caller,
+        aws_service_principal_id=PRINCIPAL,
+        person_attributes=["employeeId", "extensionAttribute4", "extensionAttribute7"],
+    )
+    for employee, elsewhere, mark in (
+        ("E-1", "E-2", "E-1"),
+        (None, "E-2", "E-2"),
+        (" ", "E-2", "E-2"),
+        (None, None, ""),
+    ):
+        extension = {"extensionAttribute4": None, "extensionAttribute7": elsewhere}
+        server.reply(Reply(200, {**told, "employeeId": employee, "onPremisesExtensionAttributes": extension}))
+        user = linked.read_user(PERSON).value
+        assert user is not None
+        assert user.employee_id == mark
+    selected = query(server.asked[-1])["$select"].split(",")
+    assert selected.count("onPremisesExtensionAttributes") == selected.count("employeeId") == 1
