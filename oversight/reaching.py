@@ -1,14 +1,15 @@
 """Whether every rule could reach its quorum: looked at once a day, and soon after a rule got a new version.
 
 For each rule in force, and somebody who asks and isn't among those who decide: whether all of its stages can be filled
-with different humans, by what is known of Entra now and without those who are away. A stage whose approvers are found
-by an account's tag depends on what is asked for, and is left to the request form; so is whether a rule holds for each of
+with different humans, by what is known of Entra now and without those who are away; of a schedule, with those who are on
+call now. A stage whose approvers are found by an account's tag, or is the requester's manager, depends on what is asked
+for and by whom, and is left to the request form; so is whether a rule holds for each of
 its own approvers when they ask themselves. For emergency use, whether each panel has somebody who could review it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -20,10 +21,12 @@ from base.clock import business_now, real_now
 from identity.models import Person
 from oversight.models import Heartbeat, RuleOutOfReach
 from policy.approvers import somebody_can_decide
-from policy.demands import Demands
+from policy.demands import Approvers, Demands
 from policy.matching import current_versions
-from policy.models import RuleVersion
+from policy.models import OnCallShift, RuleVersion
+from policy.on_call import known_on_call, on_call_at, schedules_named
 from policy.preflight import why_no_review, why_nobody
+from policy.scope import OnCall
 
 EVERY = timedelta(hours=24)  # real time
 BEAT = "rules:reach"
@@ -45,12 +48,13 @@ def check_rules_if_due() -> bool:
 def out_of_reach() -> Mapping[int, str]:
     """Why each rule that can't reach its quorum can't, by the rule's key: a sentence for decisions, one for reviews.
 
-    Ten queries a stage or panel at most.
+    Ten queries a stage or panel at most, and two.
     """
-    found = {}
+    found, versions = {}, current_versions()
+    on_call = _on_call_now(versions)
     outsider = Person()  # somebody who is nowhere in the directory
-    for version in current_versions():
-        demands = _known(version.parsed.demands)
+    for version in versions:
+        demands = _settled(version.parsed.demands, on_call)
         reasons = []
         if demands.stages and not somebody_can_decide(demands, outsider):
             reasons.append(why_nobody(demands, outsider))
@@ -63,9 +67,24 @@ def out_of_reach() -> Mapping[int, str]:
     return found
 
 
-def _known(demands: Demands) -> Demands:
-    """Without the stages that only a request settles."""
-    return replace(demands, stages=tuple(each for each in demands.stages if not each.approvers.described))
+def _on_call_now(versions: Sequence[RuleVersion]) -> Mapping[str, OnCall]:
+    """Who is on call now, or why nobody is known, for each schedule that was ever read."""
+    now, named = business_now(), schedules_named(versions)
+    read = set(OnCallShift.objects.filter(schedule__in=named).values_list("schedule", flat=True).distinct())
+    return on_call_at(known_on_call(read, [now]), read, now)
+
+
+def _settled(demands: Demands, on_call: Mapping[str, OnCall]) -> Demands:
+    """With those who are on call in their stages, and without the stages that only a request settles."""
+    stages = []
+    for stage in demands.stages:
+        who = stage.approvers
+        if not who.described:
+            stages.append(stage)
+        elif not (who.manager or who.account_owner) and (held := on_call.get(who.on_call)):
+            people = Approvers(who.people | held.people, who.groups, unknown=held.problem)
+            stages.append(replace(stage, approvers=people))
+    return replace(demands, stages=tuple(stages))
 
 
 def _due() -> bool:

@@ -16,7 +16,7 @@ from oversight.health import health
 from oversight.models import Alert, AlertKind, Heartbeat, RuleOutOfReach
 from oversight.reaching import BEAT, EVERY, check_rules_if_due, out_of_reach
 from policy.document import document_hash
-from policy.models import Rule, RuleVersion
+from policy.models import OnCallShift, Rule, RuleVersion
 from tests.pages.conftest import World
 from tests.requests_app import factories as make
 
@@ -104,6 +104,23 @@ def test_a_new_version_is_looked_at_soon_and_who_is_away_does_not_count(world: W
     a_day_later()
     check_rules_if_due()
     assert not RuleOutOfReach.objects.exists()
+
+
+def test_a_schedule_that_has_nobody_is_found_once_it_was_read(world: World) -> None:
+    stages = [{"on_call": "payments", "quorum": 2}, {"manager": True}]
+    rule = make.rule(groups=(make.pim_group(),), stages=stages).rule_id
+    assert out_of_reach() == {}, "nobody has asked the source yet"
+
+    def read(*people: Person, problem: str = "") -> str:
+        now, ids = business_now(), sorted(each.object_id for each in people)
+        OnCallShift.objects.create(
+            schedule="payments", people=ids, problem=problem, begun_at=now, seen_at=now
+        )
+        return out_of_reach().get(rule, "")
+
+    assert read(problem="nobody is on call for payments") == "Nobody is on call for payments."
+    assert read(world.ben) == "2 are needed and 1 could decide."
+    assert read(world.ben, world.cy) == ""
 
 
 def emergency_rule(world: World, user: Person, leads: DirectoryGroup) -> RuleVersion:
