@@ -68,6 +68,7 @@ def read_asks(
             people=people,
             floor=floor_of(group, as_person=group.as_person),
             manager=_manager_of(person),
+            manager_read_at=person.manager_read_at,
             no_manager=_why_no_manager(person),
             on_call=on_call_at(shifts, schedules, roster or at) if schedules else {},
         )

@@ -39,8 +39,8 @@ class Approvers:
 
     `account_owner` is the key of an account's tag that names its owner by object id, sign-in name or mail address;
     it is resolved to people when a request is made (`policy.sources`), and is "" from then on. So are `manager`, the
-    requester's, and `on_call`, the name of a schedule. `unknown` says why such a description came to nobody; it is no
-    part of what is demanded.
+    requester's, and `on_call`, the name of a schedule. `unknown` says why such a description came to nobody, `read_at`
+    (business time) how old the answer is; neither is part of what is demanded.
     """
 
     people: frozenset[str]
@@ -49,6 +49,7 @@ class Approvers:
     manager: bool = False
     on_call: str = ""
     unknown: str = field(default="", compare=False)
+    read_at: datetime | None = field(default=None, compare=False)
 
     @property
     def named(self) -> bool:

@@ -73,7 +73,7 @@ def on_call_at(
                 problem=f"who is on call for {schedule} was not read in the last {minutes} minutes"
             )
         else:
-            found[schedule] = OnCall(frozenset(last[0].people), last[0].problem)
+            found[schedule] = OnCall(frozenset(last[0].people), last[0].problem, last[0].seen_at)
     return found
 
 

@@ -60,8 +60,8 @@ def _standing_in(people: Sequence[int], may: QuerySet[Person]) -> dict[int, str]
 
 
 def _known_at(approvers: Approvers) -> datetime | None:
-    """The oldest reading of the groups and people named; None when one of them was never read."""
-    read: list[datetime | None] = []
+    """The oldest reading of the groups and people named, and of who is described; None when one of them was never read."""
+    read: list[datetime | None] = [approvers.read_at] if approvers.read_at else []
     for ids, rows in ((approvers.groups, DirectoryGroup.objects), (approvers.people, Person.objects)):
         if ids:
             found = list(rows.filter(object_id__in=ids).values_list("synced_at", flat=True))

@@ -37,10 +37,14 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class OnCall:
-    """Who is on call for a schedule, by object id; where nobody is known, why not, as part of a sentence."""
+    """Who is on call for a schedule, by object id; where nobody is known, why not, as part of a sentence.
+
+    `read_at` (business time) is when the source said so last.
+    """
 
     people: frozenset[str] = frozenset()
     problem: str = ""
+    read_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class Ask:
     people: Mapping[str, str] = field(default_factory=dict)
     floor: Floor | None = None  # None: PIM demands nothing
     manager: str = ""
+    manager_read_at: datetime | None = None  # business time
     no_manager: str = "who the requester's manager is has never been read"
     on_call: Mapping[str, OnCall] = field(default_factory=dict)
 

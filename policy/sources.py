@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 
 from policy.demands import Approvers, Demands, Stage
 from policy.scope import Ask
@@ -27,13 +28,15 @@ def _resolved(stage: Stage, ask: Ask) -> Iterable[Stage]:
     approvers = stage.approvers
     if not approvers.described:
         return [stage]
-    people, unknown = set(approvers.people), []
+    people, unknown, read = set(approvers.people), list[str](), list[datetime | None]()
     if approvers.manager:
         people |= {ask.manager} - {""}
         unknown += [ask.no_manager] if not ask.manager else []
+        read.append(ask.manager_read_at)
     if approvers.on_call:
         found = ask.on_call.get(approvers.on_call)
         people |= found.people if found else set()
+        read.append(found.read_at if found else None)
         unknown += [found.problem if found else f"who is on call for {approvers.on_call} has never been read"]
     owners = _owners(approvers.account_owner, ask) if approvers.account_owner else [""]
     if approvers.account_owner and owners == [""]:
@@ -42,7 +45,12 @@ def _resolved(stage: Stage, ask: Ask) -> Iterable[Stage]:
     return [
         replace(
             stage,
-            approvers=Approvers(frozenset(people | ({owner} - {""})), approvers.groups, unknown=words),
+            approvers=Approvers(
+                frozenset(people | ({owner} - {""})),
+                approvers.groups,
+                unknown=words,
+                read_at=min((each for each in read if each is not None), default=None),
+            ),
         )
         for owner in owners
     ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,8 @@ from identity.models import DirectoryGroup, DirectoryMembership, Person
 from policy.approvers import somebody_can_decide
 from policy.demands import Approvers, Demands, Stage
 from policy.preflight import MOST_NAMED, who_can_decide, why_nobody
+from policy.scope import Ask, OnCall
+from policy.sources import resolve
 from tests.requests_app import factories as make
 
 pytestmark = pytest.mark.django_db
@@ -45,6 +48,25 @@ def test_names_and_the_oldest_reading_that_they_stand_on() -> None:
     one, other = who_can_decide(rule(((ben, leads), 1), ((leads,), 1)), ada)
     assert (one.names, one.more, one.known_at) == (["Ben Boss", "Cy Chief"], False, ben.synced_at)
     assert (other.names, other.known_at) == (["Cy Chief"], leads.synced_at)
+
+
+def test_who_somebodys_manager_is_and_who_is_on_call_has_an_age_too() -> None:
+    ada, ben, now = make.person("Ada Asker"), make.person("Ben Boss"), business_now()
+    hours = [timedelta(hours=each) for each in range(4)]
+    Person.objects.update(synced_at=now)
+    ask = Ask(
+        "pim", None, frozenset(), (), now, manager=ben.object_id, manager_read_at=now - hours[2],
+        on_call={"payments": OnCall(frozenset({ben.object_id}), read_at=now - hours[3])},
+    )  # fmt: skip
+
+    def known_at(**described: Any) -> datetime | None:
+        stage = Stage(Approvers(frozenset(), frozenset(), **described), 1)
+        (found,) = who_can_decide(resolve(Demands((stage,)), ask), ada)
+        assert found.names == ["Ben Boss"]
+        return found.known_at
+
+    assert known_at(manager=True) == now - hours[2]
+    assert known_at(manager=True, on_call="payments") == now - hours[3]
 
 
 def test_many_are_not_all_named_and_what_was_never_read_has_no_age() -> None:
