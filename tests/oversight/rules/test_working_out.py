@@ -343,7 +343,7 @@ def test_what_is_looser_than_pim_is_said_however_a_rule_finds_the_group(desk: De
         activation_maximum=timedelta(hours=2), requires_ticket=True, authentication_context="c1"
     )
     here, elsewhere = {
-        "groups": ([group.object_id], [make.pim_group().object_id]),
+        "groups": ([group.object_id], [make.oid()]),
         "everything": ("everything", None),
         "accounts": ([account.account.account_id], ["999999999999"]),
         "permission_sets": ([account.permission_set.name], ["No such set"]),
