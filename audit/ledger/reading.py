@@ -22,7 +22,7 @@ from django.db.models import Q, QuerySet
 from django_subatomic.db import transaction
 
 from audit.ledger.canonical import commitment
-from audit.ledger.gathering import Once, Requests, among, number_of
+from audit.ledger.gathering import Once, Requests, among, number_of, over_candidates
 from audit.ledger.models import Event, Outcome, PersonalWords
 from audit.ledger.wording import COMMON, SAMPLE, having_words, likely_rare, terms_of, with_words, worded_types
 from base.clock import business_clock, business_now
@@ -316,11 +316,7 @@ def _common(
     return _Common(_columns_by_keys(keys, more) if more else keys, whole)
 
 
-# As in `gathering.among`; and of the candidates, which come one by one in their order, no more than it takes.
-_OF_REQUESTS = """
-WITH candidates AS MATERIALIZED ({candidates})
-SELECT at, id FROM candidates WHERE {condition} LIMIT %s
-"""
+_OF_REQUESTS = "SELECT at, id FROM candidates WHERE {condition} LIMIT %s"
 
 
 def _of_many_requests(
@@ -335,22 +331,19 @@ def _of_many_requests(
     tried = MOST_TRIED_BY_INDEX if by_index else MOST_TRIED
     candidates = _newest(replace(wanted, requests=None), None, tried, ("request_id",))
     try:
-        inner, parameters = candidates.query.sql_with_params()
         these, named = requests.query.sql_with_params()
     except EmptyResultSet:
         return None
-    # Neither form may be joined by: a join gives the candidates in its own order, and then not the newest.
+    # Neither form may be joined by: a join gives the candidates in its own order, and then not the newest. Read one by
+    # one in theirs, no more of them are tried than it takes.
     condition = (
         f"CASE WHEN request_id IN ({these}) THEN TRUE ELSE FALSE END"
         if sliced
         else f"EXISTS (SELECT FROM ({these}) AS those (id) WHERE those.id = candidates.request_id OFFSET 0)"
     )
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _OF_REQUESTS.format(candidates=inner, condition=condition),
-            [*parameters, *named, MOST_WORDED + 1],
-        )
-        keys = [{"at": at, "id": event_id} for at, event_id in cursor.fetchall()]
+    statement = _OF_REQUESTS.format(condition=condition)
+    found = over_candidates(statement, candidates, None, [*named, MOST_WORDED + 1])
+    keys = [{"at": at, "id": event_id} for at, event_id in found]
     if len(keys) <= MOST_WORDED and candidates.count() < tried:
         return None
     return _Common(_columns_by_keys(keys, more), whole=False)
