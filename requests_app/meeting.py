@@ -34,10 +34,10 @@ def _demanded(item: RequestItem) -> Iterator[Condition]:
             item.duration <= longest,
             f"It is for {duration_words(item.duration)}, of {duration_words(longest)} at most.",
         )
-    least = demands.shortest_justification
-    yield Condition(
-        len(words) >= least, f"Its justification has {len(words)} characters, of {least} at least."
-    )
+    if least := demands.shortest_justification:
+        yield Condition(
+            len(words) >= least, f"Its justification has {len(words)} characters, of {least} at least."
+        )
     for pattern in demands.justification_patterns:
         yield _fitting("justification", pattern, fits(pattern, words))
     if demands.reference_required:

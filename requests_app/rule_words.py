@@ -92,7 +92,7 @@ def waits_for(demands: Demands, stage: int, names: Mapping[str, str]) -> str:
 
 def demand_sentences(demands: Demands, names: Mapping[str, str]) -> list[str]:
     """All that is demanded, a sentence for each thing."""
-    sentences = [f"Decided by {words}." for words in stages_words(demands, names)]
+    sentences = _decided(demands, names)
     if demands.second_approver_outside:
         hours = " or ".join(each.words for each in demands.second_approver_outside)
         sentences.append(f"One more agrees at the first stage outside {hours}.")
@@ -110,11 +110,7 @@ def demand_sentences(demands: Demands, names: Mapping[str, str]) -> list[str]:
         )
     if demands.longest_duration is not None:
         sentences.append(f"At most {duration_words(demands.longest_duration)}.")
-    sentences.append(f"The justification has at least {demands.shortest_justification} characters.")
-    sentences += [f"The justification fits {pattern}." for pattern in demands.justification_patterns]
-    if demands.reference_required:
-        sentences.append("A reference is required.")
-    sentences += [f"A reference fits {pattern}." for pattern in demands.reference_patterns]
+    sentences += _to_be_said(demands)
     sentences.append(f"Unanswered, a request lapses after {duration_words(demands.lapses_after)}.")
     for who, assurance in (("ask", demands.step_up.ask), ("decide", demands.step_up.decide)):
         sentences += [f"To {who}, {words} is needed." for words in assurance.words]
@@ -128,6 +124,24 @@ def demand_sentences(demands: Demands, names: Mapping[str, str]) -> list[str]:
     if demands.automatic:
         sentences.append(automatic_sentence(demands.automatic))
     return sentences
+
+
+def _decided(demands: Demands, names: Mapping[str, str]) -> list[str]:
+    words = [stage_words(stage, names) for stage in demands.stages]
+    if len(words) == 1:
+        return [f"Decided by {words[0]}."]
+    return [f"Stage {number} is decided by {each}." for number, each in enumerate(words, start=1)]
+
+
+def _to_be_said(demands: Demands) -> list[str]:
+    """What whoever asks has to write."""
+    least = demands.shortest_justification
+    return [
+        *([f"The justification has at least {least} characters."] if least else []),
+        *(f"The justification fits {pattern}." for pattern in demands.justification_patterns),
+        *(["A reference is required."] if demands.reference_required else []),
+        *(f"A reference fits {pattern}." for pattern in demands.reference_patterns),
+    ]
 
 
 def emergency_sentences(emergency: Emergency, names: Mapping[str, str]) -> list[str]:

@@ -23,7 +23,7 @@ from policy.document import parse_document
 from policy.linting import Doubt, doubts
 from policy.models import Rule, RuleVersion
 from requests_app.models import RequestItem
-from requests_app.rule_words import demand_sentences, scope_sentence, stages_words
+from requests_app.rule_words import demand_sentences, scope_sentence
 
 PAGE = 20
 MOST_LATEST = 5
@@ -343,12 +343,8 @@ def standing_words(raw: Mapping[str, Any], names: Mapping[str, str]) -> str:
     """What somebody is held to, or why they can't ask, in words."""
     if raw["demands"] is None:
         return f"Can't be asked for: {raw['why_not']}"
-    demands = parse_demands(raw["demands"])
-    decided = " ".join(f"Decided by {words}." for words in stages_words(demands, names))
-    rest = [
-        each for each in demand_sentences(demands, names) if not each.startswith(("Decided by", "Never by"))
-    ]
-    return " ".join([decided, *rest])
+    sentences = demand_sentences(parse_demands(raw["demands"]), names)
+    return " ".join(each for each in sentences if not each.startswith("Never by"))
 
 
 def _examples(found: Mapping[str, Any]) -> list[Example]:

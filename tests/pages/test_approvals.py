@@ -109,6 +109,16 @@ def test_the_decision_page_says_which_conditions_are_met(world: World, ben: Visi
     assert not [each for each in conditions_of(item, changed) if "names this PIM group" in each.words]
 
 
+def test_a_length_that_no_rule_demands_is_no_condition(world: World, ben: Visitor) -> None:
+    Rule.objects.update(retired=True)
+    rule = make.rule(world.ben, groups=(world.group,), shortest_justification=0)
+    with world.as_role("portal_web"):
+        item = make.pending_item(world.ada, world.group, rule)
+    page = main_of(ben.get(page_of(item)))
+    assert "Its justification has" not in page
+    assert "0 characters" not in page
+
+
 def test_only_deciders_see_it_and_the_requester_never(world: World) -> None:
     item = world.ask()
     cy, ada = world.sign_in(world.cy), world.sign_in(world.ada)

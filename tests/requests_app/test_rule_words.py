@@ -69,12 +69,21 @@ def test_the_whole_rule_is_said() -> None:
         "A reference fits INC[0-9]{7}.",
         "Guests of the directory may decide, where their account says whose it is.",
         "One more agrees at the first stage outside Mon, Fri 08:00 to 17:00 (Europe/Berlin).",
-        "Stage 1: Ben",
+        "Stage 1 is decided by Ben. Stage 2 is decided by Platform leads.",
+        "The justification has at least 10 characters.",
         "At most 2 h.",
         "A reference is required.",
         "after 4 h.",
     ):
         assert part in said
+
+
+def test_one_stage_has_no_number_and_no_length_is_not_said() -> None:
+    said = demand_sentences(
+        parse_demands({"stages": [{"people": ["b"]}], "shortest_justification": 0}), NAMES
+    )
+    assert said[0] == "Decided by Ben."
+    assert not [each for each in said if "characters" in each]
 
 
 @pytest.mark.parametrize(
