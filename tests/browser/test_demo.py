@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -67,7 +67,11 @@ class Demo:
         found = {self.process.pid}
         while more := {pid for pid, parent in parents.items() if parent in found} - found:
             found |= more
-        return {pid: os.pidfd_open(pid) for pid in found - {self.process.pid}}
+        descriptors = {}
+        for pid in found - {self.process.pid}:
+            with suppress(ProcessLookupError):  # it has ended since it was listed
+                descriptors[pid] = os.pidfd_open(pid)
+        return descriptors
 
     def clear_away(self) -> None:
         """Stop it however the test went."""
@@ -159,10 +163,18 @@ def test_a_demo_from_start_to_ctrl_c_and_again(state: Path, start: Starter) -> N
     assert all_gone(below), "a killed demo left processes behind"
 
 
+def command_line(pid: int) -> bytes:
+    """How a process was called; nothing of one that has ended, as short-lived helpers of the parts do at any moment."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 def kill_first(demo: Demo, words: bytes) -> None:
-    """Kill the oldest process below the demo whose command line holds `words`."""
+    """Kill the oldest process below the demo whose command line holds `words`. Raises ValueError when there is none."""
     processes = demo.below()
-    found = [pid for pid in processes if words in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    found = [pid for pid in processes if words in command_line(pid)]
     signal.pidfd_send_signal(processes[min(found)], signal.SIGKILL)
     for descriptor in processes.values():
         os.close(descriptor)

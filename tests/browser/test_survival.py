@@ -7,6 +7,7 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +93,13 @@ def in_entra(clouds: Callable[..., Any]) -> bool:
 
 
 def kill_children(pid: int) -> int:
-    """Kill a worker's pool; gives how many there were."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    for child in children:
-        os.kill(int(child), signal.SIGKILL)
-    return len(children)
+    """Kill a worker's pool; gives how many of it were killed: one that has just ended by itself is none of them."""
+    killed = 0
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with suppress(ProcessLookupError):
+            os.kill(int(child), signal.SIGKILL)
+            killed += 1
+    return killed
 
 
 def kill_and_restart(stack: Stack, name: str) -> None:
