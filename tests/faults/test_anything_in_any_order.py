@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from pytest_django import DjangoDbBlocker
 
+from audit.ledger.models import Event
 from requests_app.lifecycle import DecisionStatus
 from requests_app.models import Decision
 from tests.support import servers
@@ -97,6 +98,7 @@ def test_an_example_that_chance_seldom_makes(
     """The approver's right is lost between the click and the check, so nothing is granted."""
     one = machine(postgres_server, django_db_blocker, as_role, f"seldom_{worker_id}")()
     try:
+        one.begin(0)
         one.submit(0, 0, 30, None)
         one.approve_the_newest(0)
         one.lose_approver(0)
@@ -106,6 +108,67 @@ def test_an_example_that_chance_seldom_makes(
         assert Decision.objects.get().status == DecisionStatus.REFUSED
     finally:
         one.teardown()
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("number", [1, 2])
+def test_what_is_asked_for_again_waits_for_what_leaves(
+    postgres_server: servers.PostgresServer,
+    django_db_blocker: DjangoDbBlocker,
+    as_role: AsRole,
+    worker_id: str,
+    number: int,
+) -> None:
+    """Ten minutes are too short for that: PIM keeps the earlier for its first five, and AWS until it is carried out."""
+    one = machine(postgres_server, django_db_blocker, as_role, f"again_{worker_id}_{number}")()
+    try:
+        one.begin(0)
+        one.submit(0, number, 90, None)
+        one.approve_the_newest(0)
+        one.work_until_quiet()
+        one.advance(1)
+        one.end(0)
+        one.submit(0, number, 10, None)
+        one.approve_the_newest(0)
+        one.work_until_quiet()
+        one.all_invariants_hold()
+    finally:
+        one.teardown()
+
+
+def told(one: Anything) -> list[tuple[str, object, object]]:
+    """Live through a bit of everything that chance has a hand in, and give what the trail tells of it."""
+    try:
+        one.begin(7)
+        one.fault("throttle", "graph.POST *", 1)
+        one.fault("error", "graph.GET *", 3)
+        for number in range(3):
+            one.submit(number, number, 90, None)
+            one.approve_the_newest(0)
+        one.crash("write.answered", kept=True)
+        one.work_until_quiet()
+        one.advance(45)
+        one.end(1)
+        one.work_until_quiet()
+        return [
+            (event.type, event.grant_id, (event.data["business_at"], event.data.get("subject")))
+            for event in Event.objects.order_by("id")
+        ]
+    finally:
+        one.teardown()
+
+
+@pytest.mark.proof
+def test_the_same_life_comes_again(
+    postgres_server: servers.PostgresServer,
+    django_db_blocker: DjangoDbBlocker,
+    as_role: AsRole,
+    worker_id: str,
+) -> None:
+    """A failure that doesn't come again with the same steps is of little use."""
+    kind = machine(postgres_server, django_db_blocker, as_role, f"same_{worker_id}")
+    first = told(kind())
+    assert first == told(kind())
 
 
 @pytest.mark.proof

@@ -16,7 +16,7 @@ from uuid import UUID
 import hypothesis.strategies as st
 from django.conf import settings
 from django.db.models import Q
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from base import crash
 from base.errors import DomainError
@@ -34,6 +34,7 @@ from requests_app.waivers.models import OwedReview, Waiver
 from simulator.world.errors import WorldError
 from tests.requests_app import factories as make
 from tests.support import invariants
+from tests.support.chance import seeded
 from tests.support.fleet import Fleet, fleet
 from tests.support.stage import AsRole, Died
 
@@ -52,10 +53,8 @@ GIVING = (Attempt.Kind.ASSIGN, Attempt.Kind.EXTEND, Attempt.Kind.PASS_ON)
 # People sign in anew before their tokens are too old.
 SIGN_IN_EVERY = timedelta(hours=12)
 SHORTEST = int(settings.SHORTEST_ACCESS / timedelta(minutes=1))
-# More time than this at once, in which nobody works, and a window may be over before a worker came to it; or less of it
-# may be left than PIM takes, with what a death costs.
+# More time than this at once, in which nobody works, and a window may be over before a worker came to it.
 SHORT = timedelta(minutes=10)
-TOO_LITTLE = settings.PIM_MINIMUM + timedelta(minutes=3)
 
 
 class Anything(RuleBasedStateMachine):
@@ -67,6 +66,11 @@ class Anything(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.stack = ExitStack()
+
+    @initialize(chance=st.integers(0, 2**16))
+    def begin(self, chance: int) -> None:
+        """A world in which everything that isn't a step, also how long things take, follows from this number."""
+        self.stack.enter_context(seeded(str(chance)))
         type(self).open_database(self.stack)
         self.play: Fleet = self.stack.enter_context(
             fleet(
@@ -76,6 +80,7 @@ class Anything(RuleBasedStateMachine):
                 approvers=APPROVERS,
                 looks=timedelta(minutes=30),
                 as_person=AS_PERSON,
+                seed=f"anything {chance}",
             )
         )
         self.play.world.policies.change(
@@ -94,8 +99,9 @@ class Anything(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            self._mend()
-            self._to_the_end()
+            if hasattr(self, "play"):
+                self._mend()
+                self._to_the_end()
         finally:
             self.stack.close()
 
@@ -324,7 +330,7 @@ class Anything(RuleBasedStateMachine):
         span = timedelta(minutes=minutes)
         if span > SHORT:
             self._excuse_what_is_on_its_way()
-        self._excuse_on_the_way(ends_at__lt=self.play.time.now + span + TOO_LITTLE)
+        self._excuse_on_the_way(ends_at__lt=self.play.time.now + span + invariants.TOO_LITTLE)
         self.play.step(span)
         if self.play.time.now - self.signed_in_at > SIGN_IN_EVERY:
             self._everybody_signs_in()
@@ -410,7 +416,7 @@ class Anything(RuleBasedStateMachine):
         self._everybody_signs_in()
         if world.provisioning.job.quarantine is not None:
             world.happen("quarantine_lifted")
-        for person, group in self.play.disturbed:
+        for person, group in sorted(self.play.disturbed):
             for name in ("member_removed", "store_member_removed"):
                 try:
                     world.happen(name, group=group, person=person)

@@ -297,14 +297,16 @@ def fleet(
     one_each: bool = False,
     looks: timedelta = LOOK_SELDOM,
     as_person: Collection[int] = (),
+    seed: str = "",
 ) -> Iterator[Fleet]:
     """A fresh world in which everybody is eligible for every group (with `one_each`, each for their own).
 
     Approvers decide as members of a directory group, from which a play can take them. `looks` is how often
-    (business time) a worker looks at what is ready. Groups of these numbers are activated as the person.
+    (business time) a worker looks at what is ready. Groups of these numbers are activated as the person. `seed` is for
+    who wants the same world again: its ids, and how long things take there.
     """
     with _at(BEGINNING) as time, _sealing_key() if as_person else nullcontext():
-        build = Builder(empty_world(_clock(time), seed=f"fleet {next(_seeds)}"))
+        build = Builder(empty_world(_clock(time), seed=seed or f"fleet {next(_seeds)}"))
         made = _populate(build, people, groups, approvers, one_each=one_each)
         for number in as_person:
             set_mode(made[2][number][0].object_id, as_person=True, reason="PIM's own policy shall hold")

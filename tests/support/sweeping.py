@@ -135,11 +135,14 @@ class Brokers:
     first: int
 
     def keeps(self, batch: Batch, row_id: str) -> bool:
-        kinds: dict[str, type[Decision | Waiver]] = {"decision": Decision, "waiver": Waiver}
-        kind = next(
-            (name for name, model in kinds.items() if model.objects.filter(pk=row_id).exists()), "grant"
-        )
-        return batch.lane(kind, UUID(row_id)).number % 2 == self.first
+        row = UUID(row_id)
+        lane = batch.rows.get(row) or batch.lane(_kind_of(row), row)
+        return lane.number % 2 == self.first
+
+
+def _kind_of(row: UUID) -> str:
+    kinds: dict[str, type[Decision | Waiver]] = {"decision": Decision, "waiver": Waiver}
+    return next((name for name, model in kinds.items() if model.objects.filter(pk=row).exists()), "grant")
 
 
 def calls(kind: str, *operations: str, **settings: float | str | None) -> Happens:
