@@ -40,6 +40,7 @@ pytestmark = pytest.mark.usefixtures("committed_db")
 
 WRITES = (POST, "graph.POST provisionOnDemand")
 SOON = timedelta(minutes=30)
+LATE = "Entra asks to wait for minutes before it is asked"
 POINTS = crash.registered()
 # Points that none of these plays passes, and the test that does.
 ELSEWHERE: dict[str, str] = {
@@ -71,6 +72,7 @@ ELSEWHERE: dict[str, str] = {
         ("rules.before_applied", "rules.applied"),
         "tests/oversight/rules/test_changing.py::test_a_worker_that_dies_leaves_all_of_a_change_or_nothing",
     ),
+    "rechecking.before_settle": f"test_a_worker_dies_at_every_point, where {LATE}",
     "watching.before_settle": "tests/faults/test_world_faults.py::test_what_arrives_late_is_reopened_and_removed",
     # Settings of their own: provisioning on demand instead of the remover, and severing.
     **dict.fromkeys(
@@ -135,6 +137,21 @@ FAULTS: dict[str, Fault] = {
     "provisioning in quarantine": Fault(
         ready=_once("quarantine"), mended=_once("quarantine_lifted"), together=True, always=LEAVING
     ),
+    LATE: Fault(
+        before=calls("throttle", READ, retry_after=120),
+        always=("rechecking.", "pathing.", "write."),
+        points=("rechecking.",),
+    ),
+    "the person is disabled while Entra asks to wait": Fault(
+        before=calls("throttle", READ, count=2, retry_after=120),
+        mended=disabled,
+        mended_when="activating",
+        mended_after=timedelta(minutes=1),
+        ends=frozenset({"not_granted"}),
+        disturbs=True,
+        always=("advancing.", "activating.", "rechecking."),
+        points=("rechecking.",),
+    ),
 }
 
 
@@ -174,7 +191,7 @@ def points_of(fault: str, doing: str = TO_ITS_END, *, everything: bool = False) 
         point
         for point in POINTS
         if (usual(point) and all(point.startswith(each) for each in (awkward.near, play.near, always)))
-        or point.startswith(play.points)
+        or point.startswith((*play.points, *awkward.points))
     )
 
 
@@ -218,10 +235,14 @@ BROKERS = pytest.mark.parametrize("brokers", [Brokers(0), Brokers(1)], ids=str)
 @pytest.mark.parametrize(("fault", "brokers"), SCHEDULES)
 def test_a_worker_dies_at_every_point(as_role: AsRole, fault: str, brokers: Brokers) -> None:
     batch = run(as_role, fault, brokers)
+    late = {point for point in POINTS if point.startswith(FAULTS[LATE].points)}
+    if fault == LATE:
+        assert late <= batch.died, "nobody died there"
     if fault == "none":
         points = {point for point in POINTS if usual(point)}
         assert batch.died == points, "nobody died there"
-        assert batch.passed == points, "never passed, or named without need"
+        # Who dies before the assignment is sent is followed by one who asks once more.
+        assert batch.passed - late == points, "never passed, or named without need"
 
 
 @pytest.mark.parametrize("doing", [name for name in PLAYS if name != TO_ITS_END])

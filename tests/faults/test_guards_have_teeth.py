@@ -55,8 +55,8 @@ MUTATIONS = {
         f"{DECIDING}::test_a_decision_is_refused",
     ),
     "eligibility, before anything is sent": Mutation(
-        "requests_app/actions/steps/starting.py",
-        "if not eligibility.held:",
+        "requests_app/actions/steps/rechecking.py",
+        "if not fresh_eligibility(grant.person.object_id, grant.group.object_id).held:",
         "if False:",
         f"{FAULTS}::test_the_eligibility_ends_between_approval_and_start",
     ),
@@ -215,6 +215,12 @@ BUGS = {
         "        whose.object_id, stages[decision.stage].approvers\n    ):",
         "    if decision.stage >= len(stages):",
         ANYTHING,
+    ),
+    "what the start was told is believed for ever": Mutation(
+        "requests_app/actions/steps/activating.py",
+        "    if unfit := recheck(claim):",
+        '    if unfit := "":',
+        sweep("the person is disabled while Entra asks to wait"),
     ),
     "no pacing": Mutation(
         "requests_app/actions/pathing.py",

@@ -43,8 +43,17 @@ A_WHILE = timedelta(minutes=5)
 NOT_GRANTED = frozenset({"not_granted", "never_arrived", "ended"})
 
 # The points at which a death can matter in any of these; and those that every test run plays under each fault.
-NEAR = ("advancing.", "activating.", "pathing.", "write.", "personal.", "passing.", "removing.")
-ALWAYS = ("activating.before_settle", "write.", "personal.", "passing.")
+NEAR = (
+    "advancing.",
+    "activating.",
+    "pathing.",
+    "rechecking.",
+    "write.",
+    "personal.",
+    "passing.",
+    "removing.",
+)
+ALWAYS = ("activating.before_settle", "rechecking.", "write.", "personal.", "passing.")
 
 
 def signs_in(*contexts: str, withdrawn: bool = False) -> Happens:
@@ -139,7 +148,7 @@ WORLDS: dict[str, tuple[Mapping[str, Fault], Play]] = {
 def schedules(world: str, *, everything: bool = False, passing: int = 1) -> list[Schedule]:
     """Each fault of a world with each point; those of every test run, unless everything is wanted."""
     faults, play = WORLDS[world]
-    own = ("personal.", "passing.") if play.approved_in_pim else ("personal.",)
+    own = ("rechecking.", "personal.", *(("passing.",) if play.approved_in_pim else ()))
     return [
         Schedule(name, point, passing)
         for name, fault in faults.items()
@@ -160,7 +169,7 @@ def run(as_role: AsRole, world: str, chosen: list[Schedule], brokers: Brokers) -
 def test_a_worker_dies_at_every_point(as_role: AsRole, world: str) -> None:
     batch = run(as_role, world, schedules(world), Brokers(0))
     _, play = WORLDS[world]
-    own = {point for point in crash.registered() if point.startswith("personal.")}
+    own = {point for point in crash.registered() if point.startswith(("personal.", "rechecking."))}
     if play.approved_in_pim:
         own |= {point for point in crash.registered() if point.startswith("passing.")}
     assert own <= batch.died, "nobody died there"

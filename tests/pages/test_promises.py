@@ -146,6 +146,17 @@ def test_an_eligibility_that_ended_before_the_start_is_not_started_and_says_so(p
     assert not play.in_entra()
 
 
+def test_an_eligibility_that_ended_while_entra_was_away_is_not_sent_and_says_so(play: Stage) -> None:
+    play.world.faults.add(READ, "throttle", retry_after=7200)
+    play.decide(play.ask(duration=4 * HOUR))
+    play.play_to(GrantStatus.ACTIVATING)
+    happen(play, "eligibility_ended")
+    play.play_out()
+    assert "no longer eligible for this PIM group" in page(play)
+    assert "no longer eligible for this PIM group" in trail(play, "grant.refused")
+    assert play.assignments_made() == 0
+
+
 def test_somebody_elses_membership_is_not_adopted_and_the_page_says_so(play: Stage) -> None:
     happen(play, "foreign_member")
     play.decide(play.ask())

@@ -67,6 +67,8 @@ class Fault:
     near: tuple[str, ...] = ("",)
     # Of these, those that every test run plays; the proof tier plays all.
     always: tuple[str, ...] = ("",)
+    # The beginnings of the names of those points that only what is awkward about it makes a grant pass.
+    points: tuple[str, ...] = ()
     approver: int = 0  # the number of the one who approves
 
 

@@ -21,7 +21,6 @@ from clients import errors
 from clients.registry import clients
 from clients.types import AssignmentOrder, PimRequest, PimRequestStatus, Reading
 from requests_app.actions import attempts
-from requests_app.actions.checking import fresh_eligibility, fresh_person
 from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.moving import move
 from requests_app.actions.pathing import WAITS, Wait, hold_if_asked
@@ -29,11 +28,11 @@ from requests_app.actions.rebuilding import FORGOTTEN, was_assigned
 from requests_app.actions.steps import passing, personal
 from requests_app.actions.steps.guarding import refuse_unmanaged_group
 from requests_app.actions.steps.pacing import back_off, poll_delay
+from requests_app.actions.steps.rechecking import grown_beyond, recheck
 from requests_app.actions.steps.seeing import EntraView, look_at_entra
 from requests_app.lifecycle import EndReason, GrantStatus
 from requests_app.models import Attempt, Grant
 from requests_app.path_models import PathKind
-from requests_app.scope_growth import growth
 
 register("activating.looked", "activating.before_settle", "activating.settled")
 
@@ -161,21 +160,16 @@ def _found_ours(claim: Claim, view: EntraView) -> None:
 
 def _assign(claim: Claim) -> None:
     grant = claim.grant
-    if grant.assigned_at is not None and (unfit := _unfit_to_continue(grant)):
-        _stop(claim, code="not_continued", problem=unfit)
-        return
     try:
         refuse_unmanaged_group(grant)
     except errors.Refused as error:
         _stop(claim, code=error.code, problem=error.sentence)
         return
-    if grown := growth(grant):
-        # Between the start and this write hours may have passed, while Entra could not be reached.
-        _stop(
-            claim,
-            code="scope_grown",
-            problem=f"{grown} The approval doesn't cover that, so it is void: ask again.",
-        )
+    if grown := grown_beyond(grant):
+        _stop(claim, code="scope_grown", problem=grown)
+        return
+    if unfit := recheck(claim):
+        _stop(claim, code="not_continued" if grant.assigned_at else "not_started", problem=unfit)
         return
     mine: _AsPerson | None = None
     if grant.as_person:
@@ -233,16 +227,6 @@ def _send(order: AssignmentOrder, mine: _AsPerson | None, call_id: str) -> Readi
     if mine is None:
         return clients().pim.assign(order, client_request_id=call_id)
     return personal.activate(order, mine.ready, call_id)
-
-
-def _unfit_to_continue(grant: Grant) -> str:
-    """Why what PIM let end isn't assigned anew, "" when it may be: the start's checks, once more."""
-    person = fresh_person(grant.person.object_id)
-    if person is None or not person.enabled:
-        return "The account is disabled or gone in Entra, so the rest of the time was not assigned anew."
-    if not fresh_eligibility(grant.person.object_id, grant.group.object_id).held:
-        return "The eligibility for this PIM group is gone, so the rest of the time was not assigned anew."
-    return ""
 
 
 def _beginning(grant: Grant) -> datetime:
