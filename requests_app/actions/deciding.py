@@ -22,12 +22,11 @@ from identity.models import Person
 from identity.signin.proving import Proof
 from policy.delegation import Right
 from requests_app import nudges
-from requests_app.actions import checking
+from requests_app.actions.deciders import decider_unfit, fallen_words
 from requests_app.actions.fetching import lock_decision, lock_item
 from requests_app.actions.granting import UNBOUNDED, Bounds, check_item, close_item, give, window_of
 from requests_app.actions.moving import create, move
 from requests_app.actions.objecting import objection
-from requests_app.actions.standing_in import absent_unfit
 from requests_app.actions.submissions import Names, settle_submitted
 from requests_app.conflicts import about_to_be_decided, decided_already
 from requests_app.freezes.holding import freeze_for_item
@@ -192,27 +191,24 @@ def _check_and_settle(decision: Decision) -> tuple[UUID, ...]:
 
 def _check(decision: Decision) -> tuple[str, Bounds]:
     """A sentence when the decision may not count, else ""; and what its window must keep to."""
-    item, approver = decision.item, decision.approver
-    demands = item.terms.parsed
-    stages = demands.stages
-    user = checking.fresh_person(approver.object_id)
-    if user is None or not user.enabled:
-        return "The approver's account is disabled or gone in Entra.", UNBOUNDED
-    if user.guest and (decision.absence or not demands.guests_decide):
-        return "The approver is a guest in Entra now, and guests don't decide.", UNBOUNDED
-    if user.guest and not approver.mark:
-        return "The approver is a guest in Entra whose account doesn't say whose it is.", UNBOUNDED
-    if unfit := absent_unfit(decision, demands):
+    item = decision.item
+    if unfit := decider_unfit(decision, item.terms.parsed):
         return unfit, UNBOUNDED
-    whose = decision.absence.person if decision.absence else approver
-    if decision.stage >= len(stages) or not checking.fresh_right_to_decide(
-        whose.object_id, stages[decision.stage].approvers
-    ):
-        who = "Who is away, in whose right it was made," if decision.absence else "The approver"
-        return f"{who} is no longer among those who may decide on this request.", UNBOUNDED
     if decision.verdict == Verdict.DENY:
         return "", UNBOUNDED
-    return check_item(item, _time_given(item, decision))
+    refusal, bounds = check_item(item, _time_given(item, decision))
+    return refusal or _lengthened_by_fallen_words(item), bounds
+
+
+def _lengthened_by_fallen_words(item: RequestItem) -> str:
+    """A sentence when an earlier approval of what would lengthen access doesn't stand any more, else "".
+
+    Access of its own is asked about when it starts; what lengthens access takes effect with the last word.
+    """
+    if extendable_grant(item.requester, item.group, item.wanted_start) is None:
+        return ""
+    fallen = next(iter(fallen_words(item).values()), "")
+    return f"{fallen} The requester has to ask again." if fallen else ""
 
 
 def _time_given(item: RequestItem, decision: Decision) -> timedelta:

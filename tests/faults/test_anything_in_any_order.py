@@ -12,7 +12,7 @@ from pytest_django import DjangoDbBlocker
 
 from audit.ledger.models import Event
 from requests_app.lifecycle import DecisionStatus
-from requests_app.models import Decision
+from requests_app.models import Decision, Grant
 from tests.support import servers
 from tests.support.anything import Anything
 from tests.support.stage import AsRole
@@ -169,6 +169,31 @@ def test_the_same_life_comes_again(
     kind = machine(postgres_server, django_db_blocker, as_role, f"same_{worker_id}")
     first = told(kind())
     assert first == told(kind())
+
+
+@pytest.mark.proof
+def test_an_approver_who_leaves_before_a_start_that_was_asked_for(
+    postgres_server: servers.PostgresServer,
+    django_db_blocker: DjangoDbBlocker,
+    as_role: AsRole,
+    worker_id: str,
+) -> None:
+    """The approver's right is lost between the approval and the start, hours later, so nothing is granted."""
+    one = machine(postgres_server, django_db_blocker, as_role, f"leaves_{worker_id}")()
+    try:
+        one.begin(0)
+        one.submit(0, 0, 30, 300)
+        one.approve_the_newest(0)
+        one.work_until_quiet()
+        one.lose_approver(0)
+        for _ in range(3):
+            one.advance(120)
+            one.work_until_quiet()
+            one.nothing_is_sent_on_the_word_of_somebody_who_may_not_decide_any_more()
+            one.all_invariants_hold()
+        assert Grant.objects.get().status == "not_granted"
+    finally:
+        one.teardown()
 
 
 @pytest.mark.proof

@@ -157,6 +157,7 @@ SWEEP = "tests/faults/test_crash_sweep.py::test_a_worker_dies_at_every_point"
 AS_PERSON = "tests/faults/test_personal_sweep.py::test_a_worker_dies_at_every_point[as the person]"
 EMERGENCIES = "tests/faults/test_emergency_sweep.py::test_a_worker_dies_at_every_point"
 ANYTHING = "tests/faults/test_anything_in_any_order.py::test_an_example_that_chance_seldom_makes"
+LEAVES = "tests/faults/test_anything_in_any_order.py::test_an_approver_who_leaves_before_a_start_that_was_asked_for"
 
 
 def sweep(fault: str) -> str:
@@ -210,11 +211,17 @@ BUGS = {
         sweep("PIM ends it late"),
     ),
     "the approver's right is not asked for again": Mutation(
-        "requests_app/actions/deciding.py",
-        "    if decision.stage >= len(stages) or not checking.fresh_right_to_decide(\n"
+        "requests_app/actions/deciders.py",
+        "    if not 0 <= decision.stage < len(stages) or not checking.fresh_right_to_decide(\n"
         "        whose.object_id, stages[decision.stage].approvers\n    ):",
-        "    if decision.stage >= len(stages):",
+        "    if not 0 <= decision.stage < len(stages):",
         ANYTHING,
+    ),
+    "an approval stands although its approver has left": Mutation(
+        "requests_app/actions/steps/rechecking.py",
+        "    if fallen := fallen_approval(_items(grant)):",
+        '    if fallen := "":',
+        LEAVES,
     ),
     "what the start was told is believed for ever": Mutation(
         "requests_app/actions/steps/activating.py",

@@ -157,6 +157,18 @@ def test_an_eligibility_that_ended_while_entra_was_away_is_not_sent_and_says_so(
     assert play.assignments_made() == 0
 
 
+def test_an_approver_who_left_before_the_start_has_approved_nothing(play: Stage) -> None:
+    play.decide(play.ask())
+    play.work_until_it_dies("starting.before_check")
+    play.step(timedelta(minutes=2))
+    play.world.happen("person_disabled", person=play.boss.object_id)
+    play.play_out()
+    for shown in (page(play), trail(play, "grant.not_started")):
+        assert f"The approval by {play.boss.display_name} doesn&#x27;t stand any more" in shown
+        assert "ask again" in shown
+    assert play.assignments_made() == 0
+
+
 def test_somebody_elses_membership_is_not_adopted_and_the_page_says_so(play: Stage) -> None:
     happen(play, "foreign_member")
     play.decide(play.ask())

@@ -10,7 +10,7 @@ import pytest
 
 from audit.ledger.models import Event
 from base import crash
-from requests_app.actions.steps.rechecking import ASKED_JUST_NOW
+from requests_app.actions.deciders import ASKED_JUST_NOW
 from requests_app.models import Grant
 from tests.requests_app.conftest import AsRole
 from tests.requests_app.test_as_person import play as as_person

@@ -22,6 +22,7 @@ from base import crash
 from base.errors import DomainError
 from identity.models import Person, User
 from requests_app.actions import freezing
+from requests_app.actions.deciders import ASKED_JUST_NOW
 from requests_app.actions.deciding import submit_decision
 from requests_app.actions.ending import end_early, revoke
 from requests_app.actions.submitting import submit_request
@@ -93,6 +94,7 @@ class Anything(RuleBasedStateMachine):
         self.play.died = lambda _kind, _row: crash.install(None)
         self.operators = [self._operator("Olga Operator", "E9001"), self._operator("Otto Operator", "E9002")]
         self.may_decide = set(range(APPROVERS))
+        self.lost_at: dict[int, datetime] = {}  # since when each of the others may not
         self.may_respond = set(range(PEOPLE))
         self.judged: set[UUID] = set()
         self.settled = False
@@ -295,6 +297,9 @@ class Anything(RuleBasedStateMachine):
     def lose_approver(self, who: int) -> None:
         if who in self.may_decide:
             self.may_decide.discard(who)
+            self.lost_at[who] = self.play.time.now
+            # Whatever was approved and hasn't begun stands on a word that may be theirs.
+            self._excuse_what_is_on_its_way()
             self.play.world.directory.remove_member(self._deciders(), self.play.approvers[who][1].id)
 
     @rule(who=approvers)
@@ -389,6 +394,26 @@ class Anything(RuleBasedStateMachine):
         for decision in Decision.objects.filter(status=DecisionStatus.COUNTED).exclude(pk__in=self.judged):
             assert decision.approver_id in allowed, "I1 counted the word of somebody who isn't an approver"
             self.judged.add(decision.pk)
+
+    @invariant()
+    def nothing_is_sent_on_the_word_of_somebody_who_may_not_decide_any_more(self) -> None:
+        lost = {
+            self.play.approvers[who][0].pk: self.lost_at[who]
+            for who in self.lost_at
+            if who not in self.may_decide
+        }
+        sent = Attempt.objects.filter(kind=Attempt.Kind.ASSIGN).exclude(pk__in=self.judged)
+        for attempt in sent:
+            self.judged.add(attempt.pk)
+            words = Decision.objects.filter(
+                item__interval__grant=attempt.grant_id,
+                item__interval__ends_at__gt=attempt.started_at,
+                status=DecisionStatus.COUNTED,
+                approver__in=lost,
+            ).exclude(item__waiver__status=WaiverStatus.GRANTED)
+            for word in words:
+                since = attempt.started_at - lost[word.approver_id]
+                assert since < 2 * ASKED_JUST_NOW, f"I1 sent {since} after an approver had lost the right"
 
     @invariant()
     def who_was_let_through_might_go_without(self) -> None:

@@ -1,27 +1,22 @@
 """Asking once more, right before PIM is asked to give access, what the approval stood on.
 
 Between the approval and the first assignment days may pass (a start that was asked for), or hours (Entra away, its
-person not signed in, a worker dead). Whoever was disabled, isn't eligible any more, or would get more than was approved,
-is not sent to PIM. What can't be read is tried again.
+person not signed in, a worker dead). Whoever was disabled, isn't eligible any more, was approved by somebody who may not
+decide any more, or would get more than was approved, is not sent to PIM. What can't be read is tried again.
 """
 
 from __future__ import annotations
-
-from datetime import timedelta
 
 from base.clock import business_now
 from base.crash import crash_point, register
 from requests_app.actions.checking import fresh_eligibility, fresh_person
 from requests_app.actions.claiming import Claim, note, settle
+from requests_app.actions.deciders import ASKED_JUST_NOW, fallen_approval
 from requests_app.lifecycle import GrantStatus
-from requests_app.models import Grant
+from requests_app.models import Grant, RequestItem
 from requests_app.scope_growth import growth
 
 register("rechecking.before_settle")
-
-# What was asked this recently (business time) isn't asked again: from the start to PIM there is not more in the ordinary
-# case, so that nothing is asked twice there.
-ASKED_JUST_NOW = timedelta(minutes=1)
 
 
 def unfit(grant: Grant, *, account_known: bool = False) -> str:
@@ -36,6 +31,8 @@ def unfit(grant: Grant, *, account_known: bool = False) -> str:
         return f"You are no longer eligible for this PIM group, {so}. Ask its owner for a new eligibility."
     if grown := grown_beyond(grant):
         return grown
+    if fallen := fallen_approval(_items(grant)):
+        return f"{fallen} That approval is void, {so}: ask again, and whoever may decide now is asked."
     return ""
 
 
@@ -62,3 +59,9 @@ def recheck(claim: Claim) -> str:
 def _account_enabled(grant: Grant) -> bool:
     person = fresh_person(grant.person.object_id)
     return person is not None and person.enabled
+
+
+def _items(grant: Grant) -> list[RequestItem]:
+    """The items whose approved time is not over: what is left of the grant stands on them."""
+    left = RequestItem.objects.filter(interval__grant=grant, interval__ends_at__gt=business_now())
+    return list(left.select_related("requester", "terms").order_by("interval__starts_at"))

@@ -10,10 +10,11 @@ from audit.ledger.recorder import Actor
 from base.clock import business_now
 from base.crash import crash_point, register
 from requests_app.actions.claiming import Claim, note, rest, settle
+from requests_app.actions.deciders import ASKED_JUST_NOW
 from requests_app.actions.freezing import stop_if_frozen
 from requests_app.actions.moving import move
 from requests_app.actions.steps.pacing import poll_delay
-from requests_app.actions.steps.rechecking import ASKED_JUST_NOW, unfit
+from requests_app.actions.steps.rechecking import unfit
 from requests_app.cutting.wanting import make_way
 from requests_app.lifecycle import HOLDING, GrantStatus
 from requests_app.models import Grant

@@ -1,0 +1,88 @@
+"""Whether whoever decided may decide, as the directory says now: when their word counts, and when it is acted upon.
+
+Everything here asks the directory and fails closed: what can't be read is an error to try again, never a yes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+
+from base.clock import business_now
+from identity.humans import same_human
+from policy.demands import Demands
+from requests_app.actions import checking
+from requests_app.actions.standing_in import absent_unfit
+from requests_app.lifecycle import DecisionStatus, WaiverStatus
+from requests_app.models import Decision, RequestItem, Verdict
+from requests_app.waivers.models import Waiver
+
+# Words that were counted this recently (business time) were asked about then; between a click and what comes of it
+# there is not more in the ordinary case, so that nothing is asked twice there.
+ASKED_JUST_NOW = timedelta(minutes=1)
+
+
+def decider_unfit(decision: Decision, demands: Demands) -> str:
+    """A sentence when the directory doesn't let whoever made this decision decide, else "". A few calls."""
+    approver, stages = decision.approver, demands.stages
+    user = checking.fresh_person(approver.object_id)
+    if user is None or not user.enabled:
+        return "The approver's account is disabled or gone in Entra."
+    if user.guest and (decision.absence or not demands.guests_decide):
+        return "The approver is a guest in Entra now, and guests don't decide."
+    if user.guest and not approver.mark:
+        return "The approver is a guest in Entra whose account doesn't say whose it is."
+    if unfit := absent_unfit(decision, demands):
+        return unfit
+    whose = decision.absence.person if decision.absence else approver
+    if not 0 <= decision.stage < len(stages) or not checking.fresh_right_to_decide(
+        whose.object_id, stages[decision.stage].approvers
+    ):
+        who = "Who is away, in whose right it was made," if decision.absence else "The approver"
+        return f"{who} is no longer among those who may decide on this request."
+    return ""
+
+
+def fallen_approval(items: Iterable[RequestItem]) -> str:
+    """A sentence when an approval that one of these approved items needs doesn't stand any more, else "".
+
+    An item that was let through without anybody's word needs none.
+    """
+    return next(filter(None, map(_fallen, items)), "")
+
+
+def fallen_words(item: RequestItem) -> Mapping[Decision, str]:
+    """The counted approvals of an item whose makers may not decide any more, each with a sentence, oldest first.
+
+    Asked of each that was counted longer ago than just now.
+    """
+    demands, since = item.terms.parsed, business_now() - ASKED_JUST_NOW
+    words = item.decisions.filter(
+        verdict=Verdict.APPROVE, status=DecisionStatus.COUNTED, settled_at__lte=since
+    )
+    found = {}
+    for word in words.select_related("approver", "absence__person").order_by("settled_at", "pk"):
+        if unfit := _word_unfit(word, item, demands):
+            found[word] = f"The approval by {word.approver.display_name} doesn't stand any more. {unfit}"
+    return found
+
+
+def _fallen(item: RequestItem) -> str:
+    if Waiver.objects.filter(item=item, status=WaiverStatus.GRANTED).exists():
+        return ""
+    fallen = fallen_words(item)
+    if not fallen:
+        return ""
+    counted = item.decisions.filter(verdict=Verdict.APPROVE, status=DecisionStatus.COUNTED)
+    standing = Counter(word.stage for word in counted if word not in fallen)
+    if all(standing[number] >= stage.quorum for number, stage in enumerate(item.terms.parsed.stages)):
+        return ""
+    return next(iter(fallen.values()))
+
+
+def _word_unfit(word: Decision, item: RequestItem, demands: Demands) -> str:
+    whose = word.absence.person if word.absence else word.approver
+    if same_human(word.approver, item.requester) or same_human(whose, item.requester):
+        return "Nobody decides on their own request, nor anybody in their right."
+    return decider_unfit(word, demands)
