@@ -24,7 +24,15 @@ from clients.registry import clients
 from clients.types import Reading, Receipt
 from requests_app.actions.claiming import Claim, LeaseLost, Superseded, note, settle
 from requests_app.actions.freezing import stop_if_frozen
-from requests_app.actions.pathing import Place, Wait, give_back, keep_if_slow, never_left, take_place
+from requests_app.actions.pathing import (
+    Place,
+    Wait,
+    give_back,
+    keep_if_slow,
+    never_left,
+    take_place,
+    take_place_again,
+)
 from requests_app.models import Attempt, Grant
 from requests_app.narrow_path import NOT_SENT
 from requests_app.path_models import PathKind
@@ -77,6 +85,12 @@ def place_for(grant: Grant, path: PathKind) -> Place | Wait:
     """
     _ask_whether_away(Attempt.Kind.ASSIGN if path == PathKind.ASSIGN else Attempt.Kind.ON_DEMAND)
     return take_place(grant, path)
+
+
+def place_to_complete(grant: Grant, path: PathKind) -> Place | Wait:
+    """The same for a write that completes an earlier one; as `pathing.take_place_again`."""
+    _ask_whether_away(Attempt.Kind.PASS_ON)
+    return take_place_again(grant, path)
 
 
 def write[T](

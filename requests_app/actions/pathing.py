@@ -48,6 +48,7 @@ class Place:
 
     leaves_by: datetime | None
     use_id: int = 0  # of the row; 0 when there is none
+    spent: bool = False  # an earlier call has left on it, so that it stays taken whether or not this one does
 
     def is_over(self) -> bool:
         """Whether it is too late for the call to leave."""
@@ -88,9 +89,40 @@ def take_place(grant: Grant, kind: PathKind) -> Place | Wait:
     return Place(leaves_by, use.pk)
 
 
+def take_place_again(grant: Grant, kind: PathKind) -> Place | Wait:
+    """As `take_place`, for a call that completes one that has left: the place of that one, if it is still taken.
+
+    It then stays taken for a whole span from now, as what both calls come to may count at the vendor only then.
+    """
+    with transaction():
+        turns = read_turns(_lock())
+        held = turns.held_until is not None and turns.held_until > turns.now
+        taken = PathUse.objects.filter(
+            application=application(), grant=grant, kind=kind, frees_at__gt=turns.now
+        )
+        own = None if held else taken.order_by("-frees_at").first()
+        again = own and _move_on(own, leaves_by=turns.now + LEAVES_WITHIN, frees_at=turns.now + window())
+    if again is None:
+        return take_place(grant, kind)
+    return Place(again.leaves_by, again.pk, spent=True)
+
+
+def _move_on(use: PathUse, *, leaves_by: datetime, frees_at: datetime) -> PathUse:
+    """The same place, taken until later: a row of it is never changed."""
+    use.delete()
+    return PathUse.objects.create(
+        application=use.application,
+        kind=use.kind,
+        grant_id=use.grant_id,
+        used_at=use.used_at,
+        leaves_by=leaves_by,
+        frees_at=frees_at,
+    )
+
+
 def give_back(place: Place) -> None:
     """The call was not made, and will not be: the next in the queue may have its place at once."""
-    if place.use_id:
+    if place.use_id and not place.spent:
         PathUse.objects.filter(pk=place.use_id).delete()
 
 
@@ -112,15 +144,7 @@ def keep_if_slow(place: Place) -> None:
     with transaction():
         _lock()
         for use in PathUse.objects.filter(pk=place.use_id):
-            use.delete()
-            PathUse.objects.create(
-                application=use.application,
-                kind=use.kind,
-                grant_id=use.grant_id,
-                used_at=use.used_at,
-                leaves_by=use.leaves_by,
-                frees_at=real_now() + window(),
-            )
+            _move_on(use, leaves_by=use.leaves_by, frees_at=real_now() + window())
 
 
 def hold_path(span: timedelta) -> None:

@@ -65,7 +65,13 @@ ELSEWHERE: dict[str, str] = {
     },
     "leaving.before_settle": "tests/requests_app/test_leaving.py::test_a_worker_that_dies_over_its_finding_looks_again",
     **dict.fromkeys(
-        ("personal.before_sign_in", "personal.before_wait", "passing.before_settle", "passing.withdrawn"),
+        (
+            "personal.before_sign_in",
+            "personal.before_wait",
+            "passing.placed",
+            "passing.before_settle",
+            "passing.withdrawn",
+        ),
         "tests/faults/test_personal_sweep.py::test_a_worker_dies_at_every_point",
     ),
     **dict.fromkeys(

@@ -144,6 +144,12 @@ MUTATIONS = {
         "    now = business_now()\n    if False:",
         f"{LIFE}::test_from_the_click_to_the_proof_of_its_end",
     ),
+    "pacing, of approvals that are passed on": Mutation(
+        "requests_app/actions/steps/passing.py",
+        "    place = attempts.place_to_complete(claim.grant, PathKind.ASSIGN)\n    if isinstance(place, Wait):",
+        "    place = None\n    if False:",
+        "tests/requests_app/test_narrow_path.py::test_approvals_that_are_passed_on_late_keep_to_it_too",
+    ),
     "the lease, before anything is sent": Mutation(
         "requests_app/actions/attempts.py",
         "if real_now() >= claim.until:",

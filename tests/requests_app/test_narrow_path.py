@@ -24,7 +24,7 @@ from requests_app import narrow_path
 from requests_app.actions import attempts
 from requests_app.actions.advancing import advance_grant
 from requests_app.actions.claiming import Claim, Superseded, claim_grant
-from requests_app.actions.deciding import check_decision
+from requests_app.actions.deciding import check_decision, submit_decision
 from requests_app.actions.pathing import (
     Place,
     Wait,
@@ -43,10 +43,13 @@ from tests.pages.moving import bring, step
 from tests.requests_app import factories as make
 from tests.requests_app.conftest import AsRole
 from tests.requests_app.test_interplay import away
+from tests.support import invariants
 from tests.support.burst import approve_all, burst, crowd, logged, most_in
+from tests.support.fleet import fleet
 from tests.support.invariants import ON_DEMAND
 from tests.support.seldom import seldom
 from tests.support.stage import Died, Stage, stage
+from tests.support.world_personal import PIM_PATCH
 
 TEN_SECONDS = timedelta(seconds=10)
 pytestmark = pytest.mark.usefixtures("committed_db")
@@ -195,6 +198,40 @@ def test_a_ticket_is_void_once_its_grant_has_moved_on(play: Stage) -> None:
     assert waiting_of(Grant.objects.get(pk=grants[4].pk)) is None
     call_up()
     assert not PathTicket.objects.filter(grant=grants[4]).exists()
+
+
+def test_approvals_that_are_passed_on_late_keep_to_it_too(as_role: AsRole) -> None:
+    """What PIM was asked together is approved together only as far as there are places."""
+    count = 6
+    with fleet(as_role, people=count, groups=count, one_each=True, as_person=range(count)) as play:
+        for _, group in play.groups:
+            play.world.policies.change(
+                group.id, approval_required=True, approver_users=[play.approvers[0][1].id]
+            )
+        play.sign_in(play.approvers[0][0])
+        play.world.faults.add(PIM_PATCH, "throttle", count=4, retry_after=20)
+        boss = play.approvers[0][0]
+        for number in range(count):
+            play.sign_in(play.people[number][0])
+            item = play.ask(number, number)
+            with play.as_role("portal_web"):
+                submit_decision(
+                    item_id=item.pk,
+                    approver_id=boss.pk,
+                    verdict="approve",
+                    comment="",
+                    shown=make.shown(item),
+                    actor=make.actor(boss),
+                )
+        for _ in range(200):
+            play.work()
+            invariants.check(play.scene())
+            if Grant.objects.filter(status=GrantStatus.ACTIVE).count() == count:
+                break
+            play.step(play.until_next())
+        approvals = [each.stages[0].reviewed_at for each in play.world.state.approvals.values()]
+        assert len([at for at in approvals if at]) == count, play.describe()
+        assert Attempt.objects.filter(kind=Attempt.Kind.PASS_ON, outcome=Attempt.Outcome.RETRY).count() == 4
 
 
 def test_assignments_pass_by_when_they_do_not_share_the_path(play: Stage) -> None:

@@ -14,11 +14,15 @@ from notifications.kinds import Kind
 from notifications.models import Message
 from notifications.planning import plan
 from requests_app.actions.steps import passing, personal
-from requests_app.models import Grant
+from requests_app.models import Grant, RequestItem
+from requests_app.narrow_path import application, window
+from requests_app.path_models import PathKind, PathUse
 from simulator.world.pim import Caller
 from simulator.world.state import Identity
 from tests.oversight.test_drift import look, unresolved
+from tests.requests_app import factories as make
 from tests.requests_app.test_as_person import play, requests, sign_in
+from tests.requests_app.test_scheduled_starts import lose_eligibility
 from tests.support.stage import Stage, check_invariants
 from tests.support.world_personal import PIM_CANCEL, PIM_PATCH, PIM_POST
 
@@ -170,6 +174,69 @@ def test_what_nobody_approved_in_time_is_withdrawn_and_asked_anew(asked: Stage) 
     assert statuses(asked) == ["Canceled", "Provisioned"]
     assert grant.entra_ends_at is not None
     assert grant.entra_ends_at <= grant.ends_at
+
+
+def test_at_once_it_goes_on_the_place_of_the_ask_which_is_taken_for_longer(asked: Stage) -> None:
+    sign_in(asked, who=asked.boss)
+    asked.work_until_it_dies("write.answered")  # of the ask: whoever follows passes it on
+    asked.play(lambda: reviewers(asked) == [None])
+    (use,) = PathUse.objects.filter(kind=PathKind.ASSIGN)
+    Grant.objects.update(lease_until=None)
+    asked.step(timedelta(seconds=8))
+    approved_at = asked.time.now
+    asked.work()
+    assert reviewers(asked) == [asked.boss.object_id]
+    (later,) = PathUse.objects.filter(kind=PathKind.ASSIGN)
+    assert use.frees_at < later.frees_at == approved_at + window()
+
+
+def test_later_it_takes_a_place_of_its_own_and_waits_for_it(asked: Stage) -> None:
+    sign_in(asked, who=asked.boss)
+    asked.world.faults.add(PIM_PATCH, "throttle", retry_after=20, count=1)
+    asked.play(lambda: statuses(asked) == ["PendingApproval"])
+    asked.step(timedelta(seconds=19))
+    others = make.scheduled_grant(_elsewhere(asked))
+    for _ in range(settings.NARROW_PATH_PLACES):
+        PathUse.objects.create(
+            application=application(),
+            kind=PathKind.ASSIGN,
+            grant=others,
+            used_at=asked.time.now,
+            leaves_by=asked.time.now,
+            frees_at=asked.time.now + window(),
+        )
+    asked.step(timedelta(seconds=1))
+    asked.work()
+    assert reviewers(asked) == [None]
+    assert asked.grant().problem_code == "turn"
+    full_until = asked.time.now + window()
+    grant = asked.play_to("provisioning", "active")
+    assert reviewers(asked) == [asked.boss.object_id]
+    assert statuses(asked) == ["Provisioned"]
+    of_the_ask, of_the_approval = PathUse.objects.filter(grant=grant, kind=PathKind.ASSIGN).order_by(
+        "frees_at"
+    )
+    assert of_the_ask.frees_at < full_until < of_the_approval.frees_at
+
+
+def _elsewhere(play: Stage) -> RequestItem:
+    """A request of somebody else."""
+    person, group = make.person(), make.pim_group()
+    with play.as_role("portal_web"):
+        return make.pending_item(person, group, play.rule)
+
+
+def test_who_may_not_have_it_any_more_is_not_approved_in_pim(asked: Stage) -> None:
+    """PIM was asked within the minute after the look at the holder, and is to be approved after it."""
+    sign_in(asked, who=asked.boss)
+    asked.world.faults.add(PIM_PATCH, "throttle", retry_after=50, count=1)
+    asked.play(lambda: statuses(asked) == ["PendingApproval"])
+    Grant.objects.update(holder_checked_at=asked.time.now - timedelta(seconds=30))
+    lose_eligibility(asked)
+    grant = asked.play_out()
+    assert (grant.status, grant.problem_code) == ("not_granted", "not_started")
+    assert "no longer eligible" in grant.problem
+    assert statuses(asked) == ["Canceled"]
 
 
 @pytest.mark.parametrize("signed_in", [True, False])

@@ -21,10 +21,12 @@ I11 what is activated as the person is asked for in their own name only, and app
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -358,15 +360,37 @@ def _every_write_has_its_event(scene: Scene) -> Iterator[str]:
 
 
 def _the_narrow_path_is_kept(scene: Scene) -> Iterator[str]:
-    """I10. Assignments and provisioning on demand draw on the same places."""
-    went = [at for operation, _, at in scene.calls.writes if operation == ON_DEMAND]
+    """I10. Assignments and provisioning on demand draw on the same places.
+
+    What PIM's own approval completes goes along with the ask and with the approval, and is one and the same where a
+    span holds both.
+    """
+    went = [
+        (at, f"carried {n}")
+        for n, (operation, _, at) in enumerate(scene.calls.writes)
+        if operation == ON_DEMAND
+    ]
     if settings.NARROW_PATH_SHARED_WITH_PIM:
-        went += [request.created_at for request in scene.asked]
-    went = sorted(at for at in went if scene.since is None or at > scene.since)
+        went += [(at, request.id) for request in scene.asked for at in _went_at(scene, request)]
+    went = sorted(each for each in went if scene.since is None or each[0] > scene.since)
     places, span = settings.NARROW_PATH_PLACES, settings.NARROW_PATH_SPAN
-    for first, beyond in zip(went, went[places:], strict=False):
-        if beyond - first < span:
+    for number, (first, _) in enumerate(went):
+        within = itertools.takewhile(partial(_is_before, first + span), went[number:])
+        if len({which for _, which in within}) > places:
             yield f"I10 more than {places} calls on the narrow path within {span} of {first}"
+
+
+def _is_before(until: datetime, call: tuple[datetime, str]) -> bool:
+    return call[0] < until
+
+
+def _went_at(scene: Scene, request: ScheduleRequest) -> Iterator[datetime]:
+    """When PIM was asked, and when the portal's approval made it happen."""
+    yield request.created_at
+    approval = scene.world.state.approvals.get(request.approval_id or "")
+    for stage in approval.stages if approval else ():
+        if stage.reviewed_at is not None:
+            yield stage.reviewed_at
 
 
 def _nobody_else_is_spoken_for(scene: Scene) -> Iterator[str]:

@@ -268,7 +268,10 @@ def _follow_own_request(claim: Claim) -> bool:
     if request is None:
         return False
     if request.status is PimRequestStatus.PENDING:
-        _pass_on(claim, request)
+        if not (unfit := recheck(claim)):
+            _pass_on(claim, request)
+        elif passing.withdraw(claim, request):
+            _stop(claim, code="not_started", problem=unfit)
         return True
     if request.status not in _NEVER:
         return False

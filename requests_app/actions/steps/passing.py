@@ -3,6 +3,9 @@
 PIM takes an approver's decision with that approver's own token only, and counts the time of an activation from the
 approval. So PIM isn't asked before there is a sign-in of somebody who approved here; what PIM was asked is approved in the
 same breath; and what nobody approved in time is withdrawn and asked anew, so that the end stays the approved one.
+
+The approval is what makes PIM's activation happen. It goes along the narrow path on the place of the ask, which is then
+taken for longer, or, where that is over, on one of its own.
 """
 
 from __future__ import annotations
@@ -19,12 +22,14 @@ from clients.types import PersonTokens, PimRequest, PimRequestStatus
 from identity.models import Person
 from requests_app.actions import attempts
 from requests_app.actions.claiming import Claim, note, rest, settle
+from requests_app.actions.pathing import WAITS, Wait, hold_if_asked
 from requests_app.actions.steps import personal
 from requests_app.actions.steps.pacing import back_off, postpone
 from requests_app.lifecycle import GrantStatus
 from requests_app.models import WAITS_FOR_APPROVER, Attempt, Grant
+from requests_app.path_models import PathKind
 
-register("passing.before_settle", "passing.withdrawn")
+register("passing.placed", "passing.before_settle", "passing.withdrawn")
 
 # How long (business time) an approval may come after the ask; the activation is asked for that much shorter, so that
 # it never reaches past the approved end.
@@ -109,6 +114,13 @@ def pass_on(claim: Claim, request: PimRequest, approvers: Sequence[Approver] = (
 
 def _approve(claim: Claim, request: PimRequest, approver: Approver) -> errors.Refused | None:
     """One approver's word; gives PIM's refusal of this approver, None when the next look tells."""
+    place = attempts.place_to_complete(claim.grant, PathKind.ASSIGN)
+    if isinstance(place, Wait):
+        with settle(claim) as grant:
+            note(grant, problem=WAITS, problem_code="turn")
+            rest(grant, retry_in=place.span)
+        return None
+    crash_point("passing.placed")
     answer = attempts.write(
         claim,
         Attempt.Kind.PASS_ON,
@@ -119,6 +131,7 @@ def _approve(claim: Claim, request: PimRequest, approver: Approver) -> errors.Re
             client_request_id=call_id,
         ),
         sent={"approver": approver.person.object_id},
+        place=place,
     )
     crash_point("passing.before_settle")
     match answer.error:
@@ -128,6 +141,7 @@ def _approve(claim: Claim, request: PimRequest, approver: Approver) -> errors.Re
         case errors.Refused() as refused:
             return refused
         case failure:
+            hold_if_asked(failure)
             postpone(claim, failure)
             return None
 
