@@ -2,10 +2,11 @@
 
 import re
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
+
+from simulator.aws.patterns import compiled
 
 # Refusals that every operation may give without its model saying so.
 COMMON_ERRORS = {
@@ -33,7 +34,7 @@ def problems(shape: Shape | None, value: Any, path: str = "") -> list[str]:
             found += problems(shape.member, item, f"{path}[{i}]")
         return found
     if isinstance(shape, MapShape):
-        return [] if isinstance(value, dict) else [f"{path}: not a map"]
+        return _map(shape, value, path)
     return _scalar(shape, value, path)
 
 
@@ -53,6 +54,16 @@ def _structure(shape: StructureShape, value: Any, path: str) -> list[str]:
     return found
 
 
+def _map(shape: MapShape, value: Any, path: str) -> list[str]:
+    if not isinstance(value, dict):
+        return [f"{path}: not a map"]
+    found = []
+    for name, content in value.items():
+        found += problems(shape.key, name, f"{path}[{name!r}] as a name")
+        found += problems(shape.value, content, f"{path}[{name!r}]")
+    return found
+
+
 def _scalar(shape: Shape, value: Any, path: str) -> list[str]:
     expected: dict[str, type | tuple[type, ...]] = {
         "string": str,
@@ -62,32 +73,28 @@ def _scalar(shape: Shape, value: Any, path: str) -> list[str]:
         "timestamp": (datetime, int, float),
         "double": (int, float),
     }
-    if not isinstance(value, expected.get(shape.type_name, object)):
+    mistaken = isinstance(value, bool) and shape.type_name != "boolean"  # which Python takes for a number
+    if mistaken or not isinstance(value, expected.get(shape.type_name, object)):
         return [f"{path}: {value!r} is no {shape.type_name}"]
     found = []
     if isinstance(value, str):
         if shape.enum and value not in shape.enum:
             found.append(f"{path}: {value!r} is not one of {shape.enum}")
         pattern = shape.metadata.get("pattern")
-        if pattern and not _matches(pattern, value):
-            found.append(f"{path}: {value!r} doesn't match {pattern}")
+        if pattern:
+            found += _pattern(pattern, value, path)
         length = len(value)
         if not shape.metadata.get("min", 0) <= length <= shape.metadata.get("max", length):
             found.append(f"{path}: {length} characters")
     return found
 
 
-def _matches(pattern: str, value: str) -> bool:
-    found = _compiled(pattern)
-    return found is None or found.fullmatch(value) is not None
-
-
-@cache
-def _compiled(pattern: str) -> re.Pattern[str] | None:
+def _pattern(pattern: str, value: str, path: str) -> list[str]:
     try:
-        return re.compile(pattern)
-    except re.error:
-        return None  # Java's character classes, which Python can't read
+        matches = compiled(pattern).fullmatch(value) is not None
+    except re.error as error:
+        return [f"{path}: its pattern {pattern} can't be read: {error}"]
+    return [] if matches else [f"{path}: {value!r} doesn't match {pattern}"]
 
 
 def is_known_error(operation: OperationModel, code: str) -> bool:

@@ -5,14 +5,18 @@ The bytes that were sent are looked at, besides what boto3 makes of them: it ove
 
 import ast
 import json
+import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.model import MapShape, Shape, ShapeResolver, StringShape
 
 from clients.aws.trail_sql import select
 from simulator.aws.iam import managed_policy
+from simulator.aws.patterns import compiled
 from simulator.aws.protocol import OPERATIONS
 from simulator.aws.roles import QUERY
 from simulator.aws.shapes import problems
@@ -287,6 +291,63 @@ def test_the_shape_check_can_fail(sample: Aws, names: Names) -> None:
     group = store.describe_group(IdentityStoreId=names.store, GroupId=names.group.id)
     assert problems(shape, group) == []
     assert problems(shape, {**group, "ExternalIds": []}) == [".ExternalIds: 0 entries"]
+
+
+def patterns(shape: Shape | None, seen: set[str]) -> Iterator[str]:
+    """Every pattern below a shape of a model."""
+    if shape is None or shape.name in seen:
+        return
+    seen.add(shape.name)
+    if "pattern" in shape.metadata:
+        yield shape.metadata["pattern"]
+    for inner in (
+        *getattr(shape, "members", {}).values(),
+        *(getattr(shape, name, None) for name in ("member", "key", "value")),
+    ):
+        yield from patterns(inner, seen)
+
+
+def test_no_pattern_of_a_call_goes_unchecked(sample: Aws) -> None:
+    met: set[str] = set()
+    for service, operations in OPERATIONS.items():
+        for name in operations:
+            model = sample.client(service).meta.service_model.operation_model(name)
+            for shape in (model.input_shape, model.output_shape, *model.error_shapes):
+                met |= set(patterns(shape, set()))
+    assert len([each for each in met if r"\p{" in each]) > 5, "the models use Java's names"
+    unchecked = []
+    for each in met:
+        try:
+            compiled(each)
+        except re.error:
+            unchecked.append(each)
+    assert unchecked == []
+
+
+@pytest.mark.parametrize("kind", "LMZSNP")
+def test_a_kind_of_characters_is_unicodes(kind: str) -> None:
+    of_it = "".join(each for each in map(chr, range(0x110000)) if unicodedata.category(each)[0] == kind)
+    others = "".join(each for each in map(chr, range(0x110000)) if unicodedata.category(each)[0] != kind)
+    assert compiled(rf"\p{{{kind}}}+").fullmatch(of_it)
+    assert compiled(rf"[_:\p{{{kind}}}]+").fullmatch(of_it + "_:")
+    assert not compiled(rf"\p{{{kind}}}").search(others)
+
+
+def test_a_pattern_is_checked_and_one_that_cant_be_read_is_a_problem(sample: Aws) -> None:
+    model = sample.client("identitystore").meta.service_model.operation_model("DescribeGroup")
+    shape = model.output_shape.members["DisplayName"]
+    assert problems(shape, "Zoë + 1 €") == []
+    (unmatched,) = problems(shape, "bell\a")
+    assert "doesn't match" in unmatched
+    (unread,) = problems(StringShape("Odd", {"type": "string", "pattern": r"\p{Greek}"}), "a")
+    assert "can't be read" in unread
+    counts = MapShape(
+        "Counts",
+        {"type": "map", "key": {"shape": "Name"}, "value": {"shape": "Count"}},
+        ShapeResolver({"Name": {"type": "string", "pattern": "[a-z]+"}, "Count": {"type": "integer"}}),
+    )
+    assert problems(counts, {"a": 1}) == []
+    assert len(problems(counts, {"B": True})) == 2
 
 
 def test_lists_page_to_the_end(sample: Aws, names: Names, world: World) -> None:
