@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 from simulator.delays import DELAYS, Hold
@@ -11,6 +13,19 @@ from simulator.world.faults import Fault
 DEFAULT_RETRY_SECONDS = 10
 
 
+def retry_after(fault: Fault, *, default: int | None = None) -> dict[str, str]:
+    """The Retry-After header that a fault asks for, in seconds or as a date; `default` where it names none.
+
+    The date is in real time, because clients count their pauses in it.
+    """
+    seconds = default if fault.retry_after is None else fault.retry_after
+    if seconds is None:
+        return {}
+    if not fault.retry_after_date:
+        return {"Retry-After": str(seconds)}
+    return {"Retry-After": format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)}
+
+
 def _refuse(fault: Fault, start_response: Callable[..., Any]) -> list[bytes]:
     status = 429 if fault.kind == "throttle" else fault.status
     message = fault.message or "The service can't answer at the moment."
@@ -18,8 +33,7 @@ def _refuse(fault: Fault, start_response: Callable[..., Any]) -> list[bytes]:
         {"error": fault.code or "temporarily_unavailable", "error_description": message}
     ).encode()
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-    if fault.kind == "throttle" or fault.retry_after is not None:
-        headers.append(("Retry-After", str(fault.retry_after or DEFAULT_RETRY_SECONDS)))
+    headers += retry_after(fault, default=DEFAULT_RETRY_SECONDS if fault.kind == "throttle" else None).items()
     start_response(f"{status} Refused", headers)
     return [body]
 

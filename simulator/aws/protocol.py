@@ -130,7 +130,7 @@ class WorldResponse(BaseResponse):  # type: ignore[misc]  # moto has no types
         if throttled or (fault is not None and fault.kind == "throttle"):
             raise self._throttled(service, fault if not throttled else None)
         if fault is not None and fault.kind == "error":
-            raise WorldError(fault.status, fault.code or "InternalServerException", fault.message or "Fault.")
+            raise _asked_for(fault)
         if not role.allows(action_of(service, operation)):
             raise not_authorized(service, operation, role_arn(role, account))
         with backend.lock:
@@ -150,7 +150,7 @@ class WorldResponse(BaseResponse):  # type: ignore[misc]  # moto has no types
         if fault is not None and fault.kind == "lose_answer":
             raise NoAnswerError
         if fault is not None and fault.kind == "error_after":
-            raise WorldError(fault.status, fault.code or "InternalServerException", fault.message or "Fault.")
+            raise _asked_for(fault)
         self._hold_to_model(operation, result)
         return ActionResult(result)
 
@@ -205,6 +205,11 @@ class WorldResponse(BaseResponse):  # type: ignore[misc]  # moto has no types
         if error.code == "ThrottlingException" and error.retry_after is not None:
             refused.RetryAfterSeconds = error.retry_after
         return ActionResult(refused)
+
+
+def _asked_for(fault: Fault) -> WorldError:
+    code, message = fault.code or "InternalServerException", fault.message or "Fault."
+    return WorldError(fault.status, code, message, retry_after=fault.retry_after)
 
 
 def _unknown_key(service: str) -> Answer:

@@ -9,6 +9,7 @@ from flask.json import dumps
 
 from simulator.aws.throttles import Throttles
 from simulator.delays import DELAYS, Hold
+from simulator.faulty import retry_after
 from simulator.listener import DROP
 from simulator.scim import documents
 from simulator.scim.errors import ScimError, invalid, missing, not_allowed
@@ -42,9 +43,9 @@ class _Front:
         if fault is not None and fault.kind == "lose_request":
             return _drop()
         bucket = "scim-read" if request.method == "GET" else "scim-write"
-        if not self._throttles.take(bucket, operation) or (fault and fault.kind == "throttle"):
+        if not self._throttles.take(bucket, operation):
             raise ScimError(429, "ThrottlingException", "Rate exceeded")
-        if fault is not None and fault.kind == "error":
+        if fault is not None and fault.kind in ("throttle", "error"):
             raise _asked_for(fault)
         if fault is not None and fault.kind == "delay":
             self._hold(fault.seconds)
@@ -74,7 +75,9 @@ class _Front:
     def refuse(self, error: ScimError) -> Response:
         with self._lock:
             as_in_rfc = self._world.switches.scim_error_schemas
-        return _json(error.body(as_in_rfc=as_in_rfc), error.status)
+        refused = _json(error.body(as_in_rfc=as_in_rfc), error.status)
+        refused.headers.update(error.headers)
+        return refused
 
     def list_users(self) -> Response:
         with self._lock:
@@ -195,7 +198,9 @@ def _anything_else(rest: str) -> Response:
 
 
 def _asked_for(fault: Fault) -> ScimError:
-    return ScimError(fault.status, fault.code or "InternalServerException", fault.message or "A fault.")
+    usual = {429: ("ThrottlingException", "Rate exceeded")}
+    kind, detail = usual.get(fault.status, ("InternalServerException", "A fault."))
+    return ScimError(fault.status, fault.code or kind, fault.message or detail, retry_after(fault))
 
 
 def _drop() -> Response:

@@ -1,6 +1,7 @@
 """SCIM errors in IAM Identity Center's form."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 ERROR_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:Error"
@@ -8,11 +9,12 @@ ERROR_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:Error"
 
 @dataclass(eq=False)
 class ScimError(Exception):
-    """A refusal: `kind` is AWS's exception name, `detail` its sentence."""
+    """A refusal: `kind` is AWS's exception name, `detail` its sentence, `headers` what goes along."""
 
     status: int
     kind: str
     detail: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.status} {self.kind}: {self.detail}"

@@ -7,8 +7,6 @@ import uuid
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -20,13 +18,13 @@ from simulator.entra.graph.exchange import EVERYWHERE, Exchange
 from simulator.entra.graph.odata import Query, page, parse_query, select
 from simulator.entra.graph.permissions import Caller, authenticate, authorize
 from simulator.entra.provider import Provider
+from simulator.faulty import DEFAULT_RETRY_SECONDS, retry_after
 from simulator.listener import DROP
 from simulator.world.errors import WorldError
 from simulator.world.faults import Fault
 from simulator.world.world import World
 
 METADATA = "https://graph.microsoft.com/v1.0/$metadata"
-DEFAULT_RETRY_SECONDS = 10
 PIM_PATHS = ("/identityGovernance/privilegedAccess/group/", "/policies/")
 PIM_SPAN_SECONDS = 10.0
 
@@ -102,12 +100,6 @@ def segment(template: str) -> str:
     return names[-1].partition("(")[0]
 
 
-def _retry_after(seconds: int, *, as_date: bool) -> str:
-    if as_date:
-        return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
-    return str(seconds)
-
-
 def _world_problem(problem: WorldError) -> GraphError:
     headers = {"Retry-After": str(problem.retry_after)} if problem.retry_after is not None else {}
     if problem.status == 429 and not headers:
@@ -116,21 +108,17 @@ def _world_problem(problem: WorldError) -> GraphError:
 
 
 def _fault_problem(fault: Fault) -> GraphError:
-    retry = fault.retry_after
     if fault.kind == "throttle":
-        header = _retry_after(
-            retry if retry is not None else DEFAULT_RETRY_SECONDS, as_date=fault.retry_after_date
-        )
         message = fault.message or "Too many requests. Please wait before trying again."
-        return GraphError(429, fault.code or "TooManyRequests", message, {"Retry-After": header})
+        headers = retry_after(fault, default=DEFAULT_RETRY_SECONDS)
+        return GraphError(429, fault.code or "TooManyRequests", message, headers)
     names = {503: "ServiceUnavailable", 504: "GatewayTimeout"}
     code = fault.code or names.get(
         fault.status, "InternalServerError" if fault.status >= 500 else "BadRequest"
     )
-    headers = (
-        {"Retry-After": _retry_after(retry, as_date=fault.retry_after_date)} if retry is not None else {}
+    return GraphError(
+        fault.status, code, fault.message or "The service can't answer at the moment.", retry_after(fault)
     )
-    return GraphError(fault.status, code, fault.message or "The service can't answer at the moment.", headers)
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """A small world and SCIM's HTTP client."""
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ class Answer:
     status_code: int
     mimetype: str | None
     json: Any
+    headers: Mapping[str, str]
 
 
 class Endpoint:
@@ -41,7 +43,7 @@ class Endpoint:
             headers={"Authorization": f"Bearer {self.token}"},
         )
         body = response.get_json(silent=True)
-        return Answer(response.status_code, response.mimetype, body)
+        return Answer(response.status_code, response.mimetype, body, dict(response.headers))
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """SCIM over HTTP: IAM Identity Center's profile with its limits and its deviations."""
 
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from simulator.aws.throttles import Throttles
 from simulator.scim.errors import ScimError
 from simulator.scim.service import ENTERPRISE, GROUP, USER, parse_filter
-from tests.simulator.scim.conftest import Endpoint
+from tests.simulator.scim.conftest import Answer, Endpoint
 from tests.simulator.world.factory import Small
 
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
@@ -276,6 +278,25 @@ def test_faults_reach_scim(small: Small, scim: Endpoint) -> None:
     small.world.faults.add("scim.* Users", "throttle")
     assert scim.call("POST", "Users", user()).status_code == 429
     assert scim.call("POST", "Users", user()).status_code == 201
+
+
+@pytest.mark.parametrize("kind", ["throttle", "error", "error_after"])
+def test_a_fault_says_when_to_try_again(small: Small, scim: Endpoint, kind: str) -> None:
+    def refused(**settings: Any) -> Answer:
+        small.world.faults.add("scim.GET Users", kind, status=429, **settings)
+        answer = scim.call("GET", "Users")
+        assert answer.status_code == 429
+        return answer
+
+    assert refused(retry_after=7).headers["Retry-After"] == "7"
+    assert refused(retry_after=0).headers["Retry-After"] == "0"
+    before = datetime.now(UTC)
+    until = parsedate_to_datetime(refused(retry_after=90, retry_after_date=True).headers["Retry-After"])
+    assert timedelta(seconds=88) <= until - before <= timedelta(seconds=120)
+    unsaid = refused()
+    assert "Retry-After" not in unsaid.headers, "AWS documents none for SCIM"
+    assert unsaid.json["exceptionType"] == "ThrottlingException"
+    assert refused(code="Busy", message="Later.").json["exceptionType"] == "Busy"
 
 
 @pytest.mark.parametrize(
