@@ -266,9 +266,13 @@ def _nothing_past_what_was_approved(scene: Scene) -> Iterator[str]:
                 yield f"I2 PIM holds grant {grant.pk} until {schedule.end}, approved until {span[1]}"
             if schedule.start < span[0]:
                 yield f"I2 PIM began grant {grant.pk} at {schedule.start}, approved from {span[0]}"
+    shorter: dict[object, list[timedelta]] = {}
+    counted = Decision.objects.filter(status=DecisionStatus.COUNTED, duration__isnull=False)
+    for item_id, duration in counted.values_list("item_id", "duration"):
+        if duration is not None:
+            shorter.setdefault(item_id, []).append(duration)
     for interval in GrantInterval.objects.select_related("item"):
-        counted = [decision.duration for decision in interval.item.decisions.filter(status="counted")]
-        given = min([interval.item.duration, *(shorter for shorter in counted if shorter is not None)])
+        given = min([interval.item.duration, *shorter.get(interval.item_id, [])])
         if interval.ends_at - interval.starts_at > given:
             yield f"I2 item {interval.item_id} was given more time than it asked for, or than was approved"
 
