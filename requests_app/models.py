@@ -244,6 +244,8 @@ class Grant(models.Model):
     # Whether its holder may still have it: when that was last read afresh, and what a first look found (business time).
     holder_checked_at = models.DateTimeField(null=True)
     holder_doubt = models.CharField(max_length=16, blank=True)
+    # Since when PIM's answers don't show the membership of access that is ready (business time); None: they do.
+    unseen_since = models.DateTimeField(null=True)
     # When it was found to be past its target of a hop; told once for each (business time).
     overdue_entra_at = models.DateTimeField(null=True)
     overdue_aws_at = models.DateTimeField(null=True)

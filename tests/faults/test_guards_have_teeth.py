@@ -132,6 +132,12 @@ MUTATIONS = {
         "    elif True:",
         f"{LIFE}::test_without_on_demand_provisioning_the_cycle_brings_it",
     ),
+    "a second look, before what is missing in Entra is called over": Mutation(
+        "requests_app/actions/steps/removing.py",
+        "        elif now < grant.ends_at and not replaced and _in_doubt(grant, now):",
+        "        elif False:",
+        "tests/requests_app/test_awkward_moments.py::test_a_single_answer_that_lacks_it_ends_nothing",
+    ),
     "read-back of the removal from Entra": Mutation(
         "requests_app/actions/steps/removing.py",
         "    if view.ours is None:",

@@ -15,6 +15,7 @@ from catalog.models import PimGroup
 from clients.registry import clients
 from clients.types import AssignmentOrder, PimRequest, PimRequestStatus, Reading, Receipt
 from identity.models import Person
+from requests_app.actions.steps.removing import UNSEEN_FOR
 from requests_app.models import Attempt, Grant
 from tests.requests_app.conftest import AsRole
 from tests.support.stage import Stage, stage
@@ -115,6 +116,49 @@ def test_a_membership_that_others_took_away_ends_the_grant(play: Stage) -> None:
     assert play.time.now < grant.ends_at
     assert play.grant().end_reason == "removed_elsewhere"
     assert play.play_out().status == "ended"
+
+
+def look(play: Stage) -> Grant:
+    """A look that happens to be due now."""
+    Grant.objects.update(next_action_at=play.time.now)
+    play.work()
+    return play.grant()
+
+
+def test_a_single_answer_that_lacks_it_ends_nothing(play: Stage) -> None:
+    play.decide(play.ask())
+    play.play_to("active")
+    play.step(timedelta(minutes=20))
+    play.world.faults.add("pim.read", "stale", seconds=7200)
+    grant = look(play)
+    assert (grant.status, grant.unseen_since) == ("active", play.time.now)
+    play.world.faults.clear()
+    play.step(UNSEEN_FOR)
+    grant = look(play)
+    assert (grant.status, grant.unseen_since) == ("active", None)
+    assert play.play_out().end_reason == "window_over"
+
+
+def test_a_look_that_comes_sooner_is_no_second_one(play: Stage) -> None:
+    play.decide(play.ask())
+    play.play_to("active")
+    play.step(timedelta(minutes=20))
+    play.world.happen("member_removed", group=play.world_group.id, person=play.world_asker.id)
+    first = look(play).unseen_since
+    play.step(UNSEEN_FOR - timedelta(seconds=1))
+    grant = look(play)
+    assert (grant.status, grant.unseen_since) == ("active", first)
+    play.step(timedelta(seconds=1))
+    assert look(play).end_reason == "removed_elsewhere"
+
+
+def test_what_somebody_else_holds_instead_is_believed_at_once(play: Stage) -> None:
+    play.decide(play.ask())
+    play.play_to("active")
+    play.step(timedelta(minutes=20))
+    play.world.happen("member_removed", group=play.world_group.id, person=play.world_asker.id)
+    play.world.happen("foreign_member", group=play.world_group.id, person=play.world_asker.id)
+    assert look(play).end_reason == "removed_elsewhere"
 
 
 def test_a_newer_grant_does_not_keep_the_older_one_open(play: Stage) -> None:

@@ -112,6 +112,7 @@ def go_on(grant: Grant) -> None:
         pim_schedule_id="",
         problem="",
         problem_code="",
+        unseen_since=None,
         holder_checked_at=None,  # so that all that the rest stands on is asked before it is sent
         next_action_at=business_now(),
     )

@@ -40,6 +40,9 @@ PIM_MAY_BE_LATE = timedelta(minutes=2)
 # An absent read proves nothing this soon after an assignment that was never read back (real time: it may still be
 # on its way to the vendor, or into the vendor's reads).
 LATE_LANDING = timedelta(minutes=1)
+# An answer that lacks a membership which PIM was read to hold is believed when another, this much later (business time),
+# lacks it too: a half-read page and a replica that is behind look like a removal.
+UNSEEN_FOR = timedelta(minutes=1)
 # An accepted removal shows in PIM's reads within this (real time: it is the vendor's replication).
 SHOWS_WITHIN = timedelta(minutes=1)
 
@@ -48,29 +51,35 @@ def end_window(claim: Claim) -> None:
     """ACTIVE: at the end of the window, or when somebody took the membership away in Entra before.
 
     An extension is brought to PIM first. Where PIM has let the membership end at the earlier end, what is left of
-    the window is assigned anew.
+    the window is assigned anew. That it isn't there before any such end is doubted until it is read again.
     """
     wait: timedelta | None = None
-    removed_elsewhere = False
+    missing = replaced = False
     if business_now() < claim.grant.ends_at:
         if end_for_a_leaver(claim):
             return
         view = look_at_entra(claim.grant)
-        removed_elsewhere = view.ours is None
+        missing, replaced = view.ours is None, view.foreign is not None
         wait = bring_to_end(claim, view)
     crash_point("ending.before_settle")
     with settle(claim) as grant:
         now = business_now()
         if grant.status != GrantStatus.ACTIVE:
             rest(grant)
-        elif now < grant.ends_at and not removed_elsewhere:
+        elif now < grant.ends_at and not missing:
+            if grant.unseen_since is not None:
+                note(grant, unseen_since=None)
             rest_until_the_next_look(grant, wait)
         elif now < grant.ends_at and ended_at_the_earlier_end(grant):
             go_on(grant)
             rest(grant)
+        elif now < grant.ends_at and not replaced and _in_doubt(grant, now):
+            since = grant.unseen_since or now
+            note(grant, unseen_since=since)
+            rest(grant, until=min(grant.ends_at, since + UNSEEN_FOR))
         else:
             # An extension that PIM never held, with too little left to assign anew, is over with the earlier end.
-            over = not removed_elsewhere or grant.over_in_pim(now)
+            over = not missing or grant.over_in_pim(now)
             reason = EndReason.WINDOW_OVER if over else EndReason.REMOVED_ELSEWHERE
             move(
                 grant,
@@ -82,6 +91,13 @@ def end_window(claim: Claim) -> None:
                 next_action_at=now,
             )
             rest(grant)
+
+
+def _in_doubt(grant: Grant, now: datetime) -> bool:
+    """Whether it is too early to believe that PIM doesn't hold it: its own end hasn't come, and one answer lacks it."""
+    if grant.over_in_pim(now):
+        return False
+    return grant.unseen_since is None or now - grant.unseen_since < UNSEEN_FOR
 
 
 def remove(claim: Claim) -> None:
