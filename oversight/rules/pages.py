@@ -180,6 +180,17 @@ class Moves:
 
 
 @dataclass(frozen=True, slots=True)
+class Decides:
+    """People who gain or lose the right to decide on the same PIM groups."""
+
+    turn: str
+    people: Sequence[str]
+    more_people: int
+    groups: Sequence[str]
+    more_groups: int
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
     """A request that would have gone otherwise."""
 
@@ -194,6 +205,7 @@ class Effect:
 
     row: RuleEffect
     moves: Sequence[Moves]
+    decides: Sequence[Decides]
     examples: Sequence[Example]
 
     @property
@@ -251,7 +263,7 @@ def change_or_missing(change_id: UUID) -> RuleChange:
 
 
 def change_page(change: RuleChange) -> ChangePage:
-    """What a change is about. Twenty-three queries at most."""
+    """What a change is about. Twenty-five queries at most."""
     before = _base_of(change)
     names = names_of([before, change.rules])
     differences, cut = _bounded(compare(before, change.rules, names))
@@ -302,7 +314,7 @@ def _effect(change: RuleChange) -> Effect | None:
     row = getattr(change, "effect", None)
     if row is None:
         return None
-    return Effect(row, _moves(row.found), _examples(row.found))
+    return Effect(row, _moves(row.found), deciding_rows(row.found), _examples(row.found))
 
 
 def _moves(found: Mapping[str, Any]) -> list[Moves]:
@@ -328,6 +340,33 @@ def _moves(found: Mapping[str, Any]) -> list[Moves]:
             Moves(turn, move_sentences(found["standings"][old], found["standings"][new], names), concerned)
         )
     return sorted(rows, key=lambda row: (order[row.turn], row.what))
+
+
+def deciding_rows(found: Mapping[str, Any]) -> list[Decides]:
+    """Who gains and loses the right to decide, by name. Two queries; none of what an earlier release worked out."""
+    rows = found.get("deciding", {}).get("rows", ())
+    if not rows:
+        return []
+    people = dict(
+        Person.objects.filter(pk__in={each for row in rows for each in row[1]}).values_list(
+            "pk", "display_name"
+        )
+    )
+    groups = dict(
+        PimGroup.objects.filter(pk__in={each for row in rows for each in row[3]}).values_list(
+            "pk", "display_name"
+        )
+    )
+    return [
+        Decides(
+            turn,
+            sorted(people.get(each, "somebody") for each in some),
+            count - len(some),
+            sorted(groups.get(each, "a PIM group") for each in on),
+            of - len(on),
+        )
+        for turn, some, count, on, of in rows
+    ]
 
 
 def move_sentences(old: Mapping[str, Any], new: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:

@@ -17,6 +17,7 @@ from django.db.models import Q
 
 from catalog.models import Eligibility, PimGroup
 from identity.models import Person
+from oversight.rules.deciding import Deciders
 from oversight.rules.week import Moment
 from policy.approvers import somebody_can_decide
 from policy.asking import read_asks
@@ -87,10 +88,12 @@ def moves_of(
     after: Sequence[RuleVersion],
     *,
     at: Sequence[Moment],
+    deciders: Deciders,
 ) -> Iterator[Move]:
     """What changes for one person in these PIM groups, at whichever of these moments, of which the first is now.
 
-    Several of one pair, where it is another thing at other hours; each then says at which.
+    Several of one pair, where it is another thing at other hours; each then says at which. `deciders` is told who may
+    decide on what could be asked for.
     """
     asked = [(person, group, moment.at) for group in groups for moment in at]
     asks = iter(read_asks(asked, [*before, *after], roster=at[0].at))
@@ -102,6 +105,7 @@ def moves_of(
             pair = judge.standing(ask, before), judge.standing(ask, after)
             found.setdefault(pair, []).append(moment.words)
         for (old, new), hours in found.items():
+            deciders.add(group.pk, old.demands, new.demands)
             if (turn := _turn(old, new)) is not None:
                 asked_words = "" if len(found) == 1 else ", or ".join(hours[:MOST_HOURS])
                 yield Move(person.pk, group.pk, turn, old, replace(new, asked=asked_words))

@@ -20,6 +20,7 @@ from django_subatomic.db import durable
 from base.clock import business_now, real_now
 from base.errors import DomainError
 from identity.models import Person
+from oversight.rules.deciding import Deciders, decided_by
 from oversight.rules.models import OPEN, RuleChange, RuleEffect
 from oversight.rules.planning import Move, Turn, groups_of, moves_of, people_to_plan, proposed_versions
 from oversight.rules.replaying import BATCH, MOST, Outcome, Replay, items_to_replay
@@ -49,6 +50,7 @@ def nothing_found() -> Found:
         "moves": [],
         "more_moves": 0,
         "standings": [],
+        "deciding": {},
         "requests": 0,
         "outcomes": {outcome.value: 0 for outcome in Outcome},
         "examples": [],
@@ -62,8 +64,10 @@ def steps(documents: Mapping[str, Mapping[str, Any]], found: Found, cursor: dict
     now = parse_datetime(cursor["at"]) if "at" in cursor else None
     if now is None:
         now = business_now()
-        cursor.update(at=now.isoformat(), person=0)
+        cursor.update(at=now.isoformat(), person=0, deciders={})
     at = moments([*before, *after], now)
+    # What an earlier release began doesn't know them from the beginning, and goes without.
+    deciders = Deciders(cursor.get("deciders", {}))
     while "person" in cursor:
         people = people_to_plan(cursor["person"], PEOPLE_AT_ONCE)
         for person in Person.objects.filter(pk__in=people).order_by("pk"):
@@ -71,13 +75,18 @@ def steps(documents: Mapping[str, Mapping[str, Any]], found: Found, cursor: dict
             found["people"] += 1
             found["pairs"] += len(groups)
             counted: set[tuple[int, Turn]] = set()
-            for move in moves_of(person, groups, before, after, at=at):
+            for move in moves_of(person, groups, before, after, at=at, deciders=deciders):
                 _keep_move(found, move, again=(move.group, move.turn) in counted)
                 counted.add((move.group, move.turn))
         if people:
             cursor["person"] = people[-1]
         else:
             del cursor["person"]
+        if "deciders" in cursor:
+            cursor["deciders"] = deciders.raw
+        yield
+    if "deciders" in cursor:
+        found["deciding"] = decided_by(cursor.pop("deciders"))
         yield
     replay = Replay(after)
     while True:

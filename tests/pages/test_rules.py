@@ -79,6 +79,7 @@ def test_from_the_proposal_to_the_new_rules_and_back(world: World) -> None:
         "<ins>30 min</ins>",
         "for <span class=\"strong\">1</span> something else is demanded",
         "Longest duration: 30 min.",
+        "Nobody does, of what eligible people can ask for now.",
         "<span class=\"strong\">1</span> would have been refused",
         "1 h were asked for, and 30 min are the longest",
     ):  # fmt: skip

@@ -6,6 +6,7 @@ import json
 import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from identity.models import Person
 from oversight.rules.applying import load_first
 from oversight.rules.comparing import compare, in_words
 from oversight.rules.naming import names_of
-from oversight.rules.pages import move_sentences
+from oversight.rules.pages import deciding_rows, move_sentences
 from oversight.rules.proposing import propose
 from oversight.rules.state import in_force, serialised
 from oversight.rules.working_out import work_out
@@ -161,6 +162,7 @@ def _plan_lines(found: Mapping[str, Any]) -> Sequence[str]:
         ]
     if left := found["more_moves"]:
         lines.append(f"  and {left} more")
+    lines += _deciding_lines(named["deciding"])
     lines += [
         (
             f"Of {found['requests']} requests of the last 90 days"
@@ -179,6 +181,23 @@ def _plan_lines(found: Mapping[str, Any]) -> Sequence[str]:
     if (left := sum(outcomes.values()) - len(named["examples"])) > 0:
         lines.append(f"  and {left} more")
     return lines
+
+
+def _deciding_lines(deciding: Mapping[str, Any]) -> Sequence[str]:
+    """Who gains and loses the right to decide, for people."""
+    lines = [
+        (
+            f"{deciding['gains']} people can decide on something that they could not decide on, and "
+            f"{deciding['loses']} can't any more:"
+        )
+    ]
+    for each in deciding["rows"]:
+        people, groups = (
+            ", ".join(each[what]) + (f" and {more} more" if (more := each[f"more_{what}"]) else "")
+            for what in ("people", "groups")
+        )
+        lines.append(f"  {each['turn']}: {people}: {groups}")
+    return [*lines, *([f"  and {deciding['more']} more"] if deciding["more"] else [])]
 
 
 def _with_names(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,6 +221,7 @@ def _with_names(found: Mapping[str, Any]) -> dict[str, Any]:
     }
     return {
         **counts,
+        "deciding": {**found["deciding"], "rows": [asdict(each) for each in deciding_rows(found)]},
         "moves": [
             {
                 "turn": turn,

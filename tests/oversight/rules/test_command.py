@@ -101,10 +101,17 @@ def test_what_differs_and_what_it_would_do_are_told_in_words(
     assert "for 1 something else is demanded" in plan
     assert "differs: Ada Asker, AWS - Amazon EC2 Admin" in plan
     assert "    Longest duration: 2 h.\n" in plan
+    assert "1 people can decide on something that they could not decide on, and 1 can't any more:\n" in plan
+    assert "  gains: Bo Boss: AWS - Amazon EC2 Admin\n" in plan
+    assert "  loses: Ben Boss: AWS - Amazon EC2 Admin\n" in plan
     assert "Of 1 requests of the last 90 days" in plan
     found = json.loads(said(capsys, "plan", str(file), "--json"))
     assert found["turns"] == {"gains": 0, "loses": 0, "differs": 1}
     assert found["moves"][0]["person"] == "Ada Asker"
+    assert [(each["turn"], each["people"]) for each in found["deciding"]["rows"]] == [
+        ("gains", ["Bo Boss"]),
+        ("loses", ["Ben Boss"]),
+    ]
 
 
 def test_what_is_exported_is_the_rules_in_force(

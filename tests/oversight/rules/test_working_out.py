@@ -11,9 +11,11 @@ import pytest
 from base.clock import business_now, real_now
 from base.errors import Invalid
 from catalog.models import AwsAccount, PimGroup
+from identity.models import Person
 from identity.signin.proving import Proof
+from identity.sync import upsert_group_members
 from oversight import tasks
-from oversight.rules import pages, working_out
+from oversight.rules import deciding, pages, working_out
 from oversight.rules.applying import carry_changes
 from oversight.rules.models import RuleEffect
 from oversight.rules.proposing import accept
@@ -98,6 +100,71 @@ def test_a_change_that_concerns_other_hours_is_found_at_whichever_it_is_proposed
     # What is so at every hour says none.
     always = work_out(documents(desk, **{name: wording(world.ada, **here, second_approver_outside=later)}))
     assert (moved(always), hours(always)) == ([("loses", "can", "can't")], [""])
+
+
+def test_who_gains_and_who_loses_the_right_to_decide(desk: Desk) -> None:
+    world, name = desk.world, desk.world.rule.rule.name
+    here, carl = {"groups": [world.group.object_id]}, make.person("Carl Careful")
+    members = (carl, make.person("Gone Gordon", enabled=False), world.cy)
+    team = upsert_group_members(make.oid(), display_name="A team", people=members, now=business_now())
+    guest = make.person("Gus Guest", guest=True, employee_id="E9")
+    nameless = make.person("Nora Nobody", guest=True, employee_id="")
+    stage = {"people": [world.ben.object_id], "groups": [team.object_id]}
+
+    def told(**changed: Any) -> list[str]:
+        deciding = work_out(documents(desk, **changed))["deciding"]
+        rows = pages.deciding_rows({"deciding": deciding})
+        by_turn = {
+            turn: {who for row in rows if row.turn == turn for who in row.people}
+            for turn in ("gains", "loses")
+        }
+        assert {turn: len(who) for turn, who in by_turn.items()} == {turn: deciding[turn] for turn in by_turn}
+        assert all(row.groups == [world.group.display_name] for row in rows)
+        return [f"{row.turn}: {', '.join(row.people)}" for row in rows]
+
+    assert told() == []
+    assert told(**{name: {**here, "stages": [stage]}}) == ["gains: Carl Careful, Cy Bystander"]
+    assert told(**{name: wording(carl, **here)}) == ["gains: Carl Careful", "loses: Ben Boss"]
+    later = {"people": [world.ben.object_id], "escalation": {"after": "PT1H", "people": [carl.object_id]}}
+    assert told(**{name: {**here, "stages": [later]}}) == ["gains: Carl Careful"]
+    # A second rule of the same group adds a stage, one of nobody's group none; without a rule nobody decides.
+    assert told(More=wording(carl, **here)) == ["gains: Carl Careful"]
+    assert told(More=wording(carl, groups=[make.oid()])) == []
+    assert told(**{name: None}) == ["loses: Ben Boss"]
+    guests = {"people": [world.ben.object_id, guest.object_id, nameless.object_id]}
+    assert told(**{name: {**here, "stages": [guests]}}) == []
+    assert told(**{name: {**here, "stages": [guests], "guests_decide": True}}) == ["gains: Gus Guest"]
+    # Who somebody's manager is counts as the request would find it.
+    Person.objects.filter(pk=world.ada.pk).update(
+        manager_object_id=carl.object_id, manager_read_at=business_now()
+    )
+    assert told(**{name: {**here, "stages": [{"manager": True}]}}) == [
+        "gains: Carl Careful",
+        "loses: Ben Boss",
+    ]
+    # What differs in something else is nobody's right.
+    assert told(**{name: wording(world.ben, **here, longest_duration="PT1H")}) == []
+
+
+def test_a_right_to_decide_on_many_groups_is_told_once_and_bounded(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, groups = desk.world, [make.pim_group(f"AWS - {number:02}") for number in range(10)]
+    for group in groups:
+        make.eligibility(world.ada, group)
+    many = [make.person(f"Zoe {number:02}") for number in range(10)]
+    ids = [group.object_id for group in groups]
+    stage = {"people": [each.object_id for each in many]}
+    more = wording(world.ben, groups=ids[:1])
+    found = work_out(documents(desk, Many={"groups": ids, "stages": [stage]}, More=more))["deciding"]
+    first, second = pages.deciding_rows({"deciding": found})
+    assert (found["gains"], found["loses"], found["more"]) == (11, 0, 0)
+    assert (len(first.people), first.more_people, len(first.groups), first.more_groups) == (8, 2, 8, 1)
+    assert (len(second.people), second.more_people, second.groups) == (8, 3, ["AWS - 00"])
+    monkeypatch.setattr(deciding, "MOST_ROWS", 1)
+    cut = work_out(documents(desk, Many={"groups": ids, "stages": [stage]}, More=more))["deciding"]
+    assert (len(cut["rows"]), cut["more"]) == (1, 1)
+    assert pages.deciding_rows({}) == [], "an earlier release worked it out"
 
 
 def test_the_requests_of_90_days_are_judged_by_the_proposed_rules(desk: Desk) -> None:
