@@ -186,12 +186,14 @@ def test_an_approver_who_leaves_before_a_start_that_was_asked_for(
         one.approve_the_newest(0)
         one.work_until_quiet()
         one.lose_approver(0)
-        for _ in range(3):
-            one.advance(120)
+        for minutes in (120, 120, 45, 6, 6, 6):
+            one.advance(minutes)
             one.work_until_quiet()
             one.nothing_is_sent_on_the_word_of_somebody_who_may_not_decide_any_more()
             one.all_invariants_hold()
-        assert Grant.objects.get().status == "not_granted"
+        grant = Grant.objects.get()
+        assert grant.status == "not_granted"
+        assert "doesn't stand any more" in grant.problem
     finally:
         one.teardown()
 
