@@ -13,6 +13,7 @@ from base.clock import business_now
 from clients.errors import NotFound
 from clients.registry import clients
 from clients.types import DirectoryUser, PimEligibility, PimPolicy, ProvisioningCode, ProvisioningJob
+from identity.models import Person
 from policy.demands import Approvers
 from policy.floor import floor_of, obstacles, unheld
 from requests_app.models import RequestItem
@@ -84,6 +85,14 @@ def fresh_manager(person_oid: str) -> str:
 def fresh_person(object_id: str) -> DirectoryUser | None:
     """The person in the directory now, or None when gone."""
     return clients().directory.read_user(object_id).value
+
+
+OWN = "Nobody decides on their own request."
+
+
+def mark_of(user: DirectoryUser) -> frozenset[str]:
+    """What the directory says now that accounts of the same human have in common (`identity.humans`); none, or one."""
+    return frozenset({Person(employee_id=user.employee_id).mark} - {""})
 
 
 def fresh_right_to_decide(person_oid: str, approvers: Approvers) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from base.clock import business_now
+from clients.types import DirectoryUser
 from identity.humans import same_human
 from policy.demands import Demands
 from requests_app.actions import checking
@@ -23,16 +24,20 @@ from requests_app.waivers.models import Waiver
 ASKED_JUST_NOW = timedelta(minutes=1)
 
 
-def decider_unfit(decision: Decision, demands: Demands) -> str:
-    """A sentence when the directory doesn't let whoever made this decision decide, else "". A few calls."""
+def decider_unfit(decision: Decision, demands: Demands, user: DirectoryUser | None) -> str:
+    """A sentence when the directory doesn't let whoever made this decision decide, else "". A few calls.
+
+    `user` is who made it, as the directory says now; None when it knows nobody of that id.
+    """
     approver, stages = decision.approver, demands.stages
-    user = checking.fresh_person(approver.object_id)
     if user is None or not user.enabled:
         return "The approver's account is disabled or gone in Entra."
     if user.guest and (decision.absence or not demands.guests_decide):
         return "The approver is a guest in Entra now, and guests don't decide."
     if user.guest and not approver.mark:
         return "The approver is a guest in Entra whose account doesn't say whose it is."
+    if decision.item.requester.mark in marks_of(decision, user):
+        return checking.OWN
     if unfit := absent_unfit(decision, demands):
         return unfit
     whose = decision.absence.person if decision.absence else approver
@@ -42,6 +47,12 @@ def decider_unfit(decision: Decision, demands: Demands) -> str:
         who = "Who is away, in whose right it was made," if decision.absence else "The approver"
         return f"{who} is no longer among those who may decide on this request."
     return ""
+
+
+def marks_of(decision: Decision, user: DirectoryUser | None) -> frozenset[str]:
+    """What tells whose account decided, as it was stored and as the directory says now: a link may be newer than a sync."""
+    fresh = checking.mark_of(user) if user else frozenset()
+    return fresh | frozenset({decision.approver.mark} - {""})
 
 
 def fallen_approval(items: Iterable[RequestItem]) -> str:
@@ -85,4 +96,4 @@ def _word_unfit(word: Decision, item: RequestItem, demands: Demands) -> str:
     whose = word.absence.person if word.absence else word.approver
     if same_human(word.approver, item.requester) or same_human(whose, item.requester):
         return "Nobody decides on their own request, nor anybody in their right."
-    return decider_unfit(word, demands)
+    return decider_unfit(word, demands, checking.fresh_person(word.approver.object_id))

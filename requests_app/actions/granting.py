@@ -41,14 +41,19 @@ class Bounds:
 UNBOUNDED = Bounds()
 
 
-def check_item(item: RequestItem, given: timedelta) -> tuple[str, Bounds]:
+def check_item(
+    item: RequestItem, given: timedelta, *, decided_by: frozenset[str] = frozenset()
+) -> tuple[str, Bounds]:
     """A sentence when the item may not be approved for so long, else ""; and what its window must keep to.
 
+    `decided_by` are the marks of whoever approves it: none may be the requester's as the directory says now.
     Asks the clouds: raises ClientError when one can't be read.
     """
     requester = checking.fresh_person(item.requester.object_id)
     if requester is None or not requester.enabled:
         return "The requester's account is disabled or gone in Entra.", UNBOUNDED
+    if checking.mark_of(requester) & decided_by:
+        return checking.OWN, UNBOUNDED
     eligibility = checking.fresh_eligibility(item.requester.object_id, item.group.object_id)
     if not eligibility.held:
         return "The requester is no longer eligible for this PIM group.", UNBOUNDED

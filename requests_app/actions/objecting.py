@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import Q
 
-from identity.humans import is_human, same_human
+from identity.humans import human_key, is_human, same_human
 from policy.assurance import unproven
 from requests_app.actions.standing_in import absence_unfit
 from requests_app.freezes.holding import freeze_for_item, keep_freezes_out
@@ -37,6 +37,11 @@ def objection(decision: Decision, item: RequestItem) -> str:
         )
     if changed := _changed_since_shown(decision, item):
         return changed
+    if decision.verdict == Verdict.APPROVE and _no_longer_different(item):
+        return (
+            "Approvals of this request that were counted have turned out to be one person's, or the requester's own. The "
+            "requester has to ask again."
+        )
     if _has_an_earlier_word(decision, item):
         return (
             "The approver, or somebody in the same right, has already decided on this request, and one person decides "
@@ -75,6 +80,14 @@ def _revoked_since(decision: Decision, item: RequestItem) -> bool:
     """Whether access of the same person to the same group was revoked after this word was given."""
     told = Revocation.objects.filter(grant__person=item.requester_id, grant__group=item.group_id)
     return told.filter(revoked_at__gte=decision.submitted_at).exists()
+
+
+def _no_longer_different(item: RequestItem) -> bool:
+    """Whether what was counted stands on fewer humans than words, or on the requester: accounts may be linked later."""
+    words = item.decisions.filter(status=DecisionStatus.COUNTED, verdict=Verdict.APPROVE)
+    approvers = [each.approver for each in words.select_related("approver")]
+    humans = {human_key(each) for each in approvers}
+    return len(humans) < len(approvers) or human_key(item.requester) in humans
 
 
 def _has_an_earlier_word(decision: Decision, item: RequestItem) -> bool:

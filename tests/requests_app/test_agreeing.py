@@ -121,6 +121,21 @@ def test_two_approvers_that_turn_out_to_be_one_person(play: Stage, later_first: 
     assert not Grant.objects.exists()
 
 
+@pytest.mark.parametrize("whose", ["each other's", "the requester's"])
+def test_counted_approvers_who_turn_out_to_be_one_person_carry_no_later_word(play: Stage, whose: str) -> None:
+    second, third = colleague(play, "Olga Other"), colleague(play, "Theo Third")
+    item = ask_under(play, rule_of(play, people(play.boss, second, third, quorum=3)))
+    check_decision(decision_id=play.decide(item))
+    check_decision(decision_id=play.decide(item, who=second))
+    of = play.boss if whose == "each other's" else play.asker
+    Person.objects.filter(pk=second.pk).update(employee_id=of.employee_id)
+    last = play.decide(item, who=third)
+    assert check_decision(decision_id=last) == ()
+    assert "turned out to be one person's" in Decision.objects.get(pk=last).reason
+    assert RequestItem.objects.get(pk=item.pk).status == "pending"
+    assert not Grant.objects.exists()
+
+
 def test_one_stage_s_approver_is_refused_at_the_next_by_the_worker_too(play: Stage) -> None:
     item = ask_under(play, rule_of(play, people(play.boss), people(play.boss)))
     check_decision(decision_id=play.decide(item))

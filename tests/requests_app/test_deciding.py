@@ -189,6 +189,20 @@ def test_two_accounts_that_turn_out_to_be_one_person(play: Stage) -> None:
     assert not Grant.objects.exists()
 
 
+@pytest.mark.parametrize("later", ["approver", "requester"])
+def test_accounts_that_the_directory_links_and_no_sync_has_read_are_one_person(
+    play: Stage, later: str
+) -> None:
+    item = play.ask()
+    decision_id = play.decide(item)
+    changed, other = (play.boss, play.asker) if later == "approver" else (play.asker, play.boss)
+    assert other.mark
+    play.world.directory.user(changed.object_id).employee_id = f" {other.employee_id.lower()}"
+    assert check_decision(decision_id=decision_id) == ()
+    assert Decision.objects.get(pk=decision_id).reason == "Nobody decides on their own request."
+    assert not Grant.objects.exists()
+
+
 def test_after_a_refusal_the_same_approver_may_decide_again(play: Stage) -> None:
     item = play.ask()
     play.world.provisioning.pause()

@@ -12,6 +12,7 @@ from base.clock import business_now, real_now
 from catalog.models import ProvisioningState
 from identity.models import DirectoryGroup, DirectoryMembership, Person
 from requests_app.actions.advancing import advance_grant
+from requests_app.actions.checking import fresh_person
 from requests_app.actions.deciders import ASKED_JUST_NOW, decider_unfit, fallen_approval, fallen_words
 from requests_app.actions.deciding import check_decision
 from requests_app.models import Decision, Grant, RequestItem
@@ -57,14 +58,14 @@ def the_requester(play: Stage, who: Person) -> None:
     Person.objects.filter(pk=who.pk).update(employee_id=play.asker.employee_id)
 
 
+GONE = [
+    (disabled, "disabled or gone"),
+    (deleted, "disabled or gone"),
+    (guest, "guest"),
+]
 CHANGES = pytest.mark.parametrize(
     ("happens", "words"),
-    [
-        (disabled, "disabled or gone"),
-        (deleted, "disabled or gone"),
-        (guest, "guest"),
-        (the_requester, "own request"),
-    ],
+    [*GONE, (the_requester, "own request")],
 )
 
 
@@ -116,7 +117,7 @@ def test_an_approver_who_is_no_longer_in_the_approver_group(play: Stage) -> None
     not_started(play, play.boss, "no longer among those who may decide")
 
 
-@CHANGES
+@pytest.mark.parametrize(("happens", "words"), GONE)
 @pytest.mark.parametrize("stages", ["two stages", "a quorum of two"])
 def test_the_first_approver_left_before_the_last_word(
     play: Stage, stages: str, happens: Change, words: str
@@ -189,7 +190,9 @@ def test_a_word_for_a_stage_that_is_not_there_counts_for_nothing(play: Stage, st
     item = RequestItem.objects.get()
     word = Decision.objects.get()
     word.stage = stage
-    assert "no longer among those who may decide" in decider_unfit(word, item.terms.parsed)
+    assert "no longer among those who may decide" in decider_unfit(
+        word, item.terms.parsed, fresh_person(play.boss.object_id)
+    )
 
 
 def test_what_can_not_be_read_is_asked_again_and_never_taken_for_a_yes(play: Stage) -> None:
