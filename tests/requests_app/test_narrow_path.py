@@ -24,7 +24,7 @@ from requests_app import narrow_path
 from requests_app.actions import attempts
 from requests_app.actions.advancing import advance_grant
 from requests_app.actions.claiming import Claim, Superseded, claim_grant
-from requests_app.actions.deciding import check_decision, submit_decision
+from requests_app.actions.deciding import check_decision
 from requests_app.actions.pathing import (
     Place,
     Wait,
@@ -210,19 +210,9 @@ def test_approvals_that_are_passed_on_late_keep_to_it_too(as_role: AsRole) -> No
             )
         play.sign_in(play.approvers[0][0])
         play.world.faults.add(PIM_PATCH, "throttle", count=4, retry_after=20)
-        boss = play.approvers[0][0]
         for number in range(count):
             play.sign_in(play.people[number][0])
-            item = play.ask(number, number)
-            with play.as_role("portal_web"):
-                submit_decision(
-                    item_id=item.pk,
-                    approver_id=boss.pk,
-                    verdict="approve",
-                    comment="",
-                    shown=make.shown(item),
-                    actor=make.actor(boss),
-                )
+            play.approve(play.ask(number, number))
         for _ in range(200):
             play.work()
             invariants.check(play.scene())

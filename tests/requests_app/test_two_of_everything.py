@@ -10,12 +10,10 @@ from django.core.management import call_command
 
 from audit.ledger.models import Event
 from requests_app import tasks
-from requests_app.actions.deciding import submit_decision
 from requests_app.actions.sweeping import sweep
 from requests_app.management.commands import sweep as command
 from requests_app.models import Grant
 from tests.races.scene import at_once, raised
-from tests.requests_app import factories as make
 from tests.requests_app.conftest import AsRole
 from tests.support import invariants
 from tests.support.fleet import Fleet, fleet
@@ -27,18 +25,8 @@ POST = "graph.POST assignmentScheduleRequests"
 
 def approved(play: Fleet, people: int) -> None:
     """Everybody has asked, and an approver agreed."""
-    boss = play.approvers[0][0]
     for person in range(people):
-        item = play.ask(person, 0)
-        with play.as_role("portal_web"):
-            submit_decision(
-                item_id=item.pk,
-                approver_id=boss.pk,
-                verdict="approve",
-                comment="",
-                shown=make.shown(item),
-                actor=make.actor(boss),
-            )
+        play.approve(play.ask(person, 0))
 
 
 def test_two_sweepers_and_two_beats_at_every_moment_do_each_thing_once(as_role: AsRole) -> None:

@@ -17,13 +17,11 @@ from django.test import override_settings
 
 from audit.ledger.models import Event
 from base import crash
-from requests_app.actions.deciding import submit_decision
 from requests_app.cutting.models import FastRemoval
 from requests_app.lifecycle import TERMINAL
 from requests_app.models import Decision, Grant, RequestItem
 from requests_app.waivers.models import Waiver
 from simulator.world.faults import Faults
-from tests.requests_app import factories as make
 from tests.requests_app.conftest import AsRole
 from tests.support import invariants
 from tests.support.fleet import LOOK_SELDOM, Fleet, fleet
@@ -179,16 +177,7 @@ def happen(name: str, **more: str) -> Happens:
 
 def approve(play: Fleet, lane: Lane) -> None:
     """The lane's approver approves what it asks for."""
-    boss = play.approvers[lane.fault.approver][0]
-    with play.as_role("portal_web"):
-        submit_decision(
-            item_id=lane.item.pk,
-            approver_id=boss.pk,
-            verdict="approve",
-            comment="",
-            shown=make.shown(lane.item),
-            actor=make.actor(boss),
-        )
+    play.approve(lane.item, lane.fault.approver)
 
 
 def disabled(play: Fleet, lane: Lane) -> None:
