@@ -70,7 +70,13 @@ MUTATIONS = {
         "requests_app/actions/objecting.py",
         "if same_human(decision.approver, item.requester):",
         "if False:",
-        f"{DECIDING}::test_two_accounts_that_turn_out_to_be_one_person",
+        f"{DECIDING}::test_two_accounts_that_are_linked_after_the_directory_was_asked",
+    ),
+    "self-approval, as the directory knows it": Mutation(
+        "requests_app/actions/deciders.py",
+        "if decision.item.requester.mark in marks_of(decision, user):",
+        "if False:",
+        f"{DECIDING}::test_accounts_that_the_directory_links_and_no_sync_has_read_are_one_person",
     ),
     "self-approval, in the database": Mutation(
         "requests_app/guards.py",

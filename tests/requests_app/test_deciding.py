@@ -10,6 +10,7 @@ from unittest.mock import Mock, patch
 import pytest
 
 from audit.ledger.models import Event
+from base import crash
 from base.clock import real_now
 from base.errors import Conflict, Denied, Invalid, Missing
 from catalog.models import PimGroup
@@ -185,6 +186,23 @@ def test_two_accounts_that_turn_out_to_be_one_person(play: Stage) -> None:
     decision_id = play.decide(item)
     Person.objects.filter(pk=play.boss.pk).update(employee_id=play.asker.employee_id)
     assert check_decision(decision_id=decision_id) == ()
+    assert Decision.objects.get(pk=decision_id).reason == "Nobody decides on their own request."
+    assert not Grant.objects.exists()
+
+
+def test_two_accounts_that_are_linked_after_the_directory_was_asked(play: Stage) -> None:
+    """A sync reads the link while a worker is between its check and its count."""
+    decision_id = play.decide(play.ask())
+
+    def link(point: str) -> None:
+        if point == "deciding.checked":
+            Person.objects.filter(pk=play.boss.pk).update(employee_id=play.asker.employee_id)
+
+    crash.install(link)
+    try:
+        assert check_decision(decision_id=decision_id) == ()
+    finally:
+        crash.install(None)
     assert Decision.objects.get(pk=decision_id).reason == "Nobody decides on their own request."
     assert not Grant.objects.exists()
 
