@@ -206,6 +206,11 @@ GRANT_EVENTS = (
         },
     ),
     EventType(
+        name="grant.extension_not_sent",
+        sentence="PIM was not asked to lengthen access of {about} through {group_name}, which ends at {ends_at}: {problem}",
+        fields={"group_name": _TEXT, "revision": _COUNT, "ends_at": _TIME, "problem": _TEXT},
+    ),
+    EventType(
         name="grant.waits_for_sign_in",
         sentence="The activation of {group_name} for {about} waits for a sign-in of {whom}",
         fields={"group_name": _TEXT, "whom": _TEXT, "reason": _TEXT},

@@ -105,6 +105,7 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType({
     "grant.overdue": Meaning(GROUP, OTHER, _HIGH),
     "grant.revoked": Meaning(GROUP, OTHER, _MEDIUM),
     "grant.refused": Meaning(GROUP, OTHER, _LOW),
+    "grant.extension_not_sent": Meaning(GROUP, OTHER, _LOW),
     "grant.never_arrived": Meaning(GROUP, OTHER, _LOW),
     **dict.fromkeys(
         (

@@ -23,7 +23,8 @@ from identity.signin.proving import Proof
 from policy.delegation import Right
 from requests_app import nudges
 from requests_app.actions import checking
-from requests_app.actions.deciders import decider_unfit, fallen_words, marks_of
+from requests_app.actions.deciders import decider_unfit, fallen_approval, fallen_words, marks_of
+from requests_app.actions.extending import items_owed
 from requests_app.actions.fetching import lock_decision, lock_item
 from requests_app.actions.granting import UNBOUNDED, Bounds, check_item, close_item, give, window_of
 from requests_app.actions.moving import create, move
@@ -205,12 +206,17 @@ def _check(decision: Decision) -> tuple[str, Bounds]:
 def _lengthened_by_fallen_words(item: RequestItem) -> str:
     """A sentence when an earlier approval of what would lengthen access doesn't stand any more, else "".
 
-    Access of its own is asked about when it starts; what lengthens access takes effect with the last word.
+    Access of its own is asked about when it starts; what lengthens access takes effect with the last word. It begins
+    where the approved window ends: what PIM doesn't hold of that yet has to stand, too, or there is nothing to lengthen.
     """
-    if extendable_grant(item.requester, item.group, item.wanted_start) is None:
+    held = extendable_grant(item.requester, item.group, item.wanted_start)
+    if held is None:
         return ""
-    fallen = next(iter(fallen_words(item).values()), "")
-    return f"{fallen} The requester has to ask again." if fallen else ""
+    if fallen := next(iter(fallen_words(item).values()), ""):
+        return f"{fallen} The requester has to ask again."
+    if fallen := fallen_approval(items_owed(held)):
+        return f"{fallen} So the access was not lengthened before. The requester can ask again once it has ended."
+    return ""
 
 
 def _time_given(item: RequestItem, decision: Decision) -> timedelta:

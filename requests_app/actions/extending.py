@@ -15,7 +15,7 @@ from audit.ledger.recorder import Actor, Subject, record
 from base.clock import business_now
 from requests_app.actions.claiming import note
 from requests_app.lifecycle import ENDABLE, OPEN, GrantStatus
-from requests_app.models import Grant, GrantInterval, RequestItem
+from requests_app.models import SAME_END, Grant, GrantInterval, RequestItem
 
 
 @transaction_required
@@ -77,3 +77,14 @@ def extend(grant: Grant, item: RequestItem, *, ends_at: datetime) -> None:
         request_id=item.request_id,
         grant_id=grant.pk,
     )
+
+
+def items_beyond(grant: Grant, instant: datetime) -> list[RequestItem]:
+    """The items whose approved time ends later than that: what the grant gives from then on stands on them."""
+    left = RequestItem.objects.filter(interval__grant=grant, interval__ends_at__gt=instant)
+    return list(left.select_related("requester", "terms").order_by("interval__starts_at"))
+
+
+def items_owed(grant: Grant) -> list[RequestItem]:
+    """The items of an extension that PIM was not yet read to hold."""
+    return items_beyond(grant, grant.sure_until + SAME_END) if grant.extension_owed else []

@@ -310,7 +310,7 @@ def test_both_ends_are_shown_until_the_extension_is_read_back(world: World, ada:
 def test_an_extension_that_pim_refused_says_what_happens_instead(world: World, ada: Visitor) -> None:
     item, _, _ = extended(world, extension_refused=2, extension_problem="It is not possible.")
     page = main_of(ada.get(page_of(item)))
-    assert "PIM did not move the end" in page
+    assert "The end did not move" in page
     assert "It is not possible." in page
     assert "assigned anew right after" in page
 

@@ -3,7 +3,8 @@
 PIM's assignment is looked at first; the update carries both instants and the new revision's tag, so that sending it
 again changes nothing. Whether PIM moves the end of an assignment that runs is not established. Where it refuses, the
 earlier end stands: PIM ends the membership then, and what is left of the window is assigned anew right after, so
-that there are never two assignments of one pair.
+that there are never two assignments of one pair. So it is where what was approved doesn't stand any more when it would
+leave late (`rechecking`): it is asked again when PIM's own end has come, and what doesn't stand then isn't assigned.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from requests_app.actions.leaving import CONFIRM_AFTER
 from requests_app.actions.moving import move
 from requests_app.actions.steps.guarding import refuse_unmanaged_group
 from requests_app.actions.steps.pacing import back_off, poll_delay
+from requests_app.actions.steps.rechecking import lengthening_unfit
 from requests_app.actions.steps.seeing import EntraView, look_at_entra
 from requests_app.lifecycle import GrantStatus
 from requests_app.models import SAME_END, Attempt, Grant
@@ -63,7 +65,7 @@ def bring_to_end(claim: Claim, view: EntraView) -> timedelta | None:
         return None
     if _accepted_lately(grant):
         return poll_delay(business_now())
-    return _ask(claim, held)
+    return _ask(claim, held, held.ends_at)
 
 
 def keep_up(claim: Claim) -> bool:
@@ -168,14 +170,17 @@ def _accepted_lately(grant: Grant) -> bool:
     )
 
 
-def _ask(claim: Claim, held: PimAssignment) -> timedelta:
+def _ask(claim: Claim, held: PimAssignment, held_until: datetime) -> timedelta:
     grant = claim.grant
     if grant.as_person:
         return _refused(claim, AS_PERSON)
     try:
         refuse_unmanaged_group(grant)
-    except errors.Refused as error:
+        unfit = lengthening_unfit(grant, held_until)
+    except errors.ClientError as error:
         return _not_yet(claim, error.sentence)
+    if unfit:
+        return _fallen(claim, unfit)
     order = AssignmentOrder(
         group_id=grant.group.object_id,
         principal_id=grant.person.object_id,
@@ -219,4 +224,27 @@ def _refused(claim: Claim, sentence: str) -> timedelta:
     with settle(claim) as grant:
         if grant.revision == claim.grant.revision:
             note(grant, extension_problem=sentence, extension_refused=grant.revision)
+    return back_off(claim.grant.failures)
+
+
+def _fallen(claim: Claim, sentence: str) -> timedelta:
+    """What was approved doesn't stand any more: PIM isn't asked, and what runs keeps the end that PIM holds."""
+    with settle(claim) as grant:
+        if grant.revision == claim.grant.revision:
+            note(grant, extension_problem=sentence, extension_refused=grant.revision)
+            record(
+                "grant.extension_not_sent",
+                actor=Actor.worker(),
+                fields={
+                    "group_name": grant.group.display_name,
+                    "revision": grant.revision,
+                    "ends_at": grant.sure_until,
+                    "problem": sentence,
+                },
+                about_oid=grant.person.object_id,
+                about_name=grant.person.display_name,
+                group_oid=grant.group.object_id,
+                request_id=grant.first_request_id,
+                grant_id=grant.pk,
+            )
     return back_off(claim.grant.failures)

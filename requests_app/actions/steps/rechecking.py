@@ -2,18 +2,23 @@
 
 Between the approval and the first assignment days may pass (a start that was asked for), or hours (Entra away, its
 person not signed in, a worker dead). Whoever was disabled, isn't eligible any more, was approved by somebody who may not
-decide any more, or would get more than was approved, is not sent to PIM. What can't be read is tried again.
+decide any more, or would get more than was approved, is not sent to PIM. What can't be read is tried again. So it is for
+what lengthens access and leaves late: what runs keeps its own end.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
 
 from base.clock import business_now
 from base.crash import crash_point, register
 from requests_app.actions.checking import fresh_eligibility, fresh_person
 from requests_app.actions.claiming import Claim, note, settle
 from requests_app.actions.deciders import ASKED_JUST_NOW, fallen_approval
+from requests_app.actions.extending import items_beyond
 from requests_app.lifecycle import GrantStatus
-from requests_app.models import Grant, RequestItem
+from requests_app.models import SAME_END, Grant, RequestItem
 from requests_app.scope_growth import growth
 
 register("rechecking.before_settle")
@@ -31,7 +36,9 @@ def unfit(grant: Grant, *, account_known: bool = False) -> str:
         return f"You are no longer eligible for this PIM group, {so}. Ask its owner for a new eligibility."
     if grown := grown_beyond(grant):
         return grown
-    if fallen := fallen_approval(_items(grant)):
+    # What PIM has ended already, perhaps a little before its time, stands on nothing any more.
+    done = business_now() + SAME_END if grant.assigned_at else business_now()
+    if fallen := fallen_approval(items_beyond(grant, done)):
         return f"{fallen} That approval is void, {so}: ask again, and whoever may decide now is asked."
     return ""
 
@@ -56,12 +63,31 @@ def recheck(claim: Claim) -> str:
     return ""
 
 
+def lengthening_unfit(grant: Grant, held_until: datetime) -> str:
+    """A sentence when PIM may not be asked to hold more than it holds, until then, as things are now, else "".
+
+    Of what was approved within a minute nothing is asked: the approval has just done so, and it has no start of its own.
+    Raises ClientError when it can't be known.
+    """
+    items = items_beyond(grant, held_until + SAME_END)
+    if not _approved_before(items, business_now() - ASKED_JUST_NOW):
+        return ""
+    so = "so it was not lengthened"
+    if not _account_enabled(grant):
+        return f"The account is disabled or gone in Entra, {so}."
+    if not fresh_eligibility(grant.person.object_id, grant.group.object_id).held:
+        return f"You are no longer eligible for this PIM group, {so}. Ask its owner for a new eligibility."
+    if grown := growth(grant):
+        return f"{grown} The approval doesn't cover that, {so}."
+    if fallen := fallen_approval(items):
+        return f"{fallen} That approval is void, {so}."
+    return ""
+
+
+def _approved_before(items: Iterable[RequestItem], instant: datetime) -> bool:
+    return any(item.decided_at is None or item.decided_at <= instant for item in items)
+
+
 def _account_enabled(grant: Grant) -> bool:
     person = fresh_person(grant.person.object_id)
     return person is not None and person.enabled
-
-
-def _items(grant: Grant) -> list[RequestItem]:
-    """The items whose approved time is not over: what is left of the grant stands on them."""
-    left = RequestItem.objects.filter(interval__grant=grant, interval__ends_at__gt=business_now())
-    return list(left.select_related("requester", "terms").order_by("interval__starts_at"))
