@@ -27,6 +27,7 @@ from simulator.aws.protocol import (
 from simulator.aws.roles import Keys, Role
 from simulator.aws.throttles import Throttles
 from simulator.delays import DELAYS, Hold
+from simulator.world.errors import WorldError
 from simulator.world.faults import Fault
 from simulator.world.world import World
 
@@ -59,7 +60,8 @@ def create_app(
             answer = Answer(500, {}, b"")
         status = f"{answer.status} {HTTPStatus(answer.status).phrase}"
         headers = {key: value for key, value in answer.headers.items() if key.lower() != "status"}
-        headers["Content-Length"] = str(len(answer.body))
+        if environ["REQUEST_METHOD"] != "HEAD" or "Content-Length" not in headers:
+            headers["Content-Length"] = str(len(answer.body))
         start_response(status, list(headers.items()))
         return [answer.body]
 
@@ -93,21 +95,31 @@ def _answer_s3(backend: Backend, environ: dict[str, Any], key: str, hold: Hold) 
     """A request to S3: faults are named by its method, as `aws.s3.PUT`."""
     with backend.lock:
         fault = backend.world.faults.take(f"aws.s3.{environ['REQUEST_METHOD']}", "")
-        role = backend.keys.find(key, backend.world.now())
     if fault is not None and fault.kind == "lose_request":
         raise NoAnswerError
     if fault is not None and fault.kind == "delay":
         hold(fault.seconds)
     if fault is not None and fault.kind in ("error", "throttle"):
         return _refused_s3(fault)
-    if role is None:
-        return Answer(*s3.refusal(403, "InvalidAccessKeyId", "The access key does not exist in our records."))
-    if not role.allows(s3.action_of(environ)):
-        return Answer(*s3.refusal(403, "AccessDenied", f"{role.name} may not {s3.action_of(environ)}."))
-    answered = Answer(*s3.answer(environ))
+    answered = _ask_s3(backend, environ, key)
     if fault is not None and fault.kind == "lose_answer":
         raise NoAnswerError
     return _refused_s3(fault) if fault is not None and fault.kind == "error_after" else answered
+
+
+def _ask_s3(backend: Backend, environ: dict[str, Any], key: str) -> Answer:
+    with backend.lock:
+        try:
+            role = backend.keys.find(key, backend.world.now())
+        except WorldError as error:
+            return Answer(*s3.refusal(400, "ExpiredToken", error.message))
+        if role is None:
+            message = "The AWS Access Key Id you provided does not exist in our records."
+            return Answer(*s3.refusal(403, "InvalidAccessKeyId", message))
+        try:
+            return Answer(*s3.answer(backend.world, role, environ))
+        except s3.DefectError as error:
+            return Answer(*s3.refusal(500, "SimulatorDefect", str(error)))
 
 
 def _refused_s3(fault: Fault) -> Answer:

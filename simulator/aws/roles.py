@@ -65,7 +65,15 @@ SEVERING = (
     "sso:ProvisionPermissionSet",
     "sso:DescribePermissionSetProvisioningStatus",
 )
-OBJECTS = ("s3:PutObject", "s3:GetObject", "s3:GetBucketObjectLockConfiguration", "s3:ListBucketVersions")
+OBJECTS = (
+    "s3:PutObject",
+    "s3:PutObjectRetention",
+    "s3:GetObject",
+    "s3:GetObjectVersion",
+    "s3:GetObjectRetention",
+    "s3:GetBucketObjectLockConfiguration",
+    "s3:ListBucketVersions",
+)
 TRAIL = ("s3:PutObject",)
 ACTIVITY = ("sts:AssumeRole",)  # of the role below, which is all that can be assumed here
 LAKE = ("cloudtrail:StartQuery", "cloudtrail:GetQueryResults")

@@ -157,6 +157,32 @@ class StoreGroup:
 
 
 @dataclass
+class ObjectVersion:
+    """A version of an object in S3, or a delete marker."""
+
+    id: str
+    key: str
+    at: datetime
+    body: str = ""  # base64
+    etag: str = ""
+    headers: dict[str, str] = field(default_factory=dict)  # ContentType and what else describes it
+    checksums: dict[str, str] = field(default_factory=dict)  # ChecksumSHA256 …
+    lock_mode: str | None = None  # COMPLIANCE | GOVERNANCE
+    locked_until: datetime | None = None
+    marker: bool = False
+
+
+@dataclass
+class Bucket:
+    """A bucket of S3. One that locks has versioning, the others have none."""
+
+    name: str
+    region: str
+    locks: bool = False
+    objects: dict[str, list[ObjectVersion]] = field(default_factory=dict)  # by key, the newest first
+
+
+@dataclass
 class RoleSession:
     """Credentials of a permission set on an account, which outlive the membership that opened them."""
 

@@ -7,7 +7,7 @@ Instants are aware UTC datetimes of the world's clock. Ids are the vendors' stri
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from simulator.world.aws_state import IdentityCenterState, Organization
+from simulator.world.aws_state import Bucket, IdentityCenterState, Organization
 from simulator.world.switches import Switches
 
 # ---------------------------------------------------------------- directory
@@ -337,6 +337,7 @@ class State:
     schedules: dict[str, Schedule] = field(default_factory=dict)
     approvals: dict[str, Approval] = field(default_factory=dict)
     provisioning_log: list[ProvisioningLogRow] = field(default_factory=list)
+    buckets: dict[str, Bucket] = field(default_factory=dict)  # S3's, by name
     due: list[Due] = field(default_factory=list)  # a heap by (at, number)
     due_counter: int = 0
     id_counter: int = 0

@@ -18,6 +18,7 @@ from simulator.world.happenings import happen
 from simulator.world.identity_center import IdentityCenter
 from simulator.world.identity_store import IdentityStore
 from simulator.world.ids import Dice
+from simulator.world.objects import Objects
 from simulator.world.organization import Organizations
 from simulator.world.pim import Pim
 from simulator.world.policies import Policies
@@ -47,6 +48,7 @@ class World:
         self.identity_center = IdentityCenter(self)
         self.identity_store = IdentityStore(self)
         self.scim = ScimService(self)
+        self.objects = Objects(self)
         self.trail = Trail(self)
         self.access_portal = AccessPortal(self)
         self.account_access = AccountAccess(self)

@@ -112,12 +112,7 @@ def test_what_somebody_did_in_the_bucket_is_named(
 
 def _gone(buckets: Buckets, bucket: str, key: str) -> None:
     """As the cloud's own keeper could: no interface does it."""
-    from moto.s3.models import s3_backends
-
-    for account in s3_backends.values():
-        for backend in account.values():
-            if bucket in backend.buckets:
-                backend.buckets[bucket].keys.setlist(key, [])
+    buckets.world.state.buckets[bucket].objects[key].clear()
 
 
 def test_without_a_place_that_can_be_read_the_command_says_so(settings: Settings, tmp_path: Path) -> None:
