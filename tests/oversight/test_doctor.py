@@ -120,8 +120,20 @@ def too_short(small: Small) -> None:
     small.world.policies.change(small.group.id, activation_maximum="PT3M")
 
 
+def too_short_by_administrators(small: Small) -> None:
+    small.world.policies.change(small.group.id, assignment_maximum="PT4M")
+
+
 def nameless(small: Small) -> None:
     small.ada.surname = None
+
+
+def without_a_display_name(small: Small) -> None:
+    small.ada.display_name = ""
+
+
+def before_any_cycle(small: Small) -> None:
+    small.world.provisioning.job.last = None
 
 
 def paused(small: Small) -> None:
@@ -142,8 +154,11 @@ LINKS: list[tuple[Callable[[Small], None], str, str]] = [
     (never_provisioned, "group.identity-center", "doesn't have it"),
     (another_of_the_name, "group.identity-center", "belongs to another"),
     (opens_nothing, "group.assignments", "no permission set"),
-    (too_short, "group.policy", "0:03:00"),
+    (too_short, "group.policy", "an activation for 0:03:00"),
+    (too_short_by_administrators, "group.policy", "an assignment by an administrator for 0:04:00"),
     (nameless, "group.people", "no surname"),
+    (without_a_display_name, "group.people", "no display name"),
+    (before_any_cycle, "provisioning.cycles", "No cycle has ended yet."),
     (paused, "provisioning.job", "Paused"),
     (quarantined, "provisioning.job", "Quarantine (EncounteredQuarantineException)"),
 ]
@@ -171,7 +186,15 @@ def test_a_broken_link_is_found(
 def test_what_is_only_worth_mending_doesnt_fail(tenant: Tenant) -> None:
     tenant.small.world.pim.end_eligibility(tenant.small.group.id, tenant.small.ada.id)
     tenant.small.builder.store_group(tenant.small.group).external_id = None
-    (named, nobody) = [each for each in tenant.examine() if each.level is not Level.GOOD]
+    last = tenant.small.world.provisioning.job.last
+    assert last is not None
+    last.state = "Failed"
+    (failed, named, nobody) = [each for each in tenant.examine() if each.level is not Level.GOOD]
+    assert (failed.check, failed.level, failed.what) == (
+        "provisioning.cycles",
+        Level.WARNING,
+        "The last cycle failed.",
+    )
     assert (named.check, named.level) == ("group.identity-center", Level.WARNING)
     assert (nobody.check, nobody.what) == ("group.eligible", "Nobody is eligible for it.")
     assert tenant.run()[0] == 0

@@ -414,8 +414,20 @@ def expiry_late(clouds: Clouds) -> None:
 
 
 def portal_sessions_ended(clouds: Clouds) -> None:
-    assert clouds.happen("portal_sessions_ended", person=clouds.person) == {"user_id": clouds.person}
-    assert clouds.control("GET", "/journal")[0]["kind"] == "happening"
+    """The open portal is over, what was opened from it goes on."""
+    clouds.happen("foreign_store_member", group=clouds.group, person=clouds.person)
+    entry = clouds.simulator.world.access_portal.visible(clouds.person)[0]
+    with httpx.Client(base_url=clouds.said["browser_origin"], follow_redirects=True, timeout=30) as browser:
+        browser.post("/start/sign-in", data={"account": clouds.person})
+        chosen = {"account_id": entry.account.id, "role_name": entry.permission_set.name}
+        assert browser.post("/start/open", data=chosen).status_code == 200
+        assert "/start/open" in browser.get("/start/").text
+        assert clouds.happen("portal_sessions_ended", person=clouds.person) == {"user_id": clouds.person}
+        for after in (browser.get("/start/"), browser.post("/start/open", data=chosen)):
+            assert "/start/open" not in after.text
+            assert "AWS access portal: sign in" in after.text
+    [session] = clouds.control("GET", f"/sessions?person={clouds.person}")
+    assert session["may_act"] is True
 
 
 FAULTS: dict[str, Callable[[Clouds], None]] = {
