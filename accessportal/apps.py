@@ -6,7 +6,8 @@ class AccessPortalConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from accessportal import checks, logs
+        from accessportal import checks, events, logs
 
+        events.register_all()
         checks.register_all()
         logs.configure()

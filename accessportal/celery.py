@@ -28,6 +28,9 @@ def _configured(**_: Any) -> None:
     from accessportal.checks import refuse_misconfiguration
 
     refuse_misconfiguration()
+    from accessportal.recorded_settings import record_at_start
+
+    record_at_start()
 
 
 @worker_init.connect
@@ -53,3 +56,7 @@ def _alive(sender: Any = None, **_: Any) -> None:
     from oversight.heartbeats import ran
 
     ran(sender.name, str(sender.request.hostname or "unnamed"))
+    # Where the database was away when the worker started.
+    from accessportal.recorded_settings import record_if_owed
+
+    record_if_owed()

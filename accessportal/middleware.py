@@ -13,6 +13,7 @@ from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django_structlog.middlewares import RequestMiddleware
 
+from accessportal.recorded_settings import record_if_owed
 from base.errors import DomainError, TooOften
 from base.visible import visible_page
 
@@ -44,6 +45,7 @@ class HealthMiddleware:
         except DatabaseError as error:
             logger.warning("Not ready: the database can't be reached (%s).", type(error).__name__)
             return _answer(503, "no database")
+        record_if_owed()  # where the database was away when this process started
         return _answer(200, "ready")
 
 

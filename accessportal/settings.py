@@ -12,12 +12,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.utils.csp import CSP
-from environs import Env
 from kombu import Queue
 
+from accessportal.environment import env
 from base.clock import BusinessClock, configure
 
-env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- Which process, in which mode

@@ -172,6 +172,8 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType({
     "queue.moved_to_front": _CHANGED,
     "action.refused": Meaning(API, OTHER, _LOW),
     "preferences.changed": _CHANGED,
+    "settings.recorded": _CREATED,
+    "settings.changed": Meaning(API, 3, _MEDIUM),
     # Access reviews: what is decided about eligibilities is about membership of the group
     "review.started": _CREATED,
     "review.decided": _ABOUT_MEMBERSHIP,

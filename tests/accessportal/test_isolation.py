@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from stack.postgres import DATABASE
+from audit.ledger.models import Event
 from tests.support.servers import PostgresServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,8 +48,8 @@ print(json.dumps({
 """
 
 
-def probe(server: PostgresServer) -> dict[str, Any]:
-    environ = server.environment("web", DATABASE) | {
+def probe(server: PostgresServer, database: str) -> dict[str, Any]:
+    environ = server.environment("web", database) | {
         "PATH": os.environ["PATH"],
         "SECRET_KEY": "k" * 50,
         "ALLOWED_HOSTS": "testserver,localhost",
@@ -77,13 +77,18 @@ def cloud_modules(modules: list[str]) -> list[str]:
     return sorted(top for top in tops if top.startswith(CLOUD)) + adapters
 
 
-def test_the_web_process_knows_no_cloud(postgres_server: PostgresServer) -> None:
-    result = probe(postgres_server)
+def test_the_web_process_knows_no_cloud(postgres_server: PostgresServer, committed_db: str) -> None:
+    result = probe(postgres_server, committed_db)
     assert result["answers"] == [200, 200]
     assert {"identity.signin.views", "requests_app.views.requests"} <= set(result["views"])
     assert "requests_app.tasks.sweep" in result["tasks"]
     assert cloud_modules(result["modules"]) == []
     assert [name for name in result["environ"] if name.startswith(("AWS_", "AZURE_", "ENTRA_WORKER_"))] == []
+    # Its start is in the trail, with what it was set to.
+    told = Event.objects.get(type="settings.recorded").data["fields"]
+    assert told["process"] == "web"
+    assert told["settings"]["PORTAL_ORIGIN"] == "http://localhost"
+    assert "kkk" not in str(told)
 
 
 def test_the_probe_would_see_a_cloud() -> None:

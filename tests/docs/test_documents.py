@@ -201,7 +201,7 @@ def test_every_variable_is_in_the_table_with_the_processes_that_may_have_it() ->
         for cells in table_after(OPERATIONS, "Environment")
         for name in re.findall(r"`([A-Z_]+)`", cells[0])
     }
-    read = set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', (ROOT / "accessportal" / "settings.py").read_text()))
+    read = set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', sources("accessportal")))
     read |= set(SECRETS) | set(CONCERNS)
     read |= {f"CLIENT_RATE_{family.replace('-', '_').upper()}" for family in RATES}
     for process in (*LONG_RUNNING, MIGRATION):

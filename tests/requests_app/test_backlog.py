@@ -56,6 +56,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
     monkeypatch.setattr(tasks, "advance_grant", lambda *, grant_id: rows.append(grant_id))
     monkeypatch.setattr("oversight.heartbeats.beat", lambda _name: None)
     monkeypatch.setattr("accessportal.checks.refuse_misconfiguration", lambda: None)
+    monkeypatch.setattr("accessportal.recorded_settings.record_at_start", lambda: None)
     return rows
 
 

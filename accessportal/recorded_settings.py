@@ -1,0 +1,207 @@
+"""Settings in the trail: whoever starts the portal with others leaves one event that says which, before and after.
+
+A web or worker process compares at its start what it goes by with what the newest such event says. The event is all there
+is to compare with, so that nobody can bring another past without the trail's own guards. Everybody's settings are compared
+by both, and told by whichever starts first; one process of each kind that starts a second time finds nothing new.
+
+Only what is named here is written down, and of a secret nothing but whether there is one: no digest either, since whoever
+reads the trail could try guesses against it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Mapping
+from urllib.parse import SplitResult, urlsplit
+
+import structlog
+from django.conf import settings
+from django.db import Error, connection, connections
+from django_subatomic.db import transaction
+
+from accessportal.environment import env
+from accessportal.events import SETTINGS_CHANGED, SETTINGS_RECORDED
+from audit.ledger.canonical import JSON, Value
+from audit.ledger.recorder import Actor, record
+from audit.ledger.registry import LedgerError
+
+log = structlog.get_logger(__name__)
+
+type Told = Mapping[str, str]
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# As they are. What both kinds of process go by has to be the same for both.
+EVERYBODYS = _names(
+    """
+    PORTAL_MODE PORTAL_ORIGIN ALLOWED_HOSTS LOG_LEVEL DATABASE_HOST DATABASE_PORT DATABASE_NAME STATIC_ROOT
+    BUSINESS_CLOCK_FACTOR BUSINESS_CLOCK_ANCHOR_REAL BUSINESS_CLOCK_ANCHOR_BUSINESS
+    ENTRA_TENANT_ID ENTRA_AUTHORITY ENTRA_BROWSER_ORIGIN ENTRA_CA_BUNDLE ENTRA_SIGNIN_CLIENT_ID
+    ENTRA_AWS_SERVICE_PRINCIPAL_ID ENTRA_PERSON_ATTRIBUTE ENTRA_MFA_CONTEXT
+    AWS_REGION AWS_DEFAULT_REGION AWS_ACCESS_PORTAL_URL
+    LATEST_START_DAYS DECISION_TARGET_MINUTES NARROW_PATH_SHARED_WITH_PIM CATALOG_SYNC_CONCURRENCY
+    EMERGENCY_PROCEDURE EMERGENCY_PROCEDURE_URL OVERDUE_ENTRA_MINUTES OVERDUE_AWS_MINUTES SWEEP_SECONDS
+    FAST_REMOVAL CUTTING_SECONDS SESSION_SEVERING SESSION_SEVERING_PLACES SEVERING_TAKES_EFFECT_MINUTES
+    SEVERING_POLICY_SIZE
+    ACTIVITY ACTIVITY_REGIONS ACTIVITY_SOURCE ACTIVITY_CHECK_SECONDS ACTIVITY_LOOKUP ACTIVITY_DELIVERY_LAG_MINUTES
+    ACTIVITY_MOST_PAGES ACTIVITY_KEEP_DAYS
+    AUDIT_ANCHORS AUDIT_ANCHOR_TSA_MINUTES AUDIT_STREAMS AUDIT_EVENTS_KEPT_DAYS AUDIT_WORDS_KEPT_DAYS
+    NOTIFY_LANGUAGE NOTIFY_TIME_ZONE
+"""
+)
+WEBS = _names("TRUSTED_PROXY_COUNT WEB_BIND WEB_CONCURRENCY PERSONAL_TOKEN_PUBLIC_KEY")
+WORKERS = _names(
+    """
+    MAIL_HOST MAIL_PORT MAIL_TLS MAIL_BACKEND
+    ON_CALL_SOURCE ENTRA_WORKER_CLIENT_ID ENTRA_AWS_CERTIFICATE_ENDS AWS_SCIM_TOKEN_ENDS GRAPH_BASE_URL
+    PORTAL_MANAGED_GROUPS_FILE AWS_IDENTITY_CENTER_INSTANCE_ARN AWS_ENDPOINT_URL
+    CLIENT_RATE_SSO_ADMIN CLIENT_RATE_IDENTITYSTORE CLIENT_RATE_ORGANIZATIONS CLIENT_RATE_IAM CLIENT_RATE_GRAPH
+    CLIENT_RATE_GRAPH_ON_DEMAND CLIENT_RATE_STS CLIENT_RATE_CLOUDTRAIL CLIENT_RATE_ATHENA CLIENT_RATE_OBJECT_STORE
+    ACTIVITY_LAKE_STORE ACTIVITY_ATHENA_WORKGROUP ACTIVITY_ATHENA_TABLE ACTIVITY_ROLE_NAME
+    AUDIT_STREAM_BUCKET AUDIT_STREAM_BUCKET_REGION AUDIT_STREAM_BUCKET_PREFIX AUDIT_STREAM_SYSLOG
+    AUDIT_STREAM_SYSLOG_PAYLOAD AUDIT_STREAM_SYSLOG_CA AUDIT_STREAM_SYSLOG_CONFIRMS
+"""
+)
+# Addresses whose path may be what lets somebody in: scheme and host alone.
+WORKERS_PLACES = frozenset({"AUDIT_STREAM_WEBHOOK_URL", "ON_CALL_DOCUMENT"})
+# They may be a person's, and the trail never forgets a fact: what follows the @ alone.
+WORKERS_MAILBOXES = frozenset({"ALERT_MAIL_TO", "MAIL_FROM", "MAIL_USER"})
+# Whether there is one.
+WEBS_SECRETS = _names("SECRET_KEY SECRET_KEY_FALLBACKS ENTRA_SIGNIN_CLIENT_SECRET METRICS_TOKEN")
+WORKERS_SECRETS = _names(
+    """
+    ENTRA_WORKER_CERTIFICATE_PATH ENTRA_WORKER_FEDERATED_TOKEN_FILE ENTRA_WORKER_CLIENT_SECRET ALERT_CHATS
+    ALERT_WEBHOOK_URL APPROVAL_CHATS AUDIT_STREAM_SYSLOG_CERTIFICATE AUDIT_STREAM_WEBHOOK_SECRET MAIL_PASSWORD
+    ENTRA_SIGNIN_WORKER_SECRET PERSONAL_TOKEN_KEYS_PATH AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
+"""
+)
+EVERYBODYS_SECRETS = frozenset({"REDIS_URL", "DATABASE_PASSWORD"})
+
+PLAIN: Mapping[str, frozenset[str]] = {"web": EVERYBODYS | WEBS, "worker": EVERYBODYS | WORKERS}
+SECRET: Mapping[str, frozenset[str]] = {
+    "web": EVERYBODYS_SECRETS | WEBS_SECRETS,
+    "worker": EVERYBODYS_SECRETS | WORKERS_SECRETS,
+}
+LONGEST = 500
+TRY_AGAIN_AFTER = 60.0  # seconds
+_LOCK = 0x73657474696E67  # "setting": one comparison at a time, whoever makes it
+
+# What the newest event says of all that were recorded.
+_NEWEST = """
+SELECT data #>> '{fields,settings}' FROM (
+    (SELECT at, id, data FROM audit_event WHERE type = 'settings.recorded' ORDER BY at DESC, id DESC LIMIT 1)
+    UNION ALL
+    (SELECT at, id, data FROM audit_event WHERE type = 'settings.changed' ORDER BY at DESC, id DESC LIMIT 1)
+) AS newest ORDER BY at DESC, id DESC LIMIT 1
+"""
+
+_owed_from: float | None = None  # when the next attempt is due, by the monotonic clock; None: nothing is owed
+
+
+def settings_told(process: str, environ: Mapping[str, str], values: Mapping[str, object]) -> Told:
+    """What a process of that kind writes down of its settings: nothing for a kind that writes none.
+
+    `values` are those that the settings made of the environment, defaults included; the rest stands in `environ` alone.
+    """
+    given = {name: text.strip() for name, text in environ.items() if text.strip()}
+    told = {name: _plain(values.get(name, given.get(name, ""))) for name in PLAIN.get(process, ())}
+    if process == "worker":
+        told |= {name: _host(given.get(name, "")) for name in WORKERS_PLACES}
+        told |= {name: _domains(given.get(name, "")) for name in WORKERS_MAILBOXES}
+    return told | {name: "(given)" if name in given else "" for name in SECRET.get(process, ())}
+
+
+def record_settings(process: str, told: Told) -> None:
+    """Write the one event that is owed, if any is. Raises the database's errors."""
+    with transaction(), connection.cursor() as cursor:
+        # In its own statement: the next one's view of the trail begins after the lock is ours.
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        cursor.execute(_NEWEST)
+        row = cursor.fetchone()
+        before: dict[str, str] = json.loads(row[0]) if row and row[0] else {}
+        other = sorted(name for name in told if before.get(name) != told[name])
+        changed = [name for name in other if name in before]
+        seen: dict[str, Value] = {
+            "process": process,
+            "names": ", ".join(changed or other),
+            "settings": {**before, **told},
+        }
+        # The web process can write no event in the portal's own name.
+        actor = Actor.system() if process == "worker" else Actor.anonymous()
+        if changed:
+            changes: list[JSON] = [
+                {"name": name, "before": before.get(name), "after": told[name]} for name in other
+            ]
+            record(SETTINGS_CHANGED.name, actor=actor, fields={**seen, "changes": changes})
+        elif other:
+            record(SETTINGS_RECORDED.name, actor=actor, fields={**seen, "number": len(other)})
+
+
+def record_at_start() -> None:
+    """What a process does once, before it serves anybody; it leaves no connection, since a worker forks after this."""
+    global _owed_from
+    _owed_from = 0.0
+    try:
+        record_if_owed()
+    finally:
+        connections.close_all()
+
+
+def record_if_owed() -> None:
+    """Compare this process's settings and record what is new, unless its start did.
+
+    A database that is away holds nothing up: it is said in the log, and the first call a minute later tries again.
+    """
+    global _owed_from
+    if _owed_from is None or time.monotonic() < _owed_from:
+        return
+    process = settings.PORTAL_PROCESS
+    told = settings_told(process, os.environ, env.dump())
+    try:
+        if told:
+            record_settings(process, told)
+    except (Error, LedgerError) as error:
+        _owed_from = time.monotonic() + TRY_AGAIN_AFTER
+        log.warning("settings.not_recorded", error=type(error).__name__)
+    else:
+        _owed_from = None
+
+
+def _plain(value: object) -> str:
+    """A value as text; of an address neither who signs in there nor what is asked of it."""
+    if isinstance(value, bool):
+        text = str(value).lower()
+    elif isinstance(value, (list, tuple)):
+        text = ",".join(map(str, value))
+    else:
+        text = str(value).encode(errors="replace").decode()
+    if (parts := _address(text)) and (parts.username is not None or parts.query or parts.fragment):
+        text = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+
+
+def _host(text: str) -> str:
+    parts = _address(text)
+    if parts is None:
+        return "(given)" if text else ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/…"
+
+
+def _domains(text: str) -> str:
+    found = re.findall(r"@([\w.-]+)", text)
+    return ",".join(f"…@{domain}" for domain in found) or ("(given)" if text else "")
+
+
+def _address(text: str) -> SplitResult | None:
+    """The parts of what may be an address; None of anything else."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return None
+    return parts if "://" in text and parts.netloc else None
