@@ -22,7 +22,7 @@ SELECT moment, jsonb_build_object(
     'grant', md5('grant' || (n * 17 %% %(requests)s))::uuid,
     'fields', jsonb_build_object('note', 'number ' || n)
 )::text
-FROM generate_series(1, %(many)s) AS n,
+FROM generate_series(1, %(many)s::bigint) AS n, -- of four bytes, its multiples would not fit
 LATERAL (SELECT now() - (%(many)s - n + 1) * (interval '360 days' / %(many)s) AS moment) AS at
 """
 

@@ -28,6 +28,7 @@ from audit.ledger.merkle import EMPTY_ROOT, leaf_hash, node_hash, root_hash, sea
 from audit.ledger.models import Event, Leaf, Seal
 from audit.ledger.sealing import seal_batch, seal_everything
 from audit.ledger.verifying import Report, verify
+from tests.audit.ledger.bulk import fill
 from tests.audit.ledger.factories import ask, note
 from tests.support.seldom import seldom
 from tests.support.servers import PostgresServer
@@ -108,6 +109,47 @@ def test_events_are_sealed_in_a_chain_of_signed_batches(
     report = verified(key)
     assert report.sound
     assert (report.events, report.batches, report.unsealed) == (5, 3, 0)
+
+
+def test_a_batch_reads_no_more_however_much_waits_for_its_seal(
+    key: SealingKey,
+    as_role: AsRole,
+    committed_db: str,
+    postgres_server: PostgresServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fill(postgres_server, committed_db, 1_000)
+    with as_role("portal_sealer"):
+        assert seal_everything(key) == 1_000
+    as_owner = postgres_server.conninfo("portal_owner", committed_db)
+    with psycopg.connect(as_owner, autocommit=True) as owner:
+        # From now on, statistics say that everything is sealed.
+        owner.execute("VACUUM ANALYZE audit_event, audit_leaf")
+    monkeypatch.setattr(sealing, "BATCH", 100)
+    read = []
+    for more in (1_000, 3_000):
+        with psycopg.connect(as_owner) as owner:
+            owner.execute(f"INSERT INTO audit_event (canon) SELECT '{CANON}' FROM generate_series(1, {more})")  # noqa: S608 - ours
+        with as_role("portal_sealer"):
+            first = seal_batch(key)
+            assert first is not None
+            read.append(rows_of_events_read(first.last_at))
+    assert read[0] == read[1] <= 3 * sealing.BATCH
+
+
+def rows_of_events_read(since: datetime | None) -> int:
+    """By the statement that finds the next batch, in all partitions, as PostgreSQL counts them."""
+    with transaction(), connection.cursor() as cursor:
+        cursor.execute(sealing.WALKING)
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sealing.UNSEALED}", [since, sealing.BATCH])
+        ((told,),) = cursor.fetchall()
+    plans, rows = [told[0]["Plan"]], 0.0
+    while plans:
+        plan = plans.pop()
+        plans += plan.get("Plans", [])
+        if plan.get("Relation Name", "").startswith("audit_event"):
+            rows += (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"]
+    return round(rows)
 
 
 @pytest.mark.usefixtures("committed_db")
