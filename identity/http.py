@@ -17,6 +17,8 @@ class PortalRequest(HttpRequest):
 
     user: User
     htmx: HtmxDetails
+    # How much waits for the user's decision, where a view has counted it anyway: the navigation doesn't count again.
+    waiting_count: int
 
 
 type View[**P] = Callable[Concatenate[PortalRequest, P], HttpResponseBase]

@@ -15,6 +15,22 @@ from policy.demands import Demands
 type Right = Absence | None  # None: one's own
 
 
+def has_right(
+    person: Person, demands: Demands, stages: Iterable[int], requester: Person, *, at: datetime
+) -> bool:
+    """Whether there is any of `rights`. Whoever has one of their own isn't asked for whom they stand in."""
+    if same_human(person, requester) or not person.enabled:
+        return False
+    wanted = list(stages)
+    if any(may_decide(person, demands, stage, requester) for stage in wanted):
+        return True
+    return any(
+        may_decide(each.person, demands, stage, requester)
+        for each in stood_in_for(person, at)
+        for stage in wanted
+    )
+
+
 def rights(
     person: Person, demands: Demands, stages: Iterable[int], requester: Person, *, at: datetime
 ) -> Sequence[Right]:

@@ -13,7 +13,7 @@ from base.clock import business_now
 from base.errors import Conflict, Denied, Missing
 from identity.humans import is_human, same_human
 from identity.models import Person, User
-from policy.delegation import Right, rights
+from policy.delegation import Right, has_right, rights
 from requests_app.lifecycle import DecisionStatus, ItemStatus
 from requests_app.models import AccessRequest, Grant, RequestItem
 
@@ -22,7 +22,7 @@ def is_decider(person: Person, item: RequestItem) -> bool:
     """Whether the item's rule, at any of its stages, lets this person decide on it, or somebody for whom they stand in."""
     demands = item.terms.parsed
     every = range(len(demands.stages))
-    return bool(rights(person, demands, every, item.requester, at=business_now()))
+    return has_right(person, demands, every, item.requester, at=business_now())
 
 
 def may_see_request(person: Person, request: AccessRequest, *, overseer: bool) -> bool:

@@ -138,12 +138,13 @@ def extendable_grant(person: Person, group: PimGroup, wanted_start: datetime | N
 def home(person: Person) -> Home:
     """Everything on the start page, in a handful of bounded queries."""
     own = _items().filter(requester=person)
-    first_due = inbox(person, limit=MOST_AT_HOME)
+    waiting = to_decide(person)
+    first_due = inbox(waiting, limit=MOST_AT_HOME)
     return Home(
         grants=my_grants(person),
         pending=list(own.filter(status=ItemStatus.PENDING).order_by("-created_at")[:PAGE]),
         to_decide=first_due,
-        deciding_count=waiting_count(person) if len(first_due) == MOST_AT_HOME else len(first_due),
+        deciding_count=waiting_count(waiting) if len(first_due) == MOST_AT_HOME else len(first_due),
         recent=list(own.exclude(status=ItemStatus.PENDING).order_by("-created_at")[:MOST_AT_HOME]),
         favourites=favourites_of(person),
     )
@@ -160,13 +161,13 @@ def my_requests(
 
 
 def inbox(
-    person: Person, *, after: tuple[datetime, UUID] | None = None, limit: int = PAGE
+    waiting: QuerySet[RequestItem], *, after: tuple[datetime, UUID] | None = None, limit: int = PAGE
 ) -> Sequence[RequestItem]:
-    """Pending items that this person may decide on now and hasn't yet, the first due first. Four queries.
+    """Of what waits for somebody (`to_decide`), the first due first. Two queries.
 
     `after` is the place of the last one before: by when it is due (`targets.due_at`), and its id.
     """
-    rows = to_decide(person).annotate(due=due()).order_by("due", "pk")
+    rows = waiting.annotate(due=due()).order_by("due", "pk")
     if after is not None:
         rows = rows.filter(Q(due__gt=after[0]) | Q(due=after[0], pk__gt=after[1]))
     # Thousands may wait: what a page shows of each is looked up for those on it only, by keys that are known by then. As a
@@ -175,16 +176,17 @@ def inbox(
     return list(_items().filter(pk__in=first).annotate(due=due()).order_by("due", "pk")) if first else []
 
 
-def waiting_count(person: Person) -> int:
-    """How many items wait for this person's decision, counted up to MOST_COUNTED. Three queries."""
-    return to_decide(person)[:MOST_COUNTED].count()
+def waiting_count(waiting: QuerySet[RequestItem]) -> int:
+    """How many items wait for somebody (`to_decide`), counted up to MOST_COUNTED. One query."""
+    return waiting[:MOST_COUNTED].count()
 
 
 def to_decide(person: Person) -> QuerySet[RequestItem]:
     """What this person may decide on now and hasn't yet: the items for which `permissions.can_decide` holds.
 
     Items share their terms: the stages that name the person, or somebody for whom they stand in, are found first, then
-    the items at those stages. Never one's own, by any account, and no item twice in one right. Three queries.
+    the items at those stages. Never one's own, by any account, and no item twice in one right. Two queries, and one when
+    it is read.
     """
     now = business_now()
     if not person.enabled:
@@ -263,7 +265,9 @@ def request_page(person: Person, items: Sequence[RequestItem], *, item_id: UUID 
     item = next((each for each in items if item_id in (None, each.pk)), None)
     if item is None:
         raise Missing("request.missing", "There is no such request, or it is not yours to see.")
-    return _page(person, item, [each for each in items if each != item])
+    others = [each for each in items if each != item]
+    asks = item.requester_id == person.pk or item.status != ItemStatus.PENDING
+    return _page(person, item, others, may_remark=asks or is_decider(person, item))
 
 
 def decision_page(person: Person, item_id: UUID) -> RequestPage:
@@ -273,7 +277,8 @@ def decision_page(person: Person, item_id: UUID) -> RequestPage:
         Missing: absent, one's own, or not theirs to decide.
     """
     item = _items().filter(pk=item_id).first()
-    if item is None or not (is_decider(person, item) or item.decisions.filter(approver=person).exists()):
+    decides = item is not None and is_decider(person, item)
+    if item is None or not (decides or item.decisions.filter(approver=person).exists()):
         raise Missing("item.missing", "There is no such request, or it is not yours to decide.")
     others: Sequence[RequestItem] = []
     if item.request.item_count > 1:
@@ -281,10 +286,13 @@ def decision_page(person: Person, item_id: UUID) -> RequestPage:
             _items().filter(request=item.request_id).exclude(pk=item.pk).order_by("group__display_name", "pk")
         )
         others = [each for each in siblings[:MOST_ITEMS] if may_see_item(person, each)]
-    return _page(person, item, others)
+    return _page(person, item, others, may_remark=decides or item.requester_id == person.pk)
 
 
-def _page(person: Person, item: RequestItem, others: Sequence[RequestItem]) -> RequestPage:
+def _page(
+    person: Person, item: RequestItem, others: Sequence[RequestItem], *, may_remark: bool
+) -> RequestPage:
+    """`may_remark`: the viewer asked for it or may decide on it, which lets them ask and answer while it is pending."""
     request = item.request
     scope = RequestScope.objects.filter(item=item).order_by("permission_set_name", "account_name")
     rows = list(scope[: MOST_SCOPE + 1])
@@ -314,8 +322,7 @@ def _page(person: Person, item: RequestItem, others: Sequence[RequestItem]) -> R
         hop=hop(HOP_OF[grant.status]) if grant and grant.status in HOP_OF else None,
         freeze=freeze_for_item(item) if item.status == ItemStatus.PENDING else None,
         remarks=thread(item),
-        may_remark=item.status == ItemStatus.PENDING
-        and (item.requester_id == person.pk or is_decider(person, item)),
+        may_remark=may_remark and item.status == ItemStatus.PENDING,
         attention=attention_to(item),
         offered=rights_offered(person, item),
         others=others,

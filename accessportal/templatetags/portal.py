@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import heroicons
@@ -44,8 +45,13 @@ NOTICE_SHAPES = {
 @register.simple_tag
 def icon(name: str, size: int = 20) -> SafeString:
     """A decorative heroicon: 16 px from the micro set, 20 from mini, 24 from outline."""
+    return _drawn(str(name), size)
+
+
+@lru_cache(maxsize=512)  # the package copies and writes a tree each time, and a page has dozens
+def _drawn(name: str, size: int) -> SafeString:
     style = {16: "micro", 20: "mini"}.get(size, "outline")
-    svg = heroicons._render_icon(style, str(name), size, {"aria-hidden": "true"})
+    svg = heroicons._render_icon(style, name, size, {"aria-hidden": "true"})
     return mark_safe(svg)  # noqa: S308 - from the icon package, with no input of a visitor
 
 

@@ -44,7 +44,9 @@ from requests_app.weighing_words import Weighed
 def inbox(request: PortalRequest) -> HttpResponse:
     """What waits for this person's decision, the first due first, those that are alike together."""
     after = read_place(request.GET.get("after", ""))
-    found = selectors.inbox(request.user.person, after=after, limit=selectors.PAGE + 1)
+    waiting = selectors.to_decide(request.user.person)
+    request.waiting_count = selectors.waiting_count(waiting)
+    found = selectors.inbox(waiting, after=after, limit=selectors.PAGE + 1)
     shown = found[: selectors.PAGE]
     said = thread_states(shown)
     more = len(found) > len(shown)

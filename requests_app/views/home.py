@@ -28,4 +28,6 @@ def live(request: PortalRequest) -> HttpResponse:
 
 
 def _read(request: PortalRequest) -> HomePage:
-    return home_page(selectors.home(request.user.person))
+    read = selectors.home(request.user.person)
+    request.waiting_count = read.deciding_count
+    return home_page(read)
