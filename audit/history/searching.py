@@ -76,10 +76,10 @@ def timeline(wanted: Mapping[str, Any], before: Position | None) -> Timeline:
         Invalid: a name fits nobody or too many (with the field it was written in), or the search took too long.
     """
     chosen = event_filter(wanted)
-    page = reading.events(chosen, before=before)
     if before is not None:
+        page = reading.events(chosen, before=before)
         return Timeline(rows(page.entries), page.older, None)
-    found = reading.facets(chosen)
+    page, found = reading.opening(chosen)
     return Timeline(rows(page.entries), page.older, found.counted, _named(found, wanted), found.cut)
 
 

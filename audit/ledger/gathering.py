@@ -63,9 +63,3 @@ def over_candidates(
             f"WITH {gathered}candidates AS MATERIALIZED ({inner}) {statement}", [*named, *walked, *parameters]
         )
         return list(cursor.fetchall())
-
-
-def number_of(candidates: QuerySet[Event, Any], once: Once | None) -> int:
-    """How many candidates there are."""
-    found = over_candidates("SELECT count(*) FROM candidates", candidates, once)
-    return int(found[0][0]) if found else 0

@@ -22,9 +22,9 @@ from django.db.models import Q, QuerySet
 from django_subatomic.db import transaction
 
 from audit.ledger.canonical import commitment
-from audit.ledger.gathering import Once, Requests, among, number_of, over_candidates
+from audit.ledger.gathering import Once, Requests, among, over_candidates
 from audit.ledger.models import Event, Outcome, PersonalWords
-from audit.ledger.wording import COMMON, SAMPLE, having_words, likely_rare, terms_of, with_words, worded_types
+from audit.ledger.wording import COMMON, SAMPLE, likely_rare, terms_of, try_words, with_words, worded_types
 from base.clock import business_clock, business_now
 from base.errors import Invalid
 
@@ -128,11 +128,14 @@ def events(wanted: EventFilter, *, before: Position | None = None, limit: int = 
         Invalid: the search took longer than it may; the sentence says what to do.
     """
     with bounded():
-        keys = _keys(wanted, before, limit + 1)
-        shown = keys[:limit]
-        entries = _entries(_by_keys(shown))
+        return _page(_keys(wanted, before, limit + 1), limit)
+
+
+def _page(keys: Sequence[Mapping[str, Any]], limit: int) -> Page:
+    """The page of these keys, of which one more than it holds says that there are older ones."""
+    shown = keys[:limit]
     last = shown[-1] if len(keys) > limit else None
-    return Page(entries, Position(last["at"], last["id"]) if last else None)
+    return Page(_entries(_by_keys(shown)), Position(last["at"], last["id"]) if last else None)
 
 
 def count(wanted: EventFilter) -> int:
@@ -174,25 +177,33 @@ UNION ALL SELECT 0, '', COUNT(*) FROM matches
 _PLACES = {7: "type", 11: "outcome", 13: "actor_oid", 14: "group_oid"}
 
 
-def facets(wanted: EventFilter) -> Facets:
-    """What the newest matches consist of; one statement.
+def opening(wanted: EventFilter) -> tuple[Page, Facets]:
+    """The newest page, and what the newest matches consist of. Matches that are found by trying are found once for both.
 
     Raises:
         Invalid: the search took longer than it may.
     """
+    with bounded():
+        tried = _common(wanted, None, MOST_WORDED + 1, FACETS)
+        if tried is None and not wanted.words and isinstance(wanted.requests, QuerySet):
+            tried = _of_many_requests(wanted, wanted.requests, FACETS)
+        if tried is None:
+            return _page(list(_newest(wanted, None, PAGE + 1)), PAGE), _divided(wanted)
+        enough = tried.whole or len(tried.rows) > PAGE
+        keys = tried.rows[: PAGE + 1] if enough else list(_newest(wanted, None, PAGE + 1))
+        return _page(keys, PAGE), _counted(tried.rows[:MOST_WORDED], cut=not tried.whole)
+
+
+def _divided(wanted: EventFilter) -> Facets:
+    """The facets of what indexes find; one statement."""
     values: dict[str, list[tuple[str, int]]] = {name: [] for name in FACETS}
     counted = 0
-    with bounded(), connection.cursor() as cursor:
-        common = _common(wanted, None, MOST_WORDED + 1, FACETS)
-        if common is None and not wanted.words and isinstance(wanted.requests, QuerySet):
-            common = _of_many_requests(wanted, wanted.requests, FACETS)
-        if common is not None:
-            return _counted(common.rows[:MOST_WORDED], cut=not common.whole)
-        try:
-            newest = _newest(wanted, None, MOST_COUNTED + 1, FACETS)
-            matches, parameters = newest.query.sql_with_params()
-        except EmptyResultSet:
-            return Facets(0, values)
+    try:
+        newest = _newest(wanted, None, MOST_COUNTED + 1, FACETS)
+        matches, parameters = newest.query.sql_with_params()
+    except EmptyResultSet:
+        return Facets(0, values)
+    with connection.cursor() as cursor:
         cursor.execute(_FACETS.format(matches=matches), [*parameters, MOST_COUNTED, MOST_OF_A_FACET + 1])
         for place, value, number in cursor.fetchall():
             if place == 0:
@@ -308,11 +319,11 @@ def _common(
         once = Once(wanted.requests)
         bare = replace(bare, requests=once)
     candidates = _newest(bare, before, MOST_TRIED)
-    if len(having_words(candidates[:SAMPLE], wanted.words, COMMON, once)) < COMMON:
+    tried = try_words(candidates, wanted.words, most, sample=SAMPLE, common=COMMON, once=once)
+    if tried is None:
         return None
-    found = having_words(candidates, wanted.words, most, once)
-    whole = len(found) < most and number_of(candidates, once) < MOST_TRIED
-    keys = [{"at": at, "id": event_id} for at, event_id in found]
+    keys = [{"at": at, "id": event_id} for at, event_id in tried.rows]
+    whole = tried.candidates is not None and tried.candidates < MOST_TRIED
     return _Common(_columns_by_keys(keys, more) if more else keys, whole)
 
 

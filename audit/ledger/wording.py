@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -111,23 +112,57 @@ def worded_types(among: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-# The candidates come one by one, in their order, and no more of them than it takes.
-_AMONG = """
-SELECT * FROM candidates
-WHERE EXISTS (SELECT FROM audit_pii kept WHERE kept.event_id = candidates.id AND kept.field = ANY(%s)
-              AND public.audit_words(kept.words) @@ to_tsquery('simple', %s) OFFSET 0)
-   OR EXISTS (SELECT FROM audit_event event WHERE event.id = candidates.id AND event.at = candidates.at
-              AND public.audit_reference_words(event.data) @@ to_tsquery('simple', %s) OFFSET 0)
-LIMIT %s
+# Whether an event has the words, tried by itself.
+_HAS = """
+(EXISTS (SELECT FROM audit_pii kept WHERE kept.event_id = candidates.id AND kept.field = ANY(%s)
+         AND public.audit_words(kept.words) @@ to_tsquery('simple', %s) OFFSET 0)
+ OR EXISTS (SELECT FROM audit_event event WHERE event.id = candidates.id AND event.at = candidates.at
+            AND public.audit_reference_words(event.data) @@ to_tsquery('simple', %s) OFFSET 0))
 """
+# The candidates come one by one, in their order, and no more of them than it takes. First some, which say whether it is
+# worth going on; those that were tried then are kept. The last row says how many there were, if all of them were tried.
+_TRIED = f"""
+, sampled AS MATERIALIZED (
+    SELECT 1 FROM (SELECT * FROM candidates LIMIT %s) AS candidates WHERE {_HAS} LIMIT %s
+), enough AS MATERIALIZED (SELECT count(*) >= %s AS yes FROM sampled), found AS MATERIALIZED (
+    SELECT at, id FROM candidates WHERE (SELECT yes FROM enough) AND {_HAS} LIMIT %s
+)
+SELECT at, id FROM found
+UNION ALL
+SELECT NULL, CASE WHEN NOT yes THEN NULL WHEN (SELECT count(*) FROM found) = %s THEN -1
+             ELSE (SELECT count(*) FROM candidates) END FROM enough
+"""  # noqa: S608 - texts of this module only
 
 
-def having_words(
-    candidates: QuerySet[Event, Any], text: str, most: int, once: Once | None = None
-) -> list[tuple[datetime, int]]:
-    """The first `most` of these keys (at, id) whose events have the words, in their order."""
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """The newest keys (at, id) that have the words; how many candidates there were, None where not all were tried."""
+
+    rows: Sequence[tuple[datetime, int]]
+    candidates: int | None
+
+
+def try_words(
+    candidates: QuerySet[Event, Any],
+    text: str,
+    most: int,
+    *,
+    sample: int,
+    common: int,
+    once: Once | None = None,
+) -> Tried | None:
+    """The first `most` of these keys whose events have the words; one statement.
+
+    None when fewer than `common` of the first `sample` have them.
+    """
     query = _query(terms_of(text))
-    return over_candidates(_AMONG, candidates, once, [[*SEARCHED_WORDS], query, query, most])
+    has = [[*SEARCHED_WORDS], query, query]
+    found = over_candidates(_TRIED, candidates, once, [sample, *has, common, common, *has, most, most])
+    number = next((number for at, number in found if at is None), None)
+    if number is None:
+        return None
+    rows = sorted(((at, event_id) for at, event_id in found if at is not None), reverse=True)
+    return Tried(rows, number if number >= 0 else None)
 
 
 def _query(terms: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from audit.history.models import SavedSearch
 from audit.history.saving import MOST_SAVED, remove_search, save_search, saved_searches
 from audit.ledger import reading
 from audit.ledger.models import Event
-from audit.ledger.reading import FACETS, MOST_OF_A_FACET, EventFilter, facets
+from audit.ledger.reading import FACETS, MOST_OF_A_FACET, EventFilter, opening
 from audit.ledger.recorder import Actor, record_alone
 from base.errors import Conflict, Invalid, Missing
 from catalog.models import PimGroup
@@ -64,7 +64,7 @@ def test_facets_are_the_counts_of_what_the_search_finds(monkeypatch: pytest.Monk
     rows = list(Event.objects.filter(type="trial.noted").order_by("-at", "-id"))
     for most in (10_000, 30):
         monkeypatch.setattr(reading, "MOST_COUNTED", most)
-        found = facets(EventFilter(types=("trial.noted",)))
+        found = opening(EventFilter(types=("trial.noted",)))[1]
         assert found.counted == min(len(rows), most)
         for name in FACETS:
             counted = Counter(value for row in rows[:most] if (value := getattr(row, name)))
@@ -76,7 +76,7 @@ def test_facets_are_the_counts_of_what_the_search_finds(monkeypatch: pytest.Monk
 
 
 def test_a_search_for_nothing_has_no_facets() -> None:
-    assert facets(EventFilter(words="nowhere")) == reading.Facets(0, {name: [] for name in FACETS})
+    assert opening(EventFilter(words="nowhere"))[1] == reading.Facets(0, {name: [] for name in FACETS})
 
 
 def test_a_facet_leads_to_what_it_counted(some: tuple[Person, PimGroup], auditor: Client) -> None:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audit.ledger import reading
-from audit.ledger.reading import EventFilter, count, events, facets
+from audit.ledger.reading import EventFilter, count, events, opening
 from audit.ledger.recorder import record
 from audit.ledger.registry import registered
 from audit.ledger.sql import SEARCHED_WORDS
@@ -97,10 +97,13 @@ def test_common_words_are_found_by_trying_as_by_their_index(monkeypatch: pytest.
             pages[common].append(ids)
     assert pages[2] == pages[10**6]
     assert [len(ids) for ids in pages[2]] == [21, 10, 0]
-    assert facets(EventFilter(words="disk")).counted == 21
-    assert not facets(EventFilter(words="disk")).cut
+    assert opening(EventFilter(words="disk"))[1].counted == 21
+    assert not opening(EventFilter(words="disk"))[1].cut
     monkeypatch.setattr(reading, "MOST_WORDED", 9)
-    assert (facets(EventFilter(words="disk")).counted, facets(EventFilter(words="disk")).cut) == (9, True)
+    assert (opening(EventFilter(words="disk"))[1].counted, opening(EventFilter(words="disk"))[1].cut) == (
+        9,
+        True,
+    )
 
 
 @pytest.mark.django_db
