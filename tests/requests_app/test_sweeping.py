@@ -11,14 +11,17 @@ from uuid import UUID
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError
+from django.db.models import F
 from structlog.testing import capture_logs
 
+from audit.ledger.models import Event
 from requests_app.actions import moving, sweeping
 from requests_app.actions.advancing import advance_grant
+from requests_app.actions.attempts import KEEP_READS, KEEP_WRITES
 from requests_app.actions.deciding import check_decision
 from requests_app.actions.sweeping import lapse_unanswered
 from requests_app.management.commands import sweep as command
-from requests_app.models import Decision, Grant, RequestItem
+from requests_app.models import Attempt, Decision, Grant, RequestItem
 from tests.requests_app import factories as make
 from tests.requests_app.conftest import AsRole
 from tests.support.stage import Stage, stage
@@ -125,3 +128,31 @@ def test_what_takes_access_away_goes_before_what_gives_it_however_long_that_wait
         Grant.objects.filter(pk=waiting.pk).update(next_action_at=ending.starts_at)
     play.step(timedelta(minutes=2))
     assert sweeping.sweep().grants == (ending.pk, waiting.pk)
+
+
+# --- The log of calls
+
+
+def test_calls_leave_the_log_after_their_time_and_the_event_keeps_what_it_rests_on(
+    play: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "MOST_EXPIRED", 1)
+    play.decide(play.ask())
+    play.play_to("active")
+    reads, writes = (
+        Attempt.objects.filter(kind=kind) for kind in (Attempt.Kind.READ_AWS, Attempt.Kind.ASSIGN)
+    )
+    assert {each.expires_at - each.started_at for each in reads} == {KEEP_READS}
+    assert {each.expires_at - each.started_at for each in writes} == {KEEP_WRITES}
+    first, *others = reads.order_by("pk")
+    reads.update(expires_at=F("started_at") - timedelta(seconds=1))
+    for _ in others:
+        sweeping.sweep()
+        assert reads.exists(), "no more at once than a sweep has time for"
+    sweeping.sweep()
+    assert not reads.exists()
+    assert writes.exists()
+    arrived = Event.objects.get(type="grant.arrived")
+    assert arrived.data["fields"]["vendor_request_id"] in {
+        each.vendor_request_id for each in (first, *others)
+    }

@@ -13,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 from audit.ledger.reading import MOST_VALUES
 from audit.ledger.recorder import Actor, record_alone
 from catalog.models import AwsAccount, OrganizationalUnit
-from identity.models import AppRole
+from identity.models import AppRole, Person
 from requests_app.models import RequestItem
 from tests.audit.history.conftest import AsRole, browser_of
 from tests.audit.ledger.factories import note
@@ -68,7 +68,7 @@ def test_each_step_is_a_sentence_with_names(item: RequestItem, auditor: Client) 
     assert f'href="/audit/requests/{item.request_id}/"' in auditor.get("/audit/").content.decode()
 
 
-def test_filters_find_what_they_say(item: RequestItem, auditor: Client) -> None:
+def test_filters_find_what_they_say(item: RequestItem, auditor: Client, as_role: AsRole) -> None:
     scope = item.scope.first()
     assert scope is not None
     stranger = Actor.person(make.oid(), "Zoe Else")
@@ -97,6 +97,10 @@ def test_filters_find_what_they_say(item: RequestItem, auditor: Client) -> None:
     }
     for query, expected in finds.items():
         assert sentences_of(auditor, f"/audit/?{query}") == expected, query
+    # Whoever left is found as before, by their name.
+    with as_role("portal_worker"):
+        Person.objects.filter(pk=item.requester.pk).update(enabled=False, store_user_id="", synced_at=None)
+    assert sentences_of(auditor, "/audit/?person=ada") == asked
 
 
 def test_an_ou_is_meant_with_all_below_it_and_an_address_exactly(
