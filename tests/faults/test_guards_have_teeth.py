@@ -144,6 +144,13 @@ MUTATIONS = {
         "        elif False:",
         "tests/requests_app/test_awkward_moments.py::test_a_single_answer_that_lacks_it_ends_nothing",
     ),
+    "a second look, before what nobody asked PIM to remove is called out of Entra": Mutation(
+        "requests_app/actions/steps/removing.py",
+        "        elif _comes_unasked(grant, view, now) and _in_doubt(grant, now):",
+        "        elif False:",
+        "tests/requests_app/test_awkward_moments.py"
+        "::test_a_single_answer_that_lacks_it_proves_no_removal_that_nobody_asked_for",
+    ),
     "read-back of the removal from Entra": Mutation(
         "requests_app/actions/steps/removing.py",
         "    if view.ours is None:",

@@ -10,6 +10,7 @@ import pytest
 from django.db import transaction
 from django.db.utils import ProgrammingError
 
+from audit.ledger.models import Event
 from base import crash
 from catalog.models import PimGroup
 from clients.registry import clients
@@ -137,6 +138,56 @@ def test_a_single_answer_that_lacks_it_ends_nothing(play: Stage) -> None:
     grant = look(play)
     assert (grant.status, grant.unseen_since) == ("active", None)
     assert play.play_out().end_reason == "window_over"
+
+
+def ended_early_unseen(play: Stage) -> Grant:
+    """The holder is done with it, and the first look at it afterwards is a replica's that is behind."""
+    play.decide(play.ask(duration=timedelta(hours=4)))
+    grant = play.play_to("active")
+    play.step(timedelta(minutes=20))
+    play.world.faults.add("pim.read", "stale", seconds=7200)
+    play.finish_early(grant)
+    return look(play)
+
+
+def test_a_single_answer_that_lacks_it_proves_no_removal_that_nobody_asked_for(play: Stage) -> None:
+    grant = ended_early_unseen(play)
+    assert (grant.status, grant.unseen_since) == ("removing", play.time.now)
+    assert play.in_entra()
+    play.world.faults.clear()
+    grant = play.play_to("deprovisioning", "draining")
+    assert not play.in_entra()
+    assert grant.unseen_since is None
+    assert grant.attempts.filter(kind="remove").count() == 1
+    assert play.play_out().status == "ended"
+
+
+def test_a_removal_that_somebody_else_was_faster_with_is_believed_when_two_answers_say_so(
+    play: Stage,
+) -> None:
+    play.decide(play.ask())
+    grant = play.play_to("active")
+    play.step(timedelta(minutes=20))
+    play.world.happen("member_removed", group=play.world_group.id, person=play.world_asker.id)
+    play.finish_early(grant)
+    began = play.time.now
+    grant = play.play_to("deprovisioning", "draining")
+    assert UNSEEN_FOR <= play.time.now - began < 2 * UNSEEN_FOR
+    assert not grant.attempts.filter(kind="remove").exists()
+
+
+def test_what_two_answers_were_wrong_about_is_found_when_a_cycle_leaves_aws_as_it_is(play: Stage) -> None:
+    ended_early_unseen(play)
+    play.step(UNSEEN_FOR)
+    look(play)
+    assert play.grant().status == "deprovisioning"
+    assert play.in_entra()
+    play.world.faults.clear()
+    play.play(lambda: play.grant().status == "removing", at_most=timedelta(hours=2))
+    assert play.play_out().status == "ended"
+    assert not play.in_entra()
+    told = Event.objects.filter(type="grant.assigned_again")
+    assert told.exists()
 
 
 def test_a_look_that_comes_sooner_is_no_second_one(play: Stage) -> None:

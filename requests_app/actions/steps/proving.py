@@ -62,7 +62,14 @@ def deprovision(claim: Claim) -> None:
     view = look_at_aws(grant)
     if view.member:
         hastening.still_in_aws(claim)
-    foreign = view.member and _cycle_since_removal(grant, job) and look_at_entra(grant).foreign is not None
+    foreign = False
+    if view.member and _cycle_since_removal(grant, job):
+        # A cycle that leaves AWS as it is has a cause in Entra: somebody else's membership, or ours after all.
+        entra = look_at_entra(grant)
+        if entra.ours is not None:
+            _back_to_removing(claim, GrantStatus.DEPROVISIONING)
+            return
+        foreign = entra.foreign is not None
     crash_point("deprovisioning.looked")
     crash_point("deprovisioning.before_settle")
     with settle(claim) as grant:
@@ -84,6 +91,8 @@ def _settle_deprovisioning(
         note(grant, arrived_at=grant.arrived_at or now, problem=sentence, problem_code="waiting")
         rest(grant, retry_in=poll_delay(grant.out_of_entra_at or now))
     elif view.known and grant.arrived_at is not None:
+        # One answer is enough here: a replica would have to be older than the arrival that was read in AWS, and this isn't
+        # the end yet. It is looked for again while sessions run out, and a last time before it is called ended.
         _out_of_aws(grant, view, now)
     elif view.known and _cycle_proves_absence(grant, job):
         _never_arrived(grant, view, job, now)

@@ -107,6 +107,8 @@ def remove(claim: Claim) -> None:
     crash_point("removing.looked")
     now = business_now()
     hastening.before_entra(claim, view)
+    if view.ours is not None and grant.unseen_since is not None:
+        _seen_after_all(claim)
     if view.ours is None:
         if not _withdrawn_first(claim):
             _absent(claim, view, now)
@@ -130,6 +132,12 @@ def _withdrawn_first(claim: Claim) -> bool:
     return True
 
 
+def _seen_after_all(claim: Claim) -> None:
+    """An earlier answer lacked what PIM holds: the next one that does is a first one again."""
+    with settle(claim) as grant:
+        note(grant, unseen_since=None)
+
+
 def _absent(claim: Claim, view: EntraView, now: datetime) -> None:
     crash_point("removing.before_settle")
     with settle(claim) as grant:
@@ -137,6 +145,10 @@ def _absent(claim: Claim, view: EntraView, now: datetime) -> None:
             rest(grant)
         elif grant.unknown_writes and _may_still_land(grant):
             rest(grant, until=now, retry_in=LATE_LANDING)
+        elif _comes_unasked(grant, view, now) and _in_doubt(grant, now):
+            since = grant.unseen_since or now
+            note(grant, unseen_since=since)
+            rest(grant, until=since + UNSEEN_FOR)
         else:
             move(
                 grant,
@@ -147,12 +159,27 @@ def _absent(claim: Claim, view: EntraView, now: datetime) -> None:
                     "vendor_request_id": view.receipt.vendor_request_id,
                 },
                 out_of_entra_at=now,
+                unseen_since=None,
                 next_action_at=now,
                 problem="",
                 problem_code="",
             )
             hastening.out_of_entra(grant, view)
             rest(grant)
+
+
+def _comes_unasked(grant: Grant, view: EntraView, now: datetime) -> bool:
+    """Whether nothing explains that PIM's answer lacks what it was read to hold: its end hasn't come, it has accepted no
+    removal, and it doesn't hold somebody else's in its place.
+
+    Then an answer of a replica that is behind would leave the membership in Entra, with nobody asking for its removal
+    any more. Where the absence is what PIM was asked for, or does by itself, the first answer that shows it is believed;
+    should it be wrong all the same, `proving.deprovision` finds it when a cycle leaves AWS as it is.
+    """
+    if grant.seen_in_entra_at is None or view.foreign is not None:
+        return False
+    accepted = grant.attempts.filter(kind=Attempt.Kind.REMOVE, outcome=Attempt.Outcome.DONE)
+    return not (grant.over_in_pim(now) or accepted.exists())
 
 
 def _may_still_land(grant: Grant) -> bool:
