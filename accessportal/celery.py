@@ -1,6 +1,6 @@
 """Celery, the doorbell: it makes work happen soon. That it happens at all is Postgres's doing.
 
-Its settings are in `accessportal.settings` under CELERY_.
+Its settings are in `accessportal.celery_settings`.
 """
 
 from __future__ import annotations

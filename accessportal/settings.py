@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from django.utils.csp import CSP
-from kombu import Queue
 
+from accessportal.celery_settings import *  # noqa: F403 - as Django reads settings: one name space
 from accessportal.environment import env
+from accessportal.product_settings import *  # noqa: F403 - as above
 from base.clock import BusinessClock, configure
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -274,192 +274,6 @@ STORAGES = {
     },
 }
 
-# --- Celery: a doorbell. The row in Postgres is the job (docs/adr/).
-
-REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
-
-# How often the sweeper looks for owed work, and how long a claim on a row holds (both real time).
-SWEEP_EVERY = timedelta(seconds=env.int("SWEEP_SECONDS", 5))
-LEASE = timedelta(seconds=60)
-# How often owed readings of what was done are looked for (real time).
-ACTIVITY_CHECK_EVERY = timedelta(seconds=env.int("ACTIVITY_CHECK_SECONDS", 60))
-
-CELERY_BROKER_URL = REDIS_URL
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# A task that a killed worker held comes back within about two minutes; no task may live that long.
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "visibility_timeout": 120,
-    # Queues are asked in the order in which they stand in CELERY_TASK_QUEUES.
-    "queue_order_strategy": "priority",
-    "unacked_restore_interval": 5,
-    "unacked_restore_throttle": 1,
-    "max_retries": 0,
-    "interval_start": 0,
-    "interval_step": 0,
-    "interval_max": 0,
-    "socket_connect_timeout": 1,
-    "socket_timeout": 10,
-}
-CELERY_TASK_TIME_LIMIT = 60
-CELERY_TASK_SOFT_TIME_LIMIT = 50
-# Acknowledged after the work, and requeued when a pool child is killed; actions are idempotent.
-CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = True
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
-# A lost ring costs one sweep; a page must not wait for a broker that is down.
-CELERY_TASK_PUBLISH_RETRY = False
-CELERY_TASK_IGNORE_RESULT = True
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_TASK_SERIALIZER = "json"
-CELERY_ACCEPT_CONTENT = ["json"]
-CELERY_TIMEZONE = "UTC"
-# Reading the catalogue may take minutes; somebody's approval must not wait behind it.
-CELERY_TASK_DEFAULT_QUEUE = "access"
-CELERY_TASK_QUEUES = [Queue("access"), Queue("catalogue")]
-CELERY_TASK_ROUTES = {
-    task: {"queue": "catalogue"}
-    for task in (
-        "audit.exporting.tasks.*",
-        "audit.forwarding.tasks.*",
-        "audit.ledger.tasks.*",
-        "catalog.tasks.*",
-        "notifications.tasks.*",
-        "oversight.tasks.*",
-        "requests_app.tasks.read_activity",
-    )
-}
-
-# The trail's receivers outside, by blanks: webhook, syslog, s3. Everybody knows which, so that pages can say how they
-# stand; only the worker knows where.
-AUDIT_STREAMS = env.str("AUDIT_STREAMS", "").split()
-AUDIT_STREAM_WEBHOOK_URL = env.str("AUDIT_STREAM_WEBHOOK_URL", "")
-AUDIT_STREAM_WEBHOOK_SECRET = env.str("AUDIT_STREAM_WEBHOOK_SECRET", "")
-AUDIT_STREAM_SYSLOG = env.str("AUDIT_STREAM_SYSLOG", "")
-AUDIT_STREAM_SYSLOG_PAYLOAD = env.str("AUDIT_STREAM_SYSLOG_PAYLOAD", "ocsf")
-AUDIT_STREAM_SYSLOG_CA = env.str("AUDIT_STREAM_SYSLOG_CA", "")
-AUDIT_STREAM_SYSLOG_CERTIFICATE = env.str("AUDIT_STREAM_SYSLOG_CERTIFICATE", "")
-# Whether the server answers the end of a TLS session as RFC 5425 asks it to: the only acknowledgement there is.
-AUDIT_STREAM_SYSLOG_CONFIRMS = env.bool("AUDIT_STREAM_SYSLOG_CONFIRMS", True)
-AUDIT_STREAM_BUCKET = env.str("AUDIT_STREAM_BUCKET", "")
-AUDIT_STREAM_BUCKET_REGION = env.str("AUDIT_STREAM_BUCKET_REGION", "")
-AUDIT_STREAM_BUCKET_PREFIX = env.str("AUDIT_STREAM_BUCKET_PREFIX", "events/")
-FORWARD_EVERY = timedelta(seconds=5)
-
-
-def _every(task: str, period: timedelta) -> dict[str, Any]:
-    # What waited longer than two periods is dropped unrun: the next one does the same (docs/adr/0032).
-    return {"task": task, "schedule": period, "options": {"expires": 2 * period.total_seconds()}}
-
-
-CELERY_BEAT_SCHEDULE = {
-    "sweep": _every("requests_app.tasks.sweep", SWEEP_EVERY),
-    "queue": _every("requests_app.tasks.call_up", timedelta(seconds=1)),
-    "sync": _every("catalog.tasks.sync_due", timedelta(seconds=15)),
-    "on_call": _every("policy.tasks.read_on_call", timedelta(seconds=60)),
-    "watch": _every("oversight.tasks.watch", timedelta(seconds=15)),
-    "activity": _every("requests_app.tasks.read_activity", ACTIVITY_CHECK_EVERY),
-    "rules": _every("oversight.tasks.rules", timedelta(seconds=5)),
-    "tell": _every("notifications.tasks.tell", timedelta(seconds=5)),
-    "forward": _every("audit.forwarding.tasks.forward", FORWARD_EVERY),
-    "sessions": _every("identity.tasks.clear_expired_sessions", timedelta(hours=1)),
-    "exports": _every("audit.exporting.tasks.forget_exports", timedelta(hours=1)),
-    "erasure": _every("audit.ledger.tasks.erase_words", timedelta(hours=1)),
-}
-
-# --- Clouds (what is secret here may exist in a worker only)
-
-ENTRA_AWS_SERVICE_PRINCIPAL_ID = env.str("ENTRA_AWS_SERVICE_PRINCIPAL_ID", "")
-AWS_ACCESS_PORTAL_URL = env.str("AWS_ACCESS_PORTAL_URL", "")
-AWS_SSO_REGION = env.str("AWS_REGION", env.str("AWS_DEFAULT_REGION", ""))
-PORTAL_MANAGED_GROUPS_FILE = env.str("PORTAL_MANAGED_GROUPS_FILE", "")
-# Recorded by an operator for `manage.py doctor`, because no API tells them: dates such as 2027-01-31.
-ENTRA_AWS_CERTIFICATE_ENDS = env.str("ENTRA_AWS_CERTIFICATE_ENDS", "")
-AWS_SCIM_TOKEN_ENDS = env.str("AWS_SCIM_TOKEN_ENDS", "")
-# How many calls the catalogue sync has under way at once; the clients' rate limits hold in any case.
-CATALOG_SYNC_CONCURRENCY = env.int("CATALOG_SYNC_CONCURRENCY", 4)
-
-# --- The life cycle's own durations
-
-# PIM refuses shorter assignments and removals of younger ones (entra-graph contract 1.5).
-PIM_MINIMUM = timedelta(minutes=5)
-# The least time that new access is asked for and approved for. Once less than PIM's minimum is left of a window, PIM takes
-# it no more: the rest covers a worker's death (its lease, and a back-off), a turn in the queue, and what activation as the
-# person leaves for its way and for PIM's own approval (ADR 0072). Lengthening access that is there needs none of it.
-SHORTEST_ACCESS = 2 * PIM_MINIMUM
-# Until when AWS may still open sessions after a membership is gone (the pattern: up to one hour).
-AWS_SESSION_CACHE = timedelta(hours=1)
-# One provisioning cycle, used until the removal has been read back.
-PROVISIONING_CYCLE = timedelta(minutes=40)
-# How far ahead a request may ask to start (business time).
-LATEST_START = timedelta(days=env.int("LATEST_START_DAYS", 14))
-# By when a decision is wanted, by which an approver's inbox is ordered (business time); none: half of the time that a
-# request waits at most.
-DECISION_TARGET = timedelta(minutes=env.int("DECISION_TARGET_MINUTES", 0))
-# What leaves the portal at most in any ten seconds towards one enterprise application: Entra takes five, and people
-# who activate in Entra itself use the same path. Whether PIM's assignments draw on it too is not established.
-NARROW_PATH_PLACES = 4
-NARROW_PATH_SPAN = timedelta(seconds=10)
-NARROW_PATH_SHARED_WITH_PIM = env.bool("NARROW_PATH_SHARED_WITH_PIM", True)
-# Past these (business time) a removal is overdue: after the end, and after it was read out of Entra.
-OVERDUE_ENTRA = timedelta(minutes=env.int("OVERDUE_ENTRA_MINUTES", 5))
-# The organisation's own way into AWS when this one is too slow or down; shown wherever an emergency is asked for.
-EMERGENCY_PROCEDURE = env.str("EMERGENCY_PROCEDURE", "")
-EMERGENCY_PROCEDURE_URL = env.str("EMERGENCY_PROCEDURE_URL", "")
-OVERDUE_AWS = timedelta(minutes=env.int("OVERDUE_AWS_MINUTES", 60))
-# How long a grant that never arrived is watched for a late arrival (business time).
-LATE_ARRIVAL_WATCH = timedelta(hours=24)
-
-# --- Taking access away in AWS (both off by default; docs/adr/ says why each has a process of its own)
-
-# off; direct: the remover deletes the membership in IAM Identity Center; on_demand: Entra is asked to carry it now.
-FAST_REMOVAL = env.str("FAST_REMOVAL", "off")
-# on: the severer denies the sessions of access that is over, in the places that the operator has prepared.
-SESSION_SEVERING = env.str("SESSION_SEVERING", "off")
-# Where: PERMISSION_SET=PLACE, by blanks; PLACE is `inline` or `scp:POLICY-ID`; the set `*` stands for all others.
-SESSION_SEVERING_PLACES = env.str("SESSION_SEVERING_PLACES", "")
-# How often remover and severer look for owed work (real time).
-CUTTING_EVERY = timedelta(seconds=env.int("CUTTING_SECONDS", 2))
-# From the read-back of a denial until it counts as in force everywhere (AWS: "a few minutes"; business time).
-SEVERING_TAKES_EFFECT = timedelta(minutes=env.int("SEVERING_TAKES_EFFECT_MINUTES", 5))
-# Most characters of a service control policy, and of an inline policy without its blanks.
-SEVERING_POLICY_SIZE = env.int("SEVERING_POLICY_SIZE", 5120)
-SEVERING_INLINE_SIZE = 10_240
-
-# --- What was done with access (off by default)
-
-# on: workers read CloudTrail (clients/aws/config.py), from event_history, lake or athena (clients/activity_stores.py).
-ACTIVITY = env.str("ACTIVITY", "off")
-ACTIVITY_SOURCE = env.str("ACTIVITY_SOURCE", "") or "event_history"
-# Regions in which people may act, by blanks: only these are read. What is global is in us-east-1.
-ACTIVITY_REGIONS = list(dict.fromkeys(env.str("ACTIVITY_REGIONS", "").split()))
-# By a session's name, which CloudTrail isn't documented to find; everything: all of the account, sorted out here.
-ACTIVITY_LOOKUP = env.str("ACTIVITY_LOOKUP", "session_name")
-# How long CloudTrail takes to deliver an event (AWS: about five minutes, on average; business time).
-ACTIVITY_DELIVERY_LAG = timedelta(minutes=env.int("ACTIVITY_DELIVERY_LAG_MINUTES", 15))
-# Most pages of fifty events of one account and Region; older events are cut off then.
-ACTIVITY_MOST_PAGES = env.int("ACTIVITY_MOST_PAGES", 40)
-ACTIVITY_KEEP = timedelta(days=env.int("ACTIVITY_KEEP_DAYS", 400))  # of summaries (business time)
-
-SEALING_KEY_PATH = env.str("SEALING_KEY_PATH", "")
-# Where seals are kept outside, by blanks: file, webhook, syslog, s3, tsa. All know which, for pages; the sealer knows where.
-AUDIT_ANCHORS = env.str("AUDIT_ANCHORS", "").split()
-AUDIT_ANCHOR_FILE = env.str("AUDIT_ANCHOR_FILE", "")
-AUDIT_ANCHOR_WEBHOOK_URL = env.str("AUDIT_ANCHOR_WEBHOOK_URL", "")
-AUDIT_ANCHOR_WEBHOOK_SECRET = env.str("AUDIT_ANCHOR_WEBHOOK_SECRET", "")
-AUDIT_ANCHOR_SYSLOG = env.str("AUDIT_ANCHOR_SYSLOG", "")
-AUDIT_ANCHOR_SYSLOG_CA_BUNDLE = env.str("AUDIT_ANCHOR_SYSLOG_CA_BUNDLE", "")
-AUDIT_ANCHOR_BUCKET = env.str("AUDIT_ANCHOR_BUCKET", "")
-AUDIT_ANCHOR_BUCKET_REGION = env.str("AUDIT_ANCHOR_BUCKET_REGION", "")
-AUDIT_ANCHOR_BUCKET_PREFIX = env.str("AUDIT_ANCHOR_BUCKET_PREFIX", "seals/")
-AUDIT_ANCHOR_KEPT_DAYS = env.int("AUDIT_ANCHOR_KEPT_DAYS", 2_557)  # nobody deletes a seal before
-AUDIT_ANCHOR_TSA_URL = env.str("AUDIT_ANCHOR_TSA_URL", "")
-AUDIT_ANCHOR_TSA_ROOTS = env.str("AUDIT_ANCHOR_TSA_ROOTS", "")
-AUDIT_ANCHOR_TSA_MINUTES = env.int("AUDIT_ANCHOR_TSA_MINUTES", 60)  # for pages, too
-# How long words and names beside events are kept: NAME=DAYS by blanks (audit.ledger.retention); "" for ever.
-AUDIT_WORDS_KEPT_DAYS = env.str("AUDIT_WORDS_KEPT_DAYS", "")
-AUDIT_EVENTS_KEPT_DAYS = env.str("AUDIT_EVENTS_KEPT_DAYS", "")  # the same of the events themselves
-
 # --- Watching
 
 # Whoever presents it reads /metrics; without one there is no such address.
@@ -480,12 +294,6 @@ MAILERS = {
         else {},
     }
 }
-
-# --- Messages to people
-
-# For whoever has no preferences of their own: en or de, and a name of the IANA time zone database.
-NOTIFY_LANGUAGE = env.str("NOTIFY_LANGUAGE", "en")
-NOTIFY_TIME_ZONE = env.str("NOTIFY_TIME_ZONE", "UTC")
 
 # --- Logs
 
