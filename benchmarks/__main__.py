@@ -57,7 +57,7 @@ def main(names: list[str]) -> int:
         return 2
     session = Session.open()
     try:
-        known, server = stated(), session.postgres()
+        known, server = stated(), session.postgres(as_installed=True)
         print(machine(server))
         for name in names or [name for name in NAMES if name not in LONG]:
             began = time.monotonic()

@@ -36,6 +36,8 @@ SESSION_VARIABLE = "PORTAL_TEST_SESSION"
 APPLICATION_ROLES = ("portal_web", "portal_worker", "portal_sealer", "portal_remover", "portal_severer")
 DEFAULT_ROLE = "portal_worker"
 LEAVES_WITHIN_SECONDS = 20.0
+MONTHS = 25  # of the trail that the migrations make: this one, and `audit.ledger.sealing.MONTHS_AHEAD` more
+MONTHS_OF_TESTS = 2  # this one and the next, into which a run may come
 STATEMENT_SECONDS = 60  # the longest statement of a test's own connections
 PROCESS_ROLES = {
     "web": "portal_web",
@@ -155,14 +157,17 @@ class Session:
             keeper.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def postgres(self) -> PostgresServer:
-        """The session's PostgreSQL, started and migrated by the first who asks."""
+    def postgres(self, *, as_installed: bool = False) -> PostgresServer:
+        """The session's PostgreSQL, started and migrated by the first who asks.
+
+        Without `as_installed` its trail has no more months than tests come to.
+        """
         with self._guard("postgres"):
             facts = self._facts("postgres") or self._start("postgres")
             server = PostgresServer(facts["port"], facts["passwords"])
             migrated = self.folder / "migrated"
             if not migrated.exists():
-                _migrate(server)
+                _migrate(server, as_installed=as_installed)
                 migrated.touch()
         return server
 
@@ -211,10 +216,32 @@ class Session:
             os.close(descriptor)
 
 
-def _migrate(server: PostgresServer) -> None:
+def _migrate(server: PostgresServer, *, as_installed: bool) -> None:
     """Run the migrations as the owner into the template, and let go of it: who clones it must be alone."""
     with pointed_at(server, DATABASE, role="portal_owner"):
         call_command("migrate", verbosity=0, interactive=False)
+        if not as_installed:
+            _leave_out_later_months()
+
+
+def _leave_out_later_months() -> None:
+    """Drop the trail's months that no test run comes to: each is planned for by every query of the trail, and copied.
+
+    Raises HarnessError unless the migrations made all of them.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_MONTHS)
+        months = [name for (name,) in cursor.fetchall()]
+        if len(months) != MONTHS:
+            raise HarnessError(f"The migrations made {len(months)} months of the trail.")
+        for name in months[MONTHS_OF_TESTS:]:
+            cursor.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)).as_string())
+
+
+_MONTHS = (
+    "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid "
+    "WHERE inhparent = 'audit_event'::regclass AND relname <> 'audit_event_beyond' ORDER BY relname"
+)
 
 
 @contextlib.contextmanager

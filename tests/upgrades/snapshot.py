@@ -297,7 +297,7 @@ def main(path: Path) -> None:
     """Make a snapshot of what this checkout makes."""
     session = Session.open()
     try:
-        server = session.postgres()
+        server = session.postgres(as_installed=True)
         server.clone("snapshot")
         with (
             pointed_at(server, "snapshot", step_into=DEFAULT_ROLE),

@@ -190,6 +190,7 @@ def test_triggers_stop_the_owner_and_the_superuser(mighty: psycopg.Connection, s
 
 
 def test_every_partition_has_its_own_guard_against_truncate(mighty: psycopg.Connection) -> None:
+    mighty.execute("SELECT audit_make_months(24)")
     partitions = mighty.execute(
         "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'audit_event'::regclass"
     ).fetchall()
