@@ -385,7 +385,8 @@ class Anything(RuleBasedStateMachine):
 
     @invariant()
     def all_invariants_hold(self) -> None:
-        invariants.check(self.play.scene(settled=self.settled), context=f"now {self.play.time.now}")
+        scene = self.play.scene(settled=self.settled, further=True)
+        invariants.check(scene, context=f"now {self.play.time.now}")
         self.settled = False
 
     @invariant()

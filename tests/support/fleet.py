@@ -56,6 +56,7 @@ from simulator.world.state import Group, State, User
 from simulator.world.world import World
 from tests.requests_app import factories as make
 from tests.support.invariants import Pair, Scene
+from tests.support.replaying import Trail
 from tests.support.stage import BEGINNING, AsRole, Died, Time, _allow_list, _latest, _looking
 from tests.support.world_clients import Calls, world_clients
 from tests.support.world_cutters import WorldDenials, WorldRemoval
@@ -114,6 +115,7 @@ class Fleet:
     disturbed: set[Pair] = field(default_factory=set)
     excused: set[Pair] = field(default_factory=set)
     since: datetime | None = None  # when this release took up another one's grants
+    trail: Trail = field(default_factory=Trail)  # as far as looks that go on have read
     # Around everything that is done for one row; a sweep puts its faults and its death there.
     around: Callable[[str, UUID], AbstractContextManager[object]] = lambda _kind, _row: nullcontext()
     # Called with the row whose worker died.
@@ -276,8 +278,8 @@ class Fleet:
             self.step(wait)
         raise AssertionError(f"never quiet: {self.describe()}")
 
-    def scene(self, *, settled: bool = False) -> Scene:
-        """For the invariants."""
+    def scene(self, *, settled: bool = False, further: bool = False) -> Scene:
+        """For the invariants. `further` reads the trail on from the last look, instead of from its beginning."""
         return Scene(
             self.world,
             self.calls,
@@ -286,6 +288,7 @@ class Fleet:
             excused=frozenset(self.excused),
             settled=settled,
             since=self.since,
+            trail=self.trail if further else Trail(),
         )
 
     def describe(self) -> str:

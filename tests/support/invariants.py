@@ -26,14 +26,14 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
+from typing import NamedTuple
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
 
 from audit.ledger.keys import SealingKey
-from audit.ledger.models import Event
 from audit.ledger.sealing import seal_everything
 from audit.ledger.verifying import verify
 from identity.humans import same_human
@@ -44,7 +44,7 @@ from requests_app.models import Attempt, Decision, Grant, GrantInterval, Request
 from requests_app.waivers.models import Waiver
 from simulator.world.state import Schedule, ScheduleRequest
 from simulator.world.world import World
-from tests.support.replaying import differences, union_of_intervals
+from tests.support.replaying import Trail, differences
 from tests.support.world_clients import WORKER, Calls
 from tests.support.world_personal import SIGNED_IN
 
@@ -77,6 +77,55 @@ ON_DEMAND = "graph.POST provisionOnDemand"
 type Pair = tuple[str, str]  # Entra's object ids: the person, the group
 
 
+class Access(NamedTuple):
+    """What the invariants look at of a grant: reading whole rows, after each step, is most of what a proof does."""
+
+    pk: UUID
+    person_id: UUID
+    person_oid: str
+    group_oid: str
+    store_group_id: str
+    first_request_id: UUID
+    status: str
+    revision: int
+    starts_at: datetime
+    ends_at: datetime
+    as_person: bool
+    entra_ends_at: datetime | None
+    out_of_aws_at: datetime | None
+    ended_at: datetime | None
+    holder_checked_at: datetime | None
+    last_write_at: datetime | None
+    problem: str
+
+
+_ELSEWHERE = {
+    "person_oid": "person__object_id",
+    "group_oid": "group__object_id",
+    "store_group_id": "group__store_group_id",
+}
+OF_A_GRANT = tuple(_ELSEWHERE.get(name, name) for name in Access._fields)
+
+
+class Part(NamedTuple):
+    """What an approved item contributed to a grant, and for how long it was asked for."""
+
+    grant_id: UUID
+    item_id: UUID
+    starts_at: datetime
+    ends_at: datetime
+    asked: timedelta
+
+
+class Word(NamedTuple):
+    """A decision that was counted."""
+
+    item_id: UUID
+    approver_id: UUID
+    verdict: str
+    duration: timedelta | None
+
+
 @dataclass
 class Scene:
     """What the invariants look at: the world, the calls that took effect, and what others did."""
@@ -97,14 +146,15 @@ class Scene:
     on_its_way: timedelta = timedelta(0)
     # The client ids under which the portal calls: the worker's own, and that of people's sign-in.
     applications: Collection[str] = (str(WORKER.identity.application_id), SIGNED_IN)
-    grants: list[Grant] = field(init=False)
+    trail: Trail = field(default_factory=Trail)
+    grants: list[Access] = field(init=False)
     # All that the portal ever asked PIM to give, whatever came of it.
     asked: list[ScheduleRequest] = field(init=False)
     # Our assignments by the grant's id, which their marks begin with; what follows counts its extensions.
     ours: dict[str, list[tuple[ScheduleRequest, Schedule]]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.grants = list(Grant.objects.select_related("person", "group"))
+        self.grants = [Access(*row) for row in Grant.objects.values_list(*OF_A_GRANT)]
         self.ours = {}
         schedules = self.world.state.schedules
         self.asked = [
@@ -117,17 +167,45 @@ class Scene:
             if schedule is not None:
                 self.ours.setdefault(_tag(request), []).append((request, schedule))
 
-    def pair(self, grant: Grant) -> Pair:
-        return grant.person.object_id, grant.group.object_id
+    @cached_property
+    def parts(self) -> list[Part]:
+        """What the grants stand on."""
+        fields = ("grant_id", "item_id", "starts_at", "ends_at", "item__duration")
+        return [Part(*row) for row in GrantInterval.objects.values_list(*fields)]
 
-    def held_in_entra(self, grant: Grant) -> bool:
+    @cached_property
+    def words(self) -> list[Word]:
+        """The decisions that were counted."""
+        counted = Decision.objects.filter(status=DecisionStatus.COUNTED)
+        return [Word(*row) for row in counted.values_list(*Word._fields)]
+
+    @cached_property
+    def people(self) -> dict[UUID, Person]:
+        return Person.objects.in_bulk()
+
+    @cached_property
+    def approvers_behind(self) -> dict[UUID, list[Person]]:
+        """For each grant, who approved the items that it stands on."""
+        approved: dict[UUID, list[Person]] = {}
+        for word in self.words:
+            if word.verdict == Verdict.APPROVE:
+                approved.setdefault(word.item_id, []).append(self.people[word.approver_id])
+        behind: dict[UUID, list[Person]] = {}
+        for part in self.parts:
+            behind.setdefault(part.grant_id, []).extend(approved.get(part.item_id, []))
+        return behind
+
+    def pair(self, grant: Access) -> Pair:
+        return grant.person_oid, grant.group_oid
+
+    def held_in_entra(self, grant: Access) -> bool:
         """Whether an assignment of this very grant runs in PIM."""
         return any(schedule.ended_at is None for _, schedule in self.ours.get(str(grant.pk), []))
 
-    def held_in_aws(self, grant: Grant) -> bool:
+    def held_in_aws(self, grant: Access) -> bool:
         store = self.world.identity_store
-        user = store.find_user_by_external_id(grant.person.object_id)
-        return user is not None and store.is_member(user.id, grant.group.store_group_id)
+        user = store.find_user_by_external_id(grant.person_oid)
+        return user is not None and store.is_member(user.id, grant.store_group_id)
 
 
 def _tag(request: ScheduleRequest) -> str:
@@ -137,10 +215,11 @@ def _tag(request: ScheduleRequest) -> str:
 
 def broken(scene: Scene) -> list[str]:
     """A sentence for every invariant that doesn't hold now."""
+    replayed = differences(scene.trail)
     found = [
         *_nothing_without_approval(scene),
         *_nothing_past_what_was_approved(scene),
-        *(f"I3 {each}" for each in differences()),
+        *(f"I3 {each}" for each in replayed),
         *_one_assignment_each(scene),
         *_what_is_said_is_so(scene),
         *_every_write_has_its_event(scene),
@@ -196,12 +275,12 @@ def _nothing_without_approval(scene: Scene) -> Iterator[str]:
     """I1."""
     by_id = {str(grant.pk): grant for grant in scene.grants}
     sent: dict[object, int] = {}
-    for event in Event.objects.filter(type=ASSIGNMENT_SENT).order_by("-id"):
-        sent[event.grant_id] = event.id
+    for _, event in scene.trail.of(ASSIGNMENT_SENT):
+        sent.setdefault(event.grant_id, event.id)
     approved: dict[object, list[int]] = {}
-    for event in Event.objects.filter(type="item.approved"):
+    for _, event in scene.trail.of("item.approved"):
         approved.setdefault(event.request_id, []).append(event.id)
-    behind, stands_on_nothing = _approvers_behind(), _given_by_nobody()
+    behind, stands_on_nothing = scene.approvers_behind, _given_by_nobody(scene)
     yield from _emergencies_without_review()
     for tag, made in scene.ours.items():
         grant = by_id.get(tag)
@@ -214,32 +293,18 @@ def _nothing_without_approval(scene: Scene) -> Iterator[str]:
         if grant.pk in stands_on_nothing:
             yield f"I1 grant {grant.pk} has no counted approval, and no emergency was let through"
         for approver in behind.get(grant.pk, []):
-            if same_human(approver, grant.person):
+            if same_human(approver, scene.people[grant.person_id]):
                 yield f"I1 grant {grant.pk} was approved by the person who holds it"
 
 
-def _approvers_behind() -> dict[object, list[Person]]:
-    """For each grant, who approved the items that it stands on."""
-    counted: dict[object, list[Person]] = {}
-    for decision in Decision.objects.filter(
-        status=DecisionStatus.COUNTED, verdict=Verdict.APPROVE
-    ).select_related("approver"):
-        counted.setdefault(decision.item_id, []).append(decision.approver)
-    behind: dict[object, list[Person]] = {}
-    for interval in GrantInterval.objects.all():
-        behind.setdefault(interval.grant_id, []).extend(counted.get(interval.item_id, []))
-    return behind
-
-
-def _given_by_nobody() -> set[UUID]:
+def _given_by_nobody(scene: Scene) -> set[UUID]:
     """Grants of which a part was neither approved by anybody nor let through in an emergency."""
-    counted = Decision.objects.filter(status=DecisionStatus.COUNTED, verdict=Verdict.APPROVE)
     let_through = Waiver.objects.filter(status=WaiverStatus.GRANTED, drill=False)
-    good = {*counted.values_list("item_id", flat=True), *let_through.values_list("item_id", flat=True)}
-    parts = set(GrantInterval.objects.values_list("grant_id", "item_id"))
-    with_parts = {grant for grant, _ in parts}
-    return {grant for grant, item in parts if item not in good} | (
-        set(Grant.objects.values_list("pk", flat=True)) - with_parts
+    good = {word.item_id for word in scene.words if word.verdict == Verdict.APPROVE}
+    good.update(let_through.values_list("item_id", flat=True))
+    with_parts = {part.grant_id for part in scene.parts}
+    return {part.grant_id for part in scene.parts if part.item_id not in good} | (
+        {grant.pk for grant in scene.grants} - with_parts
     )
 
 
@@ -252,7 +317,10 @@ def _emergencies_without_review() -> Iterator[str]:
 
 def _nothing_past_what_was_approved(scene: Scene) -> Iterator[str]:
     """I2, the first half."""
-    spans = union_of_intervals()
+    spans: dict[UUID, tuple[datetime, datetime]] = {}
+    for part in scene.parts:
+        first, last = spans.get(part.grant_id, (part.starts_at, part.ends_at))
+        spans[part.grant_id] = min(first, part.starts_at), max(last, part.ends_at)
     for grant in scene.grants:
         span = spans.get(grant.pk)
         if span is None:
@@ -266,15 +334,14 @@ def _nothing_past_what_was_approved(scene: Scene) -> Iterator[str]:
                 yield f"I2 PIM holds grant {grant.pk} until {schedule.end}, approved until {span[1]}"
             if schedule.start < span[0]:
                 yield f"I2 PIM began grant {grant.pk} at {schedule.start}, approved from {span[0]}"
-    shorter: dict[object, list[timedelta]] = {}
-    counted = Decision.objects.filter(status=DecisionStatus.COUNTED, duration__isnull=False)
-    for item_id, duration in counted.values_list("item_id", "duration"):
-        if duration is not None:
-            shorter.setdefault(item_id, []).append(duration)
-    for interval in GrantInterval.objects.select_related("item"):
-        given = min([interval.item.duration, *shorter.get(interval.item_id, [])])
-        if interval.ends_at - interval.starts_at > given:
-            yield f"I2 item {interval.item_id} was given more time than it asked for, or than was approved"
+    shorter: dict[UUID, list[timedelta]] = {}
+    for word in scene.words:
+        if word.duration is not None:
+            shorter.setdefault(word.item_id, []).append(word.duration)
+    for part in scene.parts:
+        given = min([part.asked, *shorter.get(part.item_id, [])])
+        if part.ends_at - part.starts_at > given:
+            yield f"I2 item {part.item_id} was given more time than it asked for, or than was approved"
 
 
 def _one_assignment_each(scene: Scene) -> Iterator[str]:
@@ -327,7 +394,7 @@ def _no_refusal_without_cause(scene: Scene) -> Iterator[str]:
                 yield f"I7 grant {grant.pk} is {grant.status} without a cause outside: {grant.problem}"
 
 
-def _waited_for_the_earlier(scene: Scene, grant: Grant) -> bool:
+def _waited_for_the_earlier(scene: Scene, grant: Access) -> bool:
     """Whether earlier access of the pair left too late for it: PIM keeps one for its first minutes, and AWS until Entra
     carries the removal. PIM holds one assignment a pair and the window doesn't move, so that it began with what was left.
     """
@@ -347,17 +414,18 @@ def _waited_for_the_earlier(scene: Scene, grant: Grant) -> bool:
 def _every_write_has_its_event(scene: Scene) -> Iterator[str]:
     """I8. One call may be for several grants: each has its own events, which name the call's one id."""
     told, ids = Counter[tuple[object, str]](), set()
-    for event in Event.objects.filter(type__in=[name for pair in EVENTS.values() for name in pair]):
-        told[event.grant_id, event.type] += 1
-        ids.add(event.data["fields"]["client_request_id"])
+    for name, event in scene.trail.of(*(name for pair in EVENTS.values() for name in pair)):
+        told[event.grant_id, name] += 1
+        ids.add(event.client_request_id)
     for operation, call_id, _ in scene.calls.writes:
         if call_id not in ids:
             yield f"I8 {operation} took effect with the id {call_id!r}, which no event tells of"
     owed = Counter[tuple[object, str]]()
-    for attempt in Attempt.objects.filter(kind__in=EVENTS):
-        sent, answered = EVENTS[attempt.kind]
-        owed[attempt.grant_id, sent] += 1
-        owed[attempt.grant_id, answered] += attempt.outcome != Attempt.Outcome.RUNNING
+    attempts = Attempt.objects.filter(kind__in=EVENTS)
+    for grant_id, kind, outcome in attempts.values_list("grant_id", "kind", "outcome"):
+        sent, answered = EVENTS[kind]
+        owed[grant_id, sent] += 1
+        owed[grant_id, answered] += outcome != Attempt.Outcome.RUNNING
     for key in told.keys() | owed.keys():
         if told[key] != owed[key]:
             yield f"I8 grant {key[0]}: {told[key]} events {key[1]}, and {owed[key]} calls for them"
@@ -401,19 +469,18 @@ def _nobody_else_is_spoken_for(scene: Scene) -> Iterator[str]:
     """I11."""
     by_id = {str(grant.pk): grant for grant in scene.grants}
     approvals = scene.world.state.approvals
-    behind: dict[object, list[Person]] | None = None
     for request in scene.asked:
         grant = by_id.get(_tag(request))
         if grant is None:
             continue  # I1 tells of it, once something came of it
         if (request.action == AS_PERSON) != grant.as_person:
             yield f"I11 grant {grant.pk} was asked for with {request.action}"
-        if request.action == AS_PERSON and request.created_by.user_id != grant.person.object_id:
+        if request.action == AS_PERSON and request.created_by.user_id != grant.person_oid:
             yield f"I11 grant {grant.pk} was asked for in the name of {request.created_by.user_id}"
         approval = approvals.get(request.approval_id or "")
         for stage in approval.stages if approval else ():
             if stage.reviewed_by is None:
                 continue
-            behind = _approvers_behind() if behind is None else behind
-            if stage.reviewed_by not in {each.object_id for each in behind.get(grant.pk, [])}:
+            behind = scene.approvers_behind.get(grant.pk, [])
+            if stage.reviewed_by not in {each.object_id for each in behind}:
                 yield f"I11 grant {grant.pk} was approved in PIM in the name of {stage.reviewed_by}"

@@ -7,14 +7,15 @@ events that no row shows, and steps that the table of the life cycle doesn't hav
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from audit.ledger.models import Event, Version
 from requests_app.lifecycle import MACHINES, Machine
-from requests_app.models import Decision, Grant, GrantInterval, RequestItem
+from requests_app.models import Decision, Grant, RequestItem
 from requests_app.waivers.models import Waiver
 
 ROWS: dict[str, type[RequestItem | Decision | Waiver | Grant]] = {
@@ -39,41 +40,97 @@ class Replayed:
     ends_at: datetime | None = None
 
 
-def differences() -> list[str]:
-    """Where the trail and the rows say different things; empty when they agree."""
-    found: list[str] = []
-    told = _fold(found)
+class Told(NamedTuple):
+    """What one event says to the invariants."""
+
+    id: int
+    grant_id: UUID | None
+    request_id: UUID | None
+    client_request_id: str
+
+
+@dataclass
+class Trail:
+    """What the events tell so far. `read` goes on from where it ended the last time.
+
+    That is for who alone writes to this database, in the order of the ids, and looks again and again; whoever looks a
+    last time begins anew, so that what was changed in the past is seen as well.
+    """
+
+    last: int = 0  # the newest event that was read
+    subjects: dict[str, dict[UUID, Replayed]] = field(default_factory=lambda: defaultdict(dict))
+    # Extensions count by themselves and move no status: the last one's end is that of the grant.
+    longer: dict[UUID, datetime] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    _by_type: dict[str, list[Told]] = field(default_factory=lambda: defaultdict(list))
+
+    def of(self, *types: str) -> Iterator[tuple[str, Told]]:
+        """The events of these types, the oldest first within each."""
+        for name in types:
+            for told in self._by_type.get(name, ()):
+                yield name, told
+
+    def read(self) -> None:
+        """Take in the events that have come since."""
+        events: dict[int, dict[str, Any]] = {}
+        rows = Event.objects.filter(id__gt=self.last).order_by("id")
+        for number, name, grant_id, request_id, data in rows.values_list(
+            "id", "type", "grant_id", "request_id", "data"
+        ):
+            events[number] = data
+            call_id = data["fields"].get("client_request_id", "")
+            self._by_type[name].append(Told(number, grant_id, request_id, call_id))
+        versions = Version.objects.filter(event_id__gt=self.last)
+        for kind, subject_id, version, event_id in versions.order_by(
+            "subject_kind", "subject_id", "version"
+        ).values_list("subject_kind", "subject_id", "version", "event_id"):
+            self._fold(kind, subject_id, version, events.get(event_id))
+        self.last = max(events, default=self.last)
+
+    def _fold(self, kind: str, subject_id: UUID, version: int, data: dict[str, Any] | None) -> None:
+        machine = _MACHINES.get(kind)
+        if machine is None and kind != "extension":
+            return
+        what = f"{kind} {subject_id} version {version}"
+        if data is None:
+            self.problems.append(f"{what}: its event is missing")
+        elif machine is None:
+            self.longer[subject_id] = datetime.fromisoformat(data["fields"]["ends_at"])
+            self.subjects["grant"].setdefault(subject_id, Replayed())
+        else:
+            state = self.subjects[kind].setdefault(subject_id, Replayed())
+            self.problems += [f"{what}: {problem}" for problem in _apply(machine, state, version, data)]
+
+
+_MACHINES = {machine.subject: machine for machine in MACHINES}
+
+
+class Row(NamedTuple):
+    """What is compared of a row."""
+
+    status: str
+    version: int
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+
+
+def differences(trail: Trail | None = None) -> list[str]:
+    """Where the trail and the rows say different things; empty when they agree. A `trail` is read on."""
+    trail = trail or Trail()
+    trail.read()
+    found = list(trail.problems)
     for machine in MACHINES:
-        rows = {row.pk: row for row in ROWS[machine.subject].objects.all()}
-        for subject_id in rows.keys() | told[machine.subject].keys():
-            found += _compare(
-                machine, subject_id, rows.get(subject_id), told[machine.subject].get(subject_id)
-            )
+        rows, told = _rows(machine), trail.subjects[machine.subject]
+        for subject_id in rows.keys() | told.keys():
+            longer = trail.longer.get(subject_id) if machine.subject == "grant" else None
+            found += _compare(machine, subject_id, rows.get(subject_id), told.get(subject_id), longer)
     return found
 
 
-def _fold(found: list[str]) -> dict[str, dict[UUID, Replayed]]:
-    versions = list(Version.objects.order_by("subject_kind", "subject_id", "version"))
-    events = {event.id: event.data for event in Event.objects.filter(id__in=[v.event_id for v in versions])}
-    told: dict[str, dict[UUID, Replayed]] = defaultdict(dict)
-    # Extensions count by themselves and move no status: the last one's end is that of the grant.
-    longer = {row.subject_id: row.event_id for row in versions if row.subject_kind == "extension"}
-    machines = {machine.subject: machine for machine in MACHINES}
-    for row in versions:
-        machine = machines.get(row.subject_kind)
-        if machine is None:
-            continue
-        state = told[machine.subject].setdefault(row.subject_id, Replayed())
-        what = f"{machine.subject} {row.subject_id} version {row.version}"
-        data = events.get(row.event_id)
-        if data is None:
-            found.append(f"{what}: its event is missing")
-            continue
-        found += [f"{what}: {problem}" for problem in _apply(machine, state, row.version, data)]
-    for grant_id, event_id in longer.items():
-        state = told["grant"].setdefault(grant_id, Replayed())
-        state.ends_at = datetime.fromisoformat(events[event_id]["fields"]["ends_at"])
-    return told
+def _rows(machine: Machine) -> dict[UUID, Row]:
+    window = ("starts_at", "ends_at") if machine.subject == "grant" else ()
+    rows = ROWS[machine.subject].objects.values_list("pk", "status", "version", *window)
+    return {pk: Row(*values) for pk, *values in rows}
 
 
 def _apply(machine: Machine, state: Replayed, version: int, data: dict[str, Any]) -> list[str]:
@@ -97,10 +154,7 @@ def _apply(machine: Machine, state: Replayed, version: int, data: dict[str, Any]
 
 
 def _compare(
-    machine: Machine,
-    subject_id: UUID,
-    row: RequestItem | Decision | Waiver | Grant | None,
-    told: Replayed | None,
+    machine: Machine, subject_id: UUID, row: Row | None, told: Replayed | None, longer: datetime | None
 ) -> list[str]:
     what = f"{machine.subject} {subject_id}"
     if row is None:
@@ -110,17 +164,7 @@ def _compare(
     found = []
     if (row.status, row.version) != (told.status, told.version):
         found.append(f"{what}: {row.status} version {row.version}, told {told.status} version {told.version}")
-    if isinstance(row, Grant) and (row.starts_at, row.ends_at) != (told.starts_at, told.ends_at):
-        found.append(
-            f"{what}: from {row.starts_at} to {row.ends_at}, told {told.starts_at} to {told.ends_at}"
-        )
+    ends_at = longer or told.ends_at
+    if machine.subject == "grant" and (row.starts_at, row.ends_at) != (told.starts_at, ends_at):
+        found.append(f"{what}: from {row.starts_at} to {row.ends_at}, told {told.starts_at} to {ends_at}")
     return found
-
-
-def union_of_intervals() -> dict[UUID, tuple[datetime, datetime]]:
-    """For each grant, from the first to the last instant that an approved item contributed."""
-    spans: dict[UUID, tuple[datetime, datetime]] = {}
-    for row in GrantInterval.objects.all():
-        start, end = spans.get(row.grant_id, (row.starts_at, row.ends_at))
-        spans[row.grant_id] = min(start, row.starts_at), max(end, row.ends_at)
-    return spans

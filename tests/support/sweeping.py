@@ -247,7 +247,7 @@ class Batch:
             self.play.step(wait if done else max(wait, IDLE))
             passes += 1
             if passes % LOOK_AT == 0:
-                invariants.check(self.play.scene(), context=f"at {self.play.time.now}")
+                invariants.check(self.play.scene(further=True), context=f"at {self.play.time.now}")
 
     def _read_statuses(self) -> None:
         statuses = dict(Grant.objects.values_list("person__object_id", "status"))
