@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import psycopg
 import pytest
 import pytest_socket
 from django.db import ProgrammingError, connection, transaction
 
+from tests.support import keeper
 from tests.support.servers import HarnessError, PostgresServer
 
 Stepping = Callable[[str], AbstractContextManager[None]]
@@ -150,3 +153,23 @@ def test_redis_is_shared_and_needs_its_password(redis_url: str) -> None:
     without = "redis://127.0.0.1:" + redis_url.rsplit(":", 1)[1]
     with redis.Redis.from_url(without) as client, pytest.raises(redis.AuthenticationError):
         client.ping()
+
+
+def test_clones_are_kept_in_memory_while_their_session_lasts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory, session = tmp_path / "memory", tmp_path / f"{keeper.PREFIX}one"
+    killed, other = (memory / f"{keeper.PREFIX}{name}" for name in ("killed", "other"))
+    for folder, of in ((killed, tmp_path / "gone"), (other, tmp_path)):
+        folder.mkdir(parents=True)
+        (folder / "session").write_text(str(of))
+    monkeypatch.setattr(keeper, "MEMORY", memory)
+    with keeper.in_memory(session) as clones:
+        assert clones is not None
+        assert clones.stat().st_mode & 0o777 == 0o700
+        assert set(memory.iterdir()) == {clones.parent, other}
+        (clones / "file").touch()
+    assert set(memory.iterdir()) == {other}
+    monkeypatch.setattr(keeper, "ROOM", sys.maxsize)
+    with keeper.in_memory(session) as clones:
+        assert clones is None

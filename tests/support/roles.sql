@@ -13,3 +13,10 @@ GRANT portal_web, portal_worker, portal_sealer, portal_remover, portal_severer T
 CREATE ROLE portal_test_owner LOGIN NOSUPERUSER CREATEDB NOCREATEROLE PASSWORD :'test_owner_password';
 GRANT portal_owner TO portal_test_owner WITH INHERIT TRUE, SET TRUE;
 GRANT CONNECT ON DATABASE postgres TO portal_test_owner;
+
+-- Clones are kept where the keeper says, when it does.
+\getenv clones CLONES_FOLDER
+\if :{?clones}
+CREATE TABLESPACE clones LOCATION :'clones';
+GRANT CREATE ON TABLESPACE clones TO portal_test_owner;
+\endif

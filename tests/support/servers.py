@@ -30,6 +30,7 @@ from psycopg.conninfo import make_conninfo
 
 from stack.postgres import DATABASE
 from stack.private import LOOPBACK
+from tests.support.keeper import PREFIX
 
 # What the processes of a session inherit from the one that opened it.
 SESSION_VARIABLE = "PORTAL_TEST_SESSION"
@@ -59,6 +60,7 @@ class PostgresServer:
 
     port: int
     passwords: dict[str, str]
+    tablespace: str = "pg_default"  # where clones are kept
 
     def conninfo(self, role: str, database: str = DATABASE) -> str:
         """A connection string for psycopg.connect, as `role`."""
@@ -88,9 +90,9 @@ class PostgresServer:
             # A pytest that was killed may have left its own behind, for the next of the same session.
             owner.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
             owner.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY OWNER portal_owner").format(
-                    sql.Identifier(name), sql.Identifier(DATABASE)
-                )
+                sql.SQL(
+                    "CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY TABLESPACE {} OWNER portal_owner"
+                ).format(*map(sql.Identifier, (name, DATABASE, self.tablespace)))
             )
             # A copy takes everything but the rights on the database itself.
             owner.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
@@ -130,7 +132,7 @@ class Session:
         """The session of this process: a new one, or the one that was opened for it."""
         if inherited := os.environ.get(SESSION_VARIABLE):
             return cls(Path(inherited))
-        session = cls(Path(tempfile.mkdtemp(prefix="access-portal-tests-")))
+        session = cls(Path(tempfile.mkdtemp(prefix=PREFIX)))
         os.environ[SESSION_VARIABLE] = str(session.folder)
         # Held until this process ends; not inherited by the processes that it starts.
         session._lock_descriptor = os.open(session.folder / "session.lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -160,11 +162,12 @@ class Session:
     def postgres(self, *, as_installed: bool = False) -> PostgresServer:
         """The session's PostgreSQL, started and migrated by the first who asks.
 
-        Without `as_installed` its trail has no more months than tests come to.
+        Unless it has to be `as_installed`, its trail has no more months than tests come to, and clones are kept in memory.
         """
         with self._guard("postgres"):
             facts = self._facts("postgres") or self._start("postgres")
-            server = PostgresServer(facts["port"], facts["passwords"])
+            tablespace = "pg_default" if as_installed else facts["tablespace"]
+            server = PostgresServer(facts["port"], facts["passwords"], tablespace)
             migrated = self.folder / "migrated"
             if not migrated.exists():
                 _migrate(server, as_installed=as_installed)
