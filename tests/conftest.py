@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 import pytest
@@ -129,7 +129,8 @@ def as_role() -> Callable[[str], AbstractContextManager[None]]:
     return servers.as_role
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     for item in items:
         mark = item.get_closest_marker("django_db")
         if mark is not None and (mark.kwargs.get("transaction") or mark.args[:1] == (True,)):
@@ -137,3 +138,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 f"{item.nodeid} asks for django_db(transaction=True), which would flush the database. "
                 "Use the committed_db fixture, which gives a fresh clone."
             )
+    yield
+    # What is left once others have chosen.
+    items[:] = longest_first(items)
+
+
+def longest_first(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """The proofs that say how long they take before all others, every second one at the beginning of the second half.
+
+    xdist gives each of two processes one half. Whoever has nothing left takes from the end of the other's, so that the
+    longest must not stand there.
+    """
+    long = sorted(filter(_about, items), key=_about, reverse=True)
+    others = [item for item in items if not _about(item)]
+    first = max(0, len(items) // 2 - len(long[::2]))
+    return [*long[::2], *others[:first], *long[1::2], *others[first:]]
+
+
+def _about(item: pytest.Item) -> int:
+    mark = item.get_closest_marker("proof")
+    return mark.kwargs.get("about", 0) if mark else 0

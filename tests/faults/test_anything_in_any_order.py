@@ -198,7 +198,7 @@ def test_an_approver_who_leaves_before_a_start_that_was_asked_for(
         one.teardown()
 
 
-@pytest.mark.proof
+@pytest.mark.proof(about=80)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_many_examples(
     postgres_server: servers.PostgresServer,

@@ -80,7 +80,7 @@ def test_a_worker_dies_at_every_point(as_role: AsRole) -> None:
     assert Waiver.objects.filter(status="granted").count() == len(batch.lanes) - len(refused)
 
 
-@pytest.mark.proof
+@pytest.mark.proof(about=60)
 @pytest.mark.parametrize("brokers", [Brokers(0), Brokers(1)], ids=str)
 def test_a_worker_dies_under_any_fault(as_role: AsRole, brokers: Brokers) -> None:
     points = [each for each in crash.registered() if each.startswith(OWN)]

@@ -316,6 +316,7 @@ def run_tests(folder: Path, *tests: str, migrated: bool = False) -> subprocess.C
     )
 
 
+@pytest.mark.proof(about=200)
 def test_as_it_is_they_are_green(copy: Path) -> None:
     result = run_tests(copy, *sorted({each.test for each in (*MUTATIONS.values(), *BUGS.values())}))
     assert result.returncode == PASSED, result.stdout[-3000:] + result.stderr[-1000:]

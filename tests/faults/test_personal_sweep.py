@@ -175,7 +175,7 @@ def test_a_worker_dies_at_every_point(as_role: AsRole, world: str) -> None:
     assert own <= batch.died, "nobody died there"
 
 
-@pytest.mark.proof
+@pytest.mark.proof(about=100)
 @pytest.mark.parametrize("brokers", [Brokers(0), Brokers(1)], ids=str)
 @pytest.mark.parametrize("passing", [1, 2])
 @pytest.mark.parametrize("world", WORLDS)

@@ -463,7 +463,7 @@ def test_every_address_and_method_has_its_row_and_something_to_send(cast: Cast) 
 
 
 # Some thousand requests.
-@pytest.mark.proof
+@pytest.mark.proof(about=100)
 def test_every_address_answers_everybody_as_the_table_says(cast: Cast) -> None:
     rows, sent = rows_of(DOCUMENT.read_text()), what_to_send(cast.world)
     assert [each for row in rows for each in differences(cast, row, sent.get(row.route, Sent()))] == []
