@@ -56,8 +56,10 @@ MUTATIONS = {
     ),
     "eligibility, before anything is sent": Mutation(
         "requests_app/actions/steps/rechecking.py",
-        "if not fresh_eligibility(grant.person.object_id, grant.group.object_id).held:",
-        "if False:",
+        "    if not fresh_eligibility(grant.person.object_id, grant.group.object_id).held:\n"
+        '        return f"You are no longer eligible for this PIM group, {so}. Ask its owner for a new eligibility."\n'
+        "    if grown := grown_beyond(grant):",
+        "    if grown := grown_beyond(grant):",
         f"{FAULTS}::test_the_eligibility_ends_between_approval_and_start",
     ),
     "self-approval, on the page": Mutation(
@@ -244,7 +246,7 @@ BUGS = {
     ),
     "an approval stands although its approver has left": Mutation(
         "requests_app/actions/steps/rechecking.py",
-        "    if fallen := fallen_approval(_items(grant)):",
+        "    if fallen := fallen_approval(items_beyond(grant, done)):",
         '    if fallen := "":',
         LEAVES,
     ),
