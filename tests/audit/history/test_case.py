@@ -143,6 +143,17 @@ def test_each_event_says_where_it_is_sealed(
 
 
 @pytest.mark.proof
+def test_what_was_found_to_differ_meanwhile_is_in_it(olga: Person, play: Stage) -> None:
+    grant = play.grant()
+    with play.as_role("portal_worker"):
+        finding = make.finding(grant.person, grant.group, "late", grant=grant)
+        make.finding(grant.person, make.pim_group("AWS - Another"))
+    body = page_of(olga, play)
+    assert f'href="/operations/drift/{finding.pk}/"' in body
+    assert finding.sentence in text_of(body)
+    assert body.count("/operations/drift/") == 1, "nothing of another access"
+
+
 def test_a_case_that_does_not_exist(olga: Person, play: Stage) -> None:
     with pytest.raises(Missing):
         case(uuid4())
