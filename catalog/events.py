@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from audit.ledger.registry import EventType, Field, Kind, register
+from audit.ledger.rows import Watched
+
+# The same word in two places: sign-in reads one, requests the other.
+MODE = Watched(
+    "identity_activationmode",
+    ("group_object_id", "as_person", "changed_at"),
+)
+GROUP_MODE = Watched("catalog_pimgroup", ("as_person",), unless="NOT {row}.as_person")
 
 _GROUP = {"group_name": Field()}
 
@@ -45,6 +53,7 @@ ACTIVATION_MODE_CHANGED = EventType(
     "catalog.activation_mode_changed",
     "{group_name} is now activated {mode}",
     {**_GROUP, "mode": Field(), "reason": Field()},
+    tells=(MODE, GROUP_MODE),
 )
 PERMISSION_SET_CHANGED = EventType(
     "catalog.permission_set_changed",

@@ -7,6 +7,7 @@ from django_subatomic.db import transaction
 from audit.ledger.recorder import Actor, record
 from base.clock import real_now
 from base.errors import Invalid, Missing
+from catalog.events import GROUP_MODE, MODE
 from catalog.models import PimGroup
 from identity.models import ActivationMode
 
@@ -30,8 +31,9 @@ def set_mode(group_object_id: str, *, as_person: bool, reason: str) -> bool:
             raise Missing("group.missing", "The portal knows no PIM group with this object id.")
         if group.as_person == as_person:
             return False
-        PimGroup.objects.filter(pk=group.pk).update(as_person=as_person)
-        ActivationMode.objects.update_or_create(
+        group.as_person = as_person
+        group.save(update_fields=["as_person"])
+        mode, _ = ActivationMode.objects.update_or_create(
             group_object_id=group.object_id, defaults={"as_person": as_person, "changed_at": real_now()}
         )
         record(
@@ -43,5 +45,6 @@ def set_mode(group_object_id: str, *, as_person: bool, reason: str) -> bool:
                 "reason": reason.strip()[:500],
             },
             group_oid=group.object_id,
+            rows=(GROUP_MODE.stands(group), MODE.stands(mode)),
         )
     return True

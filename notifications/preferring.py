@@ -11,6 +11,7 @@ from audit.ledger.recorder import Actor, record
 from base.clock import real_now
 from base.errors import Invalid
 from identity.models import Person
+from notifications.events import PREFERENCE
 from notifications.kinds import MANNERS, Kind
 from notifications.languages import LANGUAGES
 from notifications.models import Digest, Preference
@@ -34,11 +35,14 @@ def change_preferences(
         raise Invalid("preferences.off", "This can't be switched off.", field="tell")
     values = {"language": language, "time_zone": time_zone, "digest": digest, "off": sorted(off)}
     with transaction():
-        Preference.objects.update_or_create(person=person, defaults={**values, "changed_at": real_now()})
+        row, _ = Preference.objects.update_or_create(
+            person=person, defaults={**values, "changed_at": real_now()}
+        )
         record(
             "preferences.changed",
             actor=actor,
             fields=values,
+            rows=(PREFERENCE.stands(row),),
             about_oid=person.object_id,
             about_name=person.display_name,
         )

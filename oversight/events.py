@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from audit.ledger.registry import EventType, Field, Kind, register
+from audit.ledger.rows import Watched
+
+# Of the worker's own certificate nobody says anything: it is read, every time anew.
+EXPIRY = Watched(
+    "oversight_expiry",
+    ("name", "ends_at", "recorded_at", "recorded_by_id"),
+    unless="{row}.name = 'worker-certificate'",
+)
 
 _FINDING = {
     "finding_id": Field(Kind.ID),
@@ -45,6 +53,7 @@ END_RECORDED = EventType(
     "operations.end_recorded",
     "{actor} recorded that {what} ends at {ends_at}",
     {"what": Field(), "ends_at": Field(Kind.INSTANT)},
+    tells=(EXPIRY,),
 )
 
 

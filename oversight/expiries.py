@@ -15,6 +15,7 @@ from base.clock import real_now
 from base.errors import Invalid
 from clients.environment import setting
 from identity.models import Person
+from oversight.events import EXPIRY
 from oversight.models import Expiry
 
 log = structlog.get_logger(__name__)
@@ -51,9 +52,12 @@ def record_scim_token_end(*, day: datetime, by: Person, actor: Actor) -> None:
     if ends_at <= real_now():
         raise Invalid("expiry.past", "Choose the day on which the present token ends.", field="day")
     with transaction():
-        Expiry.objects.update_or_create(
+        row, _ = Expiry.objects.update_or_create(
             name=SCIM_TOKEN, defaults={"ends_at": ends_at, "recorded_at": real_now(), "recorded_by": by}
         )
         record(
-            "operations.end_recorded", actor=actor, fields={"what": LABELS[SCIM_TOKEN], "ends_at": ends_at}
+            "operations.end_recorded",
+            actor=actor,
+            fields={"what": LABELS[SCIM_TOKEN], "ends_at": ends_at},
+            rows=(EXPIRY.stands(row),),
         )

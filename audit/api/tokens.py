@@ -11,8 +11,10 @@ from datetime import UTC, datetime, timedelta
 from django.db import connection
 from django_subatomic.db import transaction
 
+from audit.api.events import TOKEN
 from audit.api.models import ApiToken, Scope
 from audit.ledger.recorder import Actor, record
+from audit.ledger.rows import Row
 from base.clock import real_now
 from base.errors import Conflict, Invalid, Missing
 from identity.models import Person, User
@@ -84,6 +86,7 @@ def make_token(*, owner: Person, name: str, scopes: Sequence[str], lasts: timede
                 "scopes": token.scopes,
                 "expires_at": token.expires_at,
             },
+            rows=(TOKEN.stands(token),),
             about_oid=owner.object_id,
             about_name=owner.display_name,
         )
@@ -96,9 +99,10 @@ def revoke_token(*, token_id: int, actor: Actor) -> None:
         token = ApiToken.objects.select_related("owner").filter(pk=token_id).first()
         if token is None:
             raise Missing("api.no_token", "There is no such token.")
-        if not ApiToken.objects.filter(pk=token_id, revoked_at=None).update(revoked_at=real_now()):
+        token.revoked_at = real_now()
+        if not ApiToken.objects.filter(pk=token_id, revoked_at=None).update(revoked_at=token.revoked_at):
             raise Conflict("api.revoked", "This token is revoked already.")
-        _record("api.token_revoked", token, actor)
+        _record("api.token_revoked", token, actor, TOKEN.stands(token))
 
 
 def accept(text: str, *, ip: str) -> ApiToken:
@@ -146,11 +150,12 @@ def _count(token: ApiToken, minute: datetime) -> int:
     return int(uses)
 
 
-def _record(event: str, token: ApiToken, actor: Actor) -> None:
+def _record(event: str, token: ApiToken, actor: Actor, *rows: Row) -> None:
     record(
         event,
         actor=actor,
         fields={"token": token.name, "token_id": token.pk},
+        rows=rows,
         about_oid=token.owner.object_id,
         about_name=token.owner.display_name,
     )

@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django_subatomic.db import transaction
 
+from audit.history.events import SEARCH
 from audit.history.models import SavedSearch
 from audit.ledger.recorder import Actor, record
 from base.clock import business_now
@@ -79,6 +80,7 @@ def save_search(*, owner: Person, name: str, kept: Mapping[str, str], shared: bo
                 actor=actor,
                 fields={"search_id": search.pk, "shared": shared},
                 words={"name": name, "filter": query},
+                rows=(SEARCH.stands(search),),
             )
     except IntegrityError as error:
         raise Conflict(
@@ -100,4 +102,5 @@ def remove_search(*, search_id: UUID, owner: Person, actor: Actor) -> None:
             actor=actor,
             fields={"search_id": search.pk, "shared": search.shared},
             words={"name": search.name},
+            rows=(SEARCH.gone(search_id),),
         )

@@ -86,11 +86,12 @@ def _write(event: EventType, name: str, declared: Field, value: Value) -> JSON:
         case (Kind.DURATION, timedelta()):
             return value.total_seconds()
         case (Kind.JSON, _):
-            return _clean_deep(value)
+            return clean_deep(value)
     raise LedgerError(f"{event.name}.{name} is a {declared.kind.value}, not {type(value).__name__}.")
 
 
-def _clean_deep(value: object) -> JSON:
+def clean_deep(value: object) -> JSON:
+    """Any value that has one obvious way of writing, as JSON. Raises LedgerError for another."""
     match value:
         case str():
             return clean(value)
@@ -101,9 +102,9 @@ def _clean_deep(value: object) -> JSON:
         case UUID():
             return str(value)
         case Mapping():
-            return {clean(str(key)): _clean_deep(inner) for key, inner in value.items()}
+            return {clean(str(key)): clean_deep(inner) for key, inner in value.items()}
         case Sequence() if not isinstance(value, bytes | bytearray):
-            return [_clean_deep(inner) for inner in value]
+            return [clean_deep(inner) for inner in value]
         case None | bool() | int() | float():
             return value
     raise LedgerError(f"{type(value).__name__} can't be written as JSON.")

@@ -19,9 +19,10 @@ from audit.ledger.keys import KeyFileError, load_key
 from audit.ledger.registry import registered
 from audit.ledger.retention import RetentionError
 from audit.ledger.rights import check_rights
-from audit.ledger.sql import ACTOR_GUARD, GUARDED_TABLES, GUARDS, RECEIPTS
+from audit.ledger.sql import ACTOR_GUARD, GUARDED_TABLES, GUARDS, RECEIPTS, ROWS_GUARD
 from audit.ledger.syslog_anchor import SyslogAnchor
 from audit.ledger.tsa_anchor import RootsError, load_roots
+from audit.ledger.watch_check import check_watched
 
 
 def check_sealing_key(**_: Any) -> list[CheckMessage]:
@@ -161,7 +162,11 @@ SELECT tgrelid::regclass::text || '.' || tgname FROM pg_trigger
 WHERE tgrelid::regclass::text = ANY (%s) AND NOT tgisinternal AND tgenabled = 'A'
 """
 # Guards that a later migration makes than the first, and what it makes with them: before, they can't stand.
-_LATER = {f"{RECEIPTS}.": f"public.{RECEIPTS}", ACTOR_GUARD: "public.audit_refuse_actor"}
+_LATER = {
+    f"{RECEIPTS}.": f"public.{RECEIPTS}",
+    ACTOR_GUARD: "public.audit_refuse_actor",
+    ROWS_GUARD: "public.audit_require_rows",
+}
 # Where a change needs its event, the event's version has to be held to the change: both triggers, and both on.
 _HALVES = """
 SELECT kind FROM (
@@ -248,3 +253,4 @@ def register_all() -> None:
     register(check_retention, Tags.security)
     register(check_guards, Tags.database)
     register(check_rights, Tags.database)
+    register(check_watched, Tags.database)

@@ -60,7 +60,14 @@ MONTH_REMOVED = EventType(
     },
 )
 
+ROWS_KNOWN = EventType(
+    "ledger.rows_known",
+    "{actor} found {count} rows of {table} as they stand, and holds them to it from now on",
+    {"table": Field(), "count": Field(Kind.NUMBER)},
+    tells=None,
+)
+
 
 def register_all() -> None:
     """Declare this app's event types."""
-    register(KEY_ANNOUNCED, WORDS_ERASED, ROW_WORDS_ERASED, MONTH_REMOVED)
+    register(KEY_ANNOUNCED, WORDS_ERASED, ROW_WORDS_ERASED, MONTH_REMOVED, ROWS_KNOWN)

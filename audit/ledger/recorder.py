@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
@@ -23,12 +23,14 @@ from audit.ledger.canonical import (
     canonical,
     check_fields,
     clean,
+    clean_deep,
     commitment,
     instant,
     written,
 )
 from audit.ledger.models import ActorKind
 from audit.ledger.registry import COMMON_PLACEHOLDERS, EventType, LedgerError, event_type
+from audit.ledger.rows import Row
 from base.clock import business_now
 
 SALT_BYTES = 16
@@ -92,6 +94,7 @@ def record(
     fields: Mapping[str, Value] = _NONE,
     words: Mapping[str, str] = _NO_WORDS,
     subject: Subject | None = None,
+    rows: Sequence[Row] = (),
     about_oid: str = "",
     about_name: str = "",
     group_oid: str = "",
@@ -100,13 +103,15 @@ def record(
 ) -> int:
     """Write one event in the caller's transaction and give its id.
 
-    `about_oid` is the person whom it concerns, `words` what a person wrote (kept beside the ledger).
+    `about_oid` is the person whom it concerns, `words` what a person wrote (kept beside the ledger), `rows` how watched
+    rows stand after it: change them first, so that whoever waits for them speaks later too.
     Raises LedgerError when the event isn't as its type declares, and subatomic's error outside a
     transaction; IntegrityError when `subject` already came to that version.
     """
     with transaction_required():
         references = _references(about_oid, group_oid, request_id, grant_id)
-        return _write(event_type(event), actor, fields, _texts(words, actor, about_name), references, subject)
+        texts = _texts(words, actor, about_name)
+        return _write(event_type(event), actor, fields, texts, references, subject, rows)
 
 
 def record_alone(
@@ -140,6 +145,7 @@ def _write(
     texts: Mapping[str, str],
     references: Mapping[str, str],
     subject: Subject | None,
+    rows: Sequence[Row] = (),
 ) -> int:
     unknown = set(texts) - set(event.words) - COMMON_PLACEHOLDERS
     if unknown:
@@ -160,6 +166,8 @@ def _write(
     }
     if subject is not None:
         document["subject"] = {"kind": subject.kind, "id": str(subject.id), "version": subject.version}
+    if rows:
+        document["rows"] = _rows(event, rows)
     kept_beside: JSON = [
         {"field": name, "salt": salts[name].hex(), "words": text} for name, text in personal.items()
     ]
@@ -185,6 +193,13 @@ def _references(
         "request": str(request_id) if request_id else "",
         "grant": str(grant_id) if grant_id else "",
     }
+
+
+def _rows(event: EventType, rows: Sequence[Row]) -> JSON:
+    strangers = {row.table for row in rows} - {each.table for each in event.tells or ()}
+    if strangers and event.tells is not None:
+        raise LedgerError(f"{event.name} doesn't declare that it tells of rows of {sorted(strangers)}.")
+    return [{"table": row.table, "id": row.id, "is": clean_deep(row.stands)} for row in rows]
 
 
 def _actor(actor: Actor) -> dict[str, JSON]:

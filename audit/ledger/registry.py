@@ -14,6 +14,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from audit.ledger.models import Outcome
+from audit.ledger.rows import Watched
 
 _NAME = re.compile(r"[a-z][a-z_]*\.[a-z][a-z_]*")
 # What every sentence may name beside its own fields and words.
@@ -54,6 +55,7 @@ class EventType:
     fields: Mapping[str, Field] = field(default_factory=dict)
     words: tuple[str, ...] = ()  # what a person wrote: kept beside the ledger, may be left out
     outcome: Outcome = Outcome.DONE
+    tells: tuple[Watched, ...] | None = ()  # of whose rows it says how they stand; None: of any
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

@@ -24,6 +24,7 @@ from audit.ledger.findings import Finding
 from audit.ledger.merkle import leaf_hash
 from audit.ledger.recorder import Actor, record
 from audit.ledger.retention import by_days, parse
+from audit.ledger.watched import know, told_before
 
 LOCK_SECONDS = 5  # writers of events wait for as long at most
 LEAST_DAYS = 365  # no event goes earlier, whatever the setting says
@@ -147,10 +148,14 @@ def remove(month: Month, kept: str, *, dry_run: bool = False) -> Month:
             cursor.execute("LOCK TABLE public.audit_event IN ACCESS EXCLUSIVE MODE")
             if removed() != before or _count(month) != counted.events:
                 raise Unremovable(f"The trail of {month.name} changed meanwhile. Begin again.")
+            # What would be nobody's word any more is said again. Later: no event may be under way while its table changes.
+            last_words = told_before(month.until)
             cursor.execute(_WORDS.format(partition=month.partition))
             words = cursor.rowcount
             cursor.execute(f"ALTER TABLE public.audit_event DETACH PARTITION public.{month.partition}")
             cursor.execute(f"DROP TABLE public.{month.partition}")
+            for rows in last_words:
+                know(rows)
             record(
                 MONTH_REMOVED.name,
                 actor=Actor.system(),

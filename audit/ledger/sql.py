@@ -136,11 +136,12 @@ CREATE TABLE public.audit_seal (
 APPEND_ONLY = ("audit_version", "audit_leaf", "audit_seal")
 RECEIPTS = "audit_anchor"  # of a later migration than the others
 ACTOR_GUARD = "audit_event.audit_event_actor"  # likewise
+ROWS_GUARD = "audit_event.audit_event_rows"  # likewise
 GUARDED_TABLES = ("audit_event", "audit_pii", *APPEND_ONLY, RECEIPTS)
 # Triggers that must never be off, as table.trigger.
 GUARDS = frozenset(
     {f"{table}.{table}_{guard}" for table in GUARDED_TABLES for guard in ("unchanged", "untruncated")}
-    | {"audit_event.audit_event_version", ACTOR_GUARD}
+    | {"audit_event.audit_event_version", ACTOR_GUARD, ROWS_GUARD}
 )
 
 

@@ -28,6 +28,7 @@ from audit.ledger.retirement import NOTHING, Remains, Removed, removed
 from audit.ledger.tsa_anchor import stamp_findings
 from audit.ledger.unexplained import Further, unexplained
 from audit.ledger.verifying_words import words_findings
+from audit.ledger.watched import unexplained_rows
 
 # The sealer needs a second; after this long an event without a seal is worth a finding.
 UNSEALED_AFTER = timedelta(minutes=15)
@@ -110,6 +111,7 @@ def _everything(
     yield from _verify_unsealed(report)
     yield from _verify_versions(report.removed.until)
     yield from unexplained()
+    yield from unexplained_rows()
     yield from words_findings()
 
 

@@ -18,6 +18,7 @@ from pytest_django import Settings
 
 from audit.ledger.models import Event
 from base.clock import real_now
+from catalog.events import MODE
 from clients.types import DirectoryUser
 from identity.models import ActivationMode, Person, PersonalToken
 from identity.personal import keeping
@@ -25,6 +26,7 @@ from identity.personal.sealing import Keyring, SealError, SealingKey, add_key
 from identity.sync import mark_people_gone, upsert_people
 from tests.identity.conftest import Visitor
 from tests.identity.issuer import TENANT_ID, RunningIssuer
+from tests.support.by_hand import known
 
 AsRole = Callable[[str], AbstractContextManager[None]]
 SECRET = "a-refresh-token-of-nora"
@@ -44,6 +46,7 @@ def keys(settings: Settings, tmp_path: Path) -> Path:
 def as_person(db: None) -> None:
     """One group is activated with people's own tokens."""
     ActivationMode.objects.create(group_object_id=str(uuid.uuid4()), as_person=True, changed_at=real_now())
+    known(MODE, ActivationMode.objects.all())
 
 
 @dataclass
@@ -161,6 +164,7 @@ def test_sign_in_asks_for_more_only_while_a_group_is_activated_as_the_person(
     assert door.scopes() == plain | set(keeping.SCOPES)  # what was approved before goes on that way
     long_ago = real_now() - settings.PERSONAL_TOKEN_LIFETIME
     ActivationMode.objects.filter(pk=mode.pk).update(changed_at=long_ago)
+    known(MODE, ActivationMode.objects.all())
     assert door.scopes() == plain
 
 
@@ -263,6 +267,7 @@ def test_tokens_go_when_no_group_needs_them_any_more(door: Door, keys: Path) -> 
     ActivationMode.objects.update(as_person=False)
     assert keeping.clear_expired_tokens() == 0, "what was approved before may still need it"
     ActivationMode.objects.update(changed_at=real_now() - timedelta(hours=24))
+    known(MODE, ActivationMode.objects.all())
     assert keeping.clear_expired_tokens() == 1
     assert not PersonalToken.objects.exists()
 

@@ -13,6 +13,7 @@ from base.clock import business_now, real_now
 from clients.errors import Unreachable
 from identity.models import Person
 from notifications import sending
+from notifications.events import PREFERENCE
 from notifications.kinds import MANNERS, Kind
 from notifications.languages import ENGLISH, GERMAN
 from notifications.models import Digest, Message, Preference
@@ -23,6 +24,7 @@ from requests_app.models import RequestItem
 from tests.notifications.conftest import Post
 from tests.pages.conftest import World, main_of
 from tests.pages.moving import decide
+from tests.support.by_hand import known
 
 pytestmark = pytest.mark.django_db
 
@@ -30,7 +32,8 @@ pytestmark = pytest.mark.django_db
 def prefers(world: World, person: Person, **values: object) -> None:
     defaults = {"language": "en", "time_zone": "UTC", "changed_at": real_now(), **values}
     with world.as_role("portal_web"):
-        Preference.objects.update_or_create(person=person, defaults=defaults)
+        row, _ = Preference.objects.update_or_create(person=person, defaults=defaults)
+    known(PREFERENCE, [row])
 
 
 # ------------------------------------------------------------ the page

@@ -40,6 +40,7 @@ from notifications.sending import send_owed
 from oversight import alerts, heartbeats
 from oversight.alerts import raise_and_clear
 from oversight.drift.writing import change
+from oversight.events import EXPIRY
 from oversight.expiries import certificate_end, note_certificate
 from oversight.facts import facts
 from oversight.health import health
@@ -59,6 +60,7 @@ from tests.pages.conftest import World, main_of
 from tests.pages.moving import bring
 from tests.requests_app import factories as make
 from tests.requests_app.emergencies import in_emergency
+from tests.support.by_hand import known
 from tests.support.fake_notifier import FakeNotifier
 
 pytestmark = pytest.mark.django_db
@@ -250,7 +252,8 @@ def test_each_trouble_raises_its_alert(world: World, channel: FakeNotifier) -> N
     ProvisioningState.objects.update(code="Quarantine")
     make.finding(world.cy, world.group)
     make.finding(world.cy, world.group, "foreign_assignment")
-    Expiry.objects.create(name="scim-token", ends_at=real_now() + timedelta(days=3), recorded_at=real_now())
+    ends_at = real_now() + timedelta(days=3)
+    known(EXPIRY, [Expiry.objects.create(name="scim-token", ends_at=ends_at, recorded_at=real_now())])
     anchors = [
         AnchorState("file", 3, None, timedelta(minutes=11)),
         AnchorState("webhook", 3, None, timedelta(minutes=9)),

@@ -16,6 +16,7 @@ from audit.ledger.models import Event
 from base import crash
 from base.clock import real_now
 from base.errors import Invalid
+from catalog.events import MODE
 from catalog.models import PimGroup
 from identity.models import ActivationMode, Person, PersonalToken
 from identity.personal import keeping
@@ -33,6 +34,7 @@ from simulator.world.pim import Ask, Caller
 from simulator.world.state import Expiration, Identity
 from tests.requests_app import factories as make
 from tests.requests_app.conftest import AsRole
+from tests.support.by_hand import known
 from tests.support.stage import Stage, check_invariants, stage
 from tests.support.world_personal import PIM_POST, SIGN_IN, token_for
 
@@ -340,6 +342,7 @@ def test_the_command_says_what_it_did(play: Stage, capsys: pytest.CaptureFixture
     assert not PimGroup.objects.get(object_id=group).as_person
     assert keeping.anything_as_person(), "for a day still: what was approved before goes on that way"
     ActivationMode.objects.update(changed_at=real_now() - settings.PERSONAL_TOKEN_LIFETIME)
+    known(MODE, ActivationMode.objects.all())
     assert not keeping.anything_as_person()
     for wrong in ({"group": "nobody", "reason": "x"}, {"group": group, "reason": " "}):
         with pytest.raises(CommandError):

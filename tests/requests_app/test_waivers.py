@@ -13,6 +13,7 @@ from django.core.management import call_command
 
 from audit.ledger.models import Event
 from base.errors import Conflict, Denied, DomainError, Invalid
+from catalog.events import GROUP_MODE
 from catalog.models import PimGroup
 from clients.errors import Unreachable
 from clients.registry import clients
@@ -38,6 +39,7 @@ from tests.requests_app.waiver_scene import (
     rule_with,
     waiver_of,
 )
+from tests.support.by_hand import known
 from tests.support.stage import Died, Stage
 
 __all__ = ["play"]
@@ -158,7 +160,9 @@ def pim_wants_an_approval(play: Stage, item: RequestItem) -> None:
     now = clients().pim.group_policy(item.group.object_id)
     wanted = replace(now, value=replace(now.value, requires_approval=True))
     patch.object(type(clients().pim), "group_policy", return_value=wanted).start()
-    type(item.group).objects.filter(pk=item.group.pk).update(as_person=True)
+    item.group.as_person = True
+    item.group.save(update_fields=["as_person"])
+    known(GROUP_MODE, [item.group])
 
 
 def is_frozen(play: Stage, item: RequestItem) -> None:

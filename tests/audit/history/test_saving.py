@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 import pytest
 from django.test import Client
 
+from audit.history.events import SEARCH
 from audit.history.models import SavedSearch
 from audit.history.saving import MOST_SAVED, remove_search, save_search, saved_searches
 from audit.ledger import reading
@@ -22,6 +23,7 @@ from identity.models import Person
 from tests.audit.history.conftest import AsRole
 from tests.audit.ledger.factories import NOTED, REFUSED
 from tests.requests_app import factories as make
+from tests.support.by_hand import known
 
 pytestmark = pytest.mark.django_db
 
@@ -133,11 +135,13 @@ def test_it_is_its_owners_alone_until_it_is_shared(ann: Person, auditor: Client)
     assert SavedSearch.objects.count() == 2
 
 
-def test_what_was_kept_is_judged_anew_when_it_is_opened(auditor: Client) -> None:
+def test_what_was_kept_is_judged_anew_when_it_is_opened(auditor: Client, as_role: AsRole) -> None:
     ann = Person.objects.get(display_name="Olga Auditor")
-    SavedSearch.objects.create(
+    search = SavedSearch.objects.create(
         owner=ann, name="Old", query="outcome=gone&actor__user__password=x", saved_at="2026-01-01T00:00Z"
     )
+    with as_role("portal_worker"):
+        known(SEARCH, [search])
     (listed,) = saved_searches(ann, ["outcome"])
     assert listed.address == "/audit/?outcome=gone"
     assert auditor.get(listed.address).status_code == 422
@@ -183,6 +187,6 @@ def test_a_refusal_is_told_beside_the_search(auditor: Client) -> None:
 
 def test_nothing_is_removed_twice(ann: Person, web: None) -> None:
     search = kept(ann, "Once")
-    SavedSearch.objects.all().delete()
+    remove_search(search_id=search.pk, owner=ann, actor=make.actor(ann))
     with pytest.raises(Missing):
         remove_search(search_id=search.pk, owner=ann, actor=make.actor(ann))

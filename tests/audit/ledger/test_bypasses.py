@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -17,21 +17,51 @@ from django.apps import apps
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Model, ProtectedError
 
+from audit.api.tokens import make_token
+from audit.history.models import SavedSearch
+from audit.history.saving import save_search
 from audit.ledger.unexplained import attached, unexplained
-from base.clock import business_now
+from audit.ledger.watched import unexplained_rows, watching
+from base.clock import business_now, real_now
+from catalog.models import PimGroup
+from catalog.modes import set_mode
 from identity.absences.declaring import declare
-from identity.models import User
+from identity.models import Person, User
+from notifications.preferring import change_preferences
+from oversight.expiries import record_scim_token_end
+from oversight.rules.proposing import propose
+from policy.document import parse_document
 from requests_app.actions import freezing
 from requests_app.actions.conversing import remark
 from requests_app.freezes.models import Freeze
+from tests.oversight.rules.conftest import wording
 from tests.requests_app import factories as make
 from tests.requests_app.emergencies import in_emergency, let_through
 from tests.support.servers import PostgresServer
 
 type AsRole = Callable[[str], AbstractContextManager[None]]
 # Of each there is a row below.
-KINDS = frozenset({"request", "item", "decision", "grant", "remark", "freeze", "finding", "absence"})
+KINDS = frozenset(
+    {"request", "item", "decision", "grant", "remark", "freeze", "finding", "absence", "rule_change"}
+)
+# The watched tables, which have no versions: what somebody would change in a row, and what a row of its own would have.
+WATCHED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "audit_api_apitoken": ({"name": "Other"}, {"digest": "0" * 64}),
+    "catalog_pimgroup": ({"as_person": False}, {"object_id": str(uuid4())}),
+    "history_savedsearch": ({"shared": True}, {"name": "Another"}),
+    "identity_activationmode": ({"as_person": False}, {"group_object_id": str(uuid4())}),
+    "notifications_preference": ({"language": "en"}, {"person_id": 0}),
+    "oversight_expiry": ({"ends_at": datetime(2999, 1, 1, tzinfo=UTC)}, {"name": "another"}),
+}
 type Way = Callable[[Any], object]
+
+
+def watched() -> Iterator[type[Model]]:
+    """The models of the watched tables, by the declared events."""
+    models = {model._meta.db_table: model for model in apps.get_models()}
+    tables = [each.of.table for each in watching()]
+    assert set(tables) == set(WATCHED)
+    return (models[table] for table in tables)
 
 
 def guarded() -> Iterator[tuple[str, type[Model]]]:
@@ -57,6 +87,12 @@ def populate(as_role: AsRole) -> None:
         remark(item_id=item.pk, person_id=boss.pk, words="Why?", actor=make.actor(boss))
         make.submitted_decision(item, boss)
         User.objects.create_user(person=person, app_roles=["Operator"])
+        propose(
+            rules={"New": parse_document(wording(boss))},
+            person_id=person.pk,
+            reason="Fewer rules",
+            actor=make.actor(person),
+        )
         freezing.freeze(
             kind=Freeze.Kind.PERSON,
             subject=boss.object_id,
@@ -75,8 +111,21 @@ def populate(as_role: AsRole) -> None:
         )
     make.scheduled_grant(item)
     make.finding(person, group)
+    settings_of(person, boss, group, as_role)
     drilled = in_emergency(person, make.pim_group(), boss, as_role, drill=True)
     let_through(drilled)
+
+
+def settings_of(person: Person, boss: Person, group: PimGroup, as_role: AsRole) -> None:
+    """A row of each that is watched."""
+    actor = make.actor(person)
+    set_mode(group.object_id, as_person=True, reason="PIM's own policy shall hold")
+    with as_role("portal_web"):
+        change_preferences(person=person, language="de", time_zone="UTC", digest="never", off=[], actor=actor)
+        make_token(owner=person, name="SIEM", scopes=["events"], lasts=timedelta(days=1), actor=actor)
+        save_search(owner=boss, name="Mine", kept={"outcome": "failed"}, shared=False, actor=make.actor(boss))
+        day = real_now().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=9)
+        record_scim_token_end(day=day, by=person, actor=actor)
 
 
 def raw(statement: str, row: Model) -> None:
@@ -118,13 +167,62 @@ WAYS: dict[str, Way] = {
 }
 
 
+def altered(row: Any, values: dict[str, Any]) -> Any:
+    for name, value in values.items():
+        setattr(row, name, value)
+    return row
+
+
+def raw_of(row: Any, statement: str, values: dict[str, Any]) -> None:
+    """As the driver sends it, `values` included."""
+    changes = ", ".join(f"{name} = %s" for name in values)
+    with connection.cursor() as cursor:
+        cursor.execute(statement.format(row._meta.db_table, changes), [*values.values(), row.pk])
+
+
+type WatchedWay = Callable[[Any, dict[str, Any], dict[str, Any]], object]
+WATCHED_WAYS: dict[str, WatchedWay] = {
+    "update()": lambda row, other, _: type(row).objects.filter(pk=row.pk).update(**other),
+    "save()": lambda row, other, _: altered(row, other).save(),
+    "bulk_update()": lambda row, other, _: type(row).objects.bulk_update([altered(row, other)], [*other]),
+    "bulk_create()": lambda row, _, own: type(row).objects.bulk_create([altered(row, {"pk": None, **own})]),
+    "delete()": lambda row, *_: row.delete(),
+    "raw update": lambda row, other, _: raw_of(row, "UPDATE {} SET {} WHERE id = %s", other),
+    "raw delete": lambda row, *_: raw_of(row, "DELETE FROM {0} WHERE id = %s", {}),
+}
+
+
+def the_watched(model: type[Model]) -> Any:
+    """The row of `settings_of`; of the PIM groups, that which isn't as groups are by themselves."""
+    rows = model._default_manager.all()
+    return (rows.filter(as_person=True) if model is PimGroup else rows)[0]
+
+
+def ways_around(role: str, as_role: AsRole) -> Iterator[str]:
+    """Ways on which this role changed a watched row."""
+    newcomer = make.person()
+    for model in watched():
+        other, own = WATCHED[model._meta.db_table]
+        own = {name: newcomer.pk if name == "person_id" else value for name, value in own.items()}
+        for way, act in WATCHED_WAYS.items():
+            if way == "bulk_create()" and model is SavedSearch:
+                own = {**own, "pk": uuid4()}
+            with as_role(role):
+                try:
+                    with transaction.atomic():
+                        act(the_watched(model), other, own)
+                except (DatabaseError, ProtectedError):
+                    continue
+                yield f"{way} on {model._meta.db_table} as {role}"
+
+
 @pytest.mark.usefixtures("committed_db")
 def test_no_way_around_the_application_changes_a_guarded_table(as_role: AsRole) -> None:
     populate(as_role)
     tables = [(kind, model) for kind, model in guarded() if model._default_manager.exists()]
     assert {kind for kind, _ in tables} >= KINDS
-    assert list(unexplained()) == []
-    went: list[str] = []
+    assert [*unexplained(), *unexplained_rows()] == []
+    went = [way for role in ("portal_web", "portal_worker") for way in ways_around(role, as_role)]
     for kind, model in tables:
         for way, act in WAYS.items():
             for role in ("portal_web", "portal_worker"):
@@ -136,7 +234,7 @@ def test_no_way_around_the_application_changes_a_guarded_table(as_role: AsRole) 
                         continue
                     went.append(f"{way} on {kind} as {role}")
     assert went == []
-    assert list(unexplained()) == []
+    assert [*unexplained(), *unexplained_rows()] == []
 
 
 # What a superuser does who has switched every trigger of a table off.
@@ -180,3 +278,30 @@ def test_what_was_done_past_the_guards_is_unexplained(
                 if code in BACK:
                     superuser.execute(BACK[code].format(model._meta.db_table))
                     assert list(unexplained()) == []
+        for model in watched():
+            what_the_owner_does(superuser, model, as_role)
+
+
+def what_the_owner_does(superuser: psycopg.Connection, model: type[Model], as_role: AsRole) -> None:
+    """Each change of a watched row is refused, whoever asks; and found, once nothing is in its way."""
+    with as_role("portal_web"):
+        row, table = the_watched(model), model._meta.db_table
+    ((name, value),) = WATCHED[table][0].items()
+    was = getattr(row, name)
+    update = f"UPDATE {table} SET {name} = %s WHERE id = %s"  # noqa: S608 - of the list above
+    delete = f"DELETE FROM {table} WHERE id = %s"  # noqa: S608 - likewise
+    for statement, arguments in ((update, (value, row.pk)), (delete, (row.pk,))):
+        with pytest.raises(psycopg.Error, match=r"No audit event says how row|violates foreign key"):
+            superuser.execute(statement.encode(), arguments)
+    superuser.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
+    superuser.execute(update.encode(), (value, row.pk))
+    with as_role("portal_sealer"):
+        (found,) = (each for each in unexplained_rows() if f"Row {row.pk} of {table} " in each.sentence)
+    assert (found.code, f"{name} is " in found.sentence) == ("row_unexplained", True), found
+    superuser.execute(update.encode(), (was, row.pk))
+    with as_role("portal_sealer"):
+        assert not any(f" of {table} " in each.sentence for each in unexplained_rows())
+    superuser.execute(delete.encode(), (row.pk,))
+    with as_role("portal_sealer"):
+        (found,) = (each for each in unexplained_rows() if f" of {table} " in each.sentence)
+    assert (found.code, f"Row {row.pk} " in found.sentence) == ("row_missing", True), found

@@ -11,6 +11,7 @@ from pytest_django import Settings
 from audit.ledger.checks import check_guards, check_sealing_key
 from audit.ledger.keys import make_key
 from audit.ledger.rights import check_rights
+from audit.ledger.watch_check import check_watched
 from tests.support.servers import PostgresServer
 
 
@@ -40,6 +41,7 @@ def test_nobody_else_needs_one(process: str, settings: Settings) -> None:
 def test_all_guards_stand_after_the_migrations() -> None:
     assert check_guards(databases=["default"]) == []
     assert check_guards(databases=None) == []
+    assert check_watched(databases=["default"]) == []
 
 
 def test_a_guard_that_is_off_is_reported(committed_db: str, postgres_server: PostgresServer) -> None:
@@ -57,6 +59,12 @@ def test_a_guard_that_is_off_is_reported(committed_db: str, postgres_server: Pos
             assert ids([*check_guards(databases=["default"])]) == [f"ledger.{reported}"], change
             owner.execute(f"ALTER TABLE {table} {undone} TRIGGER {trigger}")
             assert check_guards(databases=["default"]) == []
+        for change in ("DISABLE", "ENABLE"):  # no longer ALWAYS
+            owner.execute(f"ALTER TABLE notifications_preference {change} TRIGGER watched_went")
+            (lost,) = check_watched(databases=["default"])
+            assert (lost.id, "notifications_preference.watched_went." in lost.msg) == ("ledger.E014", True)
+        owner.execute("ALTER TABLE notifications_preference ENABLE ALWAYS TRIGGER watched_went")
+        assert check_watched(databases=["default"]) == []
         assert check_rights(databases=["default"]) == []
         month = owner.execute(
             "SELECT min(inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = 'audit_event'::regclass"

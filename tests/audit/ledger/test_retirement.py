@@ -26,7 +26,10 @@ from audit.ledger.reading import EventFilter, events
 from audit.ledger.retirement import Month, removed, words_of
 from audit.ledger.sealing import seal_everything
 from audit.ledger.verifying import Report, verify
+from audit.ledger.watched import unexplained_rows
+from catalog.modes import set_mode
 from tests.audit.ledger.factories import ask, note
+from tests.requests_app import factories as make
 from tests.support.servers import PostgresServer, pointed_at
 from tests.support.servers import as_role as as_application
 
@@ -144,6 +147,34 @@ def test_a_month_goes_with_its_event_and_the_rest_still_verifies(
     assert (
         f"REMOVED: The 1 events of 2021-04 were removed, as event {told.id} says" in capsys.readouterr().out
     )
+
+
+def test_a_setting_older_than_the_trail_is_told_of_again(
+    unanchored: Trail, as_role: AsRole, tmp_path: Path
+) -> None:
+    set_mode(make.pim_group().object_id, as_person=True, reason="PIM's own policy shall hold")
+    told = Event.objects.get(type="catalog.activation_mode_changed")
+    unanchored.superuser(
+        *(
+            f"ALTER TABLE audit_event DISABLE TRIGGER {guard}"
+            for guard in ("audit_event_rows", "audit_event_unchanged")
+        ),
+        "UPDATE audit_event SET at = '2021-03-06Z' WHERE id = ABOUT",
+        *(
+            f"ALTER TABLE audit_event ENABLE ALWAYS TRIGGER {guard}"
+            for guard in ("audit_event_rows", "audit_event_unchanged")
+        ),
+        about=told.pk,
+    )
+    with as_role("portal_sealer"):
+        seal_everything(unanchored.key)
+        anchor_newest(FileAnchor(tmp_path / "seals.jsonl"))
+    unanchored.retire("2021-03")
+    with as_role("portal_sealer"):
+        assert list(unexplained_rows()) == []
+    again = Event.objects.filter(type="ledger.rows_known")
+    rows = [row for event in again for row in event.data["rows"]]
+    assert sorted(map(str, rows)) == sorted(map(str, told.data["rows"]))
 
 
 def test_what_is_gone_without_being_told_so_is_found(trail: Trail, as_role: AsRole) -> None:
