@@ -1,16 +1,16 @@
-"""How long the simulated clouds take to be there: the large organisation made, and loaded again from its file."""
+"""How long the simulated clouds take to be there, made and loaded again from a file, and to let a year pass."""
 
 from __future__ import annotations
 
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
 from benchmarks.measuring import Figure
-from simulator.sample import named_world
+from simulator.sample import load_sample, named_world
 from simulator.world.clock import WorldClock
 from simulator.world.world import World
 from tests.support.servers import PostgresServer
@@ -33,6 +33,22 @@ def run(server: PostgresServer, *, seed: str = "large", rounds: int = ROUNDS) ->
             lambda: World.load(kept, WorldClock.stepping(START)),
             rounds,
         )
+    yield _year(rounds)
+
+
+def _year(rounds: int) -> Figure:
+    taken, steps = [], 0
+    for _ in range(rounds + 1):  # one goes before and isn't counted
+        world = load_sample(WorldClock.stepping(START))
+        world.clock.step(timedelta(days=365))
+        began = time.perf_counter()
+        steps = world.advance()
+        taken.append(time.perf_counter() - began)
+    del taken[0]
+    span = f"{min(taken):.2f} to {max(taken):.2f}"
+    return Figure(
+        "worlds: a year of the sample passes", f"{median(taken):.2f}", span, f"seconds, {steps:,} steps"
+    )
 
 
 def _figure(name: str, make: Callable[[], World], rounds: int) -> Figure:
