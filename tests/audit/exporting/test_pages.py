@@ -52,6 +52,7 @@ def test_the_page_offers_all_that_fits_its_search(item: RequestItem, auditor: Cl
     assert '<input type="hidden" name="person" value="Ada">' in page
     assert "unknown" not in page
     assert 'name="form" value="evidence"' in page
+    assert "Words that are erased later stay in copies that were taken before." in page
 
 
 def test_a_case_as_evidence(item: RequestItem, auditor: Client) -> None:
@@ -60,6 +61,8 @@ def test_a_case_as_evidence(item: RequestItem, auditor: Client) -> None:
     with zipfile.ZipFile(io.BytesIO(answer.getvalue())) as pack:
         assert len(pack.read("events.jsonl").splitlines()) == 2
         assert "Fix the stuck deployment" in pack.read("case.html").decode()
+        assert "reach this copy" in pack.read("case.html").decode()
+        assert "Words that are erased later stay in this" in pack.read("README.txt").decode()
     assert last().type == "export.packed"
     assert last().request_id == item.request_id
     assert auditor.post(f"/audit/requests/{uuid4()}/evidence/").status_code == 404
