@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -184,6 +185,13 @@ def test_beside_each_eligibility_stands_when_it_was_last_used_as_far_as_that_was
     assert uses()["Ada Asker", "AWS - First"] == "none was read"
 
 
+def by_hand(entry: ReviewEntry, **fields: Any) -> None:
+    """What the action would write, without it."""
+    now = business_now()
+    written = {"verdict": "keep", "reason": "x", "decided_at": now, **fields}
+    assert ReviewEntry.objects.filter(pk=entry.pk).update(**written) == 1
+
+
 def test_nobody_reviews_their_own_by_any_account_nor_in_sql(scene: Scene) -> None:
     own, ada = scene.entry(scene.world.ben, scene.second), scene.entry(scene.world.ada, scene.second)
     with pytest.raises(Denied, match="Nobody reviews their own"):
@@ -197,12 +205,21 @@ def test_nobody_reviews_their_own_by_any_account_nor_in_sql(scene: Scene) -> Non
         scene.decide(other, own)
     assert not ReviewEntry.objects.exclude(verdict="").exists()
     assert not told("review.decided")
-    with pytest.raises(IntegrityError, match="review_entry_not_ones_own"), transaction.atomic():
-        ReviewEntry.objects.filter(pk=own.pk).update(
-            verdict="keep", reason="x", decided_by=scene.world.ben, decided_at=business_now()
-        )
+    for who, entry, refusal in (
+        (scene.world.ben, own, "nobody reviews their own"),
+        (other, own, "nobody reviews their own"),
+        (scene.world.ada, own, "by a reviewer of the group"),
+    ):
+        with pytest.raises(IntegrityError, match=refusal), transaction.atomic():
+            by_hand(entry, decided_by=who)
+    by_hand(ada, decided_by=scene.world.ben)
+    with pytest.raises(IntegrityError, match="never taken back"), transaction.atomic():
+        by_hand(ada, verdict="", reason="", decided_by=None, decided_at=None)
     with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
         ReviewEntry.objects.filter(pk=own.pk).update(person=scene.world.ada)
+    Campaign.objects.update(closed_at=business_now(), closed_by=scene.operator)
+    with pytest.raises(IntegrityError, match="while the review is open"), transaction.atomic():
+        by_hand(ada, decided_by=scene.world.ben, verdict="remove")
 
 
 def test_what_can_not_be_decided_is_refused_as_a_whole(scene: Scene) -> None:
