@@ -88,6 +88,7 @@ def fresh_person(object_id: str) -> DirectoryUser | None:
 
 
 OWN = "Nobody decides on their own request."
+IN_RIGHT_OF_OWN = "Nobody decides on their own request, nor anybody in their right."
 
 
 def mark_of(user: DirectoryUser) -> frozenset[str]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 from base.clock import business_now
 from clients.types import DirectoryUser
 from identity.humans import same_human
+from identity.models import Person
 from policy.demands import Demands
 from requests_app.actions import checking
 from requests_app.actions.standing_in import absent_unfit
@@ -24,21 +26,40 @@ from requests_app.waivers.models import Waiver
 ASKED_JUST_NOW = timedelta(minutes=1)
 
 
-def decider_unfit(decision: Decision, demands: Demands, user: DirectoryUser | None) -> str:
-    """A sentence when the directory doesn't let whoever made this decision decide, else "". A few calls.
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Who made a decision, and who was away in whose right they did, as the directory says now; None where it has nobody."""
 
-    `user` is who made it, as the directory says now; None when it knows nobody of that id.
-    """
-    approver, stages = decision.approver, demands.stages
+    approver: DirectoryUser | None
+    absent: DirectoryUser | None = None
+
+
+def look_at(decision: Decision) -> Seen:
+    """Read both afresh. One call, or two."""
+    approver = checking.fresh_person(decision.approver.object_id)
+    absence = decision.absence
+    return Seen(approver, checking.fresh_person(absence.person.object_id) if absence else None)
+
+
+def decider_unfit(decision: Decision, demands: Demands, seen: Seen) -> str:
+    """A sentence when the directory doesn't let whoever made this decision decide, else "". A few calls."""
+    approver, user, stages = decision.approver, seen.approver, demands.stages
     if user is None or not user.enabled:
         return "The approver's account is disabled or gone in Entra."
     if user.guest and (decision.absence or not demands.guests_decide):
         return "The approver is a guest in Entra now, and guests don't decide."
     if user.guest and not approver.mark:
         return "The approver is a guest in Entra whose account doesn't say whose it is."
-    if decision.item.requester.mark in marks_of(decision, user):
+    own, absent = _marks(approver, user), _marks_of_absent(decision, seen)
+    if decision.item.requester.mark in own:
         return checking.OWN
-    if unfit := absent_unfit(decision, demands):
+    if decision.item.requester.mark in absent:
+        return checking.IN_RIGHT_OF_OWN
+    if own & absent:
+        return (
+            "Who is away and their delegate are one person in Entra now, and nobody stands in for themselves."
+        )
+    if unfit := absent_unfit(decision, demands, seen.absent):
         return unfit
     whose = decision.absence.person if decision.absence else approver
     if not 0 <= decision.stage < len(stages) or not checking.fresh_right_to_decide(
@@ -49,10 +70,20 @@ def decider_unfit(decision: Decision, demands: Demands, user: DirectoryUser | No
     return ""
 
 
-def marks_of(decision: Decision, user: DirectoryUser | None) -> frozenset[str]:
-    """What tells whose account decided, as it was stored and as the directory says now: a link may be newer than a sync."""
-    fresh = checking.mark_of(user) if user else frozenset()
-    return fresh | frozenset({decision.approver.mark} - {""})
+def marks_of(decision: Decision, seen: Seen) -> frozenset[str]:
+    """What tells whose account decided, and in whose right, as stored and as the directory says now.
+
+    A link may be newer than a sync.
+    """
+    return _marks(decision.approver, seen.approver) | _marks_of_absent(decision, seen)
+
+
+def _marks_of_absent(decision: Decision, seen: Seen) -> frozenset[str]:
+    return _marks(decision.absence.person, seen.absent) if decision.absence else frozenset()
+
+
+def _marks(stored: Person, now: DirectoryUser | None) -> frozenset[str]:
+    return frozenset({stored.mark} - {""}) | (checking.mark_of(now) if now else frozenset())
 
 
 def fallen_approval(items: Iterable[RequestItem]) -> str:
@@ -95,5 +126,5 @@ def _fallen(item: RequestItem) -> str:
 def _word_unfit(word: Decision, item: RequestItem, demands: Demands) -> str:
     whose = word.absence.person if word.absence else word.approver
     if same_human(word.approver, item.requester) or same_human(whose, item.requester):
-        return "Nobody decides on their own request, nor anybody in their right."
-    return decider_unfit(word, demands, checking.fresh_person(word.approver.object_id))
+        return checking.IN_RIGHT_OF_OWN
+    return decider_unfit(word, demands, look_at(word))

@@ -22,8 +22,7 @@ from identity.models import Person
 from identity.signin.proving import Proof
 from policy.delegation import Right
 from requests_app import nudges
-from requests_app.actions import checking
-from requests_app.actions.deciders import decider_unfit, fallen_approval, fallen_words, marks_of
+from requests_app.actions.deciders import decider_unfit, fallen_approval, fallen_words, look_at, marks_of
 from requests_app.actions.extending import items_owed
 from requests_app.actions.fetching import lock_decision, lock_item
 from requests_app.actions.granting import UNBOUNDED, Bounds, check_item, close_item, give, window_of
@@ -194,12 +193,12 @@ def _check_and_settle(decision: Decision) -> tuple[UUID, ...]:
 def _check(decision: Decision) -> tuple[str, Bounds]:
     """A sentence when the decision may not count, else ""; and what its window must keep to."""
     item = decision.item
-    user = checking.fresh_person(decision.approver.object_id)
-    if unfit := decider_unfit(decision, item.terms.parsed, user):
+    seen = look_at(decision)
+    if unfit := decider_unfit(decision, item.terms.parsed, seen):
         return unfit, UNBOUNDED
     if decision.verdict == Verdict.DENY:
         return "", UNBOUNDED
-    refusal, bounds = check_item(item, _time_given(item, decision), decided_by=marks_of(decision, user))
+    refusal, bounds = check_item(item, _time_given(item, decision), decided_by=marks_of(decision, seen))
     return refusal or _lengthened_by_fallen_words(item), bounds
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from clients.types import DirectoryUser
 from identity.absences.models import Absence
 from identity.humans import same_human
 from policy.demands import Demands
-from requests_app.actions import checking
 from requests_app.models import Decision
 
 
-def absent_unfit(decision: Decision, demands: Demands) -> str:
-    """A sentence when who was away can't decide any more, as the directory says now, else "". One call."""
+def absent_unfit(decision: Decision, demands: Demands, absent: DirectoryUser | None) -> str:
+    """A sentence when who was away can't decide any more, as the directory says now (`absent`), else ""."""
     if decision.absence is None:
         return ""
-    absent = checking.fresh_person(decision.absence.person.object_id)
     if absent is None or not absent.enabled:
         return "The account of the person in whose right the delegate decided is disabled or gone in Entra."
     if absent.guest and not (demands.guests_decide and decision.absence.person.mark):

@@ -76,7 +76,7 @@ MUTATIONS = {
     ),
     "self-approval, as the directory knows it": Mutation(
         "requests_app/actions/deciders.py",
-        "if decision.item.requester.mark in marks_of(decision, user):",
+        "if decision.item.requester.mark in own:",
         "if False:",
         f"{DECIDING}::test_accounts_that_the_directory_links_and_no_sync_has_read_are_one_person",
     ),

@@ -12,8 +12,13 @@ from base.clock import business_now, real_now
 from catalog.models import ProvisioningState
 from identity.models import DirectoryGroup, DirectoryMembership, Person
 from requests_app.actions.advancing import advance_grant
-from requests_app.actions.checking import fresh_person
-from requests_app.actions.deciders import ASKED_JUST_NOW, decider_unfit, fallen_approval, fallen_words
+from requests_app.actions.deciders import (
+    ASKED_JUST_NOW,
+    decider_unfit,
+    fallen_approval,
+    fallen_words,
+    look_at,
+)
 from requests_app.actions.deciding import check_decision
 from requests_app.models import Decision, Grant, RequestItem
 from requests_app.waivers.settling import check_waiver
@@ -190,9 +195,7 @@ def test_a_word_for_a_stage_that_is_not_there_counts_for_nothing(play: Stage, st
     item = RequestItem.objects.get()
     word = Decision.objects.get()
     word.stage = stage
-    assert "no longer among those who may decide" in decider_unfit(
-        word, item.terms.parsed, fresh_person(play.boss.object_id)
-    )
+    assert "no longer among those who may decide" in decider_unfit(word, item.terms.parsed, look_at(word))
 
 
 def test_what_can_not_be_read_is_asked_again_and_never_taken_for_a_yes(play: Stage) -> None:

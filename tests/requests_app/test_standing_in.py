@@ -222,10 +222,26 @@ def turns_out_to_be_the_requester(play: Stage, key: UUID) -> None:
     Person.objects.filter(pk=play.boss.pk).update(employee_id=play.asker.employee_id)
 
 
+def is_the_requester_in_entra(play: Stage, key: UUID) -> None:
+    play.world.directory.user(play.boss.object_id).employee_id = f" {play.asker.employee_id.lower()}"
+
+
+def the_requester_is_them_in_entra(play: Stage, key: UUID) -> None:
+    play.world.directory.user(play.asker.object_id).employee_id = play.boss.employee_id
+
+
+def is_the_delegate_in_entra(play: Stage, key: UUID) -> None:
+    dora = Person.objects.get(display_name="Dora Deputy")
+    play.world.directory.user(play.boss.object_id).employee_id = dora.employee_id
+
+
 @pytest.mark.parametrize(
     ("happens", "words"),
     [
         (leaves, "disabled or gone"),
+        (is_the_requester_in_entra, "nor anybody in their right"),
+        (the_requester_is_them_in_entra, "Nobody decides on their own request."),
+        (is_the_delegate_in_entra, "nobody stands in for themselves"),
         (comes_back, "has been withdrawn before it counted"),
         (turns_out_to_be_the_requester, "nor anybody in their right"),
     ],
