@@ -40,7 +40,8 @@ class DirectoryUser:
     given_name: str = ""
     surname: str = ""
     mail: str = ""
-    employee_id: str = ""  # or what ENTRA_PERSON_ATTRIBUTE names in its place
+    employee_id: str = ""  # or what ENTRA_PERSON_ATTRIBUTE names in its place: its first that has a value
+    further_marks: tuple[str, ...] = ()  # the values of those that it names after that one
     department: str = ""
     job_title: str = ""
     enabled: bool = True

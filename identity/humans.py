@@ -1,8 +1,8 @@
 """Which accounts are one human's: the same row, or the same mark from the directory.
 
-The mark is the first with a value of the attributes that ENTRA_PERSON_ATTRIBUTE names, the employee id by default, in lower
-case and without blanks around it, so that no spelling makes two humans of one. `Person.mark` and the lookup
-`employee_id__mark` are the same.
+The mark is what accounts are known by that share a value of any of the attributes that ENTRA_PERSON_ATTRIBUTE names, the
+employee id by default (`identity.linking`), in lower case and without blanks around it, so that no spelling makes two
+humans of one. `Person.mark` and the lookup `employee_id__mark` are the same.
 """
 
 from __future__ import annotations

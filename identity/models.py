@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models.functions import Lower, Trim
 
@@ -23,7 +25,10 @@ class Person(models.Model):
     surname = models.CharField(max_length=128, blank=True)
     user_principal_name = models.CharField(max_length=256, blank=True)
     mail = models.CharField(max_length=320, blank=True)
+    # What all accounts of one human have in common here (`identity.linking`): for most, the one value that links them.
     employee_id = models.CharField(max_length=64, blank=True)
+    # Every value of this account that links it, as `normal` writes them: what the directory said of it alone.
+    marks = ArrayField(models.CharField(max_length=64), default=list, db_default=[])
     department = models.CharField(max_length=128, blank=True)
     job_title = models.CharField(max_length=128, blank=True)
     enabled = models.BooleanField(default=True)
@@ -43,6 +48,7 @@ class Person(models.Model):
             models.Index(fields=["display_name"], name="person_by_name"),
             models.Index(fields=["store_user_id"], name="person_by_store_user"),
             models.Index(Lower(Trim("employee_id")), name="person_by_mark"),
+            GinIndex(fields=["marks"], name="person_by_any_mark"),
         ]
 
     def __str__(self) -> str:
@@ -51,7 +57,12 @@ class Person(models.Model):
     @property
     def mark(self) -> str:
         """What accounts of one human have in common, however it is spelled (`identity.humans`); "" where there is none."""
-        return self.employee_id.strip(" ").lower()
+        return normal(self.employee_id)
+
+
+def normal(value: str) -> str:
+    """A value that links accounts, without what tells no humans apart: case, and blanks around it."""
+    return value.strip(" ").lower()
 
 
 class DirectoryGroup(models.Model):

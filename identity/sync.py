@@ -9,6 +9,7 @@ from django.db import models
 from django_subatomic.db import transaction_if_not_already
 
 from clients.types import DirectoryUser
+from identity.linking import begin_to_link, link, marks_of
 from identity.models import DirectoryGroup, DirectoryMembership, Person
 from identity.personal.keeping import Forgotten, forget
 
@@ -21,6 +22,7 @@ DIRECTORY_FIELDS = (
     "user_principal_name",
     "mail",
     "employee_id",
+    "marks",
     "department",
     "job_title",
     "enabled",
@@ -34,18 +36,28 @@ def upsert_people(users: Iterable[DirectoryUser], *, tenant_id: str, now: dateti
 
     The same person twice counts once, as described last. Rows keep their primary key.
     """
+    users = list(users)
     wanted = {user.object_id.lower(): _person(user, tenant_id=tenant_id.lower(), now=now) for user in users}
     if not wanted:
         return {}
-    Person.objects.bulk_create(
-        # One order for every writer, so that two syncs can't lock each other out.
-        [wanted[object_id] for object_id in sorted(wanted)],
-        batch_size=BATCH,
-        update_conflicts=True,
-        unique_fields=["tenant_id", "object_id"],
-        update_fields=list(DIRECTORY_FIELDS),
-    )
-    stored = list(Person.objects.filter(tenant_id=tenant_id.lower(), object_id__in=wanted))
+    rows = Person.objects.filter(tenant_id=tenant_id.lower(), object_id__in=wanted)
+    with transaction_if_not_already():
+        joins = begin_to_link(users)
+        before = [(*each.marks, each.mark) for each in rows] if joins else []
+        Person.objects.bulk_create(
+            # One order for every writer, so that two syncs can't lock each other out.
+            [wanted[object_id] for object_id in sorted(wanted)],
+            batch_size=BATCH,
+            update_conflicts=True,
+            unique_fields=["tenant_id", "object_id"],
+            update_fields=list(DIRECTORY_FIELDS),
+        )
+        if joins:
+            link(
+                {mark for each in (*before, *(person.marks for person in wanted.values())) for mark in each}
+                - {""}
+            )
+    stored = list(rows.all())
     if disabled := [person for person in stored if not person.enabled]:
         forget(disabled, Forgotten.DISABLED)
     return {person.object_id: person for person in stored}
@@ -102,6 +114,7 @@ def _person(user: DirectoryUser, *, tenant_id: str, now: datetime) -> Person:
         user_principal_name=user.user_principal_name,
         mail=user.mail,
         employee_id=user.employee_id,
+        marks=sorted(marks_of(user)),
         department=user.department,
         job_title=user.job_title,
         enabled=user.enabled,

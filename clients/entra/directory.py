@@ -43,8 +43,8 @@ def _selected(attributes: Sequence[str]) -> list[str]:
     return [*_USER_FIELDS, *sorted(fields)]
 
 
-def _mark(model: Any, attributes: Sequence[str]) -> str:
-    return next((value for each in attributes if (value := _value(model, each)).strip()), "")
+def _marks(model: Any, attributes: Sequence[str]) -> list[str]:
+    return [value for each in attributes if (value := _value(model, each)).strip()]
 
 
 def _value(model: Any, attribute: str) -> str:
@@ -57,8 +57,9 @@ def _value(model: Any, attribute: str) -> str:
 def user_from(model: Any, attributes: Sequence[str] = (EMPLOYEE_ID,)) -> DirectoryUser:
     """Our value of an SDK user. Somebody whose accountEnabled is unknown counts as disabled.
 
-    The first of `attributes` (of PERSON_ATTRIBUTES) that has a value is taken for the employee id.
+    The first of `attributes` (of PERSON_ATTRIBUTES) that has a value is taken for the employee id; the others link as well.
     """
+    marks = _marks(model, attributes)
     return DirectoryUser(
         object_id=model.id,
         display_name=model.display_name or "",
@@ -66,7 +67,8 @@ def user_from(model: Any, attributes: Sequence[str] = (EMPLOYEE_ID,)) -> Directo
         given_name=model.given_name or "",
         surname=model.surname or "",
         mail=model.mail or "",
-        employee_id=_mark(model, attributes),
+        employee_id=marks[0] if marks else "",
+        further_marks=tuple(marks[1:]),
         department=model.department or "",
         job_title=model.job_title or "",
         enabled=model.account_enabled is True,

@@ -13,7 +13,7 @@ from base.clock import business_now
 from clients.errors import NotFound
 from clients.registry import clients
 from clients.types import DirectoryUser, PimEligibility, PimPolicy, ProvisioningCode, ProvisioningJob
-from identity.models import Person
+from identity.linking import known_by, marks_of
 from policy.demands import Approvers
 from policy.floor import floor_of, obstacles, unheld
 from requests_app.models import RequestItem
@@ -91,9 +91,9 @@ OWN = "Nobody decides on their own request."
 IN_RIGHT_OF_OWN = "Nobody decides on their own request, nor anybody in their right."
 
 
-def mark_of(user: DirectoryUser) -> frozenset[str]:
-    """What the directory says now that accounts of the same human have in common (`identity.humans`); none, or one."""
-    return frozenset({Person(employee_id=user.employee_id).mark} - {""})
+def marks_now(user: DirectoryUser) -> frozenset[str]:
+    """What the directory says now that accounts of the same human have in common, and what those here are known by."""
+    return known_by(marks_of(user))
 
 
 def fresh_right_to_decide(person_oid: str, approvers: Approvers) -> bool:

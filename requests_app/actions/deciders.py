@@ -83,7 +83,7 @@ def _marks_of_absent(decision: Decision, seen: Seen) -> frozenset[str]:
 
 
 def _marks(stored: Person, now: DirectoryUser | None) -> frozenset[str]:
-    return frozenset({stored.mark} - {""}) | (checking.mark_of(now) if now else frozenset())
+    return frozenset({stored.mark} - {""}) | (checking.marks_now(now) if now else frozenset())
 
 
 def fallen_approval(items: Iterable[RequestItem]) -> str:

@@ -52,7 +52,7 @@ def check_item(
     requester = checking.fresh_person(item.requester.object_id)
     if requester is None or not requester.enabled:
         return "The requester's account is disabled or gone in Entra.", UNBOUNDED
-    if checking.mark_of(requester) & decided_by:
+    if checking.marks_now(requester) & decided_by:
         return checking.OWN, UNBOUNDED
     eligibility = checking.fresh_eligibility(item.requester.object_id, item.group.object_id)
     if not eligibility.held:

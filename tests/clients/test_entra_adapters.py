@@ -477,7 +477,7 @@ def test_another_attribute_than_the_employee_id_may_link_accounts(
         assert "employeeId" not in selected
 
 
-def test_of_several_attributes_the_first_with_a_value_links_accounts(
+def test_of_several_attributes_all_that_have_a_value_link_accounts(
     server: Scripted, caller: GraphCaller
 ) -> None:
     """An administrator's account has no employee id, and carries its owner's elsewhere."""
@@ -487,16 +487,16 @@ def test_of_several_attributes_the_first_with_a_value_links_accounts(
         aws_service_principal_id=PRINCIPAL,
         person_attributes=["employeeId", "extensionAttribute4", "extensionAttribute7"],
     )
-    for employee, elsewhere, mark in (
-        ("E-1", "E-2", "E-1"),
-        (None, "E-2", "E-2"),
-        (" ", "E-2", "E-2"),
-        (None, None, ""),
+    for employee, elsewhere, mark, further in (
+        ("E-1", "E-2", "E-1", ("E-2",)),
+        (None, "E-2", "E-2", ()),
+        (" ", "E-2", "E-2", ()),
+        (None, None, "", ()),
     ):
         extension = {"extensionAttribute4": None, "extensionAttribute7": elsewhere}
         server.reply(Reply(200, {**told, "employeeId": employee, "onPremisesExtensionAttributes": extension}))
         user = linked.read_user(PERSON).value
         assert user is not None
-        assert user.employee_id == mark
+        assert (user.employee_id, user.further_marks) == (mark, further)
     selected = query(server.asked[-1])["$select"].split(",")
     assert selected.count("onPremisesExtensionAttributes") == selected.count("employeeId") == 1

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
+from itertools import permutations
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
@@ -20,6 +21,8 @@ from base.errors import Missing
 from clients.types import DirectoryUser
 from identity import selectors, sync
 from identity.actors import actor_of, client_ip
+from identity.humans import accounts_of, same_human, same_human_sql
+from identity.linking import known_by, marks_of
 from identity.models import DirectoryGroup, Person, User
 
 TENANT_ID = "11111111-2222-4333-8444-555555555555"
@@ -56,6 +59,54 @@ def test_people_are_written_and_given_by_object_id() -> None:
     assert second == people[second.object_id]
     assert (second.enabled, second.guest, second.department) == (False, True, "Platform")
     assert second.tenant_id == TENANT_ID
+
+
+def humans() -> list[set[int]]:
+    """The accounts of each human, by their numbers, as Python, a query and the guards' SQL tell them apart."""
+    people = list(Person.objects.order_by("object_id"))
+    number = {person.pk: uuid.UUID(person.object_id).int for person in people}
+    found = [{number[other.pk] for other in people if same_human(person, other)} for person in people]
+    asked = [
+        {number[pk] for pk in Person.objects.filter(accounts_of(each)).values_list("pk", flat=True)}
+        for each in people
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT one.id, array_agg(other.id) FROM identity_person one JOIN identity_person other "  # noqa: S608
+            f"ON {same_human_sql('one', 'other')} GROUP BY one.id, one.object_id ORDER BY one.object_id"
+        )
+        guarded = [{number[pk] for pk in pks} for _, pks in cursor.fetchall()]
+    assert found == asked == guarded
+    return [each for place, each in enumerate(found) if each not in found[:place]]
+
+
+OWN = described(1, employee_id="E-1", further_marks=("X-9",))
+ADMIN = described(2, employee_id="A-2", further_marks=(" x-9 ", "Y-7"))
+OTHER = described(3, employee_id="y-7")
+STRANGER = described(4, employee_id="E-4", further_marks=("Z-1",))
+
+
+@pytest.mark.parametrize("order", list(permutations((OWN, ADMIN, OTHER, STRANGER))))
+def test_accounts_that_share_any_value_are_one_human(order: tuple[DirectoryUser, ...]) -> None:
+    """Whichever is read last: the one in the middle joins two who shared nothing."""
+    for user in order:
+        stored([user])
+    assert humans() == [{1, 2, 3}, {4}]
+    assert {known_by(marks_of(user)) for user in (OWN, OTHER)} == {
+        frozenset({"a-2", "e-1", "x-9"}),
+        frozenset({"a-2", "y-7"}),
+    }, "known by the same"
+    stored([replace(ADMIN, further_marks=("Y-7",))])
+    assert humans() == [{1}, {2, 3}, {4}], "accounts come apart again"
+    stored([replace(ADMIN, employee_id="", further_marks=())])
+    assert humans() == [{1}, {2}, {3}, {4}]
+
+
+def test_an_account_that_no_sync_has_written_since_is_linked_by_what_it_is_known_by() -> None:
+    stored([OTHER])
+    Person.objects.update(marks=[])
+    stored([ADMIN])
+    assert humans() == [{2, 3}]
 
 
 def test_people_keep_their_key_and_what_aws_calls_them() -> None:

@@ -221,6 +221,16 @@ def test_accounts_that_the_directory_links_and_no_sync_has_read_are_one_person(
     assert not Grant.objects.exists()
 
 
+def test_an_account_that_shares_another_value_than_the_first_is_the_requesters_too(play: Stage) -> None:
+    """A sync has read it of the requester's, and none yet of the approver's."""
+    Person.objects.filter(pk=play.asker.pk).update(marks=[play.asker.mark, "x-9"])
+    decision_id = play.decide(play.ask())
+    play.world.directory.user(play.boss.object_id).employee_id = "X-9 "
+    assert check_decision(decision_id=decision_id) == ()
+    assert Decision.objects.get(pk=decision_id).reason == "Nobody decides on their own request."
+    assert not Grant.objects.exists()
+
+
 def test_after_a_refusal_the_same_approver_may_decide_again(play: Stage) -> None:
     item = play.ask()
     play.world.provisioning.pause()
