@@ -2,14 +2,9 @@
 
 from typing import Any
 
-from simulator.aws.calls import Call, Handler, access_denied, invalid, page
-from simulator.world import iam_policy
+from simulator.aws.calls import Call, Handler, access_denied, page
 from simulator.world.aws_state import AccountAssignment, PermissionSet, ProvisioningRequest
-from simulator.world.errors import WorldError
 from simulator.world.identity_center import no_such_resource
-
-MOST_INLINE = 10_240  # characters that aren't white space
-MOST_INLINE_BYTES = 32_768
 
 
 def _check(call: Call) -> None:
@@ -105,17 +100,7 @@ def get_inline_policy(call: Call) -> dict[str, Any]:
 
 def put_inline_policy(call: Call) -> dict[str, Any]:
     """Set the inline policy; accounts keep the old one until the set is provisioned."""
-    found, policy = _set(call), call.need("InlinePolicy")
-    try:
-        iam_policy.parse(policy)
-    except ValueError as error:
-        raise invalid(f"The policy is malformed: {error}.") from error
-    if len(policy.encode()) > MOST_INLINE_BYTES:
-        raise invalid(f"Member must have length less than or equal to {MOST_INLINE_BYTES}.")
-    if len("".join(policy.split())) > MOST_INLINE:
-        raise WorldError(400, "ServiceQuotaExceededException", "The inline policy is too long.")
-    found.inline_policy = policy
-    call.world.identity_center.changed(found)
+    call.world.identity_center.put_inline_policy(_set(call), call.need("InlinePolicy"))
     return {}
 
 
@@ -241,10 +226,7 @@ def provision_permission_set(call: Call) -> dict[str, Any]:
 def describe_provisioning_status(call: Call) -> dict[str, Any]:
     """How far a ProvisionPermissionSet call is."""
     _check(call)
-    requests = call.world.identity_center.state.provisioning_requests
-    found = requests.get(call.need("ProvisionPermissionSetRequestId"))
-    if found is None:
-        raise no_such_resource("Request")
+    found = call.world.identity_center.provisioning_request(call.need("ProvisionPermissionSetRequestId"))
     return {"PermissionSetProvisioningStatus": _status(found)}
 
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from simulator.world import iam_policy
 from simulator.world.aws_state import (
     AccountAssignment,
     IdentityCenterState,
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from simulator.world.world import World
 
 IN_PROGRESS = "IN_PROGRESS"
+MOST_INLINE = 10_240  # characters that aren't white space
+MOST_INLINE_BYTES = 32_768
 MOST_AT_ONCE = 3  # ProvisionPermissionSet calls under way (AWS contract 1.1)
 
 
@@ -112,6 +115,20 @@ class IdentityCenter:
             != (account_id, permission_set_arn, principal_id)
         ]
 
+    def put_inline_policy(self, permission_set: PermissionSet, policy: str) -> None:
+        """Accounts keep the old one until the set is provisioned. Raises WorldError for a bad or long document."""
+        try:
+            iam_policy.parse(policy)
+        except ValueError as error:
+            raise WorldError(400, "ValidationException", f"The policy is malformed: {error}.") from error
+        if len(policy.encode()) > MOST_INLINE_BYTES:
+            message = f"Member must have length less than or equal to {MOST_INLINE_BYTES}."
+            raise WorldError(400, "ValidationException", message)
+        if len("".join(policy.split())) > MOST_INLINE:
+            raise WorldError(400, "ServiceQuotaExceededException", "The inline policy is too long.")
+        permission_set.inline_policy = policy
+        self.changed(permission_set)
+
     def changed(self, permission_set: PermissionSet) -> None:
         """A policy of the set was changed: accounts keep the old one until it is provisioned again."""
         permission_set.revision += 1
@@ -140,6 +157,13 @@ class IdentityCenter:
         delay = timedelta(seconds=self._world.switches.provision_permission_set_seconds)
         self._world.schedule(request.created_at + delay, "identity_center.provisioned", request_id=request.id)
         return request
+
+    def provisioning_request(self, request_id: str) -> ProvisioningRequest:
+        """One ProvisionPermissionSet call. Raises WorldError ResourceNotFoundException."""
+        found = self.state.provisioning_requests.get(request_id)
+        if found is None:
+            raise no_such_resource("Request")
+        return found
 
     def on_provisioned(self, request_id: str) -> None:
         """Due: a ProvisionPermissionSet call is through."""

@@ -25,7 +25,8 @@ from tests.clients.queries import HOSTILE, QUESTION, stubbed
 from tests.simulator.world.factory import START, small_world
 from tests.support.http_clients import UNPACED, http_clients
 from tests.support.world_clients import Calls
-from tests.support.world_cutters import WorldRemoval
+from tests.support.world_cutters import WorldDenials, WorldRemoval
+from tests.support.world_objects import WorldObjects
 
 STORE = LakeStore("111122223333", "eu-west-1", STORE_ID)
 QUERY = "4d6b7c1e-2b5a-4c7e-9a53-6a1f0c9b2d11"
@@ -40,7 +41,14 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         config = AwsConfig(center.region, activity_store=store)
         trail = build_trail(AwsCaller(config, limiter, attempts=2), limiter)
         assert isinstance(trail, LakeTrail)
-        yield Cloud(small, replace(found, trail=trail), WorldRemoval(small.world, Calls({})))
+        calls = Calls({})
+        yield Cloud(
+            small,
+            replace(found, trail=trail),
+            WorldRemoval(small.world, calls),
+            WorldDenials(small.world, calls),
+            lambda bucket: WorldObjects(small.world, calls, bucket),
+        )
 
 
 def test_the_contract_of_the_port(cloud: Cloud) -> None:

@@ -15,24 +15,37 @@ from typing import Any
 import pytest
 
 from clients import ports
-from clients.aws.cutting import Boto3MembershipRemoval
-from clients.ports import MembershipRemoval
-from tests.clients.ports import directory, identity_center, organization, pim, provisioning, standing, trail
+from clients.aws.cutting import Boto3MembershipRemoval, Boto3SessionDenials
+from clients.aws.objects import Boto3Objects
+from clients.limits import LocalLimiter
+from tests.clients import test_simulated_personal
+from tests.clients.ports import (
+    denials,
+    directory,
+    identity_center,
+    objects,
+    organization,
+    pim,
+    provisioning,
+    standing,
+    trail,
+)
 from tests.clients.ports.cloud import CASES, Cloud
 from tests.simulator.world.factory import small_world
-from tests.support.http_clients import http_clients
+from tests.support.aws_models import aws_caller
+from tests.support.http_clients import UNPACED, http_clients
 from tests.support.world_clients import Calls, world_clients
-from tests.support.world_cutters import WorldRemoval
+from tests.support.world_cutters import WorldDenials, WorldRemoval
+from tests.support.world_objects import WorldObjects
 
 # Imported for their cases.
-OF_PORTS = (directory, pim, provisioning, identity_center, organization, trail, standing)
-# Ports that a process of its own uses, and where they are tested instead.
+OF_PORTS = (denials, directory, objects, pim, provisioning, identity_center, organization, trail, standing)
+# Ports with a module of their own whose tests run both ways: people who sign in want the authority over HTTPS.
+BOTH_WAYS = {"PersonalPim": test_simulated_personal}
+# Ports that aren't about the clouds, and where they are tested instead.
 ELSEWHERE = {
-    "SessionDenials": "writes policies, and has one adapter: tests/clients/test_simulated_cutting.py",
-    "PersonalPim": "needs people who sign in: tests/clients/test_simulated_personal.py",
     "Notifier": "tells operators, not the clouds: tests/oversight/test_watching.py",
     "Postman": "writes to people, not to the clouds: tests/notifications/test_channels.py",
-    "ObjectStore": "has no person in it, and one adapter: tests/clients/test_simulated_objects.py",
     "CallObserver": "is called by adapters, not asked",
 }
 
@@ -43,13 +56,28 @@ def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     with ExitStack() as stack:
         if request.param == "in-process":
             found, calls = world_clients(small.world)
-            removal: MembershipRemoval = WorldRemoval(small.world, Calls(calls.made))
+            counted = Calls(calls.made)
+            yield Cloud(
+                small,
+                found,
+                WorldRemoval(small.world, counted),
+                WorldDenials(small.world, counted),
+                lambda bucket: WorldObjects(small.world, counted, bucket),
+            )
         else:
             folder = tmp_path_factory.getbasetemp() / "http-clients-keys"
             found, _ = stack.enter_context(http_clients(small.world, folder))
             center: Any = found.identity_center
-            removal = Boto3MembershipRemoval(center._caller)
-        yield Cloud(small, found, removal)
+            caller = center._caller
+            region, unpaced = small.world.state.identity_center.region, LocalLimiter(UNPACED)
+            objects_caller = aws_caller(region, unpaced, attempts=2, bucket="object-store")
+            yield Cloud(
+                small,
+                found,
+                Boto3MembershipRemoval(caller),
+                Boto3SessionDenials(caller),
+                lambda bucket: Boto3Objects(objects_caller, bucket),
+            )
 
 
 ALL = sorted(
@@ -62,18 +90,33 @@ def test_contract(cloud: Cloud, check: Callable[[Cloud], None]) -> None:
     check(cloud)
 
 
+PROTOCOLS = {
+    name: port
+    for name, port in vars(ports).items()
+    if getattr(port, "_is_protocol", False) and name != "Protocol"
+}
+
+
+def methods(name: str) -> set[str]:
+    found = inspect.getmembers(PROTOCOLS[name], inspect.isfunction)
+    return {f"{name}.{method}" for method, _ in found if not method.startswith("_")}
+
+
 def test_every_method_of_a_port_has_a_case() -> None:
-    protocols = {
-        name: port
-        for name, port in vars(ports).items()
-        if getattr(port, "_is_protocol", False) and name != "Protocol"
-    }
-    methods = {
-        f"{name}.{method}"
-        for name, port in protocols.items()
-        if name not in ELSEWHERE
-        for method, _ in inspect.getmembers(port, inspect.isfunction)
-        if not method.startswith("_")
-    }
-    assert set(CASES) == methods
-    assert set(ELSEWHERE) <= set(protocols)
+    others = {*ELSEWHERE, *BOTH_WAYS}
+    assert others <= set(PROTOCOLS)
+    assert set(CASES) == set().union(*(methods(name) for name in set(PROTOCOLS) - others))
+
+
+@pytest.mark.parametrize("name", BOTH_WAYS)
+def test_a_module_that_runs_both_ways_calls_every_method(name: str) -> None:
+    module = BOTH_WAYS[name]
+    both = inspect.getsource(module).partition('@pytest.fixture(params=["in_process", "over_http"])\n')[2]
+    assert both.startswith("def cloud(")
+    tests = [
+        each
+        for test, each in inspect.getmembers(module, inspect.isfunction)
+        if test.startswith("test_") and "cloud" in inspect.signature(each).parameters
+    ]
+    text = "".join(inspect.getsource(each) for each in (module.Cloud, *tests))
+    assert {each for each in methods(name) if f".personal.{each.partition('.')[2]}(" not in text} == set()

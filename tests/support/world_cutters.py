@@ -67,9 +67,8 @@ class WorldDenials(WorldPort):
         self, permission_set_arn: str, document: str, *, client_request_id: str
     ) -> Reading[None]:
         def answer() -> None:
-            found = self._world.identity_center.permission_set(permission_set_arn)
-            found.inline_policy = document
-            self._world.identity_center.changed(found)
+            center = self._world.identity_center
+            center.put_inline_policy(center.permission_set(permission_set_arn), document)
 
         return self._write("aws.sso-admin.PutInlinePolicyToPermissionSet", answer, client_request_id)
 
@@ -85,7 +84,7 @@ class WorldDenials(WorldPort):
     def provisioning_progress(self, vendor_id: str) -> Reading[ProvisioningProgress]:
         return self._read(
             "aws.sso-admin.DescribePermissionSetProvisioningStatus",
-            lambda: _progress(self._world.state.identity_center.provisioning_requests[vendor_id]),
+            lambda: _progress(self._world.identity_center.provisioning_request(vendor_id)),
         )
 
 

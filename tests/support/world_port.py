@@ -120,7 +120,7 @@ def _translated(error: WorldError, receipt: Receipt) -> errors.ClientError:
         return errors.PolicyRefused(sentence, rules=rules, code=error.code, receipt=receipt)
     if error.code in known:
         return known[error.code](sentence, code=error.code, receipt=receipt)
-    if error.status == 404 or error.code == "ResourceNotFoundException":
+    if error.status == 404 or error.code.endswith("NotFoundException"):
         return errors.NotFound(sentence, code=error.code, receipt=receipt)
     if error.status == 409 and error.code == "Conflict":
         return errors.Conflicting(sentence, code=error.code, receipt=receipt)

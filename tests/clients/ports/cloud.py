@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from clients.ports import MembershipRemoval
+from clients.ports import MembershipRemoval, ObjectStore, SessionDenials
 from clients.registry import Clients
 from clients.types import AssignmentOrder, Reading, RemovalOrder
 from tests.simulator.world.factory import Small
@@ -22,6 +22,8 @@ class Cloud:
     small: Small
     clients: Clients
     removal: MembershipRemoval
+    denials: SessionDenials
+    store: Callable[[str], ObjectStore]  # by the bucket's name
 
     @property
     def store_group(self) -> str:
