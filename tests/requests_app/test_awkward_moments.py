@@ -19,7 +19,7 @@ from identity.models import Person
 from requests_app.actions.steps.removing import UNSEEN_FOR
 from requests_app.models import Attempt, Grant
 from tests.requests_app.conftest import AsRole
-from tests.support.stage import Stage, stage
+from tests.support.stage import Died, Stage, stage
 
 pytestmark = pytest.mark.django_db
 
@@ -241,3 +241,33 @@ def test_the_web_process_can_not_stop_the_work_on_a_grant(play: Stage, as_role: 
         transaction.atomic(),
     ):
         Grant.objects.filter(pk=grant.pk).update(next_action_at=None)
+
+
+@pytest.mark.parametrize("poll", [timedelta(seconds=5), timedelta(minutes=20)])
+def test_asks_for_provisioning_that_were_lost_are_made_again_before_a_short_window_is_over(
+    as_role: AsRole, poll: timedelta
+) -> None:
+    """Each may never have reached Entra, whose cycle comes after forty minutes; so it is with a worker that died over one."""
+    with stage(as_role, polls=((timedelta(days=1), poll),)) as play:
+        play.world.faults.add("graph.POST provisionOnDemand", "lose_request", count=2)
+        play.decide(play.ask(duration=timedelta(minutes=10)))
+        grant = play.play_to("active", "removing")
+        assert grant.arrived_at is not None
+        assert grant.assigned_at is not None
+        assert grant.arrived_at - grant.assigned_at < timedelta(minutes=3)
+        assert grant.attempts.filter(kind="on_demand").count() == 3
+
+
+def test_a_worker_that_dies_over_an_ask_for_provisioning_costs_a_minute_or_two(play: Stage) -> None:
+    def die_over_the_ask(reached: str) -> None:
+        if reached == "write.intent_recorded" and play.grant().status == "provisioning":
+            crash.install(None)
+            raise Died(reached)
+
+    play.decide(play.ask(duration=timedelta(minutes=10)))
+    crash.install(die_over_the_ask)
+    with pytest.raises(Died):
+        play.play_to("active")
+    began = play.time.now
+    play.play_to("active", "removing")
+    assert play.time.now - began < timedelta(minutes=3)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
 from django.db.models import Exists, OuterRef
 
 from audit.ledger.recorder import Actor
-from base.clock import business_now
+from base.clock import business_clock, business_now
 from base.crash import crash_point, register
 from clients import errors
 from clients.breaker import CircuitOpen
@@ -38,6 +38,11 @@ register("provisioning.asked", "provisioning.looked", "provisioning.before_settl
 # 40-minute cycle brings it in any case.
 ASK_AGAIN_AFTER = timedelta(minutes=5)
 MOST_ASKS = 4
+# An ask whose answer was lost, or whose worker died over it, may never have reached Entra: the first of them are made
+# again sooner, for a window may be as short as ten minutes.
+LOST_ASK_AFTER = timedelta(minutes=1)
+MOST_LOST_ASKS = 2
+LOST = (Attempt.Outcome.RUNNING, Attempt.Outcome.UNKNOWN)
 # provisionOnDemand carries one group with at most five of its members (Graph, synchronizationJob: provisionOnDemand).
 MEMBERS_PER_CALL = 5
 
@@ -51,7 +56,8 @@ def provision(claim: Claim) -> None:
     if end_for_a_leaver(claim) or keep_up(claim):
         return
     asked = _Asked()
-    if _ask_is_owed(claim.grant):
+    due = _ask_due_at(claim.grant)
+    if due is not None and due <= business_now():
         asked = _ask(claim)
         crash_point("provisioning.asked")
     elif nothing_new(claim.grant, member=False, since=claim.grant.assigned_at) and not _is_over(claim.grant):
@@ -99,7 +105,16 @@ def _is_over(grant: Grant) -> bool:
 
 def _go_on_waiting(claim: Claim) -> None:
     with settle(claim) as grant:
-        rest(grant, retry_in=poll_delay(grant.assigned_at or business_now()))
+        rest(grant, retry_in=_next_look(grant))
+
+
+def _next_look(grant: Grant) -> timedelta:
+    """How long to wait before AWS is looked at again (real time): no longer than until a lost ask is made again."""
+    now = business_now()
+    wait, due = poll_delay(grant.assigned_at or now), _ask_due_at(grant)
+    if due is None or not now < due <= now + LOST_ASK_AFTER:
+        return wait
+    return min(wait, business_clock().real_duration(due - now))
 
 
 def _settle(grant: Grant, view: AwsView, waiting: str, wait: timedelta | None) -> None:
@@ -134,24 +149,32 @@ def _settle(grant: Grant, view: AwsView, waiting: str, wait: timedelta | None) -
     else:
         sentence = waiting or view.obstacle or hastening.why_late(grant)
         note(grant, problem=sentence, problem_code="waiting" if sentence else "")
-        rest(grant, retry_in=wait or poll_delay(grant.assigned_at or now))
+        rest(grant, retry_in=wait or _next_look(grant))
 
 
-def _ask_is_owed(grant: Grant) -> bool:
+def _ask_due_at(grant: Grant) -> datetime | None:
+    """From when on Entra is to be asked (again) to carry the membership (business time); None: not at all."""
     asks = grant.attempts.filter(kind=Attempt.Kind.ON_DEMAND).exclude(outcome=Attempt.Outcome.RETRY)
     assigned = grant.attempts.filter(kind=Attempt.Kind.ASSIGN).order_by("-started_at").first()
     if assigned is not None:
         # What was asked for an assignment that PIM has let end says nothing about the one that continues it.
         asks = asks.filter(started_at__gte=assigned.started_at)
-    asked = list(asks.order_by("-started_at")[:MOST_ASKS])
+    outcomes = asks.order_by("-started_at").values_list("outcome", flat=True)
+    asked = list(outcomes[: MOST_ASKS + MOST_LOST_ASKS])
     if not asked:
-        return True
+        return business_now()
     if grant.last_write_at is None:
-        return False
-    # After the last quick one, once for each cycle that has gone by: what Entra believes to be in AWS already (it was
-    # taken out there directly, say) no cycle brings, but this call looks at AWS.
-    wait = ASK_AGAIN_AFTER if len(asked) < MOST_ASKS else settings.PROVISIONING_CYCLE
-    return bool(business_now() - grant.last_write_at > wait)
+        return None
+    lost = min(sum(outcome in LOST for outcome in asked), MOST_LOST_ASKS)
+    if asked[0] in LOST and len(asked) <= MOST_LOST_ASKS:
+        wait = LOST_ASK_AFTER
+    elif len(asked) - lost < MOST_ASKS:
+        wait = ASK_AGAIN_AFTER
+    else:
+        # After the last quick one, once for each cycle that has gone by: what Entra believes to be in AWS already (it
+        # was taken out there directly, say) no cycle brings, but this call looks at AWS.
+        wait = settings.PROVISIONING_CYCLE
+    return grant.last_write_at + wait
 
 
 def _ask(claim: Claim) -> _Asked:
