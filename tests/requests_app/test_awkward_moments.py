@@ -247,7 +247,7 @@ def test_the_web_process_can_not_stop_the_work_on_a_grant(play: Stage, as_role: 
 def test_asks_for_provisioning_that_were_lost_are_made_again_before_a_short_window_is_over(
     as_role: AsRole, poll: timedelta
 ) -> None:
-    """Each may never have reached Entra, whose cycle comes after forty minutes; so it is with a worker that died over one."""
+    """Each may never have reached Entra, whose cycle comes after forty minutes; so it is where a worker died over one."""
     with stage(as_role, polls=((timedelta(days=1), poll),)) as play:
         play.world.faults.add("graph.POST provisionOnDemand", "lose_request", count=2)
         play.decide(play.ask(duration=timedelta(minutes=10)))

@@ -290,3 +290,15 @@ def test_a_death_leaves_one_activation(asked: Stage, point: str) -> None:
     grant = asked.play_out()
     assert statuses(asked).count("Provisioned") == 1
     check_invariants(asked, grant.intervals.get().item)
+
+
+def test_why_a_request_that_waited_in_pim_for_a_disabled_holder_came_to_nothing_is_said(asked: Stage) -> None:
+    """Their token doesn't take it back any more, so that it may still be approved until PIM forgets it."""
+    sign_in(asked, who=asked.boss)
+    asked.world.faults.add(PIM_PATCH, "throttle", retry_after=120, count=1)
+    asked.play(lambda: statuses(asked) == ["PendingApproval"])
+    asked.world.happen("person_disabled", person=asked.world_asker.id)
+    grant = asked.play_out()
+    assert grant.status in ("never_arrived", "not_granted"), asked.describe()
+    assert "disabled or gone" in grant.problem
+    assert not asked.in_entra()

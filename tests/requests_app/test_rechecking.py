@@ -162,4 +162,5 @@ def test_what_may_have_landed_is_taken_away_when_nobody_may_have_it(play: Stage)
     assert grant.status == "never_arrived", play.describe()
     told = Event.objects.get(type="grant.activation_abandoned").data["fields"]
     assert "disabled or gone" in told["reason"]
+    assert "disabled or gone" in grant.problem, "the page says why, too"
     assert play.assignments_made() == 0

@@ -28,7 +28,7 @@ from requests_app.actions.rebuilding import FORGOTTEN, was_assigned
 from requests_app.actions.steps import passing, personal
 from requests_app.actions.steps.guarding import refuse_unmanaged_group
 from requests_app.actions.steps.pacing import back_off, poll_delay
-from requests_app.actions.steps.rechecking import grown_beyond, recheck
+from requests_app.actions.steps.rechecking import grown_beyond, recheck, unfit
 from requests_app.actions.steps.seeing import EntraView, look_at_entra
 from requests_app.lifecycle import EndReason, GrantStatus
 from requests_app.models import Attempt, Grant
@@ -76,7 +76,7 @@ def activate(claim: Claim) -> None:
             "granted. Whoever made it can remove it in Entra; then ask again.",
         )
     elif grant.ends_at - business_now() < settings.PIM_MINIMUM:
-        _stop(claim, code="window_over", problem=TOO_LATE)
+        _stop(claim, code="window_over", problem=_why_too_late(grant))
     elif _follow_own_request(claim):
         pass
     elif grant.pim_schedule_id or grant.pim_request_id:
@@ -86,6 +86,14 @@ def activate(claim: Claim) -> None:
     else:
         _assign(claim)
     crash_point("activating.settled")
+
+
+def _why_too_late(grant: Grant) -> str:
+    """A sentence. Who may not have it any more isn't told to ask again; where that can't be read, the time is reason."""
+    try:
+        return unfit(grant) or TOO_LATE
+    except errors.ClientError:
+        return TOO_LATE
 
 
 def _granted_before(grant: Grant) -> bool:
@@ -168,8 +176,8 @@ def _assign(claim: Claim) -> None:
     if grown := grown_beyond(grant):
         _stop(claim, code="scope_grown", problem=grown)
         return
-    if unfit := recheck(claim):
-        _stop(claim, code="not_continued" if grant.assigned_at else "not_started", problem=unfit)
+    if problem := recheck(claim):
+        _stop(claim, code="not_continued" if grant.assigned_at else "not_started", problem=problem)
         return
     mine: _AsPerson | None = None
     if grant.as_person:
@@ -268,10 +276,10 @@ def _follow_own_request(claim: Claim) -> bool:
     if request is None:
         return False
     if request.status is PimRequestStatus.PENDING:
-        if not (unfit := recheck(claim)):
+        if not (problem := recheck(claim)):
             _pass_on(claim, request)
         elif passing.withdraw(claim, request):
-            _stop(claim, code="not_started", problem=unfit)
+            _stop(claim, code="not_started", problem=problem)
         return True
     if request.status not in _NEVER:
         return False

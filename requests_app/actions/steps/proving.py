@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django_subatomic.db import transaction_required
 
+from audit.ledger.models import Event
 from audit.ledger.recorder import Actor, record
 from base.clock import business_now
 from base.crash import crash_point, register
@@ -45,6 +46,15 @@ HELD_BY_OTHERS = (
     "Entra holds another membership in this group, one that the portal didn't make, so AWS keeps it too. Whoever "
     "made it can remove it in Entra."
 )
+
+
+_ENDED_BEFORE: dict[str, str] = {
+    EndReason.WINDOW_OVER: "Its window ended before AWS showed the membership.",
+    EndReason.ENDED_EARLY: "Its holder gave it back before AWS showed the membership.",
+    EndReason.REVOKED: "It was revoked before AWS showed the membership.",
+    EndReason.LEAVER: "Its holder may not have it any more, and AWS had not shown the membership yet.",
+    EndReason.INCIDENT: "An operator ended it in an incident before AWS showed the membership.",
+}
 
 
 def deprovision(claim: Claim) -> None:
@@ -157,10 +167,21 @@ def _never_arrived(grant: Grant, view: AwsView, job: ProvisioningJob, now: datet
         },
         ended_at=now,
         next_action_at=now + WATCH_EVERY,
-        problem="",
-        problem_code="",
+        problem=_why_it_never_arrived(grant),
+        problem_code="never_arrived",
     )
     rest(grant)
+
+
+def _why_it_never_arrived(grant: Grant) -> str:
+    """What ended it before AWS showed it, as a sentence. What undid its activation is in the trail: later waits have said
+    other things in its place."""
+    if grant.end_reason == EndReason.OUTCOME_UNKNOWN:
+        undone = Event.objects.filter(grant_id=grant.pk, type="grant.activation_abandoned").order_by("-id")
+        if (event := undone.first()) is not None:
+            reason = str(event.data["fields"]["reason"]).rstrip(".")
+            return f"{reason[:1].upper()}{reason[1:]}."
+    return _ENDED_BEFORE.get(grant.end_reason, "It was taken out of Entra before AWS showed it.")
 
 
 def _obstacle(job: ProvisioningJob) -> str:
