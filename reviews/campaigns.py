@@ -18,6 +18,7 @@ from catalog.models import Eligibility, PimGroup
 from identity.models import Person
 from identity.selectors import people
 from reviews.choosing import those_who_decide
+from reviews.events import CAMPAIGN
 from reviews.models import Campaign, ReviewEntry, Reviewer, Verdict
 
 MOST_ENTRIES = 50_000
@@ -86,6 +87,7 @@ def start_campaign(*, name: str, due_on: date, begins: str, by: Person, actor: A
                 "groups": len(used),
                 "reviewers": len({row.person_id for row in rows}),
             },
+            rows=(CAMPAIGN.stands(campaign),),
         )
     return campaign.pk
 
@@ -127,8 +129,14 @@ def close_campaign(*, campaign_id: UUID, by: Person, actor: Actor) -> None:
     """End it: nothing is decided in it any more. Raises Missing, and Conflict when it is closed already."""
     with transaction():
         campaign = _open(campaign_id)
-        Campaign.objects.filter(pk=campaign.pk).update(closed_at=business_now(), closed_by=by)
-        record("review.closed", actor=actor, fields={**_named(campaign), **counts(campaign.entries.all())})
+        campaign.closed_at, campaign.closed_by = business_now(), by
+        campaign.save(update_fields=["closed_at", "closed_by"])
+        record(
+            "review.closed",
+            actor=actor,
+            fields={**_named(campaign), **counts(campaign.entries.all())},
+            rows=(CAMPAIGN.stands(campaign),),
+        )
 
 
 def counts(entries: Any) -> dict[str, int]:

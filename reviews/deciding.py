@@ -17,6 +17,7 @@ from identity.models import Person
 from requests_app.activity.recorded import UNREAD, RecordedUse, recorded_uses
 from requests_app.models import Grant
 from reviews.campaigns import open_campaign
+from reviews.events import ENTRY
 from reviews.models import ReviewEntry, Reviewer, Verdict
 
 MOST_AT_ONCE = 50
@@ -75,6 +76,7 @@ def decide(
                     "last_use_at": uses.get((row.person_id, row.group_id), UNREAD).at,
                 },
                 words={"reason": reason},
+                rows=(ENTRY.stands(row),),
                 about_oid=row.person.object_id,
                 about_name=row.person.display_name,
                 group_oid=row.group.object_id,

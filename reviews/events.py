@@ -3,6 +3,27 @@
 from __future__ import annotations
 
 from audit.ledger.registry import EventType, Field, Kind, register
+from audit.ledger.rows import Watched
+
+CAMPAIGN = Watched(
+    "reviews_campaign",
+    ("name", "due_on", "started_at", "started_by_id", "closed_at", "closed_by_id"),
+)
+# The start tells how many there are; each is told of once somebody has decided.
+ENTRY = Watched(
+    "reviews_reviewentry",
+    (
+        "campaign_id",
+        "person_id",
+        "group_id",
+        "direct",
+        "ends_at",
+        "verdict",
+        "decided_by_id",
+        "decided_at",
+    ),
+    unless="{row}.verdict = ''",
+)
 
 _OF = {"campaign_id": Field(Kind.ID), "campaign": Field()}
 _NUMBER = Field(Kind.NUMBER)
@@ -11,6 +32,7 @@ STARTED = EventType(
     "review.started",
     "{actor} started the access review “{campaign}” of {entries} eligibilities, due on {due_on}",
     {**_OF, "due_on": Field(), "entries": _NUMBER, "groups": _NUMBER, "reviewers": _NUMBER},
+    tells=(CAMPAIGN,),
 )
 REVIEWER_ADDED = EventType(
     "review.reviewer_added",
@@ -35,11 +57,13 @@ DECIDED = EventType(
         "last_use_at": Field(Kind.INSTANT, optional=True),
     },
     words=("reason",),
+    tells=(ENTRY,),
 )
 CLOSED = EventType(
     "review.closed",
     "{actor} closed the access review “{campaign}”: {keep} to keep, {remove} to remove, {undecided} undecided",
     {**_OF, "keep": _NUMBER, "remove": _NUMBER, "undecided": _NUMBER},
+    tells=(CAMPAIGN,),
 )
 EXPORTED = EventType(
     "review.exported",

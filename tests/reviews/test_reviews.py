@@ -24,6 +24,7 @@ from requests_app.lifecycle import GrantStatus
 from requests_app.models import Grant
 from reviews.campaigns import add_reviewer, close_campaign, remove_reviewer, start_campaign
 from reviews.deciding import decide
+from reviews.events import CAMPAIGN, ENTRY
 from reviews.exporting import COLUMNS, lines
 from reviews.models import Campaign, ReviewEntry, Reviewer
 from reviews.selectors import is_reviewing, open_reviews, progress, removals, sheet
@@ -32,6 +33,7 @@ from tests.pages.moving import bring
 from tests.pages.moving import decide as decide_on
 from tests.requests_app import factories as make
 from tests.requests_app.activity.rows import activity
+from tests.support.by_hand import known
 
 __all__ = ["world"]
 
@@ -220,6 +222,10 @@ def test_nobody_reviews_their_own_by_any_account_nor_in_sql(scene: Scene) -> Non
     Campaign.objects.update(closed_at=business_now(), closed_by=scene.operator)
     with pytest.raises(IntegrityError, match="while the review is open"), transaction.atomic():
         by_hand(ada, decided_by=scene.world.ben, verdict="remove")
+    closed, decided = list(Campaign.objects.all()), list(ReviewEntry.objects.exclude(verdict=""))
+    with scene.world.as_role("portal_worker"):
+        known(CAMPAIGN, closed)
+        known(ENTRY, decided)
 
 
 def test_what_can_not_be_decided_is_refused_as_a_whole(scene: Scene) -> None:
