@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import IntegrityError
 from django.db.models import Q
 from django.urls import reverse
-from django_subatomic.db import transaction
+from django_subatomic.db import savepoint, transaction
 
 from audit.history.events import SEARCH
 from audit.history.models import SavedSearch
@@ -68,25 +68,26 @@ def save_search(*, owner: Person, name: str, kept: Mapping[str, str], shared: bo
     if len(query) > LONGEST_QUERY:
         raise Invalid("search.long", "This search is too long to be kept. Take a filter away.")
     search = SavedSearch(owner=owner, name=name, query=query, shared=shared, saved_at=business_now())
-    try:
-        with transaction():
-            # Locks the owner, so that two at once can't pass the limit together.
-            Person.objects.select_for_update(no_key=True).get(pk=owner.pk)
-            if SavedSearch.objects.filter(owner=owner).count() >= MOST_SAVED:
-                raise Conflict("search.many", f"You keep {MOST_SAVED} searches already. Remove one first.")
-            search.save(force_insert=True)
-            record(
-                "search.saved",
-                actor=actor,
-                fields={"search_id": search.pk, "shared": shared},
-                words={"name": name, "filter": query},
-                rows=(SEARCH.stands(search),),
-            )
-    except IntegrityError as error:
-        raise Conflict(
-            "search.taken",
-            "You keep a search of that name already. Choose another, or remove that one first.",
-        ) from error
+    with transaction():
+        # Locks the owner, so that two at once can't pass the limit together.
+        Person.objects.select_for_update(no_key=True).get(pk=owner.pk)
+        if SavedSearch.objects.filter(owner=owner).count() >= MOST_SAVED:
+            raise Conflict("search.many", f"You keep {MOST_SAVED} searches already. Remove one first.")
+        try:
+            with savepoint():
+                search.save(force_insert=True)
+        except IntegrityError as error:
+            raise Conflict(
+                "search.taken",
+                "You keep a search of that name already. Choose another, or remove that one first.",
+            ) from error
+        record(
+            "search.saved",
+            actor=actor,
+            fields={"search_id": search.pk, "shared": shared},
+            words={"name": name, "filter": query},
+            rows=(SEARCH.stands(search),),
+        )
     return search.pk
 
 

@@ -339,6 +339,8 @@ def test_validation_only_changes_nothing_and_shows_what_exists() -> None:
     assert request.is_validation_only
     assert small.world.pim.assignment_requests(group_id=small.group.id) == []
     assert not small.world.directory.is_member(small.group.id, small.ada.id)
+    unjustified = replace(ask, justification=" ")
+    assert refused(small, unjustified).code == "RoleAssignmentRequestPolicyValidationFailed"
     small.assign(small.ada)
     assert refused(small, ask).code == "RoleAssignmentExists"
 
