@@ -14,6 +14,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations import RunPython
 from django.db.migrations.state import StateApps
 
+from identity.humans import same_human_sql
 from requests_app.lifecycle import ENDABLE, MACHINES, REVOKING, WAIVER, Machine, Process
 
 ROLE_OF = {Process.WEB: "portal_web", Process.WORKER: "portal_worker"}
@@ -144,12 +145,14 @@ CREATE CONSTRAINT TRIGGER lifecycle_event AFTER INSERT ON requests_app_accessreq
 ALTER TABLE requests_app_accessrequest ENABLE ALWAYS TRIGGER lifecycle_event;
 """
 
-# Never one's own request, by any route: the last of the routes is SQL.
-SELF_DECISION_SQL = """
+# Never one's own request, by any route nor account: the last of the routes is SQL.
+SELF_DECISION_SQL = f"""
 CREATE OR REPLACE FUNCTION requests_app_decision_not_own() RETURNS trigger LANGUAGE plpgsql AS $guard$
 BEGIN
     IF EXISTS (SELECT 1 FROM requests_app_requestitem item
-               WHERE item.id = NEW.item_id AND item.requester_id = NEW.approver_id) THEN
+               JOIN identity_person asker ON asker.id = item.requester_id
+               JOIN identity_person other ON {same_human_sql("asker", "other")}
+               WHERE item.id = NEW.item_id AND other.id = NEW.approver_id) THEN
         RAISE EXCEPTION 'decision: nobody decides on their own request' USING ERRCODE = 'check_violation';
     END IF;
     RETURN NEW;
@@ -159,24 +162,29 @@ DROP TRIGGER IF EXISTS not_own ON requests_app_decision;
 CREATE TRIGGER not_own BEFORE INSERT OR UPDATE OF approver_id, item_id ON requests_app_decision
     FOR EACH ROW EXECUTE FUNCTION requests_app_decision_not_own();
 ALTER TABLE requests_app_decision ENABLE ALWAYS TRIGGER not_own;
-"""
+"""  # noqa: S608 - made from names that stand here
 
 
-# In somebody else's right only their delegate decides, and never on a request of theirs. Not among `statements`: it came
-# with its column, which older migrations don't have.
-ABSENT_RIGHT_SQL = """
-CREATE FUNCTION requests_app_decision_right() RETURNS trigger LANGUAGE plpgsql AS $guard$
+# In somebody else's right only their delegate decides, and never on a request of theirs, whatever account it came from. Not
+# among `statements`: it came with its column, which older migrations don't have.
+ABSENT_RIGHT_FUNCTION_SQL = f"""
+CREATE OR REPLACE FUNCTION requests_app_decision_right() RETURNS trigger LANGUAGE plpgsql AS $guard$
 BEGIN
     IF NEW.absence_id IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM identity_absence away JOIN requests_app_requestitem item ON item.id = NEW.item_id
         WHERE away.id = NEW.absence_id AND away.delegate_id = NEW.approver_id AND away.withdrawn_at IS NULL
-          AND away.person_id <> item.requester_id
+          AND NOT EXISTS (SELECT 1 FROM identity_person asker
+                          JOIN identity_person other ON {same_human_sql("asker", "other")}
+                          WHERE asker.id = item.requester_id AND other.id = away.person_id)
     ) THEN
         RAISE EXCEPTION 'decision: not the delegate of somebody who may' USING ERRCODE = 'check_violation';
     END IF;
     RETURN NEW;
 END
 $guard$;
+"""  # noqa: S608 - made from names that stand here
+ABSENT_RIGHT_SQL = f"""
+{ABSENT_RIGHT_FUNCTION_SQL}
 CREATE TRIGGER absent_right BEFORE INSERT OR UPDATE OF absence_id, approver_id ON requests_app_decision
     FOR EACH ROW EXECUTE FUNCTION requests_app_decision_right();
 ALTER TABLE requests_app_decision ENABLE ALWAYS TRIGGER absent_right;

@@ -82,7 +82,7 @@ MUTATIONS = {
     ),
     "self-approval, in the database": Mutation(
         "requests_app/guards.py",
-        "item.requester_id = NEW.approver_id",
+        "other.id = NEW.approver_id",
         "false",
         f"{GUARDS}::test_nobody_decides_on_their_own_request_even_in_sql",
     ),

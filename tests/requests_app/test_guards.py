@@ -250,7 +250,12 @@ def _told_as(grant: Grant, event: str) -> None:
         cursor.execute("SET CONSTRAINTS ALL DEFERRED")
 
 
-def test_nobody_decides_on_their_own_request_even_in_sql(item: RequestItem, as_role: AsRole) -> None:
+@pytest.mark.parametrize("account", ["their own", "a second one"])
+def test_nobody_decides_on_their_own_request_even_in_sql(
+    item: RequestItem, as_role: AsRole, account: str
+) -> None:
+    asker = item.requester
+    second = make.person("Ada Admin", employee_id=f" {asker.employee_id.lower()} ")
     with (
         as_role("portal_web"),
         pytest.raises(IntegrityError, match="nobody decides on their own request"),
@@ -258,7 +263,7 @@ def test_nobody_decides_on_their_own_request_even_in_sql(item: RequestItem, as_r
     ):
         Decision.objects.create(
             item=item,
-            approver=item.requester,
+            approver=asker if account == "their own" else second,
             verdict="approve",
             stage=0,
             status="submitted",

@@ -310,10 +310,13 @@ def test_nobody_writes_a_word_in_a_right_that_was_not_given_to_them(play: Stage)
     item = play.ask()
     key = away(play, play.boss, dora)
     own = away(play, play.asker, dora)
-    for who, absence in ((eve, key), (dora, own)):
+    linked_later = make.person("Ada Admin")
+    second = away(play, linked_later, dora)
+    Person.objects.filter(pk=linked_later.pk).update(employee_id=play.asker.mark.upper())
+    for who, absence in ((eve, key), (dora, own), (dora, second)):
         with pytest.raises(Conflict) as caught, play.as_role("portal_web"):
             make.submitted_decision(item, who, absence_id=absence)
         assert "not the delegate of somebody who may" in str(caught.value.__cause__)
     with pytest.raises(DatabaseError), transaction(), connection.cursor() as cursor:
         cursor.execute("UPDATE requests_app_decision SET absence_id = NULL")
-    assert Absence.objects.count() == 2
+    assert Absence.objects.count() == 3
