@@ -319,7 +319,8 @@ def _waits(event: Event) -> Iterator[Message]:
 
 def _abandoned(event: Event) -> Iterable[Message]:
     """An activation is undone: told as a failure, unless somebody ended it."""
-    return _failed(event) if _fields(event)["reason"] == EndReason.OUTCOME_UNKNOWN.label else ()
+    grant, _ = _grant(event)
+    return _failed(event) if grant.end_reason == EndReason.OUTCOME_UNKNOWN else ()
 
 
 def _removal_started(event: Event) -> Iterable[Message]:

@@ -226,6 +226,28 @@ def test_a_failure_is_told_to_who_asked_and_to_who_approved(world: World, post: 
     assert all(f"> {problem}" in mail.text for mail in post.mails[-2:])
 
 
+@pytest.mark.parametrize("reason", [EndReason.OUTCOME_UNKNOWN, EndReason.ENDED_EARLY])
+def test_an_activation_that_is_undone_is_told_once_unless_somebody_ended_it(
+    world: World, post: Post, reason: EndReason
+) -> None:
+    grant = a_grant(world, GrantStatus.ACTIVATING)
+    tell()
+    before = len(post.mails)
+    now = business_now()
+    step(grant, GrantStatus.REMOVING, end_reason=reason, removal_started_at=now, problem="It was refused.")
+    tell()
+    told = [mail.text for mail in post.mails[before:]]
+    if reason == EndReason.ENDED_EARLY:
+        assert told == []
+        return
+    assert len(told) == 2
+    assert all("could not be activated as" in text and "> It was refused." in text for text in told)
+    step(grant, GrantStatus.DEPROVISIONING, out_of_entra_at=now)
+    step(grant, GrantStatus.NEVER_ARRIVED, ended_at=now)
+    tell()
+    assert len(post.mails) == before + 2
+
+
 def test_an_approver_is_told_why_their_word_was_not_counted(world: World, post: Post) -> None:
     item = world.ask()
     with world.as_role("portal_web"):
