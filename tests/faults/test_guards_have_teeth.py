@@ -252,8 +252,8 @@ BUGS = {
     ),
     "what the start was told is believed for ever": Mutation(
         "requests_app/actions/steps/activating.py",
-        "    if unfit := recheck(claim):",
-        '    if unfit := "":',
+        "    if problem := recheck(claim):",
+        '    if problem := "":',
         sweep("the person is disabled while Entra asks to wait"),
     ),
     "no pacing": Mutation(
