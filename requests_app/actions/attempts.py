@@ -15,7 +15,6 @@ from typing import Any
 import structlog
 from django_subatomic.db import transaction
 
-from audit.ledger.recorder import Actor, record
 from base.clock import real_now
 from base.crash import crash_point, register
 from clients import errors
@@ -33,6 +32,7 @@ from requests_app.actions.pathing import (
     take_place,
     take_place_again,
 )
+from requests_app.actions.recording import record_of
 from requests_app.models import Attempt, Grant
 from requests_app.narrow_path import NOT_SENT
 from requests_app.path_models import PathKind
@@ -272,13 +272,4 @@ def _finish(
 
 
 def _record(grant: Grant, event: str, call_id: str, fields: dict[str, Any]) -> None:
-    record(
-        event,
-        actor=Actor.worker(),
-        fields={"client_request_id": call_id, "group_name": grant.group.display_name, **fields},
-        about_oid=grant.person.object_id,
-        about_name=grant.person.display_name,
-        group_oid=grant.group.object_id,
-        request_id=grant.first_request_id,
-        grant_id=grant.pk,
-    )
+    record_of(grant, event, {"client_request_id": call_id, **fields})

@@ -10,13 +10,14 @@ from uuid import UUID
 
 from django_subatomic.db import run_after_commit, transaction, transaction_required
 
-from audit.ledger.recorder import Actor, record
+from audit.ledger.recorder import Actor
 from base.clock import business_now
 from base.errors import Conflict, Invalid
 from identity.models import Person
 from requests_app import nudges
 from requests_app.actions.fetching import lock_grant
 from requests_app.actions.moving import move
+from requests_app.actions.recording import record_of
 from requests_app.freezes.models import Freeze
 from requests_app.lifecycle import ENDABLE, EndReason, GrantStatus
 from requests_app.models import Grant, Revocation
@@ -88,16 +89,12 @@ def record_revocation(
     Revocation.objects.create(
         grant=grant, kind=kind, by=by, reason=reason, revoked_at=business_now(), freeze=freeze
     )
-    record(
+    record_of(
+        grant,
         "grant.revoked",
-        actor=actor,
-        fields={"group_name": grant.group.display_name, "kind": kind.label, "acting_as": acting_as},
+        {"kind": kind.label, "acting_as": acting_as},
         words={"reason": reason},
-        about_oid=grant.person.object_id,
-        about_name=grant.person.display_name,
-        group_oid=grant.group.object_id,
-        request_id=grant.first_request_id,
-        grant_id=grant.pk,
+        actor=actor,
     )
 
 

@@ -11,9 +11,10 @@ from datetime import datetime
 
 from django_subatomic.db import transaction_required
 
-from audit.ledger.recorder import Actor, Subject, record
+from audit.ledger.recorder import Subject
 from base.clock import business_now
 from requests_app.actions.claiming import note
+from requests_app.actions.recording import record_of
 from requests_app.lifecycle import ENDABLE, OPEN, GrantStatus
 from requests_app.models import SAME_END, Grant, GrantInterval, RequestItem
 
@@ -59,23 +60,18 @@ def extend(grant: Grant, item: RequestItem, *, ends_at: datetime) -> None:
         extension_problem="",
         **due,
     )
-    record(
+    record_of(
+        grant,
         "grant.extended",
-        actor=Actor.worker(),
-        subject=Subject("extension", grant.pk, grant.revision),
-        fields={
-            "group_name": grant.group.display_name,
+        {
             "item_id": item.pk,
             "before": before,
             "starts_at": starts_at,
             "ends_at": ends_at,
             "revision": grant.revision,
         },
-        about_oid=grant.person.object_id,
-        about_name=grant.person.display_name,
-        group_oid=grant.group.object_id,
+        subject=Subject("extension", grant.pk, grant.revision),
         request_id=item.request_id,
-        grant_id=grant.pk,
     )
 
 

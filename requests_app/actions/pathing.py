@@ -14,13 +14,14 @@ from django.conf import settings
 from django.db.models import Q
 from django_subatomic.db import run_after_commit, transaction
 
-from audit.ledger.recorder import Actor, record
+from audit.ledger.recorder import Actor
 from base.clock import business_now, real_now
 from base.crash import crash_point, register
 from base.errors import Conflict, Missing
 from clients import errors
 from clients.breaker import CircuitOpen
 from requests_app import nudges
+from requests_app.actions.recording import record_of
 from requests_app.models import Grant
 from requests_app.narrow_path import (
     LEAVES_WITHIN,
@@ -211,15 +212,8 @@ def move_to_front(*, ticket_id: int, actor: Actor) -> None:
         if not PathTicket.objects.filter(pk=ticket.pk).update(**moved):
             raise _gone()
         grant = ticket.grant
-        record(
-            "queue.moved_to_front",
-            actor=actor,
-            fields={"group_name": grant.group.display_name, "waits_for": PathKind(ticket.kind).label.lower()},
-            about_oid=grant.person.object_id,
-            about_name=grant.person.display_name,
-            group_oid=grant.group.object_id,
-            request_id=grant.first_request_id,
-            grant_id=grant.pk,
+        record_of(
+            grant, "queue.moved_to_front", {"waits_for": PathKind(ticket.kind).label.lower()}, actor=actor
         )
         run_after_commit(nudges.queue)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django_subatomic.db import transaction
 
-from audit.ledger.recorder import Actor, record
 from base.clock import business_now
 from requests_app.actions.claiming import note
 from requests_app.actions.fetching import lock_grant
+from requests_app.actions.recording import record_of
 from requests_app.overdue import ENTRA, Overdue, overdue, overdue_grants
 
 
@@ -27,14 +27,5 @@ def _tell(late: Overdue) -> int:
         if again is None or again.hop != late.hop or getattr(grant, _column(again)) is not None:
             return 0
         note(grant, **{_column(again): business_now()})
-        record(
-            "grant.overdue",
-            actor=Actor.worker(),
-            fields={"group_name": grant.group.display_name, "hop": again.hop, "since": again.since},
-            about_oid=grant.person.object_id,
-            about_name=grant.person.display_name,
-            group_oid=grant.group.object_id,
-            request_id=grant.first_request_id,
-            grant_id=grant.pk,
-        )
+        record_of(grant, "grant.overdue", {"hop": again.hop, "since": again.since})
     return 1

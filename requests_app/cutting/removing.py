@@ -14,13 +14,13 @@ import structlog
 from django.conf import settings
 from django_subatomic.db import transaction
 
-from audit.ledger.recorder import Actor, record
 from base.clock import business_now, real_now
 from base.crash import crash_point, register
 from catalog.allow_list import is_managed
 from clients import cutters, errors
 from clients.types import Receipt, StoreMembership
 from requests_app.actions.attempts import KEEP_WRITES, outcome_of
+from requests_app.actions.recording import record_of
 from requests_app.cutting import leasing
 from requests_app.cutting.leasing import Claim, Lost
 from requests_app.cutting.models import FastRemoval
@@ -255,16 +255,7 @@ def _close_locked(row: FastRemoval, grant: Grant, outcome: FastRemoval.Outcome, 
 
 
 def _record(event: str, grant: Grant, **fields: str | datetime) -> None:
-    record(
-        event,
-        actor=Actor.worker(),
-        fields={"group_name": grant.group.display_name, **fields},
-        about_oid=grant.person.object_id,
-        about_name=grant.person.display_name,
-        group_oid=grant.group.object_id,
-        request_id=grant.first_request_id,
-        grant_id=grant.pk,
-    )
+    record_of(grant, event, fields)
 
 
 def pass_over(act: Callable[[UUID], object], ids: list[UUID]) -> int:

@@ -11,10 +11,11 @@ from uuid import UUID
 from django.conf import settings
 from django_subatomic.db import transaction, transaction_required
 
-from audit.ledger.recorder import Actor, record
+from audit.ledger.recorder import Actor
 from base.clock import business_now, real_now
 from base.errors import Conflict
 from requests_app.actions.fetching import lock_grant
+from requests_app.actions.recording import record_of
 from requests_app.cutting.models import FastRemoval
 from requests_app.lifecycle import OPEN, GrantStatus
 from requests_app.models import Grant
@@ -108,16 +109,7 @@ def fast_remove_now(*, grant_id: UUID, actor: Actor) -> None:
                 problem="",
                 next_action_at=None,
             )
-        record(
-            "fast_removal.asked",
-            actor=actor,
-            fields={"group_name": grant.group.display_name},
-            about_oid=grant.person.object_id,
-            about_name=grant.person.display_name,
-            group_oid=grant.group.object_id,
-            request_id=grant.first_request_id,
-            grant_id=grant.pk,
-        )
+        record_of(grant, "fast_removal.asked", {}, actor=actor)
 
 
 def has_successor(grant: Grant) -> bool:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from audit.ledger.recorder import Actor, record
+from audit.ledger.recorder import Actor
 from base.clock import business_clock, business_now, real_now
 from base.crash import crash_point, register
 from clients import errors
@@ -24,6 +24,7 @@ from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.freezing import stop_if_frozen
 from requests_app.actions.leaving import CONFIRM_AFTER
 from requests_app.actions.moving import move
+from requests_app.actions.recording import record_of
 from requests_app.actions.steps.guarding import refuse_unmanaged_group
 from requests_app.actions.steps.pacing import back_off, poll_delay
 from requests_app.actions.steps.rechecking import lengthening_unfit
@@ -141,21 +142,15 @@ def _held(claim: Claim, held: PimAssignment, ends_at: datetime, view: EntraView)
         if not grant.extension_owed or ends_at < grant.ends_at - SAME_END:
             return  # extended once more meanwhile
         note(grant, entra_ends_at=ends_at, pim_schedule_id=held.schedule_id, extension_problem="")
-        record(
+        record_of(
+            grant,
             "grant.extension_held",
-            actor=Actor.worker(),
-            fields={
-                "group_name": grant.group.display_name,
+            {
                 "revision": grant.revision,
                 "pim_schedule_id": held.schedule_id,
                 "vendor_request_id": view.receipt.vendor_request_id,
                 "ends_at": ends_at,
             },
-            about_oid=grant.person.object_id,
-            about_name=grant.person.display_name,
-            group_oid=grant.group.object_id,
-            request_id=grant.first_request_id,
-            grant_id=grant.pk,
         )
     crash_point("extending.held")
 
@@ -232,19 +227,13 @@ def _fallen(claim: Claim, sentence: str) -> timedelta:
     with settle(claim) as grant:
         if grant.revision == claim.grant.revision:
             note(grant, extension_problem=sentence, extension_refused=grant.revision)
-            record(
+            record_of(
+                grant,
                 "grant.extension_not_sent",
-                actor=Actor.worker(),
-                fields={
-                    "group_name": grant.group.display_name,
+                {
                     "revision": grant.revision,
                     "ends_at": grant.sure_until,
                     "problem": sentence,
                 },
-                about_oid=grant.person.object_id,
-                about_name=grant.person.display_name,
-                group_oid=grant.group.object_id,
-                request_id=grant.first_request_id,
-                grant_id=grant.pk,
             )
     return back_off(claim.grant.failures)

@@ -12,7 +12,6 @@ from datetime import timedelta
 
 from django.conf import settings
 
-from audit.ledger.recorder import Actor, record
 from base.clock import business_now, real_now
 from base.crash import crash_point, register
 from clients import errors
@@ -22,6 +21,7 @@ from identity.models import Person
 from identity.personal import keeping
 from identity.personal.sealing import SealError
 from requests_app.actions.claiming import Claim, note, rest, settle
+from requests_app.actions.recording import record_of
 from requests_app.actions.steps.pacing import postpone
 from requests_app.models import WAITS_FOR_PERSON, Grant
 
@@ -208,17 +208,11 @@ def wait(claim: Claim, waits: MustWaitError) -> None:
 
 
 def _record(grant: Grant, waits: MustWaitError) -> None:
-    record(
+    record_of(
+        grant,
         "grant.waits_for_sign_in",
-        actor=Actor.worker(),
-        fields={
-            "group_name": grant.group.display_name,
+        {
             "whom": "the requester" if waits.code == WAITS_FOR_PERSON else "an approver",
             "reason": waits.sentence,
         },
-        about_oid=grant.person.object_id,
-        about_name=grant.person.display_name,
-        group_oid=grant.group.object_id,
-        request_id=grant.first_request_id,
-        grant_id=grant.pk,
     )

@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from django_subatomic.db import transaction_required
 
 from audit.ledger.models import Event
-from audit.ledger.recorder import Actor, record
+from audit.ledger.recorder import Actor
 from base.clock import business_now
 from base.crash import crash_point, register
 from clients.registry import clients
@@ -22,6 +22,7 @@ from clients.types import ProvisioningCode, ProvisioningJob
 from requests_app.actions import attempts
 from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.moving import move
+from requests_app.actions.recording import record_of
 from requests_app.actions.steps import hastening
 from requests_app.actions.steps.pacing import poll_delay
 from requests_app.actions.steps.seeing import AwsView, look_at_aws, look_at_entra, nothing_new
@@ -249,16 +250,7 @@ def _bring_forward(grant: Grant) -> None:
     if last_use == grant.last_possible_use_at:
         return
     note(grant, last_possible_use_at=last_use)
-    record(
-        "grant.last_use_changed",
-        actor=Actor.worker(),
-        fields={"group_name": grant.group.display_name, "last_possible_use_at": last_use},
-        about_oid=grant.person.object_id,
-        about_name=grant.person.display_name,
-        group_oid=grant.group.object_id,
-        request_id=grant.first_request_id,
-        grant_id=grant.pk,
-    )
+    record_of(grant, "grant.last_use_changed", {"last_possible_use_at": last_use})
 
 
 def watch(claim: Claim) -> None:
