@@ -7,8 +7,13 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error
 from django.db import DatabaseError, connections
+from django.db.backends.utils import CursorWrapper
+from django.db.migrations.loader import MigrationLoader
 
-from audit.ledger.watched import unwatched
+from audit.ledger.watched import Watch, unwatched
+
+_MADE = "SELECT substr(proname, length('audit_told_') + 1) FROM pg_proc WHERE proname LIKE 'audit\\_told\\_%'"
+_MAY_READ = "SELECT coalesce(has_table_privilege(to_regclass('public.django_migrations'), 'SELECT'), false)"
 
 
 def check_watched(*, databases: Sequence[str] | None, **_: Any) -> list[CheckMessage]:
@@ -20,11 +25,7 @@ def check_watched(*, databases: Sequence[str] | None, **_: Any) -> list[CheckMes
     for alias in databases or ():
         try:
             with connections[alias].cursor() as cursor:
-                # Before the migration that has a table watched, it can't be.
-                cursor.execute(
-                    "SELECT substr(proname, length('audit_told_') + 1) FROM pg_proc WHERE proname LIKE 'audit\\_told\\_%'"
-                )
-                begun = {table for (table,) in cursor.fetchall()}
+                begun = _begun(alias, cursor)
                 missing = [each for each in unwatched(cursor) if each.partition(".")[0] in begun]
         except DatabaseError:
             continue  # which the project's own check of the database reports
@@ -38,3 +39,25 @@ def check_watched(*, databases: Sequence[str] | None, **_: Any) -> list[CheckMes
                 )
             )
     return problems
+
+
+def _begun(alias: str, cursor: CursorWrapper) -> set[str]:
+    """The tables that are watched by now: before the migration that has one watched, it can't be.
+
+    What a migration made may have been dropped with the triggers, so the migrations say it too, to whoever may read which
+    were applied.
+    """
+    cursor.execute(_MADE)
+    begun = {table for (table,) in cursor.fetchall()}
+    cursor.execute(_MAY_READ)
+    (may_read,) = cursor.fetchone()
+    if may_read:
+        loader = MigrationLoader(connections[alias])
+        applied = (
+            loader.disk_migrations[name]
+            for name in loader.applied_migrations.keys() & loader.disk_migrations.keys()
+        )
+        begun |= {
+            each.table for migration in applied for each in migration.operations if isinstance(each, Watch)
+        }
+    return begun

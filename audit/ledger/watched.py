@@ -128,28 +128,28 @@ class Watch(RunPython):
         unless: str = "false",
         key: str = "bigint",
     ) -> None:
-        self._table = table
+        self.table = table
         self._named: dict[str, Any] = {"columns": columns, "events": events, "unless": unless, "key": key}
         self._told_by = sorted({*events, ROWS_KNOWN.name})
         super().__init__(self._begin, self._end)
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
-        return self.__class__.__qualname__, [self._table], dict(self._named)
+        return self.__class__.__qualname__, [self.table], dict(self._named)
 
     def _begin(self, _apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
         schema_editor.execute(self._sql(), params=None)
-        for rows in _there(self._table, self._named["columns"], self._named["unless"]):
+        for rows in _there(self.table, self._named["columns"], self._named["unless"]):
             know(rows)
 
     def _end(self, _apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-        table, columns = self._table, ", ".join(("id", *self._named["columns"]))
+        table, columns = self.table, ", ".join(("id", *self._named["columns"]))
         for trigger in TRIGGERS:
             schema_editor.execute(f"DROP TRIGGER {trigger} ON public.{table}", params=None)
         schema_editor.execute(f"DROP FUNCTION public.audit_told_{table}(text)", params=None)
         schema_editor.execute(f"REVOKE SELECT ({columns}) ON public.{table} FROM {SEALER}", params=None)  # noqa: S608 - a migration's names
 
     def _sql(self) -> str:
-        table, columns = self._table, self._named["columns"]
+        table, columns = self.table, self._named["columns"]
         whole = {row: ", ".join(f"{row}.{name}" for name in ("id", *columns)) for row in ("OLD", "NEW")}
         was, becomes = (f"({self._named['unless'].format(row=row)})" for row in ("OLD", "NEW"))
         triggers = (

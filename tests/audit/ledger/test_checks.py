@@ -12,7 +12,7 @@ from audit.ledger.checks import check_guards, check_sealing_key
 from audit.ledger.keys import make_key
 from audit.ledger.rights import check_rights
 from audit.ledger.watch_check import check_watched
-from tests.support.servers import PostgresServer
+from tests.support.servers import PostgresServer, pointed_at
 
 
 def ids(messages: list[object]) -> list[object]:
@@ -65,6 +65,14 @@ def test_a_guard_that_is_off_is_reported(committed_db: str, postgres_server: Pos
             assert (lost.id, "notifications_preference.watched_went." in lost.msg) == ("ledger.E014", True)
         owner.execute("ALTER TABLE notifications_preference ENABLE ALWAYS TRIGGER watched_went")
         assert check_watched(databases=["default"]) == []
+        owner.execute(
+            "DROP FUNCTION audit_told_oversight_expiry"
+        )  # with everything that would tell that it was there
+        for trigger in ("came", "changed", "went"):
+            owner.execute(f"DROP TRIGGER watched_{trigger} ON oversight_expiry")
+        with pointed_at(postgres_server, committed_db, role="portal_owner"):
+            (lost,) = check_watched(databases=["default"])
+        assert "oversight_expiry.watched_came, oversight_expiry.watched_changed" in lost.msg
         assert check_rights(databases=["default"]) == []
         month = owner.execute(
             "SELECT min(inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = 'audit_event'::regclass"
