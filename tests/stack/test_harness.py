@@ -5,8 +5,10 @@ from __future__ import annotations
 import socket
 import sys
 import threading
+import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -173,3 +175,21 @@ def test_clones_are_kept_in_memory_while_their_session_lasts(
     monkeypatch.setattr(keeper, "ROOM", sys.maxsize)
     with keeper.in_memory(session) as clones:
         assert clones is None
+
+
+def test_a_clone_is_where_its_template_is_when_there_is_no_room_in_memory(
+    postgres_server: PostgresServer,
+) -> None:
+    on_disk, name = replace(postgres_server, tablespace=None), f"portal_on_disk_{uuid.uuid4().hex[:8]}"
+    on_disk.clone(name)
+    try:
+        with psycopg.connect(on_disk.conninfo("portal_worker", name)) as worker:
+            found = worker.execute(
+                "SELECT spcname, to_regclass('audit_event') FROM pg_database "
+                "JOIN pg_tablespace ON pg_tablespace.oid = dattablespace WHERE datname = current_database()"
+            ).fetchone()
+    finally:
+        on_disk.drop(name)
+    assert found is not None
+    assert found[0] == "pg_default"
+    assert found[1]

@@ -41,8 +41,11 @@ def main(kind: str, session: Path) -> None:
             if clones is not None:
                 variables["CLONES_FOLDER"] = str(clones)
             postgres.psql(ROLES, variables)
-            tablespace = "pg_default" if clones is None else "clones"
-            facts = {"port": postgres.port, "passwords": postgres.passwords, "tablespace": tablespace}
+            facts = {
+                "port": postgres.port,
+                "passwords": postgres.passwords,
+                "tablespace": None if clones is None else "clones",
+            }
             _announce(session, kind, facts)
             _wait_for_the_end(session)
     else:
