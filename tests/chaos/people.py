@@ -139,7 +139,7 @@ class Crowd:
         return self._left.acquire(blocking=False)
 
     def give_back(self) -> None:
-        """The request that was taken was refused: it doesn't count."""
+        """Nobody said yes to the request that was taken: it doesn't count."""
         self._left.release()
 
     def note(
@@ -174,8 +174,8 @@ class Requester:
                 continue
             due += self.crowd.pause
             if not self.crowd.take_one():
-                return
-            if not self.ask():
+                continue
+            if self.ask() != Outcome.OK:
                 self.crowd.give_back()
             if self.mine and self.dice.random() < 0.35:
                 self.change_mind(self.dice.choice(self.mine[-3:]))
@@ -183,12 +183,15 @@ class Requester:
                 with contextlib.suppress(Lost):
                     self.browser.sign_out()
 
-    def ask(self) -> bool:
+    def ask(self) -> Outcome:
         """For one group after another until it isn't refused: what one has or waits for can't be asked for again."""
-        return any(self.ask_for(group) for group in self.dice.sample(self.groups, len(self.groups)))
+        for group in self.dice.sample(self.groups, len(self.groups)):
+            if (outcome := self.ask_for(group)) != Outcome.REFUSED:
+                return outcome
+        return Outcome.REFUSED
 
-    def ask_for(self, group: str) -> bool:
-        """True unless it was refused."""
+    def ask_for(self, group: str) -> Outcome:
+        """What was answered."""
         key = f"CHG{next(_numbers):07}"
         action = self.crowd.history.begin("request", key, self.who)
         fields = {
@@ -206,7 +209,7 @@ class Requester:
         )
         if answer is not None:
             self.mine.append(answer.headers["Location"].strip("/").rpartition("/")[2])
-        return action.outcome != Outcome.REFUSED
+        return action.outcome
 
     def change_mind(self, request_id: str) -> None:
         kind, path = self.dice.choice((("withdrawal", "withdraw"), ("end", "end"), ("end", "end")))

@@ -30,6 +30,7 @@ SPEED = 60.0
 LOOK_SECONDS = 0.1
 AS_PERSON_EVERY = 3  # one PIM group in so many is activated as the person
 ENOUGH_FOR_EACH = 50  # requests among which some are emergencies
+HURRY = 0.75  # of the time in which people would just have asked for as much as is wanted: pages are slow at times
 SAVED_WITHIN = 15.0  # seconds until the simulated clouds have written what they hold
 
 
@@ -89,7 +90,7 @@ def run(plan: Plan, folder: Path) -> Result:
             stack.origin,
             history,
             wanted=plan.requests,
-            pause=plan.duration * len(requesters) / plan.requests,
+            pause=HURRY * plan.duration * len(requesters) / plan.requests,
         )
         crowd.start(requesters, approvers)
         breaker = Breaker(stack, plan.seed)
@@ -113,6 +114,7 @@ def cast(stack: Stack, plan: Plan, folder: Path) -> tuple[list[str], dict[str, l
     rule = {
         "name": "Everything",
         "shortest_justification": 10,
+        "lapses_after": "PT4H",  # where PIM's own settings demand an approver who isn't in the cast
         "stages": [{"quorum": 1, "people": approvers}],
         "groups": sorted({row.group.object_id for row in Eligibility.objects.select_related("group")}),
         "emergency": {
