@@ -20,6 +20,7 @@ from identity.models import Person
 from oversight.models import Finding, FindingKind, FindingStatus
 from policy.approvers import all_seated
 from policy.demands import Demands
+from requests_app.activity.planning import MOST_ACCOUNTS
 from requests_app.lifecycle import ItemStatus, WaiverStatus
 from requests_app.models import Decision, Grant, RequestItem
 from requests_app.waivers.models import OwedReview, Waiver
@@ -192,12 +193,15 @@ def unused_eligibilities(period: Period) -> tuple[int, int]:
     return held, unused
 
 
-# From the looks, of which there are some, rather than from all that arrived.
+# From the looks, of which there are some, rather than from all that arrived. Where as many accounts were asked as a reading
+# asks, there may have been more: of such access nobody knows that it wasn't used.
 _USE = """
 WITH judged AS (
     SELECT given.id, given.arrived_at,
            look.complete AND NOT EXISTS (SELECT FROM requests_app_activityplace place WHERE place.look_id = look.id
-               AND (place.problem <> '' OR place.cut_off_at IS NOT NULL)) AS whole,
+               AND (place.problem <> '' OR place.cut_off_at IS NOT NULL OR place.unreadable > 0))
+           AND (SELECT count(DISTINCT place.account_id) FROM requests_app_activityplace place
+                WHERE place.look_id = look.id AND place.event_name = '') BETWEEN 1 AND %(asked)s AS whole,
            EXISTS (SELECT FROM requests_app_activityplace place
                JOIN requests_app_activityuse use ON use.place_id = place.id WHERE place.look_id = look.id) AS used
     FROM requests_app_activitylook look JOIN requests_app_grant given ON given.id = look.grant_id
@@ -223,7 +227,8 @@ class Use:
 def use_of_access(period: Period) -> Use:
     """Two statements."""
     with bounded(), connection.cursor() as cursor:
-        cursor.execute(_USE, {"since": period.since, "until": period.until, "most": MOST_NAMED})
+        within: dict[str, datetime | int] = {"since": period.since, "until": period.until}
+        cursor.execute(_USE, {**within, "most": MOST_NAMED, "asked": MOST_ACCOUNTS - 1})
         ((arrived, known, unused, newest),) = cursor.fetchall()
     rows = Grant.objects.filter(pk__in=newest or ()).select_related("person", "group")
     return Use(arrived, known, unused, list(rows.order_by("-arrived_at", "pk")) if newest else ())

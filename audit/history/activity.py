@@ -54,7 +54,8 @@ class GroupActivity:
     activity: Activity
     names: Mapping[str, str]  # of accounts
 
-    def _account(self, account_id: str) -> str:
+    def account(self, account_id: str) -> str:
+        """Name and number."""
         name = self.names.get(account_id, "")
         return f"{name} ({account_id})" if name else account_id
 
@@ -64,11 +65,11 @@ class GroupActivity:
 
     @property
     def gaps(self) -> list[PlaceRow]:
-        return [PlaceRow(each, self._account(each.account_id)) for each in self.activity.gaps]
+        return [PlaceRow(each, self.account(each.account_id)) for each in self.activity.gaps]
 
     @property
     def cut_off(self) -> list[PlaceRow]:
-        return [PlaceRow(each, self._account(each.account_id)) for each in self.activity.cut_off]
+        return [PlaceRow(each, self.account(each.account_id)) for each in self.activity.cut_off]
 
     @property
     def scope(self) -> list[ScopeRow]:
@@ -76,7 +77,7 @@ class GroupActivity:
         return [
             ScopeRow(
                 permission_set=row.permission_set,
-                account=self._account(row.account_id),
+                account=self.account(row.account_id),
                 used=row.used,
                 unknown=row.unknown,
                 opened=row.opened,
@@ -93,6 +94,11 @@ class GroupActivity:
     @property
     def more_scope(self) -> int:
         return self.scope_count - len(self.scope)
+
+    @property
+    def more_unknown(self) -> int:
+        """Of how many of those that aren't shown it isn't known whether they were used."""
+        return sum(1 for row in self.activity.scope[len(self.scope) :] if row.unknown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +184,7 @@ def _document(group: GroupActivity, look: ActivityLook) -> Mapping[str, Any]:
             {"account": row.account, "region": row.place.region, "before": row.place.cut_off_at}
             for row in group.cut_off
         ],
+        "not_asked": [group.account(account) for account in activity.unasked],
         "unreadable": activity.unreadable,
         "more_than_shown": activity.uses_cut,
         "granted": [asdict(row) for row in group.scope],

@@ -32,7 +32,14 @@ from clients.types import TrailPage, TrailQuestion
 from requests_app.activity import tallying
 from requests_app.activity.matching import SIGN_IN_EVENTS, Holder, session_use, sign_in_use
 from requests_app.activity.models import ActivityLook, ActivityPlace, ActivityUse
-from requests_app.activity.planning import EVERY, KEPT_BY_AWS, is_on, last_use_of, next_reading
+from requests_app.activity.planning import (
+    EVERY,
+    KEPT_BY_AWS,
+    MOST_ACCOUNTS,
+    is_on,
+    last_use_of,
+    next_reading,
+)
 from requests_app.cutting import leasing
 from requests_app.cutting.leasing import Claim, Lost
 from requests_app.cutting.scopes import scopes_of
@@ -43,7 +50,6 @@ log = structlog.get_logger(__name__)
 SLICE = timedelta(seconds=30)  # real time
 # A place that doesn't answer, or asks to wait, is waited for so often within a reading; then it is a gap.
 PATIENCE = 5
-MOST_ACCOUNTS = 30  # of one reading; those beyond are gaps
 BY_NAME, EVERYTHING = "session_name", "everything"
 WAITED = "CloudTrail didn't answer in time, several times in a row. It is read again."
 

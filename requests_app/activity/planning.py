@@ -22,6 +22,8 @@ EVERY = timedelta(hours=1)
 # A reading with gaps is repeated so often, once a day: an operator may have deployed the role meanwhile.
 REPEAT_AFTER, MOST_REPEATS = timedelta(days=1), 7
 MOST_PLANNED = 500  # in one pass
+# Accounts of one reading, those first that were opened; of the others pages say that they weren't asked.
+MOST_ACCOUNTS = 30
 
 
 def is_on() -> bool:

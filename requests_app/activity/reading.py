@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Max
+from django.db.models import Max, Sum
 from django.utils.functional import cached_property
 
 from requests_app.activity.matching import SIGN_IN_EVENTS
 from requests_app.activity.models import ActivityLook, ActivityPlace, ActivityUse
+from requests_app.activity.planning import MOST_ACCOUNTS
 from requests_app.cutting.scopes import scopes_of
 from requests_app.models import Grant
 
@@ -72,6 +73,10 @@ class GrantedRow:
         return bool(self.opened or self.events)
 
 
+# Account id, permission set, and whether it is the opening of sessions that is counted.
+type _Total = tuple[str, str, bool]
+
+
 @dataclass(frozen=True)
 class Activity:
     """What was done with one grant."""
@@ -81,6 +86,9 @@ class Activity:
     places: Sequence[ActivityPlace] = ()
     uses: Sequence[ActivityUse] = ()
     granted: Sequence[tuple[str, str]] = ()  # account id, permission set
+    totals: Mapping[_Total, tuple[int, datetime]] = field(
+        default_factory=dict
+    )  # of all uses: how often, and last
     uses_cut: bool = False
 
     @property
@@ -118,14 +126,14 @@ class Activity:
         return sorted(rows, key=lambda row: (not row.used, row.permission_set, row.account_id))
 
     def _granted(self, account: str, name: str) -> GrantedRow:
-        uses = [use for use in self.uses if (use.account_id, use.permission_set_name) == (account, name)]
-        sessions = [use for use in uses if not use.place.event_name]
+        both = [self.totals.get((account, name, opening)) for opening in (True, False)]
+        opened, events = (found[0] if found else 0 for found in both)
         return GrantedRow(
             account_id=account,
             permission_set=name,
-            opened=sum(use.count for use in uses if use.place.event_name),
-            events=sum(use.count for use in sessions),
-            last_at=max((use.last_at for use in uses), default=None),
+            opened=opened,
+            events=events,
+            last_at=max((found[1] for found in both if found), default=None),
             unknown=self._unread(account),
         )
 
@@ -135,7 +143,7 @@ class Activity:
         places = [each for each in self.places if each.account_id == account and not each.event_name]
         if not places:
             return "not read"
-        if any(each.problem or each.cut_off_at for each in places):
+        if any(each.problem or each.cut_off_at or each.unreadable for each in places):
             return "not read whole"
         return "" if {each.region for each in places} >= set(self.regions) else "not read whole"
 
@@ -160,6 +168,44 @@ class Activity:
     def cut_off(self) -> list[ActivityPlace]:
         """Where there was too much to read it all."""
         return [each for each in self.places if each.cut_off_at]
+
+    @property
+    def unasked(self) -> Sequence[str]:
+        """Accounts that were granted, or came to the PIM group since, and of which nothing was asked."""
+        asked = {each.account_id for each in self.places if not each.event_name}
+        return sorted({account for account, _ in self.granted} - asked) if self.read else ()
+
+    @property
+    def unasked_words(self) -> str:
+        """The same as a sentence; "" where every account was asked."""
+        count = len(self.unasked)
+        if not count:
+            return ""
+        what = "1 AWS account was" if count == 1 else f"{count} AWS accounts were"
+        return (
+            f"{what} not asked: a reading asks {MOST_ACCOUNTS} at most, those first in which a session was opened, "
+            "and none that came to the PIM group after it."
+        )
+
+    @property
+    def missing(self) -> Sequence[str]:
+        """What of all that was granted couldn't be read whole, in sentences; none where everything was."""
+        gaps, cut = len(self.gaps), len(self.cut_off)
+        counted = (
+            (gaps, "place of CloudTrail could not be read.", "places of CloudTrail could not be read."),
+            (
+                cut,
+                "place had too many events to read them all.",
+                "places had too many events to read them all.",
+            ),
+            (
+                self.unreadable,
+                "event had no record that can be read.",
+                "events had no record that can be read.",
+            ),
+        )
+        said = [f"{number} {one if number == 1 else many}" for number, one, many in counted if number]
+        return [*said, *([self.unasked_words] if self.unasked else [])]
 
     @property
     def unreadable(self) -> int:
@@ -213,7 +259,7 @@ class Activity:
 
 
 def activity_of(grants: Iterable[Grant]) -> Mapping[UUID, Activity]:
-    """By grant. Five queries, however many grants and events."""
+    """By grant. Six queries, however many grants and events."""
     listed = list(grants)
     looks = {look.grant_id: look for look in ActivityLook.objects.filter(grant__in=listed)}
     places: dict[UUID, list[ActivityPlace]] = {}
@@ -228,6 +274,7 @@ def activity_of(grants: Iterable[Grant]) -> Mapping[UUID, Activity]:
     uses: dict[UUID, list[ActivityUse]] = {}
     for use in found[:MOST_USES]:
         uses.setdefault(use.place.look_id, []).append(use)
+    totals = _totals(looks.values())
     scopes = scopes_of(listed)
     activities = {}
     for grant in listed:
@@ -238,9 +285,24 @@ def activity_of(grants: Iterable[Grant]) -> Mapping[UUID, Activity]:
             places=places.get(look.pk, []) if look else (),
             uses=uses.get(look.pk, []) if look else (),
             granted=[(scope.account_id, what.name) for scope, what in scopes.get(grant.pk, {}).items()],
+            totals=totals.get(look.pk, {}) if look else {},
             uses_cut=len(found) > MOST_USES,
         )
     return activities
+
+
+def _totals(looks: Iterable[ActivityLook]) -> Mapping[UUID, Mapping[_Total, tuple[int, datetime]]]:
+    """Of each look all uses together, also of actions beyond the bound of a page. One query."""
+    rows = ActivityUse.objects.filter(place__look__in=looks).order_by()
+    of = ("place__look", "account_id", "permission_set_name", "place__event_name")
+    found: dict[UUID, dict[_Total, tuple[int, datetime]]] = {}
+    for look, account, name, event, number, last in rows.values_list(*of).annotate(
+        number=Sum("count"), last=Max("last_at")
+    ):
+        mine, key = found.setdefault(look, {}), (account, name, bool(event))
+        before = mine.get(key, (0, last))
+        mine[key] = (before[0] + number, max(before[1], last))
+    return found
 
 
 def last_uses(person_id: int, permission_sets: Iterable[str]) -> Mapping[str, datetime]:

@@ -22,6 +22,7 @@ from identity.signin.proving import proof_of
 from policy.assurance import NOTHING
 from requests_app import estimates
 from requests_app.actions.submitting import submit_request
+from requests_app.activity.viewing import note_view
 from requests_app.forms import ReasonForm, length_input
 from requests_app.offers import Offer, full_offer, read_freshness
 from requests_app.permissions import is_operator
@@ -31,7 +32,7 @@ from requests_app.views import typed
 from requests_app.views.paging import read_place, write_place
 from requests_app.waivers.asking import EmergencyAsk, for_emergency, obstacle, wrong_words
 from requests_app.waivers.forms import EmergencyForm, ReviewForm
-from requests_app.waivers.reading import PAGE, newest, review_page, waiting_for
+from requests_app.waivers.reading import PAGE, ReviewPage, newest, review_page, waiting_for
 from requests_app.waivers.reviewing import lift_block
 from requests_app.waivers.reviewing import review as review_action
 
@@ -171,8 +172,21 @@ def review(request: PortalRequest, review_id: UUID) -> HttpResponse:
     if form.is_bound and form.carries_out(keep):
         messages.success(request, "Your review is kept.")
         return redirect("emergency_review", review_id)
-    context = {"page": shown, "form": form if shown.mine else None, "lift": _lift_form(None)}
-    return render(request, "emergencies/review.html", context, status=form.status)
+    context: dict[str, Any] = {
+        "page": shown,
+        "form": form if shown.mine else None,
+        "lift": _lift_form(None),
+    }
+    return _render(request, context, shown, status=form.status)
+
+
+def _render(
+    request: PortalRequest, context: dict[str, Any], shown: ReviewPage, *, status: int
+) -> HttpResponse:
+    """The page of a review; that somebody looks at what somebody else did in AWS is recorded before it is shown."""
+    if shown.tells_activity and request.user.person.pk != shown.review.person_id:
+        note_view(shown.item.request, viewer=request.user.person, actor=actor_of(request))
+    return render(request, "emergencies/review.html", context, status=status)
 
 
 @operator_required
@@ -186,8 +200,8 @@ def lift(request: PortalRequest, review_id: UUID) -> HttpResponse:
         messages.success(request, "Lifted: the next emergency use is possible. The review is still owed.")
         return redirect("emergency_review", review_id)
     shown = review_page(request.user.person, review_id, overseer=True)
-    context = {"page": shown, "form": None, "lift": form}
-    return render(request, "emergencies/review.html", context, status=form.status)
+    context: dict[str, Any] = {"page": shown, "form": None, "lift": form}
+    return _render(request, context, shown, status=form.status)
 
 
 def _lift_form(request: PortalRequest | None) -> ReasonForm:

@@ -110,6 +110,11 @@ class ReviewPage:
         return standing(self.item.status, self.grant)
 
     @property
+    def tells_activity(self) -> bool:
+        """Whether the page shows what was done in AWS: somebody's work, so that each look is an event."""
+        return self.activity is not None and self.activity.read
+
+    @property
     def actions(self) -> Sequence[object]:
         return self.activity.actions[:MOST_ACTIONS] if self.activity else ()
 

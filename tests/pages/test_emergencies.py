@@ -7,11 +7,13 @@ from datetime import timedelta
 import pytest
 from pytest_django import Settings
 
+from audit.ledger.models import Event
 from catalog.models import ProvisioningState
-from requests_app.models import RequestItem
+from requests_app.models import Grant, RequestItem
 from requests_app.waivers.models import OwedReview, Waiver
 from tests.pages.conftest import World, main_of
 from tests.requests_app import factories as make
+from tests.requests_app.activity.rows import activity
 from tests.requests_app.emergencies import WHY, emergency_rule, in_emergency, let_through
 
 pytestmark = pytest.mark.django_db
@@ -106,6 +108,26 @@ def test_a_reviewer_finds_it_and_keeps_a_review(world: World) -> None:
     theirs = main_of(world.sign_in(world.ada).get(f"/requests/{item.request_id}/"))
     assert "The pager was answered" in theirs
     assert "No approval needed" in theirs
+
+
+def test_what_a_reviewer_sees_of_what_was_done_says_what_it_lacks_and_is_an_event(
+    world: World, settings: Settings
+) -> None:
+    settings.ACTIVITY, settings.ACTIVITY_REGIONS = "on", ["eu-west-1"]
+    item = in_emergency(world.ada, make.pim_group(accounts=2), world.ben, world.as_role)
+    path, seen = f"/emergencies/{let_through(item).pk}/", Event.objects.filter(type="activity.viewed")
+    ben = world.sign_in(world.ben)
+    assert "Not read yet." in main_of(ben.get(path))
+    assert not seen.exists(), "nothing was shown"
+    place = activity(Grant.objects.get())
+    place.look.places.filter(event_name="").exclude(pk=place.pk).delete()
+    page = main_of(ben.get(path))
+    for words in ("ec2.amazonaws.com StopInstances", "1 AWS account was not asked", "no data events"):
+        assert words in page, words
+    assert ben.post(path, verdict="", comment="").status_code == 422
+    (event,) = seen
+    assert (event.actor_oid, event.about_oid) == (world.ben.object_id, world.ada.object_id)
+    assert event.request_id == item.request_id
 
 
 def test_an_operator_lifts_what_blocks_with_a_reason(world: World) -> None:

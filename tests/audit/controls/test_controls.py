@@ -421,7 +421,9 @@ def test_the_judgement_is_that_of_a_request_being_made(db: None, as_role: AsRole
     assert (found.looked_at, found.not_looked) == (len(rules), False)
 
 
-def test_access_was_unused_where_cloudtrail_was_read_whole_and_shows_nothing(world: World) -> None:
+def test_access_was_unused_where_cloudtrail_was_read_whole_and_shows_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One was used, one not; of one the reading isn't over, one has a gap, one was never read."""
     grants = []
     for _ in range(5):
@@ -441,7 +443,10 @@ def test_access_was_unused_where_cloudtrail_was_read_whole_and_shows_nothing(wor
         figure = next(
             each for each in controls_page(Period(today, today)).figures if each.key == "unused_access"
         )
+        monkeypatch.setattr(measuring, "MOST_ACCOUNTS", 1)
+        bounded = measuring.use_of_access(Period(today, today))
     assert (found.arrived, found.known, found.unused, found.cases) == (5, 2, 1, [unused])
+    assert (bounded.known, bounded.unused) == (1, 0), "of what wasn't asked it isn't known"
     assert figure.value == "1"
     assert (
         "Of 5 accesses that became ready in the period, CloudTrail says of 2 whether they were used."

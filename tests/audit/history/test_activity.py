@@ -132,6 +132,40 @@ def test_what_is_not_read_yet_is_not_called_unused(held: Grant, ruth: Client, as
     assert "No use found" not in text
 
 
+def test_accounts_that_were_not_asked_are_told_and_none_of_them_is_called_unused(
+    held: Grant, ruth: Client, as_role: AsRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with as_role("portal_worker"):
+        place = activity(held)
+        other = place.look.places.filter(event_name="").exclude(pk=place.pk).get()
+        other.unreadable = 1
+        other.save()
+    assert "No use found" not in text_of(ruth.get(address(held)).content.decode()), "it may be in that one"
+    with as_role("portal_worker"):
+        other.delete()
+    monkeypatch.setattr("audit.history.activity.MOST_SCOPE", 1)
+    text = text_of(ruth.get(address(held)).content.decode())
+    for words in (
+        "Not everything could be read",
+        "1 AWS account was not asked: a reading asks 30 at most",
+        "and 1 more, of which no use was found; of 1 it is not known",
+    ):
+        assert words in text, words
+    assert "No use found" not in text
+
+
+def test_what_is_beyond_the_bound_of_the_page_counts_as_used(
+    held: Grant, ruth: Client, as_role: AsRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("requests_app.activity.reading.MOST_USES", 1)
+    with as_role("portal_worker"):
+        activity(held)
+    text = text_of(ruth.get(address(held)).content.decode())
+    assert "More actions were found than this page shows." in text
+    assert "ListRoles" not in text
+    assert "Used 1 7" in text, "sessions opened, and events"
+
+
 def test_nothing_was_read_yet_or_the_request_led_to_nothing(
     held: Grant, ruth: Client, as_role: AsRole
 ) -> None:
