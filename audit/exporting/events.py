@@ -11,7 +11,12 @@ _SENT = {**_OF, "rows": Field(Kind.NUMBER)}
 BEGAN = EventType(
     "export.began", "{actor} began to export events of the audit trail as {form}", _OF, words=("filter",)
 )
-FINISHED = EventType("export.finished", "An export by {actor} ended with all of its {rows} events", _SENT)
+FINISHED = EventType(
+    "export.finished",
+    "An export by {actor} ended with {rows} events",
+    # What its search found and its form doesn't hold; absent: nothing.
+    {**_SENT, "left_out": Field(optional=True)},
+)
 CANCELLED = EventType(
     "export.cancelled",
     "An export by {actor} was broken off after {rows} events",

@@ -77,8 +77,8 @@ class Running:
         if found is None or found[0]:
             raise Cancelled
 
-    def end(self, how: How, rows: int, *, reason: str = "") -> None:
-        """Say how it ended, with the event of it."""
+    def end(self, how: How, rows: int, *, reason: str = "", left_out: str = "") -> None:
+        """Say how it ended, with the event of it; `left_out` in words, where it doesn't hold all that was found."""
         now = real_now()
         with transaction():
             with connection.cursor() as cursor:
@@ -88,6 +88,8 @@ class Running:
             fields: dict[str, Value] = {"form": self.form, "export_id": self.export_id, "rows": rows}
             if was in (How.CANCELLED, How.BROKEN_OFF):
                 fields["how"] = str(was.label).lower()
+            if was is How.DONE and left_out:
+                fields["left_out"] = left_out
             if was is How.FAILED:
                 fields["reason"] = reason
             record(_EVENTS[was], actor=self.actor, fields=fields)

@@ -71,6 +71,7 @@ class _Counted:
         self.most = most
         self.running = running
         self.count = 0
+        self.older = False  # whether the search finds older ones, which have no place in it
 
     def __iter__(self) -> Iterator[Row]:
         before = None
@@ -84,6 +85,7 @@ class _Counted:
             before = page.older
             if before is None:
                 return
+        self.older = True
 
 
 def stream(form: str, wanted: EventFilter, *, query: str, actor: Actor) -> Iterator[bytes]:
@@ -114,4 +116,4 @@ def _stream(form: Form, counted: _Counted, running: Running) -> Iterator[bytes]:
         log.exception("export_failed", export=str(running.export_id), error=type(error).__name__)
         running.end(How.FAILED, counted.count, reason=type(error).__name__)
         raise
-    running.end(How.DONE, counted.count)
+    running.end(How.DONE, counted.count, left_out="older events" if counted.older else "")

@@ -114,6 +114,11 @@ class Watched:
         return f"of at most {self.form.most:,}" if passed else f"of more than {self.export.expected:,}"
 
     @property
+    def full(self) -> bool:
+        """Whether it ended with as many as its form holds, so that older ones may be missing."""
+        return self.export.how == How.DONE and self.form is not None and self.export.rows >= self.form.most
+
+    @property
     def rate(self) -> int | None:
         """Rows a second, from the beginning to the last look or the end; None while there is nothing to divide."""
         seconds = (self.export.seen_at - self.export.began_at).total_seconds()

@@ -87,3 +87,8 @@ def test_it_ends_at_the_most(wanted: EventFilter, monkeypatch: pytest.MonkeyPatc
     lines = b"".join(stream("jsonl", wanted, query="", actor=ADA)).splitlines()
     assert len(lines) == 5
     assert told()[-1] == ("export.finished", "done", 5)
+    ended = Event.objects.filter(type="export.finished").order_by("id")
+    assert ended[0].data["fields"]["left_out"] == "older events"
+    monkeypatch.setattr(streaming, "FORMS", {"jsonl": replace(FORMS["jsonl"], most=7)})
+    assert len(b"".join(stream("jsonl", wanted, query="", actor=ADA)).splitlines()) == 7
+    assert "left_out" not in ended[1].data["fields"], "it is all there is"

@@ -69,6 +69,13 @@ def test_what_is_said_of_one(
     assert (one.tone, one.words, one.of_how_many, one.rate) == (tone, words, of, rate)
 
 
+def test_a_file_that_holds_no_more_says_so() -> None:
+    done = {"ended_at": NOW, "how": How.DONE, "form": "xlsx"}
+    assert watched(rows=100_000, **done).full
+    assert not watched(rows=99_999, **done).full
+    assert not watched(rows=100_000, form="xlsx").full, "it still runs"
+
+
 def test_a_search_is_shown_in_words_and_leads_back_to_it() -> None:
     one = watched(query="person=Ada+L&unknown=x&action=grant.ended")
     assert list(one.search) == [("Person", "Ada L"), ("Action", "Grant: ended")]
