@@ -50,24 +50,27 @@ def make_pack(
     entries: Sequence[Entry],
     *,
     title: str,
+    about: Sequence[str] = (),
     beside: Mapping[str, bytes] = _NOTHING,
     also: Sequence[Entry] = (),
 ) -> Pack:
     """A pack of these events, at most MOST_EVENTS, oldest first. Raises ValueError for more.
 
-    `beside` are further files by name, which no seal covers; the manifest does. `also` are events that the others rest on,
-    as the wordings of rules, and aren't counted against the bound.
+    `about` says in sentences which events these are, so that nobody takes them for others or for all. `beside` are further
+    files by name, which no seal covers; the manifest does. `also` are events that the others rest on, as the wordings of
+    rules, and aren't counted against the bound.
     """
     if len(entries) > MOST_EVENTS:
         raise ValueError(f"A pack holds at most {MOST_EVENTS} events.")
     unique = {entry.event.id: entry for entry in (*entries, *also)}
     # Names of people and groups are in it, and it is a line of a text file and the head of a page.
-    title = visible(" ".join(title.split()))
+    title, *about = (visible(" ".join(each.split())) for each in (title, *about))
     entries = sorted(unique.values(), key=lambda entry: (entry.event.at, entry.event.id))
     proofs, seals = _proofs([entry.event.id for entry in entries])
     shown = rows(entries)
     page = {
         "title": title,
+        "about": about,
         "rows": shown,
         "made_at": real_now(),
         "unsealed": len(entries) - len(proofs),
@@ -86,6 +89,7 @@ def make_pack(
     manifest = {
         "format": FORMAT,
         "title": title,
+        "about": about,
         "made_at": instant(real_now()),
         "events": len(entries),
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},

@@ -16,7 +16,7 @@ from audit.exporting.evidence import MOST_EVENTS, Pack, make_pack
 from audit.exporting.rules import rule_events
 from audit.exporting.running import KEEP, cancel
 from audit.exporting.streaming import FORMS, stream
-from audit.exporting.watching import MOST_LISTED, watched_exports
+from audit.exporting.watching import MOST_LISTED, search_words, watched_exports
 from audit.history.activity import activity_file
 from audit.history.case import case
 from audit.history.forms import TimelineForm
@@ -59,7 +59,7 @@ def _export(request: PortalRequest, form: TimelineForm, chosen: str, query: str)
                 "export.too_many",
                 f"An evidence pack holds at most {MOST_EVENTS:,} events, and more fit. Name a person or a shorter time.",
             )
-        return _send(request, page.entries, "Events of the audit trail", query)
+        return _send(request, page.entries, "Events of the audit trail", query, about=[_search(query)])
     if chosen not in FORMS:
         kinds = ", ".join(form.label for form in FORMS.values())
         raise Invalid("export.form", f"Choose {kinds} or an evidence pack.")
@@ -113,7 +113,24 @@ def case_evidence(request: PortalRequest, request_id: UUID) -> HttpResponseBase:
     if activity and found.request:
         note_view(found.request, viewer=request.user.person, actor=actor_of(request))
     beside = {"activity.json": activity} if activity else {}
-    return _send(request, entries, found.title, urlencode({"request": request_id}), request_id, beside)
+    about = [f"The events of request {request_id} and of the access that followed it."]
+    if found.cut:
+        about.append(f"Only the newest {len(entries):,} of them: older ones are left out, if there are any.")
+    return _send(
+        request,
+        entries,
+        found.title,
+        urlencode({"request": request_id}),
+        request_id=request_id,
+        beside=beside,
+        about=about,
+    )
+
+
+def _search(query: str) -> str:
+    """Which events a pack of a search holds, in a sentence."""
+    words = "; ".join(f"{label}: {value}" for label, value in search_words(query))
+    return f"What a search of the audit trail found when this was made: {words or 'every event'}."
 
 
 def _send(
@@ -121,10 +138,12 @@ def _send(
     entries: Sequence[Entry],
     title: str,
     query: str,
+    *,
+    about: Sequence[str],
     request_id: UUID | None = None,
     beside: Mapping[str, bytes] = MappingProxyType({}),
 ) -> HttpResponse | FileResponse:
-    pack: Pack = make_pack(entries, title=title, beside=beside, also=rule_events(entries))
+    pack: Pack = make_pack(entries, title=title, about=about, beside=beside, also=rule_events(entries))
     record_alone(
         "export.packed",
         actor=actor_of(request),

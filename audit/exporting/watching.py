@@ -23,6 +23,14 @@ LOST_AFTER = timedelta(seconds=30)
 _TONES = {How.DONE: "live", How.CANCELLED: "ended", How.BROKEN_OFF: "problem", How.FAILED: "problem"}
 
 
+def search_words(query: str) -> Sequence[tuple[str, str]]:
+    """A timeline's address as labels and values, only of what it knows."""
+    fields = TimelineForm.base_fields
+    return [
+        (str(fields[name].label), _spoken(name, value)) for name, value in parse_qsl(query) if name in fields
+    ]
+
+
 def _spoken(name: str, value: str) -> str:
     """A filter's value as the timeline's form says it."""
     if name != "action":
@@ -49,12 +57,7 @@ class Watched:
     @property
     def search(self) -> Sequence[tuple[str, str]]:
         """The filter: labels and values, only of what the timeline knows."""
-        fields = TimelineForm.base_fields
-        return [
-            (str(fields[name].label), _spoken(name, value))
-            for name, value in parse_qsl(self.export.query)
-            if name in fields
-        ]
+        return search_words(self.export.query)
 
     @property
     def address(self) -> str:

@@ -77,7 +77,7 @@ def seal_of(seal: dict[str, Any]) -> bytes:
 def read_pack(
     path: str,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str], dict[str, bytes]]:
-    """Events and seals, with every file compared with the manifest; what is wrong; and the time stamps' files."""
+    """Events and seals, with every file compared with the manifest; what is wrong; and the files beside the two."""
     wrong: list[str] = []
     try:
         with zipfile.ZipFile(path) as pack:
@@ -103,8 +103,8 @@ def read_pack(
             wrong.append(f"The pack was made of {manifest['events']} events and holds {len(events)}.")
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
         raise Unreadable(f"The pack can't be read: {type(error).__name__}: {error}") from error
-    stamps = {name: data for name, data in files.items() if name.startswith("stamps/")}
-    return events, seals, wrong, stamps
+    beside = {name: data for name, data in files.items() if name not in ("events.jsonl", "seals.jsonl")}
+    return events, seals, wrong, beside
 
 
 class Key:
@@ -521,7 +521,8 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 def verify(chosen: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str], list[str]]:
     """The pack's events, what is wrong, and what is proven where nothing is. Raises Unreadable."""
     keys = load_keys(chosen.public_key)
-    events, given, wrong, kept = read_pack(chosen.pack)
+    events, given, wrong, beside = read_pack(chosen.pack)
+    kept = {name: data for name, data in beside.items() if name.startswith("stamps/")}
     seals, wrong_seals = check_seals(given, keys)
     wrong += wrong_seals + check_events(events, seals) + check_noted(chosen.noted_seal, seals)
     told = [f"PROVEN: {len(events)} events are what {len(seals)} signed seals sealed."]
@@ -531,6 +532,10 @@ def verify(chosen: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str],
             f"ERASED: {texts} texts of {of_events} events aren't in the pack; of them nothing is proven."
         )
     told += [f"REMOVED: {sentence}" for sentence in removed_in(events)]
+    told.append(
+        f"NOT SEALED: what {', '.join(sorted({*beside} - {*kept}))} say; whoever makes a pack can write that. Read what "
+        "--show prints."
+    )
     if chosen.anchors:
         try:
             with Path(chosen.anchors).open(encoding="utf-8", errors="replace") as lines:

@@ -122,6 +122,9 @@ def test_it_is_proven_by_a_program_that_knows_nothing_of_the_portal(pack: Path) 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PROVEN: 5 events are what 2 signed seals sealed." in done.stdout
     assert done.stdout.count("trial.noted") == 4
+    assert (
+        "NOT SEALED: what README.txt, access_portal_verify.py, case.html, manifest.json say;" in done.stdout
+    )
     imports = [
         line.split()[1] for line in VERIFIER.read_text().splitlines() if line.startswith(("import ", "from "))
     ]

@@ -63,9 +63,29 @@ def test_a_case_as_evidence(item: RequestItem, auditor: Client) -> None:
         assert "Fix the stuck deployment" in pack.read("case.html").decode()
         assert "reach this copy" in pack.read("case.html").decode()
         assert "Words that are erased later stay in this" in pack.read("README.txt").decode()
+        about = f"The events of request {item.request_id} and of the access that followed it."
+        assert about in pack.read("README.txt").decode()
+        assert about in pack.read("case.html").decode()
     assert last().type == "export.packed"
     assert last().request_id == item.request_id
     assert auditor.post(f"/audit/requests/{uuid4()}/evidence/").status_code == 404
+
+
+def test_a_pack_says_which_search_it_holds_and_what_of_a_case_it_lacks(
+    item: RequestItem, auditor: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def about(path: str, **sent: str) -> list[str]:
+        with zipfile.ZipFile(io.BytesIO(auditor.post(path, sent).getvalue())) as pack:
+            found: list[str] = json.loads(pack.read("manifest.json"))["about"]
+            assert "\n".join(found) in pack.read("README.txt").decode()
+        return found
+
+    assert about("/audit/export/", form="evidence", person="Ada", since="2020-01-01") == [
+        "What a search of the audit trail found when this was made: Person: Ada; From (UTC): 2020-01-01."
+    ]
+    monkeypatch.setattr("audit.history.case.MOST_OF_A_CASE", 2)
+    of_case = about(f"/audit/requests/{item.request_id}/evidence/")
+    assert of_case[1:] == ["Only the newest 2 of them: older ones are left out, if there are any."]
 
 
 def test_a_pack_of_a_person_and_of_a_period(item: RequestItem, auditor: Client) -> None:
