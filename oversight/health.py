@@ -167,8 +167,15 @@ def _streams(found: Facts) -> Iterator[Hop]:
         elif stream.acknowledged_at is None:
             tone, state = "waiting", "Nothing sent yet"
         waits = f"The oldest event that it lacks has waited for {duration_words(stream.lag)}; it is tried on."
+        gone = ""
+        if stream.missing:
+            tone, state = "problem", "Lacks events"
+            gone = (
+                f"Of what was sealed {stream.missing:,} could not be sent: no longer in the trail, and no removed month "
+                "says why. Have the trail verified (manage.py audit_verify)."
+            )
         sentence = " ".join(
-            filter(None, (stream.problem, waits if stream.lag and (late or stream.problem) else ""))
+            filter(None, (gone, stream.problem, waits if stream.lag and (late or stream.problem) else ""))
         )
         yield Hop(f"Trail to {stream.name}", tone, state, _seen(stream.acknowledged_at), sentence)
 

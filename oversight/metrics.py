@@ -58,6 +58,8 @@ class FactsCollector(Collector):
         late = ((each.name, each.lag.total_seconds()) for each in found.streams)
         yield _by("stream_lag_seconds", "Age of the oldest event that a receiver lacks.", "stream", late)
         sent = ((each.name, each.sent) for each in found.streams)
+        gone = ((each.name, each.missing) for each in found.streams)
+        yield _by("stream_missing_events", "Sealed events that were no longer in the trail.", "stream", gone)
         yield _by("stream_events", "Events that a receiver has acknowledged.", "stream", sent)
         read = (
             (age.part, (found.now - age.read_at).total_seconds()) for age in found.catalogue if age.read_at

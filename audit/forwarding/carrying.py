@@ -22,6 +22,7 @@ from audit.forwarding.configured import configured
 from audit.forwarding.models import Stream
 from audit.forwarding.receivers import Receiver, Sealed, Undelivered
 from audit.ledger.reading import Position, events_at
+from audit.ledger.retirement import removed
 from base.clock import real_now
 from base.crash import crash_point, register
 
@@ -75,10 +76,11 @@ def carry(name: str) -> int:
             if not leaves:
                 break
             events = _events(leaves)
-            if not events:  # their month was removed from the trail
-                _note(name, leaves[-1].batch, leaves[-1].idx, 0, claim)
+            gone = _gone(leaves, events)
+            if not events:  # their month was removed from the trail, or somebody took them out of it
+                _note(name, leaves[-1], 0, gone, claim)
                 continue
-            acknowledged = _deliver(receiver, events, claim, last)
+            acknowledged = _deliver(receiver, events, gone, claim, last)
             if acknowledged is None:
                 break
             carried += acknowledged
@@ -119,7 +121,22 @@ def _events(leaves: Sequence[_Leaf]) -> Sequence[Sealed]:
     ]
 
 
-def _deliver(receiver: Receiver, events: Sequence[Sealed], claim: datetime, last: float) -> int | None:
+def _gone(leaves: Sequence[_Leaf], events: Sequence[Sealed]) -> Sequence[_Leaf]:
+    """The places whose events are in the trail no more, though no removal of their month says why."""
+    there = {each.entry.event.id for each in events}
+    absent = [leaf for leaf in leaves if leaf.event_id not in there]
+    if not absent:
+        return ()
+    try:
+        until = removed().until
+    except ValueError:  # what the newest removal says can't be read, so that it explains nothing
+        until = None
+    return [leaf for leaf in absent if until is None or leaf.at >= until]
+
+
+def _deliver(
+    receiver: Receiver, events: Sequence[Sealed], gone: Sequence[_Leaf], claim: datetime, last: float
+) -> int | None:
     """Send them and note what was acknowledged; gives how many, None after a failure or without the claim."""
     reached: list[Sealed] = []
     problem = ""
@@ -133,7 +150,7 @@ def _deliver(receiver: Receiver, events: Sequence[Sealed], claim: datetime, last
         problem = str(error)
     crash_point("forwarding.before_noted")
     count = events.index(reached[-1]) + 1 if reached else 0
-    if reached and not _note(receiver.name, reached[-1].batch, reached[-1].idx, count, claim):
+    if reached and not _note(receiver.name, reached[-1], count, gone, claim):
         return None
     if problem:
         _postpone(receiver.name, problem, claim)
@@ -141,14 +158,21 @@ def _deliver(receiver: Receiver, events: Sequence[Sealed], claim: datetime, last
     return count
 
 
-def _note(name: str, batch: int, idx: int, count: int, claim: datetime) -> bool:
-    """Whether it was noted; not when the claim ran out, and another worker may be at the same events."""
+def _note(name: str, place: _Leaf | Sealed, count: int, gone: Sequence[_Leaf], claim: datetime) -> bool:
+    """Whether it was noted; not when the claim ran out, and another worker may be at the same events.
+
+    Of what is `gone` it counts what stands before the place.
+    """
     now = real_now()
+    passed = [each.event_id for each in gone if (each.batch, each.idx) <= (place.batch, place.idx)]
+    if passed:
+        log.error("stream.events_missing", stream=name, events=passed)
     return bool(
         Stream.objects.filter(name=name, lease_until=claim).update(
-            batch=batch,
-            idx=idx,
+            batch=place.batch,
+            idx=place.idx,
             sent=F("sent") + count,
+            missing=F("missing") + len(passed),
             acknowledged_at=now,
             failures=0,
             problem="",
@@ -167,17 +191,22 @@ def _postpone(name: str, problem: str, claim: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """How one stream stands; `lag` is how long the oldest sealed event that it lacks has waited since it happened."""
+    """How one stream stands; `lag` is how long the oldest sealed event that it lacks has waited since it happened.
+
+    `missing` were passed by, because they are in the trail no more: somebody took them out of it.
+    """
 
     name: str
     sent: int
+    missing: int
     acknowledged_at: datetime | None
     problem: str
     lag: timedelta
 
 
 _STATES = """
-SELECT given.name, coalesce(stream.sent, 0), stream.acknowledged_at, coalesce(stream.problem, ''),
+SELECT given.name, coalesce(stream.sent, 0), coalesce(stream.missing, 0), stream.acknowledged_at,
+       coalesce(stream.problem, ''),
        coalesce(greatest(clock_timestamp() - waiting.at, interval '0'), interval '0')
 FROM unnest(%s::text[]) WITH ORDINALITY AS given (name, number)
 LEFT JOIN forwarding_stream stream ON stream.name = given.name

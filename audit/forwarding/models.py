@@ -16,6 +16,8 @@ class Stream(models.Model):
     batch = models.BigIntegerField(default=0)
     idx = models.IntegerField(default=-1)
     sent = models.BigIntegerField(default=0)  # events, each counted once
+    # Sealed events that weren't in the trail when their turn came, though their month wasn't removed.
+    missing = models.BigIntegerField(db_default=0)
     acknowledged_at = models.DateTimeField(null=True)
     lease_until = models.DateTimeField()  # one worker at a time
     failures = models.IntegerField(default=0)  # in a row

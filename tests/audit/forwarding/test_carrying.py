@@ -17,6 +17,8 @@ from audit.forwarding.checks import check_streams
 from audit.forwarding.models import Stream
 from audit.forwarding.receivers import Sealed, cloud_event, syslog_frame
 from audit.forwarding.tasks import forward
+from audit.ledger.reading import events_at
+from audit.ledger.retirement import Month, Removed
 from base import crash
 from base.clock import real_now
 from oversight.facts import facts
@@ -181,10 +183,36 @@ def test_a_pass_is_bounded_and_goes_on_where_it_stopped(
 
 def test_a_month_that_was_removed_is_passed_by(seal: Seal, up: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
     seal(2)
+    now = real_now()
+    gone = Removed(1, (Month(now.year, now.month),), ())
     monkeypatch.setattr(carrying, "events_at", lambda _: [])
+    monkeypatch.setattr(carrying, "removed", lambda: gone)
     assert carry("webhook") == 0
     monkeypatch.undo()
     assert due(["webhook"]) == []
+    [state] = stream_states(["webhook"])
+    assert state.missing == 0
+
+
+def test_what_somebody_took_out_of_the_trail_is_told_and_holds_up_nothing(
+    seal: Seal, up: Hook, settings: Settings, as_role: AsRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = seal(4)
+    taken = {ids[1], ids[3]}
+    monkeypatch.setattr(
+        carrying, "events_at", lambda places: [e for e in events_at(places) if e.event.id not in taken]
+    )
+    assert carry("webhook") == 2
+    assert ids_of(up) == [ids[0], ids[2]]
+    seal(1)
+    assert carry("webhook") == 1
+    [state] = stream_states(["webhook"])
+    assert (state.sent, state.missing) == (3, 2), "each counted once"
+    with as_role("portal_web"):
+        [found] = [hop for hop in health().hops if hop.name == "Trail to webhook"]
+    assert (found.tone, found.state) == ("problem", "Lacks events")
+    assert "2 could not be sent" in found.sentence
+    assert b'access_portal_stream_missing_events{stream="webhook"} 2.0' in metrics_text()
 
 
 def test_what_nobody_configured_is_not_carried(seal: Seal, hook: Hook, settings: Settings) -> None:
