@@ -40,13 +40,17 @@ class Less:
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """What a request means beside what somebody has. `through`: names of what gives them part of it now."""
+    """What a request means beside what somebody has. `through`: names of what gives them part of it now.
+
+    Not `compared` with that, where one of the two is too large: all of it counts as new then, and may not be.
+    """
 
     adds: Addition
     accounts: int  # that the PIM group opens
     held: bool  # whether they have this PIM group itself now
     through: Sequence[str]
     less: Sequence[Less]
+    compared: bool
 
 
 type _Pairs = dict[int, dict[int, set[int]]]  # PIM group to account to permission sets
@@ -64,8 +68,8 @@ def weigh(person: Person, group: PimGroup) -> Weight:
     candidates = _candidates(person, group, now) if opened else []
     having = _pairs(_on_the_same_accounts(others, [group])) if others and opened and not mine_too else {}
     offered = _pairs(AccountAssignment.objects.filter(group__in=candidates)) if candidates else {}
-    having, offered = having or {}, offered or {}
-    roles = read_roles({*sets, *_keys(having.values()), *_keys(offered.values())})
+    offered = offered or {}
+    roles = read_roles({*sets, *_keys((having or {}).values()), *_keys(offered.values())})
     return _weight(group, held, having, opened, sets, roles, _less(candidates, offered, opened, roles))
 
 
@@ -84,8 +88,8 @@ def weigh_several(person: Person, groups: Sequence[PimGroup]) -> dict[int, Weigh
     sets = {group.pk: _keys([asked.get(group.pk, {})]) for group in groups}
     for key, permission_set in _sets_of([group for group in groups if group.pk not in asked]):
         sets[key].add(permission_set)
-    having = (_pairs(_on_the_same_accounts(held, compared)) if held and asked else {}) or {}
-    roles = read_roles({*_keys(having.values()), *(key for each in sets.values() for key in each)})
+    having = _pairs(_on_the_same_accounts(held, compared)) if held and asked else {}
+    roles = read_roles({*_keys((having or {}).values()), *(key for each in sets.values() for key in each)})
     return {
         group.pk: _weight(group, held, having, asked.get(group.pk, {}), sets[group.pk], roles)
         for group in groups
@@ -95,14 +99,15 @@ def weigh_several(person: Person, groups: Sequence[PimGroup]) -> dict[int, Weigh
 def _weight(
     group: PimGroup,
     held: Mapping[int, str],
-    having: _Pairs,
+    having: _Pairs | None,
     opened: Mapping[int, set[int]],
     sets: Collection[int],
     roles: Mapping[int, Role],
     less: Sequence[Less] = (),
 ) -> Weight:
-    """`having` holds at least what the person has on its accounts; without `opened`, its sets are all that is known."""
-    beside = {key: accounts for key, accounts in having.items() if key != group.pk}
+    """`having` holds at least what the person has on its accounts, None where that is too much to look at; without
+    `opened`, its sets are all that is known."""
+    beside = {key: accounts for key, accounts in (having or {}).items() if key != group.pk}
     if group.pk in held:
         places = [Place(group.account_count, _some(sets, roles), _some(sets, roles))]
     elif not opened:
@@ -116,6 +121,10 @@ def _weight(
         held=group.pk in held,
         through=[name for name in held.values() if name in through],
         less=less,
+        compared=group.pk in held
+        or not held
+        or not group.account_count
+        or (having is not None and bool(opened)),
     )
 
 

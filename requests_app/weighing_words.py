@@ -92,6 +92,12 @@ class Weighed:
             return f"{have} this PIM group now: it adds time, and nothing else."
         if not weight.accounts:
             return "It opens nothing now."
+        if not weight.compared:
+            have = f"{self.name} has" if self.name else "you have"
+            return (
+                f"It opens {_accounts(weight.accounts)}. That was too much to compare with what {have} now: all of it is "
+                "counted as new, and some of it may not be."
+            )
         through = ", ".join(weight.through)
         if not adds.accounts:
             return f"Everything in it is held already, through {through}."

@@ -197,5 +197,10 @@ def test_a_group_too_large_to_compare_counts_as_new_and_suggests_nothing(
     make.eligibility(world.ada, other)
     monkeypatch.setattr(weighing, "MOST_PAIRS", 1)
     found = said(world, world.group)
-    assert (found.lede, found.less) == ("All of it is new, on 2 AWS accounts.", [])
+    assert (found.lede, found.less) == ("All of it is new, on 2 AWS accounts.", []), "nothing is held"
     assert found.weight.adds.bits.bit_count() == 4
+    hold(world, other)
+    assert said(world, world.group).lede.startswith("It opens 2 AWS accounts. That was too much to compare")
+    with world.as_role("portal_web"):
+        several = weigh_several(world.ada, [world.group, other])
+    assert [several[each.pk].compared for each in (world.group, other)] == [False, True]
