@@ -14,7 +14,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from base.clock import business_now
 from base.errors import Missing
 from catalog.models import PimGroup
-from identity.humans import MARK, same_human
+from identity.humans import MARK, is_human, same_human
 from identity.models import Person
 from requests_app.activity.recorded import UNREAD, RecordedUse, coverage_words
 from reviews.deciding import last_accesses, last_uses
@@ -172,7 +172,7 @@ def open_reviews(person: Person) -> Sequence[Campaign]:
     mine = Reviewer.objects.filter(person=person, campaign=OuterRef("campaign"), group=OuterRef("group"))
     counted = (
         ReviewEntry.objects.filter(Exists(mine), campaign__closed_at=None)
-        .exclude(person=person)
+        .exclude(is_human(person, "person"))
         .order_by()
         .values("campaign")
         .annotate(all=Count("pk"), undecided=Count("pk", filter=Q(verdict="")))
@@ -188,10 +188,10 @@ def open_reviews(person: Person) -> Sequence[Campaign]:
 
 
 def is_reviewing(person: Person) -> bool:
-    """Whether something waits for this person's review. One query."""
+    """Whether something waits for this person's review that they may decide on. One query."""
     waiting = ReviewEntry.objects.filter(campaign=OuterRef("campaign"), group=OuterRef("group"), verdict="")
     return Reviewer.objects.filter(
-        Exists(waiting.exclude(person=person)), person=person, campaign__closed_at=None
+        Exists(waiting.exclude(is_human(person, "person"))), person=person, campaign__closed_at=None
     ).exists()
 
 

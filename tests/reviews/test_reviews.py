@@ -200,9 +200,12 @@ def test_nobody_reviews_their_own_by_any_account_nor_in_sql(scene: Scene) -> Non
         scene.decide(scene.world.ben, ada, own)
     other = scene.world.cy
     Reviewer.objects.create(campaign_id=scene.campaign, group=scene.second, person=other)
+    (before,) = open_reviews(other)
     with scene.world.as_role("portal_worker"):
         Person.objects.filter(pk=other.pk).update(employee_id=scene.world.ben.employee_id)
     other.refresh_from_db()
+    (waiting,) = open_reviews(other)
+    assert waiting.all == before.all - 1  # type: ignore[attr-defined]  # as annotated; Ben's own waits for neither
     with pytest.raises(Denied):
         scene.decide(other, own)
     assert not ReviewEntry.objects.exclude(verdict="").exists()
