@@ -70,12 +70,17 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class ProvenEvent:
-    """An event, ready to show, and its proof: None while no batch holds it."""
+    """An event, ready to show, and its proof: None while no batch holds it, or where the batch has lost its seal."""
 
     row: Row
     canon: str
     sealed_as: str  # the time as the leaf has it
     proof: Proof | None
+
+    @property
+    def seal_missing(self) -> bool:
+        """Whether a batch holds it whose seal isn't there: both are written at once, so somebody took it away."""
+        return self.proof is None and self.row.batch is not None
 
     @property
     def shown(self) -> str:

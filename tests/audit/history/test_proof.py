@@ -78,6 +78,18 @@ def test_what_was_altered_is_named(auditor: Client, as_role: AsRole, tmp_path: P
     assert "doesn't lead to the head" in wrong(_proof(elsewhere, bytes(elsewhere.leaf)))
 
 
+def test_a_seal_that_somebody_took_away_is_not_called_one_to_come(
+    auditor: Client, as_role: AsRole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event_id = note("a")
+    with as_role("portal_sealer"):
+        seal_everything(make_key(tmp_path / "key"))
+    monkeypatch.setattr("audit.history.proof._proof", lambda *_: None)  # as it says where there is none
+    text = text_of(auditor, event_id)
+    assert f"It was sealed in batch {Leaf.objects.get(event_id=event_id).batch}, and no such seal" in text
+    assert "Not sealed yet" not in text
+
+
 def wrong(proof: Proof | None) -> list[str]:
     assert proof is not None
     known = ("it was altered", "doesn't lead to the head", "isn't the hash", "leaves are here")
