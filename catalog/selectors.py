@@ -203,10 +203,8 @@ class GroupDetail:
         return self.row.eligibility
 
 
-def group_for(
-    person: Person, object_id: str, now: datetime, *, accounts_after: str = "", accounts_query: str = ""
-) -> GroupDetail:
-    """One PIM group that the person is or will be eligible for, with what it opens. At most six queries.
+def eligible_group(person: Person, object_id: str, now: datetime) -> EligibleGroup:
+    """One PIM group that the person is or will be eligible for. Two queries.
 
     Raises:
         Missing: no such group, or not for this person: the same answer.
@@ -215,10 +213,18 @@ def group_for(
     held = eligibilities_of(person, [group], now) if group else {}
     if group is None or group.pk not in held:
         raise Missing("group.missing", "There is no such PIM group, or you are not eligible for it.")
-    accounts, more = opened_accounts(group, after=accounts_after, query=accounts_query)
+    return _row(group, held[group.pk], now)
+
+
+def group_for(
+    person: Person, object_id: str, now: datetime, *, accounts_after: str = "", accounts_query: str = ""
+) -> GroupDetail:
+    """The same with what it opens. At most seven queries. Raises Missing as `eligible_group` does."""
+    row = eligible_group(person, object_id, now)
+    accounts, more = opened_accounts(row.group, after=accounts_after, query=accounts_query)
     return GroupDetail(
-        row=_row(group, held[group.pk], now),
-        permission_sets=opened_permission_sets(group),
+        row=row,
+        permission_sets=opened_permission_sets(row.group),
         accounts=accounts,
         next_accounts=more,
     )
@@ -235,6 +241,15 @@ def opened_permission_sets(group: PimGroup) -> tuple[OpenedPermissionSet, ...]:
     )
     rows = PermissionSet.objects.filter(pk__in=counts).order_by("name", "pk")
     return tuple(OpenedPermissionSet(row, counts[row.pk]) for row in rows)
+
+
+def opened_set_names(group: PimGroup) -> Sequence[tuple[str, int]]:
+    """The names of the permission sets that a group opens, each with on how many accounts; a hundred at most. One query."""
+    counted = (
+        AccountAssignment.objects.filter(group=group).values("permission_set").annotate(accounts=Count("pk"))
+    )
+    named = counted.order_by("permission_set__name", "permission_set")
+    return list(named.values_list("permission_set__name", "accounts")[:MOST_PERMISSION_SETS])
 
 
 def opened_accounts(

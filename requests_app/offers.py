@@ -251,25 +251,26 @@ class FullOffer:
     next_accounts: str
 
 
-def full_offer(
-    person: Person,
-    group_id: UUID,
-    *,
-    accounts_after: str = "",
-    accounts_query: str = "",
-    undecided: bool = False,
-) -> FullOffer:
+def one_offer(person: Person, group_id: UUID, *, undecided: bool = False) -> Offer:
     """One group, for somebody who is eligible for it. `undecided`: whether somebody could decide doesn't matter.
 
     Raises:
         Missing: no such group, or no eligibility; deliberately the same.
     """
+    row = catalogue.eligible_group(person, str(group_id), business_now())
+    return _judge_all(person, [(row.group, (row.eligibility, *row.others))], undecided=undecided)[0]
+
+
+def full_offer(
+    person: Person, group_id: UUID, *, accounts_after: str = "", accounts_query: str = ""
+) -> FullOffer:
+    """The same with what it opens. Raises Missing as `one_offer` does."""
     detail = catalogue.group_for(
         person, str(group_id), business_now(), accounts_after=accounts_after, accounts_query=accounts_query
     )
     eligibilities = (detail.row.eligibility, *detail.row.others)
     return FullOffer(
-        offer=_judge_all(person, [(detail.group, eligibilities)], undecided=undecided)[0],
+        offer=_judge_all(person, [(detail.group, eligibilities)])[0],
         sets=[Opened(each.permission_set, each.accounts) for each in detail.permission_sets],
         units=_by_unit(detail.accounts),
         next_accounts=detail.next_accounts,

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods
 from base.clock import business_now
 from base.errors import DomainError, Missing, TooOften
 from catalog.nudges import want_refresh
+from catalog.selectors import opened_set_names
 from identity.actors import actor_of
 from identity.http import PortalRequest, not_activity
 from identity.limiting import Act, spend
@@ -25,7 +26,7 @@ from requests_app import estimates, selectors
 from requests_app.actions.submitting import submit_request
 from requests_app.forms import LengthForm, RequestForm, length_input
 from requests_app.freshening import want_those_who_decide
-from requests_app.offers import FullOffer, Offer, full_offer, offers, read_freshness
+from requests_app.offers import Offer, full_offer, offers, one_offer, read_freshness
 from requests_app.stepping_up import StepUpWanted, sign_in_words
 from requests_app.views import typed
 from requests_app.views.paging import read_id
@@ -67,31 +68,30 @@ def group(request: PortalRequest, group_id: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def request_access(request: PortalRequest, group_id: UUID) -> HttpResponse:
     """The form, what the request would mean, and sending it."""
-    found = full_offer(request.user.person, group_id)
-    offer = found.offer
+    offer = one_offer(request.user.person, group_id)
     if request.method != "POST":
         want_refresh(request.user.person)
         if offer.judged.demands is not None:
             want_those_who_decide(offer.judged.demands)
         waiting = typed.typed(request)
-        return _show(request, found, _form(offer, waiting, _again(request, offer)))
+        return _show(request, offer, _form(offer, waiting, _again(request, offer)))
     if "again" in request.POST and not request.POST.get("justification", "").strip():
         return redirect(f"{offer.request_address}?{urlencode({'again': request.POST['again']})}")
     form = _form(offer, request.POST)
     if "check" in request.POST:
-        return _show(request, found, form)
+        return _show(request, offer, form)
     try:
         new, status = _submitted(request, offer, form)
     except StepUpWanted as wanted:
         return typed.to_sign_in(request, wanted)
-    return redirect("request", new) if new else _show(request, found, form, status=status)
+    return redirect("request", new) if new else _show(request, offer, form, status=status)
 
 
 @not_activity
 @require_http_methods(["GET", "HEAD"])
 def preview(request: PortalRequest, group_id: UUID) -> HttpResponse:
     """What asking for this long would mean; the part of the form that changes while it is filled in."""
-    found = full_offer(request.user.person, group_id).offer
+    found = one_offer(request.user.person, group_id)
     form = LengthForm(request.GET, longest=found.longest or timedelta(0))
     return render(request, "access/_preview.html", _preview(found, form))
 
@@ -137,19 +137,19 @@ def _name_the_rest(found: Offer, form: RequestForm) -> None:
             form.refuse(mistake)
 
 
-def _show(request: PortalRequest, found: FullOffer, form: RequestForm, *, status: int = 200) -> HttpResponse:
-    offer = found.offer
-    context: dict[str, object] = {"full": found, "offer": offer, "form": form, "freshness": read_freshness()}
+def _show(request: PortalRequest, offer: Offer, form: RequestForm, *, status: int = 200) -> HttpResponse:
+    context: dict[str, object] = {"offer": offer, "form": form, "freshness": read_freshness()}
     if offer.demands is not None and not offer.obstacle:
         context["deciders"] = who_can_decide(offer.demands, request.user.person)
     if not offer.obstacle:
+        context["sets"] = opened_set_names(offer.group)
         context["adds"] = Weighed(weigh(request.user.person, offer.group))
         context["sign_in"] = sign_in_words(
             offer.demands.step_up.ask if offer.demands else NOTHING,
             proof_of(request.session),
             request.user.person,
         )
-    context |= _preview(found.offer, form)
+    context |= _preview(offer, form)
     return render(request, "access/request.html", context, status=status)
 
 

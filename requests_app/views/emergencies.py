@@ -24,7 +24,7 @@ from requests_app import estimates
 from requests_app.actions.submitting import submit_request
 from requests_app.activity.viewing import note_view
 from requests_app.forms import ReasonForm, length_input
-from requests_app.offers import Offer, full_offer, read_freshness
+from requests_app.offers import Offer, one_offer, read_freshness
 from requests_app.permissions import is_operator
 from requests_app.rule_words import emergency_sentences, names_in
 from requests_app.stepping_up import StepUpWanted, sign_in_words
@@ -40,7 +40,7 @@ from requests_app.waivers.reviewing import review as review_action
 @require_http_methods(["GET", "HEAD", "POST"])
 def ask(request: PortalRequest, group_id: UUID) -> HttpResponse:
     """Asking for access without an approval, or why that can't be, with the organisation's own procedure."""
-    found = full_offer(request.user.person, group_id, undecided=True).offer
+    found = one_offer(request.user.person, group_id, undecided=True)
     form = _form(found, request)
     if request.method != "POST":
         want_refresh(request.user.person)
