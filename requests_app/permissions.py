@@ -5,7 +5,7 @@ Whether a group can be asked for at all, now, is `policy.requestable`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from django.db.models import Q
 
@@ -15,7 +15,7 @@ from identity.humans import is_human, same_human
 from identity.models import Person, User
 from policy.delegation import Right, has_right, rights
 from requests_app.lifecycle import DecisionStatus, ItemStatus
-from requests_app.models import AccessRequest, Grant, RequestItem
+from requests_app.models import AccessRequest, Decision, Grant, RequestItem
 
 
 def is_decider(person: Person, item: RequestItem) -> bool:
@@ -43,20 +43,31 @@ def words_in_right_of(person: Person) -> Q:
     return is_human(person, "approver") | is_human(person, "absence__person")
 
 
-def _unused(item: RequestItem, person: Person, found: Sequence[Right]) -> list[Right]:
-    """Those of these rights of the person's in which nobody has a word on the item that stands or may come to."""
-    standing = item.decisions.exclude(status=DecisionStatus.REFUSED)
+def words_on(item: RequestItem) -> Sequence[Decision]:
+    """Every decision on the item, the oldest first, with who made it and in whose right. One query."""
+    return list(item.decisions.select_related("approver", "absence__person").order_by("submitted_at"))
+
+
+def _unused(person: Person, found: Sequence[Right], words: Iterable[Decision]) -> list[Right]:
+    """Those of these rights of the person's in which nobody has a word that stands or may come to."""
+    standing = [word for word in words if word.status != DecisionStatus.REFUSED]
     return [
         right
         for right in found
-        if not standing.filter(words_in_right_of(right.person if right else person)).exists()
+        if not any(_uses(word, right.person if right else person) for word in standing)
     ]
 
 
-def has_decided(person: Person, item: RequestItem) -> bool:
+def _uses(word: Decision, whose: Person) -> bool:
+    """`words_in_right_of`, of a row that was read."""
+    if same_human(whose, word.approver):
+        return True
+    return word.absence is not None and same_human(whose, word.absence.person)
+
+
+def has_decided(person: Person, words: Iterable[Decision]) -> bool:
     """Whether this human, by any account, at any stage and in whoever's right, has a word that stands or may come to."""
-    standing = item.decisions.exclude(status=DecisionStatus.REFUSED)
-    return standing.filter(is_human(person, "approver")).exists()
+    return any(same_human(person, word.approver) for word in words if word.status != DecisionStatus.REFUSED)
 
 
 def is_drill(item: RequestItem) -> bool:
@@ -84,13 +95,14 @@ def check_may_decide(person: Person, item: RequestItem) -> Right:
         return here[0]
     if is_drill(item):
         raise Conflict("decision.drill", "This is a drill: nothing is granted, and nobody decides on it.")
-    if has_decided(person, item):
+    words = words_on(item)
+    if has_decided(person, words):
         raise Conflict(
             "decision.exists",
             "You have already decided on this request, and one person decides once on it, whatever the account "
             "or the stage. Your decision is being checked or was counted.",
         )
-    free = _unused(item, person, here)
+    free = _unused(person, here, words)
     if not free:
         raise Conflict(
             "decision.right_used",
@@ -112,17 +124,17 @@ def check_may_remark(person: Person, item: RequestItem) -> None:
 
 def can_decide(person: Person, item: RequestItem) -> bool:
     """Whether a decision by this person would be taken now: what a page offers and the inbox lists."""
-    return bool(rights_offered(person, item))
+    return bool(rights_offered(person, item, words_on(item)))
 
 
-def rights_offered(person: Person, item: RequestItem) -> Sequence[Right]:
-    """In which rights a decision by this person would be taken now; the first of them is used."""
+def rights_offered(person: Person, item: RequestItem, words: Sequence[Decision]) -> Sequence[Right]:
+    """In which rights a decision by this person would be taken now; the first of them is used. `words` are all on it."""
     now = business_now()
     if item.status != ItemStatus.PENDING or now >= item.lapses_at or is_drill(item):
         return ()
-    if has_decided(person, item):
+    if has_decided(person, words):
         return ()
-    return _unused(item, person, rights(person, item.terms.parsed, [item.stage], item.requester, at=now))
+    return _unused(person, rights(person, item.terms.parsed, [item.stage], item.requester, at=now), words)
 
 
 def is_operator(person: Person) -> bool:

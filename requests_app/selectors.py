@@ -296,11 +296,11 @@ def _page(
     request = item.request
     scope = RequestScope.objects.filter(item=item).order_by("permission_set_name", "account_name")
     rows = list(scope[: MOST_SCOPE + 1])
-    grant = (
-        Grant.objects.filter(intervals__item=item)
-        .select_related("group", "person", "revocation__by")
-        .order_by("pk")
-        .first()
+    grant = _grant_of(item)
+    decisions = list(
+        item.decisions.select_related("approver", "absence__person")
+        .annotate(while_away=was_away("approver", "submitted_at"))
+        .order_by("submitted_at")
     )
     return RequestPage(
         request=request,
@@ -310,11 +310,7 @@ def _page(
         may_revoke=grant is not None
         and grant.status in ENDABLE
         and revoking_as(person, grant, operator=is_operator(person)) != "",
-        decisions=list(
-            item.decisions.select_related("approver", "absence__person")
-            .annotate(while_away=was_away("approver", "submitted_at"))
-            .order_by("submitted_at")
-        ),
+        decisions=decisions,
         scope=rows[:MOST_SCOPE],
         scope_count=len(rows) if len(rows) <= MOST_SCOPE else scope.count(),
         is_requester=request.requester_id == person.pk,
@@ -324,7 +320,7 @@ def _page(
         remarks=thread(item),
         may_remark=may_remark and item.status == ItemStatus.PENDING,
         attention=attention_to(item),
-        offered=rights_offered(person, item),
+        offered=rights_offered(person, item, decisions),
         others=others,
         reviews=_reviews_of(item),
     )
@@ -336,3 +332,11 @@ def _reviews_of(item: RequestItem) -> Sequence[OwedReview]:
     if waiver is None or not waiver.emergency:
         return ()
     return list(waiver.reviews.select_related("reviewed_by").order_by("panel"))
+def _grant_of(item: RequestItem) -> Grant | None:
+    """The access that the item stands for. No query while it is pending: nothing is granted before."""
+    if item.status == ItemStatus.PENDING:
+        return None
+    rows = Grant.objects.filter(intervals__item=item).select_related("group", "person", "revocation__by")
+    return rows.order_by("pk").first()
+
+

@@ -10,8 +10,9 @@ from django.db.models import Count, Max, Q
 
 from requests_app.activity.reading import last_uses
 from requests_app.lifecycle import HOLDING, DecisionStatus
-from requests_app.models import Grant, RequestItem, Verdict
+from requests_app.models import Decision, Grant, RequestItem, Verdict
 from requests_app.rule_words import names_in, stage_words
+from requests_app.selectors import RequestPage
 
 # Holders named; more are counted.
 MOST_NAMED = 5
@@ -38,8 +39,9 @@ class Surroundings:
     more_sets: int
 
 
-def surroundings(item: RequestItem) -> Surroundings:
-    """Read it for one item. Seven queries at most, however many grants there are."""
+def surroundings(read: RequestPage) -> Surroundings:
+    """Read it for the item of a page. Six queries at most, however many grants there are."""
+    item = read.item
     same = Grant.objects.filter(group=item.group_id)
     others = same.filter(status__in=HOLDING).exclude(person=item.requester_id)
     names = list(
@@ -51,29 +53,34 @@ def surroundings(item: RequestItem) -> Surroundings:
     own = same.filter(person=item.requester_id).aggregate(
         had=Count("pk", filter=Q(arrived_at__isnull=False)), last=Max("arrived_at")
     )
-    sets = list(
-        item.scope.order_by("permission_set_name").values_list("permission_set_name", flat=True).distinct()
-    )
+    sets = _sets_of(read)
     used = last_uses(item.requester_id, sets)
     return Surroundings(
         names,
         more,
         own["had"],
         own["last"],
-        _next_words(item),
+        _next_words(item, read.decisions),
         [LastUse(name, used.get(name)) for name in sets[:MOST_NAMED]],
         max(len(sets) - MOST_NAMED, 0),
     )
 
 
-def _next_words(item: RequestItem) -> str:
+def _sets_of(read: RequestPage) -> list[str]:
+    """The names of the permission sets that it opens. No query where the page has its whole scope."""
+    names = [row.permission_set_name for row in read.scope]
+    if len(names) < read.scope_count:
+        rows = read.item.scope.order_by("permission_set_name")
+        names = list(rows.values_list("permission_set_name", flat=True).distinct())
+    return list(dict.fromkeys(names))
+
+
+def _next_words(item: RequestItem, decisions: Sequence[Decision]) -> str:
     stages = item.terms.parsed.stages
     if item.stage >= len(stages):
         return ""
-    counted = item.decisions.filter(
-        stage=item.stage, verdict=Verdict.APPROVE, status=DecisionStatus.COUNTED
-    ).count()
-    missing = stages[item.stage].quorum - counted
+    here = [word for word in decisions if word.stage == item.stage and word.verdict == Verdict.APPROVE]
+    missing = stages[item.stage].quorum - sum(word.status == DecisionStatus.COUNTED for word in here)
     if missing > 1:
         others = "1 more approval is" if missing == 2 else f"{missing - 1} more approvals are"
         return f"After yours, {others} needed at this stage."

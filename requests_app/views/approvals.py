@@ -88,7 +88,7 @@ def decision(request: PortalRequest, item_id: UUID) -> HttpResponse:
         wanted = page.item.terms.parsed.step_up.decide
         context["sign_in"] = sign_in_words(wanted, proof_of(request.session), request.user.person)
     if page.item.status == ItemStatus.PENDING:
-        context["around"] = surroundings(page.item)
+        context["around"] = surroundings(page.read)
         context["conditions"] = conditions_of(page.item, facts.judging)
         context["adds"] = Weighed(
             weigh(page.item.requester, page.item.group), name=page.item.requester.display_name

@@ -20,7 +20,7 @@ from policy.preflight import who_can_decide
 from requests_app.lifecycle import DecisionStatus, GrantStatus
 from requests_app.meeting import conditions_of
 from requests_app.models import Decision, Grant, RequestItem
-from requests_app.selectors import inbox, to_decide, waiting_count
+from requests_app.selectors import decision_page, inbox, to_decide, waiting_count
 from requests_app.shown import read_facts
 from requests_app.surroundings import surroundings
 from tests.pages.conftest import Visitor, World, main_of
@@ -260,19 +260,20 @@ def test_surroundings_count_what_arrived_and_name_who_holds_it(world: World) -> 
         bring(make.scheduled_grant(earlier), until)
     with world.as_role("portal_web"):
         item = make.pending_item(world.ada, world.group, version)
-    found = surroundings(item)
+    found = surroundings(decision_page(world.ben, item.pk))
     assert (list(found.holders), found.more_holders) == ([f"Holder {number}" for number in range(5)], 1)
     assert found.had == 1
     assert found.last_arrived_at is not None
     assert found.next_words == "After yours, the next stage decides: Leads."
     assert [use.at for use in found.last_used] == [None]
     used = activity(Grant.objects.get(person=world.ada)).uses.latest("last_at")
-    (last,) = surroundings(item).last_used
+    (last,) = surroundings(decision_page(world.ben, item.pk)).last_used
     assert (last.permission_set, last.at) == (used.permission_set_name, used.last_at)
     two, elsewhere = make.rule(world.ben, world.cy, quorum=2), make.pim_group()
     with world.as_role("portal_web"):
         other = make.pending_item(world.ada, elsewhere, two)
-    assert surroundings(other).next_words == "After yours, 1 more approval is needed at this stage."
+    shown = decision_page(world.ben, other.pk)
+    assert surroundings(shown).next_words == "After yours, 1 more approval is needed at this stage."
 
 
 def test_approving_for_less_is_said_to_whoever_asked(world: World, ben: Visitor) -> None:
