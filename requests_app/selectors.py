@@ -113,7 +113,7 @@ class RequestPage:
 def _items() -> QuerySet[RequestItem]:
     return RequestItem.objects.select_related(
         "request", "requester", "group", "terms", "attention__person", "waiver"
-    )
+    ).defer("group__search")
 
 
 def my_grants(person: Person) -> Sequence[Grant]:
@@ -139,12 +139,12 @@ def home(person: Person) -> Home:
     """Everything on the start page, in a handful of bounded queries."""
     own = _items().filter(requester=person)
     waiting = to_decide(person)
-    first_due = inbox(waiting, limit=MOST_AT_HOME)
+    first_due, waiting_in_all = first_of(waiting, limit=MOST_AT_HOME)
     return Home(
         grants=my_grants(person),
         pending=list(own.filter(status=ItemStatus.PENDING).order_by("-created_at")[:PAGE]),
         to_decide=first_due,
-        deciding_count=waiting_count(waiting) if len(first_due) == MOST_AT_HOME else len(first_due),
+        deciding_count=waiting_in_all,
         recent=list(own.exclude(status=ItemStatus.PENDING).order_by("-created_at")[:MOST_AT_HOME]),
         favourites=favourites_of(person),
     )
@@ -167,13 +167,36 @@ def inbox(
 
     `after` is the place of the last one before: by when it is due (`targets.due_at`), and its id.
     """
+    return _rows_of(_first_due(waiting, after=after, limit=limit))
+
+
+def first_of(waiting: QuerySet[RequestItem], *, limit: int) -> tuple[Sequence[RequestItem], int]:
+    """The beginning of the `inbox`, and the `waiting_count`. Two queries."""
+    keys = _first_due(waiting, limit=MOST_COUNTED)
+    return _rows_of(keys[:limit]), len(keys)
+
+
+def _first_due(
+    waiting: QuerySet[RequestItem], *, limit: int, after: tuple[datetime, UUID] | None = None
+) -> list[UUID]:
+    """The keys alone. Thousands may wait: what a page shows of each is looked up for those on it only (`_rows_of`)."""
     rows = waiting.annotate(due=due()).order_by("due", "pk")
     if after is not None:
         rows = rows.filter(Q(due__gt=after[0]) | Q(due=after[0], pk__gt=after[1]))
-    # Thousands may wait: what a page shows of each is looked up for those on it only, by keys that are known by then. As a
-    # subquery beside so many joins (`join_collapse_limit`), Postgres would join everything that was ever asked for first.
-    first = list(rows.values_list("pk", flat=True)[:limit])
-    return list(_items().filter(pk__in=first).annotate(due=due()).order_by("due", "pk")) if first else []
+    return list(rows.values_list("pk", flat=True)[:limit])
+
+
+def _rows_of(keys: Sequence[UUID]) -> Sequence[RequestItem]:
+    """The items of these keys, in their order. No query without any.
+
+    By keys that are known by then: as a subquery beside so many joins (`join_collapse_limit`), Postgres would join
+    everything that was ever asked for first.
+    """
+    found = {item.pk: item for item in _items().filter(pk__in=keys)} if keys else {}
+    terms: dict[int, Terms] = {}
+    for item in found.values():  # few different ones, each of which is read out of its document once
+        item.terms = terms.setdefault(item.terms_id, item.terms)
+    return [found[key] for key in keys if key in found]
 
 
 def waiting_count(waiting: QuerySet[RequestItem]) -> int:

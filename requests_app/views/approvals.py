@@ -45,8 +45,11 @@ def inbox(request: PortalRequest) -> HttpResponse:
     """What waits for this person's decision, the first due first, those that are alike together."""
     after = read_place(request.GET.get("after", ""))
     waiting = selectors.to_decide(request.user.person)
-    request.waiting_count = selectors.waiting_count(waiting)
-    found = selectors.inbox(waiting, after=after, limit=selectors.PAGE + 1)
+    if after is None:
+        found, request.waiting_count = selectors.first_of(waiting, limit=selectors.PAGE + 1)
+    else:
+        found = selectors.inbox(waiting, after=after, limit=selectors.PAGE + 1)
+        request.waiting_count = selectors.waiting_count(waiting)
     shown = found[: selectors.PAGE]
     said = thread_states(shown)
     more = len(found) > len(shown)

@@ -19,7 +19,7 @@ from requests_app.actions import deciding_together
 from requests_app.bundles import bundled
 from requests_app.models import Decision, RequestItem
 from requests_app.rows import Row
-from requests_app.selectors import inbox, to_decide
+from requests_app.selectors import first_of, inbox, to_decide
 from requests_app.targets import due_at
 from tests.pages.conftest import Visitor, World, main_of
 from tests.pages.moving import decide
@@ -81,6 +81,8 @@ def test_the_first_due_comes_first_whoever_asked_first(world: World, ben: Visito
     pressing = asked(world, group=next(groups), ago=HOUR, lapses_after=3 * HOUR)
     late = asked(world, group=next(groups), ago=5 * HOUR, lapses_after=6 * HOUR)
     assert [each.pk for each in inbox(to_decide(world.ben))] == [late.pk, pressing.pk, patient.pk]
+    first, in_all = first_of(to_decide(world.ben), limit=2)
+    assert ([each.pk for each in first], in_all) == ([late.pk, pressing.pk], 3)
     assert due_at(pressing) == pressing.created_at + 1.5 * HOUR
     for path in ("/", "/approvals/", "/requests/"):
         assert '<span class="count">3<' in ben.get(path).content.decode(), (
