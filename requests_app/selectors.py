@@ -224,14 +224,20 @@ def to_decide(person: Person) -> QuerySet[RequestItem]:
         for terms, numbers in _stages_naming(whose, groups, pending).items():
             at_those |= Q(terms=terms, stage__in=numbers)
         if at_those:
-            used = standing.filter(words_in_right_of(whose))
-            theirs |= at_those & ~is_human(whose, "requester") & ~Q(Exists(used))
+            theirs |= at_those & _free(person, whose, standing)
     if not theirs:
         return RequestItem.objects.none()
     rows = _items().filter(theirs, status=ItemStatus.PENDING, lapses_at__gt=now)
-    rows = rows.exclude(waiver__drill=True)
+    return rows.exclude(waiver__drill=True).exclude(is_human(person, "requester"))
+
+
+def _free(person: Person, whose: Person, standing: QuerySet[Decision]) -> Q:
+    """Items on which this person has no word yet, nor anybody in the right of `whose`, who didn't ask for them either."""
+    used = ~Q(Exists(standing.filter(words_in_right_of(whose))))
+    if whose.pk == person.pk:
+        return used  # every word of one's own uses one's own right
     spoken = standing.filter(is_human(person, "approver"))
-    return rows.exclude(is_human(person, "requester")).exclude(Exists(spoken))
+    return used & ~Q(Exists(spoken)) & ~is_human(whose, "requester")
 
 
 def _stages_naming(person: Person, groups: frozenset[str], pending: Sequence[Terms]) -> dict[int, list[int]]:
@@ -349,12 +355,6 @@ def _page(
     )
 
 
-def _reviews_of(item: RequestItem) -> Sequence[OwedReview]:
-    """No query where nothing was used in an emergency."""
-    waiver = getattr(item, "waiver", None)
-    if waiver is None or not waiver.emergency:
-        return ()
-    return list(waiver.reviews.select_related("reviewed_by").order_by("panel"))
 def _grant_of(item: RequestItem) -> Grant | None:
     """The access that the item stands for. No query while it is pending: nothing is granted before."""
     if item.status == ItemStatus.PENDING:
@@ -363,3 +363,9 @@ def _grant_of(item: RequestItem) -> Grant | None:
     return rows.order_by("pk").first()
 
 
+def _reviews_of(item: RequestItem) -> Sequence[OwedReview]:
+    """No query where nothing was used in an emergency."""
+    waiver = getattr(item, "waiver", None)
+    if waiver is None or not waiver.emergency:
+        return ()
+    return list(waiver.reviews.select_related("reviewed_by").order_by("panel"))

@@ -61,12 +61,16 @@ def stood_in_for(person: Person, at: datetime) -> Sequence[Absence]:
 
 
 def in_whose_right(person: Person, at: datetime) -> Sequence[tuple[Person, frozenset[str]]]:
-    """This account and those in whose right it may decide, each with the ids of its directory groups. One query."""
+    """This account and those in whose right it may decide, each with the ids of its directory groups. One query.
+
+    Of the people, only what says who may decide is read.
+    """
     whose = Q(pk=person.pk)
     if person.enabled and not person.guest:
         whose |= Q(pk__in=standing_at(at).filter(delegate=person).values("person"))
     rows = (
         Person.objects.filter(whose)
+        .only("object_id", "employee_id", "enabled", "guest")
         .annotate(group_ids=ArrayAgg("directory_groups__object_id", default=Value([])))
         .order_by("pk")
     )
