@@ -42,17 +42,26 @@ def barred_as_guest(person: Person, *, guests: bool) -> bool:
 def somebody_can_decide(demands: Demands, requester: Person) -> bool:
     """Whether every stage can reach its quorum with humans who decide nowhere else on the item, nor ask for it.
 
-    One query a stage. No stage needs to know more candidates than the rule needs humans in all:
-    whoever has that many is left with enough, whatever the others take.
+    One query a stage, and another where too few are there. No stage needs to know more candidates than the rule needs
+    humans in all: whoever has that many is left with enough, whatever the others take.
     """
     needed = sum(stage.quorum for stage in demands.stages)
     seats: list[Sequence[str]] = []
     for stage in demands.stages:
-        humans = _humans(deciders(stage.approvers, requester, guests=demands.guests_decide), at_most=needed)
+        humans = _candidates(stage.approvers, requester, guests=demands.guests_decide, enough=needed)
         if len(humans) < stage.quorum:
             return False
         seats += [humans] * stage.quorum
     return all_seated(seats)
+
+
+def _candidates(approvers: Approvers, requester: Person, *, guests: bool, enough: int) -> Sequence[str]:
+    """Humans whom the stage counts on (`deciders`), `enough` at most. Who stands in is looked for where it matters."""
+    there = able(approvers, requester, guests=guests).exclude(away_at(business_now()))
+    found = _humans(there, at_most=enough)
+    if len(found) >= enough:
+        return found
+    return _humans(deciders(approvers, requester, guests=guests), at_most=enough)
 
 
 def deciders(approvers: Approvers, requester: Person, *, guests: bool) -> QuerySet[Person]:
