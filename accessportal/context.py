@@ -19,7 +19,7 @@ from oversight.rules.models import RuleChange
 from oversight.rules.seconds import waiting_for
 from oversight.selectors import alert_count
 from oversight.tabs import Entry, tabs_for
-from requests_app.freezes.holding import MOST_STANDING, own_freeze, standing
+from requests_app.freezes.holding import held, own_freeze
 from requests_app.freezes.models import Freeze
 from requests_app.selectors import to_decide, waiting_count
 from reviews.selectors import is_reviewing
@@ -121,20 +121,16 @@ class Portal:
     @cached_property
     def own_freeze(self) -> Freeze | None:
         """The incident in which this person is frozen."""
-        return own_freeze(self.person, self._standing) if self.person else None
-
-    @cached_property
-    def _standing(self) -> Sequence[Freeze]:
-        return list(standing().order_by("-frozen_at", "pk")[:MOST_STANDING])
+        return own_freeze(self.person) if self.person else None
 
     @property
     def freezes(self) -> Sequence[Freeze]:
         """What operators are told on every page."""
-        return self._standing[:MOST_NAMED] if self.user is not None and self.user.is_operator else []
+        return held()[:MOST_NAMED] if self.user is not None and self.user.is_operator else []
 
     @property
     def more_freezes(self) -> bool:
-        return len(self._standing) > MOST_NAMED
+        return len(held()) > MOST_NAMED
 
     @cached_property
     def rule_changes(self) -> Sequence[RuleChange]:

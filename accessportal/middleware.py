@@ -15,6 +15,7 @@ from django_structlog.middlewares import RequestMiddleware
 
 from accessportal.recorded_settings import record_if_owed
 from base.errors import DomainError, TooOften
+from base.once import a_page
 from base.visible import visible_page
 
 logger = logging.getLogger(__name__)
@@ -112,6 +113,19 @@ class PrivateMiddleware:
         if getattr(request, "sign_in", None) is not None and "Cache-Control" not in response:
             response["Cache-Control"] = "private, no-store"
         return response
+
+
+class OncePerPageMiddleware:
+    """What several parts of a page need is read once; whatever may change something reads each time."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method not in ("GET", "HEAD"):
+            return self.get_response(request)
+        with a_page():
+            return self.get_response(request)
 
 
 class RequestLogMiddleware(RequestMiddleware):

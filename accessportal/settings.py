@@ -107,6 +107,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "accessportal.middleware.RequestLogMiddleware",
+    "accessportal.middleware.OncePerPageMiddleware",
     "accessportal.refusals.RefusalMiddleware",
     "accessportal.middleware.DomainErrorMiddleware",
 ]

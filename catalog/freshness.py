@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from django.db.models import OuterRef, Subquery
-
 from base.clock import business_clock, business_now
+from base.once import once_a_page
 from base.words import moment_words
 from catalog.models import ProvisioningState, SyncRun
 from catalog.sync.intervals import OVERDUE_AFTER
@@ -33,17 +32,27 @@ class PartAge:
     running: bool
 
 
+# By an index that has each part's newest first, however many readings are kept. Written out, because every page asks: as a
+# queryset it took longer to put together than to answer.
+_NEWEST = """
+SELECT run.id, run.part, run.status, run.started_at, run.finished_at, run.error
+FROM unnest(%s::text[]) AS wanted (part) CROSS JOIN LATERAL (
+    (SELECT * FROM catalog_syncrun WHERE part = wanted.part AND status = 'running')
+    UNION ALL
+    (SELECT * FROM catalog_syncrun WHERE part = wanted.part AND status <> 'running'
+     ORDER BY started_at DESC, id DESC LIMIT 1)
+    UNION ALL
+    (SELECT * FROM catalog_syncrun WHERE part = wanted.part AND status = 'succeeded'
+     ORDER BY started_at DESC, id DESC LIMIT 1)
+) AS run
+ORDER BY run.started_at, run.id
+"""
+
+
+@once_a_page
 def ages() -> Sequence[PartAge]:
     """Every part, as `SyncRun.Part` lists them. One query."""
-    newest = SyncRun.objects.filter(part=OuterRef("part")).order_by("-started_at", "-pk")
-    finished = SyncRun.objects.exclude(status=SyncRun.Status.RUNNING).filter(
-        pk=Subquery(newest.exclude(status=SyncRun.Status.RUNNING).values("pk")[:1])
-    )
-    succeeded = SyncRun.objects.filter(status=SyncRun.Status.SUCCEEDED).filter(
-        pk=Subquery(newest.filter(status=SyncRun.Status.SUCCEEDED).values("pk")[:1])
-    )
-    running = SyncRun.objects.filter(status=SyncRun.Status.RUNNING)
-    rows = list((finished | succeeded | running).order_by("started_at", "pk"))
+    rows = list(SyncRun.objects.raw(_NEWEST, [list(SyncRun.Part.values)]))
     return [_age(SyncRun.Part(part), [row for row in rows if row.part == part]) for part in SyncRun.Part]
 
 
@@ -93,7 +102,13 @@ class ProvisioningHealth:
 
 def provisioning_health(now: datetime | None = None) -> ProvisioningHealth:
     """The provisioning job as last seen. One query. `now` is business time."""
-    return judge_provisioning(ProvisioningState.objects.first(), now or business_now())
+    return judge_provisioning(provisioning_state(), now or business_now())
+
+
+@once_a_page
+def provisioning_state() -> ProvisioningState | None:
+    """The provisioning job as last seen, or None. One query."""
+    return ProvisioningState.objects.order_by("-observed_at").first()
 
 
 def judge_provisioning(state: ProvisioningState | None, now: datetime) -> ProvisioningHealth:

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from base.words import duration_words, moment_words
-from catalog.freshness import real_age
-from catalog.models import Eligibility, PimGroup, ProvisioningState
+from catalog.freshness import provisioning_state, real_age
+from catalog.models import Eligibility, PimGroup
 from clients.types import ProvisioningCode
 from identity.models import Person
 from policy.approvers import somebody_can_decide
@@ -86,7 +86,7 @@ def requestability(
     """
     versions = current_versions() if versions is None else versions
     found = match(read_ask(person, group, versions, at=now), versions)
-    state = ProvisioningState.objects.order_by("-observed_at").first()
+    state = provisioning_state()
     rule = found.demands
     seated = undecided or rule is None or somebody_can_decide(rule, person)
     return judge(

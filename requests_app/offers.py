@@ -13,8 +13,8 @@ from django.urls import reverse
 from base.clock import business_now
 from base.errors import Invalid
 from catalog import selectors as catalogue
-from catalog.freshness import PartAge, ages
-from catalog.models import Eligibility, PermissionSet, PimGroup, ProvisioningState
+from catalog.freshness import PartAge, ages, provisioning_state
+from catalog.models import Eligibility, PermissionSet, PimGroup
 from identity.models import Person
 from policy.approvers import somebody_can_decide
 from policy.asking import read_asks
@@ -289,7 +289,7 @@ def _judge_all(
 ) -> list[Offer]:
     now = business_now()
     versions = current_versions()
-    state = ProvisioningState.objects.order_by("-observed_at").first()
+    state = provisioning_state()
     running = _running(person, [group for group, _ in rows])
     frozen = freezes_by_group(person, [group for group, _ in rows])
     stars = starred_among(person, [group for group, _ in rows])
@@ -355,5 +355,5 @@ class Freshness:
 
 
 def read_freshness() -> Freshness:
-    """What went wrong with the newest readings, and whether provisioning runs. Three queries."""
+    """What went wrong with the newest readings, and whether provisioning runs. One query at most."""
     return Freshness([age for age in ages() if age.problem])

@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django_subatomic.db import transaction_required
 
+from base.once import once_a_page
 from catalog.models import AccountAssignment, PimGroup
 from identity.humans import accounts_of, is_human
 from identity.models import Person
@@ -31,6 +32,12 @@ _APPROVED = {Freeze.Kind.ACCOUNT: "account_id", Freeze.Kind.PERMISSION_SET: "per
 def standing() -> QuerySet[Freeze]:
     """The freezes that hold."""
     return Freeze.objects.filter(lifted_at=None)
+
+
+@once_a_page
+def held() -> Sequence[Freeze]:
+    """The freezes that hold, the newest first, as many as a page looks at. One query."""
+    return list(standing().order_by("-frozen_at", "pk")[:MOST_STANDING])
 
 
 @transaction_required
@@ -58,7 +65,7 @@ def freeze_for(
 
     One query while nothing is frozen, which is nearly always, else two.
     """
-    if not standing().exists():
+    if not held():
         return None
     opened = AccountAssignment.objects.filter(group=group)
     accounts = Q(kind=Freeze.Kind.PERSON, subject__in=_accounts_of(person))
@@ -81,14 +88,14 @@ def freeze_for_grant(grant: Grant) -> Freeze | None:
 
 def freezes_by_group(person: Person, groups: Sequence[PimGroup]) -> Mapping[int, Freeze]:
     """The freezes that hold for this person's asking, by the group's row. One query while nothing is frozen, else three."""
-    held = list(standing().order_by("frozen_at", "pk")[:MOST_STANDING])
-    if not held:
+    known = sorted(held(), key=lambda each: (each.frozen_at, each.pk))
+    if not known:
         return {}
-    people = {each.subject: each for each in held if each.kind == Freeze.Kind.PERSON}
+    people = {each.subject: each for each in known if each.kind == Freeze.Kind.PERSON}
     for object_id in _accounts_of(person).filter(object_id__in=people):
         return dict.fromkeys((group.pk for group in groups), people[object_id])
     found: dict[int, Freeze] = {}
-    wanted = {(each.kind, each.subject): each for each in held}
+    wanted = {(each.kind, each.subject): each for each in known}
     named = [subject for _, subject in wanted]
     rows = AccountAssignment.objects.filter(
         Q(account__account_id__in=named) | Q(permission_set__arn__in=named), group__in=groups
@@ -137,9 +144,9 @@ def closed_under(freeze: Freeze) -> QuerySet[RequestItem]:
     return rows
 
 
-def own_freeze(person: Person, held: Sequence[Freeze]) -> Freeze | None:
-    """The one among these freezes that is of this human, or None. One query where any person is frozen, else none."""
-    people = {each.subject: each for each in held if each.kind == Freeze.Kind.PERSON}
+def own_freeze(person: Person) -> Freeze | None:
+    """The one that is of this human, or None. One query, and one more where any person is frozen."""
+    people = {each.subject: each for each in held() if each.kind == Freeze.Kind.PERSON}
     if not people:
         return None
     own = _accounts_of(person).filter(object_id__in=people).first()
