@@ -21,7 +21,7 @@ from oversight.selectors import alert_count
 from oversight.tabs import Entry, tabs_for
 from requests_app.freezes.holding import held, own_freeze
 from requests_app.freezes.models import Freeze
-from requests_app.selectors import to_decide, waiting_count
+from requests_app.selectors import waiting_count, waits_for
 from reviews.selectors import is_reviewing
 
 # Freezes that a banner names.
@@ -101,7 +101,7 @@ class Portal:
         counted: int | None = getattr(self._request, "waiting_count", None)
         if counted is not None:
             return counted
-        return waiting_count(to_decide(self.person)) if self.person else 0
+        return waiting_count(waits_for(self.person)) if self.person else 0
 
     @cached_property
     def reviewing(self) -> bool:

@@ -138,8 +138,7 @@ def extendable_grant(person: Person, group: PimGroup, wanted_start: datetime | N
 def home(person: Person) -> Home:
     """Everything on the start page, in a handful of bounded queries."""
     own = _items().filter(requester=person)
-    waiting = to_decide(person)
-    first_due, waiting_in_all = first_of(waiting, limit=MOST_AT_HOME)
+    first_due, waiting_in_all = first_of(waits_for(person), limit=MOST_AT_HOME)
     return Home(
         grants=my_grants(person),
         pending=list(own.filter(status=ItemStatus.PENDING).order_by("-created_at")[:PAGE]),
@@ -160,27 +159,45 @@ def my_requests(
     return list(rows.order_by("-created_at")[:limit])
 
 
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """What waits for somebody, not read yet: `theirs` they may decide on; all of those are among `at_their_stages`."""
+
+    theirs: QuerySet[RequestItem]
+    at_their_stages: QuerySet[RequestItem]
+
+
 def inbox(
-    waiting: QuerySet[RequestItem], *, after: tuple[datetime, UUID] | None = None, limit: int = PAGE
+    waits: Waits, *, after: tuple[datetime, UUID] | None = None, limit: int = PAGE
 ) -> Sequence[RequestItem]:
-    """Of what waits for somebody (`to_decide`), the first due first. Two queries.
+    """Of what waits for somebody (`waits_for`), the first due first. Four queries at most.
 
     `after` is the place of the last one before: by when it is due (`targets.due_at`), and its id.
     """
-    return _rows_of(_first_due(waiting, after=after, limit=limit))
+    return _rows_of(_first_due(waits, after=after, limit=limit))
 
 
-def first_of(waiting: QuerySet[RequestItem], *, limit: int) -> tuple[Sequence[RequestItem], int]:
-    """The beginning of the `inbox`, and the `waiting_count`. Two queries."""
-    keys = _first_due(waiting, limit=MOST_COUNTED)
+def first_of(waits: Waits, *, limit: int) -> tuple[Sequence[RequestItem], int]:
+    """The beginning of the `inbox`, and the `waiting_count`. Four queries at most."""
+    keys = _first_due(waits, limit=MOST_COUNTED)
     return _rows_of(keys[:limit]), len(keys)
 
 
-def _first_due(
-    waiting: QuerySet[RequestItem], *, limit: int, after: tuple[datetime, UUID] | None = None
-) -> list[UUID]:
-    """The keys alone. Thousands may wait: what a page shows of each is looked up for those on it only (`_rows_of`)."""
-    rows = waiting.annotate(due=due()).order_by("due", "pk")
+def _first_due(waits: Waits, *, limit: int, after: tuple[datetime, UUID] | None = None) -> list[UUID]:
+    """The keys alone. What a page shows of each is looked up for those on it only (`_rows_of`).
+
+    Thousands may wait, and nearly everything at somebody's stages is theirs: whether it is, which costs a look at the
+    words on each, is asked of the first ones only. They suffice, unless half of them aren't.
+    """
+    nearest = _keys(waits.at_their_stages, after, 2 * limit)
+    found = _keys(waits.theirs.filter(pk__in=nearest), None, limit) if nearest else []
+    if len(found) < limit and len(nearest) == 2 * limit:
+        return _keys(waits.theirs, after, limit)
+    return found
+
+
+def _keys(items: QuerySet[RequestItem], after: tuple[datetime, UUID] | None, limit: int) -> list[UUID]:
+    rows = items.annotate(due=due()).order_by("due", "pk")
     if after is not None:
         rows = rows.filter(Q(due__gt=after[0]) | Q(due=after[0], pk__gt=after[1]))
     return list(rows.values_list("pk", flat=True)[:limit])
@@ -199,36 +216,45 @@ def _rows_of(keys: Sequence[UUID]) -> Sequence[RequestItem]:
     return [found[key] for key in keys if key in found]
 
 
-def waiting_count(waiting: QuerySet[RequestItem]) -> int:
-    """How many items wait for somebody (`to_decide`), counted up to MOST_COUNTED. One query."""
-    return waiting[:MOST_COUNTED].count()
+def waiting_count(waits: Waits) -> int:
+    """How many items wait for somebody (`waits_for`), counted up to MOST_COUNTED. One query."""
+    return waits.theirs[:MOST_COUNTED].count()
 
 
 def to_decide(person: Person) -> QuerySet[RequestItem]:
     """What this person may decide on now and hasn't yet: the items for which `permissions.can_decide` holds.
 
-    Items share their terms: the stages that name the person, or somebody for whom they stand in, are found first, then
-    the items at those stages. Never one's own, by any account, and no item twice in one right. Two queries, and one when
-    it is read.
+    Two queries, and one when it is read.
     """
-    now = business_now()
+    return waits_for(person).theirs
+
+
+def waits_for(person: Person) -> Waits:
+    """What this person may decide on now and hasn't yet.
+
+    Items share their terms: the stages that name the person, or somebody for whom they stand in, are found first, then
+    the items at those stages. Never one's own, by any account, and no item twice in one right. Two queries.
+    """
+    now, nothing = business_now(), RequestItem.objects.none()
     if not person.enabled:
-        return RequestItem.objects.none()
+        return Waits(nothing, nothing)
     standing = Decision.objects.filter(item=OuterRef("pk")).exclude(status=DecisionStatus.REFUSED)
     pending = list(
         Terms.objects.filter(pk__in=RequestItem.objects.filter(status=ItemStatus.PENDING).values("terms"))
     )
-    theirs = Q()
+    named, theirs = Q(), Q()
     for whose, groups in in_whose_right(person, now) if pending else ():
         at_those = Q()
         for terms, numbers in _stages_naming(whose, groups, pending).items():
             at_those |= Q(terms=terms, stage__in=numbers)
         if at_those:
+            named |= at_those
             theirs |= at_those & _free(person, whose, standing)
     if not theirs:
-        return RequestItem.objects.none()
-    rows = _items().filter(theirs, status=ItemStatus.PENDING, lapses_at__gt=now)
-    return rows.exclude(waiver__drill=True).exclude(is_human(person, "requester"))
+        return Waits(nothing, nothing)
+    open_now = _items().filter(status=ItemStatus.PENDING, lapses_at__gt=now)
+    rows = open_now.filter(theirs).exclude(waiver__drill=True).exclude(is_human(person, "requester"))
+    return Waits(rows, open_now.filter(named))
 
 
 def _free(person: Person, whose: Person, standing: QuerySet[Decision]) -> Q:

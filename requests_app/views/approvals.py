@@ -44,12 +44,12 @@ from requests_app.weighing_words import Weighed
 def inbox(request: PortalRequest) -> HttpResponse:
     """What waits for this person's decision, the first due first, those that are alike together."""
     after = read_place(request.GET.get("after", ""))
-    waiting = selectors.to_decide(request.user.person)
+    waits = selectors.waits_for(request.user.person)
     if after is None:
-        found, request.waiting_count = selectors.first_of(waiting, limit=selectors.PAGE + 1)
+        found, request.waiting_count = selectors.first_of(waits, limit=selectors.PAGE + 1)
     else:
-        found = selectors.inbox(waiting, after=after, limit=selectors.PAGE + 1)
-        request.waiting_count = selectors.waiting_count(waiting)
+        found = selectors.inbox(waits, after=after, limit=selectors.PAGE + 1)
+        request.waiting_count = selectors.waiting_count(waits)
     shown = found[: selectors.PAGE]
     said = thread_states(shown)
     more = len(found) > len(shown)

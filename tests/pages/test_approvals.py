@@ -20,7 +20,7 @@ from policy.preflight import who_can_decide
 from requests_app.lifecycle import DecisionStatus, GrantStatus
 from requests_app.meeting import conditions_of
 from requests_app.models import Decision, Grant, RequestItem
-from requests_app.selectors import decision_page, inbox, to_decide, waiting_count
+from requests_app.selectors import decision_page, inbox, to_decide, waiting_count, waits_for
 from requests_app.shown import read_facts
 from requests_app.surroundings import surroundings
 from tests.pages.conftest import Visitor, World, main_of
@@ -136,7 +136,7 @@ def test_nobody_approves_their_own_request(world: World) -> None:
     with world.as_role("portal_web"):
         item = make.pending_item(world.ada, world.group, version)
     ada = world.sign_in(world.ada)
-    assert item.pk not in {each.pk for each in inbox(to_decide(world.ada))}
+    assert item.pk not in {each.pk for each in inbox(waits_for(world.ada))}
     assert ada.post(page_of(item), verdict="approve").status_code == 404, "as her page of it doesn't exist"
     assert not Decision.objects.exists()
 
@@ -219,7 +219,7 @@ def test_a_question_and_its_answer_are_seen_by_both(world: World, ben: Visitor) 
     assert (answered.status_code, answered["Location"]) == (302, f"/requests/{item.request_id}/")
     assert "The first one" in main_of(ben.get(page_of(item)))
     assert "Answered" in main_of(ben.get("/approvals/"))
-    assert waiting_count(to_decide(world.ben)) == 1
+    assert waiting_count(waits_for(world.ben)) == 1
 
 
 def test_who_looks_at_it_is_shown_to_the_others(world: World, ben: Visitor) -> None:
@@ -360,8 +360,8 @@ def test_what_waits_for_somebody_is_what_they_may_decide(world: World) -> None:
             item.pk for item in items if may_decide(person, item.terms.parsed, item.stage, item.requester)
         }
         assert {item.pk for item in to_decide(person)} == expected, person
-    assert [item.pk for item in inbox(to_decide(world.cy))] == [items[1].pk]
-    assert waiting_count(to_decide(twin)) == 0
+    assert [item.pk for item in inbox(waits_for(world.cy))] == [items[1].pk]
+    assert waiting_count(waits_for(twin)) == 0
 
 
 def test_where_guests_decide_nothing_waits_for_one_whom_nobody_knows(world: World) -> None:
@@ -371,7 +371,7 @@ def test_where_guests_decide_nothing_waits_for_one_whom_nobody_knows(world: Worl
         item = make.pending_item(world.ada, world.group, rule)
     for person, may in ((known, True), (unknown, False)):
         assert may_decide(person, item.terms.parsed, 0, world.ada) is may
-        assert waiting_count(to_decide(person)) == int(may)
+        assert waiting_count(waits_for(person)) == int(may)
     assert [found.names for found in who_can_decide(item.terms.parsed, world.ada)] == [["Gil Guest E-9"]]
 
 
@@ -381,16 +381,16 @@ def test_nothing_of_ones_own_waits_even_without_an_employee_id(world: World) -> 
     version = make.rule(ada, ben, groups=(world.group,))
     with world.as_role("portal_web"):
         make.pending_item(ada, world.group, version)
-    assert (waiting_count(to_decide(ada)), waiting_count(to_decide(ben))) == (0, 1)
+    assert (waiting_count(waits_for(ada)), waiting_count(waits_for(ben))) == (0, 1)
 
 
 def test_what_was_decided_waits_no_longer_unless_it_was_not_counted(world: World) -> None:
     item = world.ask(duration=timedelta(minutes=30))
     with world.as_role("portal_web"):
         decision = Decision.objects.get(pk=make.submitted_decision(item, world.ben))
-    assert waiting_count(to_decide(world.ben)) == 0
+    assert waiting_count(waits_for(world.ben)) == 0
     step(decision, DecisionStatus.REFUSED, settled_at=decision.submitted_at, reason="no longer")
-    assert waiting_count(to_decide(world.ben)) == 1
+    assert waiting_count(waits_for(world.ben)) == 1
 
 
 def test_a_delegate_sees_for_whom_and_the_page_says_so_afterwards(world: World) -> None:

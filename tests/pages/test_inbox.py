@@ -19,7 +19,7 @@ from requests_app.actions import deciding_together
 from requests_app.bundles import bundled
 from requests_app.models import Decision, RequestItem
 from requests_app.rows import Row
-from requests_app.selectors import first_of, inbox, to_decide
+from requests_app.selectors import first_of, inbox, waits_for
 from requests_app.targets import due_at
 from tests.pages.conftest import Visitor, World, main_of
 from tests.pages.moving import decide
@@ -80,8 +80,8 @@ def test_the_first_due_comes_first_whoever_asked_first(world: World, ben: Visito
     patient = asked(world, group=next(groups), ago=20 * HOUR, lapses_after=120 * HOUR)
     pressing = asked(world, group=next(groups), ago=HOUR, lapses_after=3 * HOUR)
     late = asked(world, group=next(groups), ago=5 * HOUR, lapses_after=6 * HOUR)
-    assert [each.pk for each in inbox(to_decide(world.ben))] == [late.pk, pressing.pk, patient.pk]
-    first, in_all = first_of(to_decide(world.ben), limit=2)
+    assert [each.pk for each in inbox(waits_for(world.ben))] == [late.pk, pressing.pk, patient.pk]
+    first, in_all = first_of(waits_for(world.ben), limit=2)
     assert ([each.pk for each in first], in_all) == ([late.pk, pressing.pk], 3)
     assert due_at(pressing) == pressing.created_at + 1.5 * HOUR
     for path in ("/", "/approvals/", "/requests/"):
@@ -92,21 +92,33 @@ def test_the_first_due_comes_first_whoever_asked_first(world: World, ben: Visito
     assert page.index("AWS - Late") < page.index("AWS - Pressing") < page.index("AWS - Patient")
     assert page.count("Past its target") == 1
     place = (due_at(late), late.pk)
-    assert [each.pk for each in inbox(to_decide(world.ben), after=place)] == [pressing.pk, patient.pk], (
+    assert [each.pk for each in inbox(waits_for(world.ben), after=place)] == [pressing.pk, patient.pk], (
         "no row twice or lost"
     )
+
+
+def test_none_is_missed_behind_many_that_were_decided(world: World) -> None:
+    """Whether something is theirs is asked of the first ones alone, and of all where those don't suffice."""
+    items = [asked(world, group=make.pim_group(), ago=ago * HOUR) for ago in (4, 3, 2, 1)]
+    with world.as_role("portal_web"):
+        for item in items[:3]:
+            make.submitted_decision(item, world.ben)
+    for limit in (1, 2, 25):
+        assert [each.pk for each in inbox(waits_for(world.ben), limit=limit)] == [items[3].pk]
+    place = (due_at(items[0]), items[0].pk)
+    assert [each.pk for each in inbox(waits_for(world.ben), after=place, limit=1)] == [items[3].pk]
 
 
 def test_rows_are_looked_up_by_keys_that_are_known(world: World) -> None:
     """Within one statement of so many joins Postgres would join all requests there are before it looks at the keys."""
     asked(world)
     with CaptureQueriesContext(connection) as captured:
-        assert len(inbox(to_decide(world.ben))) == 1
+        assert len(inbox(waits_for(world.ben))) == 1
     (rows,) = [query["sql"] for query in captured if "justification" in query["sql"]]
     assert "LIMIT" not in rows
     assert "EXISTS" not in rows
     with CaptureQueriesContext(connection) as captured:
-        assert inbox(to_decide(world.ada)) == []
+        assert inbox(waits_for(world.ada)) == []
     assert not [query["sql"] for query in captured if "justification" in query["sql"]]
 
 
@@ -116,16 +128,16 @@ def test_a_target_of_the_organisation_orders_too_and_never_lies_after_the_lapse(
     settings.DECISION_TARGET = 4 * HOUR
     first = asked(world, group=make.pim_group(), ago=3 * HOUR, lapses_after=90 * HOUR)
     second = asked(world, group=make.pim_group(), ago=HOUR, lapses_after=3 * HOUR)
-    assert [each.pk for each in inbox(to_decide(world.ben))] == [first.pk, second.pk]
+    assert [each.pk for each in inbox(waits_for(world.ben))] == [first.pk, second.pk]
     assert (due_at(first), due_at(second)) == (first.created_at + 4 * HOUR, second.lapses_at)
-    assert [each.pk for each in inbox(to_decide(world.ben), after=(due_at(first), first.pk))] == [second.pk]
+    assert [each.pk for each in inbox(waits_for(world.ben), after=(due_at(first), first.pk))] == [second.pk]
 
 
 def test_alike_are_those_of_one_group_length_and_rule_with_nothing_to_weigh(world: World) -> None:
     same = [asked(world) for _ in range(3)]
     longer, elsewhere = asked(world, duration=2 * HOUR), asked(world, group=make.pim_group())
     changed = asked(world, group=as_it_was(world.group))
-    rows = [Row(item, thread="open" if item.pk == same[2].pk else "") for item in inbox(to_decide(world.ben))]
+    rows = [Row(item, thread="open" if item.pk == same[2].pk else "") for item in inbox(waits_for(world.ben))]
     bundles = {tuple(row.item.pk for row in each.rows) for each in bundled(rows)}
     assert bundles == {
         tuple(item.pk for item in same[:2]),
@@ -137,7 +149,7 @@ def test_alike_are_those_of_one_group_length_and_rule_with_nothing_to_weigh(worl
 def test_what_may_do_harm_is_never_alike(world: World, why: str) -> None:
     for _ in range(2):
         asked(world)
-    assert len(bundled([Row(item) for item in inbox(to_decide(world.ben))])) == 1
+    assert len(bundled([Row(item) for item in inbox(waits_for(world.ben))])) == 1
     match why:
         case "dangerous":
             judge(world.group, findings=[{"danger": "audit", "ways": [], "more": 0, "hedge": ""}])
@@ -147,7 +159,7 @@ def test_what_may_do_harm_is_never_alike(world: World, why: str) -> None:
             PermissionSet.objects.update(content_hash="other")
         case _:
             Judgement.objects.all().delete()
-    assert len(bundled([Row(item) for item in inbox(to_decide(world.ben))])) == 2
+    assert len(bundled([Row(item) for item in inbox(waits_for(world.ben))])) == 2
 
 
 def test_alike_stand_in_one_row_that_leads_to_each_and_to_all(world: World, ben: Visitor) -> None:

@@ -15,7 +15,7 @@ from requests_app.actions.deciding import check_decision
 from requests_app.actions.sweeping import lapse_unanswered
 from requests_app.actions.withdrawing import withdraw_item
 from requests_app.models import Decision, Grant, RequestItem
-from requests_app.selectors import decision_page, to_decide, waiting_count
+from requests_app.selectors import decision_page, waiting_count, waits_for
 from tests.requests_app import factories as make
 from tests.requests_app.deciding_scene import (
     ask_under,
@@ -88,7 +88,7 @@ def test_a_second_account_is_no_second_approver(play: Stage) -> None:
     assert refused(Conflict, lambda: submit(play, item.pk, twin)).code == "decision.exists"
     assert RequestItem.objects.get(pk=item.pk).status == "pending"
     for who in (play.boss, twin):
-        assert waiting_count(to_decide(who)) == 0
+        assert waiting_count(waits_for(who)) == 0
         assert not decision_page(who, item.pk).may_decide
 
 
@@ -99,9 +99,9 @@ def test_who_approved_one_stage_does_not_approve_another(play: Stage, by_second_
     item = ask_under(play, rule_of(play, people(play.boss), people(who, other)))
     check_decision(decision_id=play.decide(item))
     assert refused(Conflict, lambda: submit(play, item.pk, who)).code == "decision.exists"
-    assert waiting_count(to_decide(who)) == 0
+    assert waiting_count(waits_for(who)) == 0
     assert not decision_page(who, item.pk).may_decide
-    assert waiting_count(to_decide(other)) == 1
+    assert waiting_count(waits_for(other)) == 1
     assert decision_page(other, item.pk).may_decide
     assert len(check_decision(decision_id=play.decide(item, who=other))) == 1
 
@@ -207,10 +207,10 @@ def test_what_is_being_checked_does_not_lapse_and_what_lapsed_is_not_decided(pla
 def test_what_nobody_answered_in_time_is_not_decided_even_when_no_sweep_ran(play: Stage) -> None:
     item = play.ask()
     play.step(timedelta(days=1) - timedelta(seconds=1))
-    assert waiting_count(to_decide(play.boss)) == 1
+    assert waiting_count(waits_for(play.boss)) == 1
     play.step(timedelta(seconds=1))
     assert refused(Conflict, lambda: submit(play, item.pk, play.boss)).code == "item.lapsed"
-    assert waiting_count(to_decide(play.boss)) == 0
+    assert waiting_count(waits_for(play.boss)) == 0
     assert not decision_page(play.boss, item.pk).may_decide
 
 

@@ -16,7 +16,7 @@ from requests_app.actions.chasing import chase_unanswered
 from requests_app.actions.sweeping import lapse_unanswered
 from requests_app.models import RequestItem
 from requests_app.permissions import can_decide
-from requests_app.selectors import inbox, to_decide
+from requests_app.selectors import inbox, waits_for
 from tests.requests_app.deciding_scene import colleague, people, play, submit
 from tests.requests_app.test_terms import ask, counted, rules
 from tests.support.stage import Stage
@@ -71,14 +71,14 @@ def test_a_stage_escalates_to_others_who_decide_then(play: Stage) -> None:
     escalation = {"after": "PT4H", "people": [other.object_id]}
     rules(play, Own={"stages": [{**people(play.boss), "escalation": escalation}]})
     item = ask(play)
-    assert inbox(to_decide(other)) == []
+    assert inbox(waits_for(other)) == []
     assert chased(play, 3.9) == []
     assert chased(play, 0.2) == ["item.escalated"]
     item = RequestItem.objects.select_related("terms", "requester").get(pk=item.pk)
     assert item.chase_at is None
     assert can_decide(other, item)
     assert can_decide(play.boss, item)
-    assert [each.pk for each in inbox(to_decide(other))] == [item.pk]
+    assert [each.pk for each in inbox(waits_for(other))] == [item.pk]
     assert Event.objects.get(type="item.escalated").data["fields"]["rule_hash"] == item.terms.document_hash
     plan()
     told = {row.recipient for row in Message.objects.filter(kind=Kind.DECIDE)}

@@ -239,7 +239,7 @@ def test_what_can_not_be_read_is_no_yes(play: Stage, reviewer: Person) -> None:
 
 def test_a_drill_goes_the_whole_way_and_is_granted_nothing(play: Stage, reviewer: Person) -> None:
     item = ask(play, drill=True)
-    shown = selectors.inbox(selectors.to_decide(play.boss))
+    shown = selectors.inbox(selectors.waits_for(play.boss))
     assert not shown, "nobody decides on it"
     assert not can_decide(play.boss, RequestItem.objects.get(pk=item.pk))
     assert settle(item) == ()
