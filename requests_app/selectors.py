@@ -165,6 +165,7 @@ class Waits:
 
     theirs: QuerySet[RequestItem]
     at_their_stages: QuerySet[RequestItem]
+    for_others: bool  # False: it is known that they stand in for nobody now
 
 
 def inbox(
@@ -237,24 +238,26 @@ def waits_for(person: Person) -> Waits:
     """
     now, nothing = business_now(), RequestItem.objects.none()
     if not person.enabled:
-        return Waits(nothing, nothing)
+        return Waits(nothing, nothing, for_others=False)
     standing = Decision.objects.filter(item=OuterRef("pk")).exclude(status=DecisionStatus.REFUSED)
     pending = list(
         Terms.objects.filter(pk__in=RequestItem.objects.filter(status=ItemStatus.PENDING).values("terms"))
     )
     named, theirs = Q(), Q()
-    for whose, groups in in_whose_right(person, now) if pending else ():
+    rights = in_whose_right(person, now) if pending else ()
+    for whose, groups in rights:
         at_those = Q()
         for terms, numbers in _stages_naming(whose, groups, pending).items():
             at_those |= Q(terms=terms, stage__in=numbers)
         if at_those:
             named |= at_those
             theirs |= at_those & _free(person, whose, standing)
+    for_others = len(rights) != 1
     if not theirs:
-        return Waits(nothing, nothing)
+        return Waits(nothing, nothing, for_others)
     open_now = _items().filter(status=ItemStatus.PENDING, lapses_at__gt=now)
     rows = open_now.filter(theirs).exclude(waiver__drill=True).exclude(is_human(person, "requester"))
-    return Waits(rows, open_now.filter(named))
+    return Waits(rows, open_now.filter(named), for_others)
 
 
 def _free(person: Person, whose: Person, standing: QuerySet[Decision]) -> Q:

@@ -58,7 +58,7 @@ def inbox(request: PortalRequest) -> HttpResponse:
         "bundles": bundled([Row(item, thread=said.get(item.pk, "")) for item in shown]),
         "older": older and f"?{older}",
         "newest": after and request.path,
-        "for_others": stood_in_for(request.user.person, business_now()),
+        "for_others": stood_in_for(request.user.person, business_now()) if waits.for_others else (),
         "emergencies": waits_for_review(request.user.person),
     }
     return render(request, "approvals/inbox.html", context)
