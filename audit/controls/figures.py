@@ -164,7 +164,8 @@ def _self_approvals(found: SelfApprovals, period: Period) -> Figure:
 
 
 def _late_removals(removed: Spread, period: Period) -> Figure:
-    late, still = measuring.events_of("grant.overdue", period), len(overdue_grants())
+    late, overdue = measuring.events_of("grant.overdue", period), overdue_grants()
+    still = len(overdue)
     return Figure(
         "late_removals",
         "Removals past their target",
@@ -173,7 +174,16 @@ def _late_removals(removed: Spread, period: Period) -> Figure:
         f"{duration_words(settings.OVERDUE_AWS)} in AWS. {_plural(removed.number, 'membership')} left AWS in the period; "
         f"{_plural(still, 'removal')} {'is' if still == 1 else 'are'} overdue now.",
         LOOK if late or still else GOOD,
-        [Behind(period.timeline("grant.overdue"), "Removals that were late")],
+        [
+            Behind(period.timeline("grant.overdue"), "Removals that were late"),
+            *(
+                Behind(
+                    reverse("audit_case", args=[each.grant.first_request_id]),
+                    f"Overdue now: {each.grant.person.display_name}, {each.grant.group.display_name}",
+                )
+                for each in overdue[: measuring.MOST_NAMED]
+            ),
+        ],
     )
 
 

@@ -139,7 +139,7 @@ SELECT (SELECT coalesce(sum(number), 0) FROM deciders), count(*),
 
 
 def self_approvals(period: Period) -> SelfApprovals:
-    """By any account: the same person, or the same employee id. Two statements at most."""
+    """By any account: the same row, or one that the directory links with it. Two statements at most."""
     with bounded(), connection.cursor() as cursor:
         cursor.execute(_SELF_APPROVALS, {"since": period.since, "until": period.until, "most": MOST_NAMED})
         ((counted, own, newest),) = cursor.fetchall()
@@ -275,7 +275,9 @@ def _seated(demands: Demands, humans: Humans, requester: Person) -> bool:
 # Who is named and there decides; who is named and away has a delegate do it, where that one may and is there.
 _HUMANS = """
 WITH human AS (
-    SELECT id, object_id, enabled, guest, coalesce(nullif(lower(trim(employee_id)), ''), object_id) AS human
+    -- A guest's account that doesn't say whose it is decides in no case.
+    SELECT id, object_id, enabled AND NOT (guest AND trim(employee_id) = '') AS enabled, guest,
+           coalesce(nullif(lower(trim(employee_id)), ''), object_id) AS human
     FROM identity_person
 ), standing AS (
     SELECT absence.person_id, absence.delegate_id, human.human

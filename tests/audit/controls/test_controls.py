@@ -32,6 +32,7 @@ from policy.demands import Approvers, Demands, Stage
 from requests_app.activity.models import ActivityPlace, ActivityUse
 from requests_app.lifecycle import DecisionStatus, EndReason, GrantStatus, ItemStatus
 from requests_app.models import AccessRequest, Decision, Grant, RequestItem
+from requests_app.overdue import Overdue
 from requests_app.waivers.models import OwedReview
 from requests_app.waivers.reviewing import review
 from tests.audit.history.conftest import AsRole, auditor, browser_of
@@ -392,6 +393,7 @@ def test_the_judgement_is_that_of_a_request_being_made(db: None, as_role: AsRole
     ada, ben, cy = make.person("Ada Asker"), make.person("Ben Boss"), make.person("Cy Boss")
     twin = make.person("Ada Admin", employee_id=ada.employee_id)
     gone, guest = make.person(enabled=False), make.person(guest=True)
+    whose, nobodys = make.person(guest=True), make.person(guest=True, employee_id="")
     away, tired, helped = (make.person(name) for name in ("Away Alone", "Tired Too", "Helped Hal"))
     with as_role("portal_web"):
         for person, delegate in ((away, None), (tired, away), (helped, cy)):
@@ -411,6 +413,7 @@ def test_the_judgement_is_that_of_a_request_being_made(db: None, as_role: AsRole
             *(((away,), 1), ((tired,), 1), ((helped,), 1), ((helped, cy), 2), ((helped, ben), 2)),
         )
     ]
+    rules += [make.rule(each, guests_decide=True) for each in (whose, nobodys)]
     asked = [(make.pim_group(), version) for version in rules]
     with as_role("portal_web"):
         items = [make.pending_item(ada, group, version) for group, version in asked]
@@ -454,6 +457,22 @@ def test_access_was_unused_where_cloudtrail_was_read_whole_and_shows_nothing(
     )
     assert "no proof that there was none" in figure.sentence
     assert [each.address for each in figure.behind] == [f"/audit/requests/{unused.first_request_id}/"]
+
+
+def test_a_removal_that_is_overdue_now_leads_to_its_case(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = world.ask()
+    decide(item, world.ben, "approve", world.as_role)
+    late = Overdue(make.scheduled_grant(item), "AWS", business_now())
+    monkeypatch.setattr(figures, "overdue_grants", lambda: [late])
+    today = business_now().date()
+    with world.as_role("portal_web"):
+        shown = controls_page(Period(today, today)).figures
+    (found,) = [each for each in shown if each.key == "late_removals"]
+    assert "1 removal is overdue now." in found.sentence
+    assert found.tone == figures.LOOK
+    assert [each.address for each in found.behind[1:]] == [f"/audit/requests/{item.request_id}/"]
 
 
 def test_controls_stand_in_their_publishers_order() -> None:
