@@ -13,12 +13,14 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.urls import reverse
 
 from base.clock import business_now
+from base.inputs import DayInput
 
 USUAL_DAYS = 30
 MOST_DAYS = 366
 MOST_DAILY = 31  # days up to which each is a part of its own; beyond, a part is a week
 _NO_SUCH_DAY = "Write a day between the years 2000 and 2200."
 _EARLIEST, _LATEST = date(2000, 1, 1), date(2200, 1, 1)
+_DAYS = ["%Y-%m-%d"]
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 
 
@@ -69,8 +71,8 @@ def _day(label: str) -> forms.DateField:
     return forms.DateField(
         label=label,
         required=False,
-        input_formats=["%Y-%m-%d"],
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        input_formats=_DAYS,
+        widget=DayInput(_DAYS),
         validators=[MinValueValidator(_EARLIEST, _NO_SUCH_DAY), MaxValueValidator(_LATEST, _NO_SUCH_DAY)],
         error_messages={"invalid": "Write a day, such as 2026-05-01."},
     )

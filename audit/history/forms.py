@@ -12,9 +12,11 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from audit.history.words import action_choices, types_of
 from audit.ledger.models import Outcome
 from base.clock import business_now
+from base.inputs import MomentInput
 
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _NO_SUCH_TIME = "Write a time between the years 2000 and 2200."
+_MOMENTS = ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"]
 MINUTE = timedelta(minutes=1)
 
 
@@ -26,8 +28,8 @@ def _moment(label: str) -> forms.DateTimeField:
     return forms.DateTimeField(
         label=label,
         required=False,
-        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"],
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        input_formats=_MOMENTS,
+        widget=MomentInput(_MOMENTS),
         validators=[MinValueValidator(_EARLIEST, _NO_SUCH_TIME), MaxValueValidator(_LATEST, _NO_SUCH_TIME)],
         error_messages={"invalid": "Write a date and a time, such as 2026-05-01T14:30."},
     )
@@ -39,7 +41,7 @@ class NamesForm(forms.Form):
     person = _text("Person")
     permission_set = _text("Permission set")
     account = _text("AWS account")
-    unit = _text("OU")
+    unit = _text("OU", "Its AWS accounts are those of now.")
     group = _text("PIM group")
 
     placeholders: ClassVar = {

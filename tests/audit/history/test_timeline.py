@@ -185,6 +185,31 @@ def test_what_cannot_be_searched_is_said_beside_its_field(auditor: Client, query
     assert sentence in text_of(auditor, f"/audit/?{query}", status=422)
 
 
+@pytest.mark.parametrize(
+    ("path", "written", "shown"),
+    [
+        ("/audit/?since", "2026-05-01", "2026-05-01T00:00"),
+        ("/audit/as-of/?at", "2026-05-01%2014:30", "2026-05-01T14:30"),
+        ("/audit/changes/?since", "2026-05-01T14:30", "2026-05-01T14:30"),
+        ("/audit/changes/?until", "0001-01-01", "0001-01-01T00:00"),
+        ("/audit/?since", "2026-05-01T14:30:15%2B02:00", "2026-05-01T12:30"),
+        ("/audit/controls/?until", "2026-5-1", "2026-05-01"),
+        ("/audit/?until", "yesterday", ""),
+        ("/audit/controls/?since", "2026-13-01", ""),
+    ],
+)
+def test_a_field_shows_the_time_that_it_reads_in_the_form_of_browsers(
+    auditor: Client, path: str, written: str, shown: str
+) -> None:
+    body = auditor.get(f"{path}={written}").content.decode()
+    name = path.partition("?")[2]
+    fields = re.findall(rf'<input[^>]*name="{name}"[^>]*>', body)
+    (field,) = [
+        each for each in fields if 'type="date' in each
+    ]  # beside what a copy or a kept search sends along
+    assert (f'value="{shown}"' in field) if shown else ("value=" not in field), field
+
+
 def test_too_many_people_of_one_name(auditor: Client, as_role: AsRole) -> None:
     with as_role("portal_worker"):
         for number in range(MOST_VALUES + 1):
