@@ -195,13 +195,13 @@ def _ungranted(period: Period) -> Figure:
         "Members without a grant",
         _number(number),
         "Differences between the portal, PIM and AWS that were first seen in the period: somebody holds access that no "
-        f"grant explains. {still:,} of them {'is' if still == 1 else 'are'} open now.",
+        f"grant explains. {still:,} {'is' if still == 1 else 'are'} open now, whenever first seen.",
         LOOK if still else GOOD if not number else PLAIN,
         [
             Behind(period.timeline("drift.found"), "Drift of every kind that was found"),
             Behind(reverse("operations_drift"), "Drift now"),
         ],
-        [f"{FindingKind(kind).label}: {found:,}, open {opened:,}" for kind, (found, opened) in kinds.items()],
+        [f"{FindingKind(kind).label}: {found:,}, open now {opened:,}" for kind, (found, opened) in kinds.items()],
     )
 
 

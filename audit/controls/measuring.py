@@ -154,23 +154,20 @@ def events_of(kind: str, period: Period) -> int:
 
 
 def ungranted_members(period: Period) -> Mapping[str, tuple[int, int]]:
-    """Findings of members without a grant that were first seen in the period, by kind: all, and still unresolved."""
-    rows = Finding.objects.filter(
-        # Every status, so that the index by status and time serves.
-        status__in=FindingStatus.values,
-        kind__in=UNGRANTED,
-        first_seen_at__gte=period.since,
-        first_seen_at__lt=period.until,
+    """Findings of members without a grant, by kind: first seen in the period, and unresolved now, whenever first seen.
+
+    Two statements.
+    """
+    # Every status, so that the index by status and time serves.
+    seen = Finding.objects.filter(
+        status__in=FindingStatus.values, first_seen_at__gte=period.since, first_seen_at__lt=period.until
     )
-    still = Count("pk", filter=Q(status=FindingStatus.OPEN))
     with bounded():
-        found = {
-            kind: (number, opened)
-            for kind, number, opened in rows.values_list("kind")
-            .annotate(number=Count("pk"), still=still)
-            .order_by("kind")
-        }
-    return {str(kind): found.get(kind, (0, 0)) for kind in UNGRANTED}
+        first, still = (
+            dict(rows.filter(kind__in=UNGRANTED).order_by().values_list("kind").annotate(Count("pk")))
+            for rows in (seen, Finding.objects.filter(status=FindingStatus.OPEN))
+        )
+    return {str(kind): (first.get(kind, 0), still.get(kind, 0)) for kind in UNGRANTED}
 
 
 _UNUSED = """

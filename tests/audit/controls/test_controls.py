@@ -328,6 +328,9 @@ def test_each_figure_says_what_it_is_and_leads_to_what_is_behind_it(asked: Asked
     assert f"/audit/requests/{own.request_id}/" in body
     assert f"/audit/requests/{fine.request_id}/" not in body
     assert "Members without a grant Look into it 1" in page
+    long_ago = text_of(auditor, "/audit/controls/?since=2020-01-01&until=2020-01-31")
+    assert "Members without a grant Look into it 0" in long_ago
+    assert "1 is open now, whenever first seen" in long_ago
     assert "Self-approvals As it should be 0" in page
     assert "CloudTrail isn't read now" in html.unescape(page)
     assert "ISO 27001 A.5.3" in page
