@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import Count, Q
@@ -16,13 +17,12 @@ from audit.controls.periods import Period
 from audit.ledger import reading
 from audit.ledger.reading import EventFilter, bounded
 from identity.humans import human_key, same_human_sql
-from identity.models import Person
 from oversight.models import Finding, FindingKind, FindingStatus
 from policy.approvers import all_seated
 from policy.demands import Demands
 from requests_app.activity.planning import MOST_ACCOUNTS
-from requests_app.lifecycle import ItemStatus, WaiverStatus
-from requests_app.models import Decision, Grant, RequestItem
+from requests_app.lifecycle import DecisionStatus, ItemStatus, WaiverStatus
+from requests_app.models import Decision, Grant, RequestItem, Verdict
 from requests_app.waivers.models import OwedReview, Waiver
 
 # Somebody is a member, and no grant of the portal says so.
@@ -154,20 +154,15 @@ def events_of(kind: str, period: Period) -> int:
 
 
 def ungranted_members(period: Period) -> Mapping[str, tuple[int, int]]:
-    """Findings of members without a grant, by kind: first seen in the period, and unresolved now, whenever first seen.
-
-    Two statements.
-    """
+    """Findings of members without a grant, by kind: first seen in the period, and unresolved now, whenever first seen."""
     # Every status, so that the index by status and time serves.
-    seen = Finding.objects.filter(
-        status__in=FindingStatus.values, first_seen_at__gte=period.since, first_seen_at__lt=period.until
-    )
+    seen = Q(status__in=FindingStatus.values, first_seen_at__gte=period.since, first_seen_at__lt=period.until)
+    still = Q(status=FindingStatus.OPEN)
+    rows = Finding.objects.filter(seen | still, kind__in=UNGRANTED).order_by().values_list("kind")
+    counts = {"seen": Count("pk", filter=seen), "still": Count("pk", filter=still)}
     with bounded():
-        first, still = (
-            dict(rows.filter(kind__in=UNGRANTED).order_by().values_list("kind").annotate(Count("pk")))
-            for rows in (seen, Finding.objects.filter(status=FindingStatus.OPEN))
-        )
-    return {str(kind): (first.get(kind, 0), still.get(kind, 0)) for kind in UNGRANTED}
+        found = {kind: (first, opened) for kind, first, opened in rows.annotate(**counts)}
+    return {str(kind): found.get(kind, (0, 0)) for kind in UNGRANTED}
 
 
 _UNUSED = """
@@ -241,7 +236,9 @@ class Undecidable:
 
 
 def undecidable(now: datetime) -> Undecidable:
-    """The same judgement as `policy.approvers.somebody_can_decide`, over MOST_PENDING items at once; three statements."""
+    """The same judgement as `policy.approvers.somebody_can_decide`, over MOST_PENDING items at once, of what is left to
+    decide of each: whoever has approved it already is none of those for whom it waits. Four statements.
+    """
     pending = RequestItem.objects.filter(status=ItemStatus.PENDING, lapses_at__gt=now)
     rows = pending.select_related("requester", "group", "terms").order_by("lapses_at", "pk")
     with bounded():
@@ -249,23 +246,40 @@ def undecidable(now: datetime) -> Undecidable:
         looked = items[:MOST_PENDING]
         demands = {item.terms_id: item.terms.parsed for item in looked}
         humans = _humans(list(demands.values()), now)
-    lost = [item for item in looked if not _seated(demands[item.terms_id], humans, item.requester)]
+        words = _words(looked)
+    lost = [
+        item for item in looked if not _seated(demands[item.terms_id], humans, item, words.get(item.pk, []))
+    ]
     return Undecidable(len(looked), lost, len(items) > len(looked))
 
 
 type Humans = Mapping[tuple[str, bool], set[tuple[str, str]]]
 
 
-def _seated(demands: Demands, humans: Humans, requester: Person) -> bool:
-    oneself = human_key(requester)
+def _words(items: Sequence[RequestItem]) -> Mapping[UUID, Sequence[Decision]]:
+    """The approvals that were counted, by item; one statement where any of them needs several."""
+    several = [item for item in items if sum(stage.quorum for stage in item.terms.parsed.stages) > 1]
+    found: dict[UUID, list[Decision]] = {}
+    if not several:
+        return found
+    rows = Decision.objects.filter(item__in=several, verdict=Verdict.APPROVE, status=DecisionStatus.COUNTED)
+    for row in rows.select_related("approver", "absence__person"):
+        found.setdefault(row.item_id, []).append(row)
+    return found
+
+
+def _seated(demands: Demands, humans: Humans, item: RequestItem, words: Sequence[Decision]) -> bool:
+    people = [item.requester, *(word.approver for word in words)]
+    people += [word.absence.person for word in words if word.absence]
+    spoken = {human_key(each) for each in people}
     ranks = (False, True) if demands.guests_decide else (False,)
     seats: list[Sequence[str]] = []
-    for stage in demands.stages:
+    for number, stage in enumerate(demands.stages[item.stage :], start=item.stage):
         keys = stage.approvers.groups | stage.approvers.people
         pairs = set().union(*(humans.get((key, guest), set()) for key in keys for guest in ranks))
-        seats += [
-            sorted({decides for named, decides in pairs if oneself not in (named, decides)})
-        ] * stage.quorum
+        seats += [sorted({decides for named, decides in pairs if spoken.isdisjoint((named, decides))})] * (
+            stage.quorum - sum(word.stage == number for word in words)
+        )
     return all_seated(seats)
 
 

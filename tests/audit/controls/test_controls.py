@@ -427,6 +427,18 @@ def test_the_judgement_is_that_of_a_request_being_made(db: None, as_role: AsRole
     assert (found.looked_at, found.not_looked) == (len(rules), False)
 
 
+def test_who_has_approved_it_is_not_waited_for_again(db: None) -> None:
+    ada, ben, cy = (make.person(name) for name in ("Ada Asker", "Ben Boss", "Cy Boss"))
+    first, second = ([each.object_id for each in named] for named in ((ben, cy), (cy,)))
+    stages = [{"people": first, "quorum": 1}, {"people": second, "quorum": 1}]
+    demands = make.rule(stages=stages).parsed.demands
+    humans = measuring._humans([demands], business_now())
+    item = RequestItem(requester=ada, stage=1)
+    assert measuring._seated(demands, humans, RequestItem(requester=ada, stage=0), [])
+    assert measuring._seated(demands, humans, item, [Decision(approver=ben, stage=0)])
+    assert not measuring._seated(demands, humans, item, [Decision(approver=cy, stage=0)])
+
+
 def test_access_was_unused_where_cloudtrail_was_read_whole_and_shows_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
