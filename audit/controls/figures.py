@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db.models import Max
+from django.db.models import Count, Min, Q
 from django.urls import reverse
 
 from audit.controls import measuring
@@ -201,7 +201,10 @@ def _ungranted(period: Period) -> Figure:
             Behind(period.timeline("drift.found"), "Drift of every kind that was found"),
             Behind(reverse("operations_drift"), "Drift now"),
         ],
-        [f"{FindingKind(kind).label}: {found:,}, open now {opened:,}" for kind, (found, opened) in kinds.items()],
+        [
+            f"{FindingKind(kind).label}: {found:,}, open now {opened:,}"
+            for kind, (found, opened) in kinds.items()
+        ],
     )
 
 
@@ -277,12 +280,16 @@ def _took(key: str, name: str, thing: str, spread: Spread, address: str) -> Figu
 
 def _unused(period: Period) -> Figure:
     held, unused = measuring.unused_eligibilities(period)
-    read = PimGroup.objects.filter(managed=True, present=True).aggregate(at=Max("eligibilities_read_at"))[
-        "at"
-    ]
-    known = (
-        f"as last read from PIM at {read:%Y-%m-%d %H:%M} UTC" if read else "which were never read from PIM"
+    read = PimGroup.objects.filter(managed=True, present=True).aggregate(
+        at=Min("eligibilities_read_at"), never=Count("pk", filter=Q(eligibilities_read_at=None))
     )
+    oldest = (
+        f"as last read from PIM, of no group longer ago than {read['at']:%Y-%m-%d %H:%M} UTC"
+        if read["at"]
+        else ""
+    )
+    never = f"{_plural(read['never'], 'group')} never read" if read["never"] else ""
+    known = " and ".join(filter(None, (oldest, never))) or "of which there is none"
     return Figure(
         "unused",
         "Unused eligibilities",

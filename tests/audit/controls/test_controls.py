@@ -23,7 +23,7 @@ from audit.controls.frameworks import EDITIONS, SUPPORTED
 from audit.controls.measuring import Part, Spread
 from audit.controls.periods import MOST_DAYS, Period, PeriodForm
 from base.clock import business_now
-from catalog.models import Eligibility
+from catalog.models import Eligibility, PimGroup
 from identity.absences.declaring import declare
 from identity.models import DirectoryGroup, DirectoryMembership
 from oversight.models import FindingKind
@@ -316,6 +316,8 @@ def asked(db: None, as_role: AsRole) -> Asked:
         fine, lost, own = (make.pending_item(ada, each, version) for each, version in of)
     make.finding(ada, group, FindingKind.ORPHAN)
     make.finding(ada, group, FindingKind.GHOST)
+    PimGroup.objects.update(eligibilities_read_at=business_now())
+    PimGroup.objects.filter(pk=group.pk).update(eligibilities_read_at=datetime(2020, 1, 2, tzinfo=UTC))
     return fine, lost, own
 
 
@@ -332,6 +334,9 @@ def test_each_figure_says_what_it_is_and_leads_to_what_is_behind_it(asked: Asked
     assert "Members without a grant Look into it 0" in long_ago
     assert "1 is open now, whenever first seen" in long_ago
     assert "Self-approvals As it should be 0" in page
+    assert (
+        "as last read from PIM, of no group longer ago than 2020-01-02 00:00 UTC, brought no access" in page
+    )
     assert "CloudTrail isn't read now" in html.unescape(page)
     assert "ISO 27001 A.5.3" in page
     for action in ("decision.counted", "grant.overdue", "drift.found", "item.lapsed", "grant.arrived"):
