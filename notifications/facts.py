@@ -95,8 +95,10 @@ def no_longer_needed(message: Message) -> str:
         case Kind.SIGN_IN if grant is not None:
             waits = grant.waits_for_person if message.person == grant.person else grant.waits_for_approver
             return "" if waits else "It didn't wait for this sign-in any more."
-        case Kind.ENDING if grant is not None and grant.ends_at.isoformat() != message.facts.get("ends_at"):
-            return "The access was extended."
+        case Kind.ENDING if grant is not None and grant.stands_until.isoformat() != message.facts.get(
+            "ends_at"
+        ):
+            return "Its end moved."
     return ""
 
 
@@ -181,8 +183,11 @@ def _revoked(message: Message, _language: Language, _zone: ZoneInfo) -> Facts:
 
 
 def _failed(message: Message, _language: Language, _zone: ZoneInfo) -> Facts:
-    problem = message.grant.problem if message.grant else ""
-    return {"reason": quoted(problem), "what": message.facts.get("what", "")}
+    grant, what = message.grant, message.facts.get("what", "")
+    problem = ""
+    if grant is not None:
+        problem = grant.extension_problem if what == "extension_not_sent" else grant.problem
+    return {"reason": quoted(problem), "what": what}
 
 
 def _emergency(message: Message, language: Language, zone: ZoneInfo) -> Facts:

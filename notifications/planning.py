@@ -15,7 +15,7 @@ from uuid import UUID
 import structlog
 from django.db import connection
 from django.db.models import CharField, Exists, F, OuterRef, Value
-from django.db.models.functions import Cast, Concat
+from django.db.models.functions import Cast, Coalesce, Concat
 from django_subatomic.db import durable, savepoint, transaction
 
 from audit.ledger.models import Event
@@ -299,12 +299,21 @@ def _to_holder(kind: Kind, event: Event, *, once: bool = False) -> Iterator[Mess
 
 
 def _failed(event: Event) -> Iterator[Message]:
+    grant, _ = _grant(event)
+    return _undone(event, f"failed:{grant.pk}")
+
+
+def _undone(event: Event, occasion: str, **facts: str) -> Iterator[Message]:
+    """What was approved isn't so, or not all of it: told to its holder, and to whoever has approved it."""
     grant, item = _grant(event)
-    what = event.type.partition(".")[2]
-    occasion = f"failed:{grant.pk}"
-    yield message(Kind.FAILED, grant.person, occasion=occasion, item=item, grant=grant, what=what)
+    told = {"what": event.type.partition(".")[2], **facts}
+    yield message(Kind.FAILED, grant.person, occasion=occasion, item=item, grant=grant, **told)
     for person in approvers_of(item) if item else ():
-        yield message(Kind.UNDONE, person, occasion=occasion, item=item, grant=grant, what=what)
+        yield message(Kind.UNDONE, person, occasion=occasion, item=item, grant=grant, **told)
+
+
+def _not_lengthened(event: Event) -> Iterator[Message]:
+    return _undone(event, f"event:{event.id}", ends_at=str(_fields(event)["ends_at"]))
 
 
 def _waits(event: Event) -> Iterator[Message]:
@@ -361,6 +370,7 @@ _PLANS: dict[str, Callable[[Event], Iterable[Message]]] = {
     "grant.arrived": partial(_to_holder, Kind.USABLE, once=True),
     "grant.waits_for_sign_in": _waits,
     "grant.extended": partial(_to_holder, Kind.EXTENDED),
+    "grant.extension_not_sent": _not_lengthened,
     "grant.revoked": partial(_to_holder, Kind.REVOKED),
     "grant.removal_started": _removal_started,
     "grant.stopped_on_the_way": _removal_started,
@@ -389,17 +399,19 @@ def _plan_endings() -> int:
     rows = Grant.objects.filter(
         status=GrantStatus.ACTIVE,
         next_action_at__lte=now + ENDING_SOON,  # its end at the latest: what has an index
-        ends_at__gt=now,
-        ends_at__lte=now + ENDING_SOON,
-        ends_at__gte=F("starts_at") + 2 * ENDING_SOON,
-    ).exclude(Exists(told))
+    )
+    rows = rows.annotate(end=Coalesce("fell_back_to", "ends_at")).filter(
+        end__gt=now, end__lte=now + ENDING_SOON, end__gte=F("starts_at") + 2 * ENDING_SOON
+    )
     return _store(
         message(
             Kind.ENDING,
             grant.person,
             occasion=f"ending:{grant.pk}:{grant.revision}",
             grant=grant,
-            ends_at=grant.ends_at.isoformat(),
+            ends_at=grant.stands_until.isoformat(),
         )
-        for grant in rows.select_related("person", "group").order_by("ends_at")[:MOST_ENDINGS]
+        for grant in rows.exclude(Exists(told))
+        .select_related("person", "group")
+        .order_by("end")[:MOST_ENDINGS]
     )

@@ -218,6 +218,8 @@ class Grant(models.Model):
     extension_problem = models.TextField(blank=True)
     extension_accepted = models.IntegerField(default=0)  # the newest revision whose end PIM has accepted
     extension_refused = models.IntegerField(default=0)  # the revision whose end PIM refused for good
+    # The end that stands since what was approved beyond it fell before PIM was asked; None: nothing fell.
+    fell_back_to = models.DateTimeField(null=True)
 
     # What the world showed, each with its instant (business time).
     assigned_at = models.DateTimeField(null=True)  # as PIM says
@@ -354,6 +356,11 @@ class Grant(models.Model):
     def over_in_pim(self, now: datetime) -> bool:
         """Whether PIM's own end, as it was read back, has come: a minute early where an approval of PIM's came first."""
         return self.entra_ends_at is not None and now >= self.entra_ends_at
+
+    @property
+    def stands_until(self) -> datetime:
+        """The end by which it has to be out: the approved one, or the earlier one where an extension fell."""
+        return self.fell_back_to or self.ends_at
 
     @property
     def sure_until(self) -> datetime:

@@ -253,7 +253,7 @@ def _departure(grant: Grant | None) -> tuple[Step, ...]:
     if grant.removal_started_at:
         ending = Step("Ending", "done", grant.removal_started_at, reason)
     else:
-        ending = Step("Ending", "next", note="At", until=grant.ends_at)
+        ending = Step("Ending", "next", note="At", until=grant.stands_until)
 
     # Seen again after an earlier removal, it is on its way out anew: an older proof counts no more.
     removing, leaving_aws = status == GrantStatus.REMOVING, status == GrantStatus.DEPROVISIONING

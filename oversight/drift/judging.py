@@ -193,12 +193,12 @@ def _ours(
     facts: GroupFacts, assignment: PimAssignment, grant: Grant, holder: Holder, evidence: dict[str, str]
 ) -> Iterator[Found]:
     gone_before = grant.out_of_entra_at is not None and grant.out_of_entra_at < facts.began
-    over = grant.status in TERMINAL or grant.ends_at + PIM_MAY_BE_LATE < facts.now or gone_before
+    over = grant.status in TERMINAL or grant.stands_until + PIM_MAY_BE_LATE < facts.now or gone_before
     if over:
         yield Found(
             FindingKind.LATE,
             holder,
-            f"The approved end was {moment_words(grant.ends_at, facts.now)}, and PIM still holds the membership.",
+            f"The approved end was {moment_words(grant.stands_until, facts.now)}, and PIM still holds the membership.",
             "The portal keeps asking PIM to remove it. If it stays, remove it in Entra by hand.",
             grant,
             evidence,

@@ -58,6 +58,7 @@ def extend(grant: Grant, item: RequestItem, *, ends_at: datetime) -> None:
         revision=grant.revision + 1,
         longest_session=max(grant.longest_session, item.longest_session),
         extension_problem="",
+        fell_back_to=None,
         **due,
     )
     record_of(

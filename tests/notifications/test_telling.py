@@ -32,6 +32,7 @@ from policy.document import document_hash
 from policy.models import RuleVersion
 from requests_app.actions.conversing import remark
 from requests_app.actions.ending import begin_end, record_revocation
+from requests_app.actions.recording import record_of
 from requests_app.actions.withdrawing import withdraw_item
 from requests_app.lifecycle import DecisionStatus, EndReason, GrantStatus, ItemStatus
 from requests_app.models import Decision, Grant, RequestItem
@@ -246,6 +247,30 @@ def test_an_activation_that_is_undone_is_told_once_unless_somebody_ended_it(
     step(grant, GrantStatus.NEVER_ARRIVED, ended_at=now)
     tell()
     assert len(post.mails) == before + 2
+
+
+def test_what_was_not_lengthened_is_told_to_both_and_the_earlier_end_before_it_comes(
+    world: World, post: Post
+) -> None:
+    grant = a_grant(world, GrantStatus.ACTIVE)
+    tell()
+    problem, stands = (
+        "That approval is void, so it was not lengthened.",
+        grant.ends_at - timedelta(minutes=10),
+    )
+    Grant.objects.filter(pk=grant.pk).update(fell_back_to=stands, extension_problem=problem)
+    with transaction():
+        record_of(grant, "grant.extension_not_sent", {"revision": 2, "ends_at": stands, "problem": problem})
+    tell()
+    assert post.to(world.ada)[-1] == "Not lengthened: AWS - Amazon EC2 Admin"
+    assert post.to(world.ben)[-1] == "Not lengthened: AWS - Amazon EC2 Admin for Ada Asker"
+    assert all(f"> {problem}" in mail.text for mail in post.mails[-2:])
+    with patch.object(planning, "business_now", lambda: stands - timedelta(minutes=10)):
+        Grant.objects.filter(pk=grant.pk).update(next_action_at=stands)
+        plan()
+    ending = Message.objects.get(kind="ending")
+    assert ending.facts["ends_at"] == stands.isoformat()
+    assert no_longer_needed(ending) == ""
 
 
 def test_an_approver_is_told_why_their_word_was_not_counted(world: World, post: Post) -> None:

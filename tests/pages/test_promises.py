@@ -23,6 +23,7 @@ from catalog.sync.work import Work
 from identity.models import SignIn, User
 from identity.personal.sealing import add_key
 from oversight.drift.runs import run_slice
+from requests_app.actions.deciding import check_decision
 from requests_app.cutting.models import FastRemoval
 from requests_app.lifecycle import GrantStatus
 from requests_app.models import Grant, RequestItem
@@ -210,6 +211,43 @@ def test_what_pim_ends_late_is_overdue_on_the_page_and_in_the_trail(play: Stage)
     play.world.faults.clear()
     play.play_out()
     assert "Ended. No session can be left." in page(play)
+
+
+def test_an_extension_that_fell_is_not_sent_and_leaves_the_earlier_end_as_the_one_to_be_held(
+    play: Stage,
+) -> None:
+    first = granted(play)
+    play.world.faults.add(READ, "throttle", retry_after=120)
+    check_decision(decision_id=play.decide(play.ask()))
+    play.work()
+    play.world.happen("person_disabled", person=play.boss.object_id)
+    play.play(lambda: play.grant().fell_back_to is not None, at_most=timedelta(minutes=5))
+    assert "Should Entra not end it then, the portal takes it out." in page(play)
+    assert "PIM was not asked to lengthen" in trail(play, "grant.extension_not_sent")
+    happen(play, "expiry_late", minutes="180")
+    play.world.faults.add(POST, "error", count=None)
+    play.play(lambda: play.time.now > first.ends_at + timedelta(minutes=20))
+    assert "Overdue: still in Entra" in page(play)
+    assert "is overdue in Entra" in trail(play, "grant.overdue")
+    play.world.faults.clear()
+    play.play_to(GrantStatus.DEPROVISIONING, GrantStatus.DRAINING)
+    assert play.time.now < first.ends_at + HOUR
+
+
+def test_one_answer_that_lacks_the_membership_ends_nothing_and_proves_no_removal(play: Stage) -> None:
+    grant = granted(play, timedelta(hours=4))
+    play.step(timedelta(minutes=20))
+    play.world.faults.add("pim.read", "stale", seconds=7200)
+    answer = visitor(play, "boss").post(f"/requests/{grant.first_request_id}/revoke/", reason="Not any more")
+    assert answer.status_code == 302
+    play.work()
+    assert play.grant().unseen_since == play.time.now
+    assert "Out of Entra. On its way out of AWS." not in page(play)
+    assert not Event.objects.filter(type="grant.out_of_entra").exists()
+    play.world.faults.clear()
+    play.play_to(GrantStatus.DEPROVISIONING, GrantStatus.DRAINING)
+    trail(play, "outside.removal_sent", "grant.out_of_entra")
+    assert not play.in_entra()
 
 
 @pytest.mark.proof

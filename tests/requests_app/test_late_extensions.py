@@ -6,11 +6,13 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 
 from audit.ledger.models import Event
 from requests_app.actions.deciding import check_decision
-from requests_app.lifecycle import TERMINAL
+from requests_app.lifecycle import TERMINAL, EndReason
 from requests_app.models import Decision, Grant
+from requests_app.overdue import overdue, overdue_grants
 from tests.requests_app.deciding_scene import ask_under, colleague, people, play, rule_of
 from tests.requests_app.test_extending import READ, approve, pim_end
 from tests.requests_app.test_rechecking import CHANGES, ELIGIBILITY, POST, USERS
@@ -28,10 +30,10 @@ def approver_left(play: Stage) -> None:
     play.world.directory.user(play.boss.object_id).account_enabled = False
 
 
-def held_up(play: Stage) -> Grant:
+def held_up(play: Stage, status: str = "active") -> Grant:
     """Access that was extended, and whose new end Entra has kept from leaving; gives it as it was before."""
     approve(play)
-    first = play.play_to("active")
+    first = play.play_to(status)
     play.world.faults.add(READ, "throttle", count=1, retry_after=int(HELD_UP.total_seconds()))
     approve(play)
     play.work()
@@ -71,6 +73,44 @@ def test_it_ends_when_it_would_have_and_another_approval_does_not_lengthen_it(pl
     assert ended.out_of_entra_at is not None
     assert ended.out_of_entra_at - first.ends_at < timedelta(minutes=2)
     assert play.assignments_made() == 1
+
+
+@pytest.mark.parametrize("status", ["active", "provisioning"])
+def test_where_pim_does_not_end_it_then_it_is_overdue_from_there_and_taken_out(
+    play: Stage, status: str
+) -> None:
+    if status == "provisioning":
+        play.world.faults.add("graph.POST provisionOnDemand", "error", count=None)
+    first = held_up(play, status)
+    if status == "provisioning":
+        play.world.happen("quarantine")
+    approver_left(play)
+    play.play(lambda: told(play), at_most=timedelta(minutes=4))
+    assert play.grant().fell_back_to == play.grant().stands_until == first.ends_at
+    play.world.happen("expiry_late", group=play.world_group.id, person=play.world_asker.id, minutes="300")
+    play.world.faults.add(POST, "error", count=None)
+    play.play(lambda: play.time.now > first.ends_at + timedelta(minutes=25))
+    late = overdue(play.grant())
+    assert late is not None, play.describe()
+    assert [late.grant] == [each.grant for each in overdue_grants()]
+    assert (late.hop, late.since) == ("Entra", first.ends_at + settings.OVERDUE_ENTRA)
+    assert (late.grant.status, late.grant.end_reason) == ("removing", EndReason.WINDOW_OVER)
+    assert Event.objects.filter(type="grant.overdue").exists()
+    play.world.faults.clear()
+    play.play_to("deprovisioning", *TERMINAL)
+    assert not play.in_entra()
+    assert play.time.now - first.ends_at < timedelta(hours=1), "it stayed for what doesn't stand"
+
+
+def test_what_stands_again_at_the_earlier_end_is_assigned_anew_and_lasts(play: Stage) -> None:
+    first = held_up(play)
+    approver_left(play)
+    play.play(lambda: told(play), at_most=timedelta(minutes=4))
+    play.world.directory.user(play.boss.object_id).account_enabled = True
+    play.play(lambda: play.assignments_made() == 2, at_most=timedelta(hours=2))
+    again = play.play_to("active")
+    assert (again.fell_back_to, again.stands_until) == (None, first.ends_at + timedelta(hours=1))
+    assert play.play_out().end_reason == EndReason.WINDOW_OVER
 
 
 def test_what_stands_is_sent_late_although_who_approved_the_first_time_has_left(play: Stage) -> None:

@@ -90,6 +90,7 @@ class Access(NamedTuple):
     revision: int
     starts_at: datetime
     ends_at: datetime
+    fell_back_to: datetime | None
     as_person: bool
     entra_ends_at: datetime | None
     out_of_aws_at: datetime | None
@@ -379,17 +380,18 @@ def _what_is_said_is_so(scene: Scene) -> Iterator[str]:
 def _late_access_is_shown(scene: Scene) -> Iterator[str]:
     """I2, the second half: once workers have looked, access past its end is shown as leaving."""
     for grant in scene.grants:
-        late = scene.now > grant.ends_at + SHOWN_WITHIN and grant.status not in SHOWN_AS_LEAVING
+        end = grant.fell_back_to or grant.ends_at
+        late = scene.now > end + SHOWN_WITHIN and grant.status not in SHOWN_AS_LEAVING
         if late and scene.held_in_entra(grant):
-            yield f"I2 grant {grant.pk} ended at {grant.ends_at}, is still in Entra, and is called {grant.status}"
+            yield f"I2 grant {grant.pk} ended at {end}, is still in Entra, and is called {grant.status}"
 
 
 def _no_refusal_without_cause(scene: Scene) -> Iterator[str]:
     """I7."""
     for grant in scene.grants:
         if grant.status in {GrantStatus.NOT_GRANTED, GrantStatus.NEVER_ARRIVED}:
-            if not grant.problem and grant.status == GrantStatus.NOT_GRANTED:
-                yield f"I7 grant {grant.pk} was not granted, and nothing says why"
+            if not grant.problem:
+                yield f"I7 grant {grant.pk} is {grant.status}, and nothing says why"
             if scene.pair(grant) not in scene.excused and not _waited_for_the_earlier(scene, grant):
                 yield f"I7 grant {grant.pk} is {grant.status} without a cause outside: {grant.problem}"
 

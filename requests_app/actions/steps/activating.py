@@ -31,7 +31,7 @@ from requests_app.actions.steps.pacing import back_off, poll_delay
 from requests_app.actions.steps.rechecking import grown_beyond, recheck, unfit
 from requests_app.actions.steps.seeing import EntraView, look_at_entra
 from requests_app.lifecycle import EndReason, GrantStatus
-from requests_app.models import Attempt, Grant
+from requests_app.models import SAME_END, Attempt, Grant
 from requests_app.path_models import PathKind
 
 register("activating.looked", "activating.before_settle", "activating.settled")
@@ -132,6 +132,8 @@ def _found_ours(claim: Claim, view: EntraView) -> None:
             # PIM holds one assignment a pair: whatever else was sent can't land beside this one.
             "unknown_writes": 0,
         }
+        if assignment.ends_at is not None and assignment.ends_at >= grant.ends_at - SAME_END:
+            facts["fell_back_to"] = None  # what had fallen stood when it was assigned anew
         if grant.status != GrantStatus.ACTIVATING:
             note(grant, **facts)
         elif not view.end_matches(grant):

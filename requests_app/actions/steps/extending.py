@@ -5,6 +5,7 @@ again changes nothing. Whether PIM moves the end of an assignment that runs is n
 earlier end stands: PIM ends the membership then, and what is left of the window is assigned anew right after, so
 that there are never two assignments of one pair. So it is where what was approved doesn't stand any more when it would
 leave late (`rechecking`): it is asked again when PIM's own end has come, and what doesn't stand then isn't assigned.
+Should PIM not end it then, it is taken out: nothing that stands reaches further.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ register("extending.before_settle", "extending.held", "extending.before_continui
 # How often (business time) an active grant's membership is looked at in Entra.
 LOOK_EVERY = timedelta(minutes=10)
 AS_PERSON = "PIM doesn't lengthen an activation that runs."
+# PIM is given this long after the end that it holds before the portal asks for the removal itself.
+PIM_MAY_BE_LATE = timedelta(minutes=2)
 # An accepted update shows in PIM's reads within this (real time: it is the vendor's replication).
 SHOWS_WITHIN = timedelta(minutes=1)
 _NEVER = frozenset({PimRequestStatus.DENIED, PimRequestStatus.FAILED, PimRequestStatus.CANCELED})
@@ -98,6 +101,11 @@ def ended_at_the_earlier_end(grant: Grant) -> bool:
     )
 
 
+def over_at(grant: Grant) -> datetime:
+    """From when on it is taken out, where PIM still holds it: what fell leaves PIM the time to end it by itself."""
+    return grant.ends_at if grant.fell_back_to is None else grant.fell_back_to + PIM_MAY_BE_LATE
+
+
 def go_on(grant: Grant) -> None:
     """Have the rest of a locked grant's window assigned anew; PIM was just read to hold nothing for the pair."""
     stop_if_frozen(grant)
@@ -141,7 +149,13 @@ def _held(claim: Claim, held: PimAssignment, ends_at: datetime, view: EntraView)
     with settle(claim) as grant:
         if not grant.extension_owed or ends_at < grant.ends_at - SAME_END:
             return  # extended once more meanwhile
-        note(grant, entra_ends_at=ends_at, pim_schedule_id=held.schedule_id, extension_problem="")
+        note(
+            grant,
+            entra_ends_at=ends_at,
+            pim_schedule_id=held.schedule_id,
+            extension_problem="",
+            fell_back_to=None,
+        )
         record_of(
             grant,
             "grant.extension_held",
@@ -226,7 +240,12 @@ def _fallen(claim: Claim, sentence: str) -> timedelta:
     """What was approved doesn't stand any more: PIM isn't asked, and what runs keeps the end that PIM holds."""
     with settle(claim) as grant:
         if grant.revision == claim.grant.revision:
-            note(grant, extension_problem=sentence, extension_refused=grant.revision)
+            note(
+                grant,
+                extension_problem=sentence,
+                extension_refused=grant.revision,
+                fell_back_to=grant.sure_until,
+            )
             record_of(
                 grant,
                 "grant.extension_not_sent",

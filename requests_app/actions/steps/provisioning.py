@@ -23,7 +23,7 @@ from requests_app.actions.leaving import end_for_a_leaver
 from requests_app.actions.moving import move
 from requests_app.actions.pathing import WAITS, Wait, hold_if_asked, leave_queue
 from requests_app.actions.steps import hastening
-from requests_app.actions.steps.extending import LOOK_EVERY, keep_up
+from requests_app.actions.steps.extending import LOOK_EVERY, keep_up, over_at
 from requests_app.actions.steps.pacing import back_off, poll_delay, postpone
 from requests_app.actions.steps.seeing import AwsView, look_at_aws, nothing_new
 from requests_app.lifecycle import EndReason, GrantStatus
@@ -100,7 +100,7 @@ def _look_for_another(claim: Claim, asked: _Asked) -> None:
 
 
 def _is_over(grant: Grant) -> bool:
-    return business_now() >= grant.ends_at
+    return business_now() >= over_at(grant)
 
 
 def _go_on_waiting(claim: Claim) -> None:
@@ -120,7 +120,7 @@ def _next_look(grant: Grant) -> timedelta:
 def _settle(grant: Grant, view: AwsView, waiting: str, wait: timedelta | None) -> None:
     now = business_now()
     name = grant.group.display_name
-    if now >= grant.ends_at:
+    if now >= over_at(grant):
         move(
             grant,
             GrantStatus.REMOVING,

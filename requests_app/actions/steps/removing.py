@@ -22,9 +22,11 @@ from requests_app.actions.leaving import end_for_a_leaver
 from requests_app.actions.moving import move
 from requests_app.actions.steps import hastening, passing, personal
 from requests_app.actions.steps.extending import (
+    PIM_MAY_BE_LATE,
     bring_to_end,
     ended_at_the_earlier_end,
     go_on,
+    over_at,
     rest_until_the_next_look,
 )
 from requests_app.actions.steps.guarding import refuse_unmanaged_group
@@ -35,8 +37,6 @@ from requests_app.models import Attempt, Grant
 
 register("ending.before_settle", "removing.looked", "removing.before_settle", "removing.settled")
 
-# PIM is given this long after the end of the window before the portal asks for the removal itself.
-PIM_MAY_BE_LATE = timedelta(minutes=2)
 # An absent read proves nothing this soon after an assignment that was never read back (real time: it may still be
 # on its way to the vendor, or into the vendor's reads).
 LATE_LANDING = timedelta(minutes=1)
@@ -66,14 +66,14 @@ def end_window(claim: Claim) -> None:
         now = business_now()
         if grant.status != GrantStatus.ACTIVE:
             rest(grant)
-        elif now < grant.ends_at and not missing:
+        elif now < over_at(grant) and not missing:
             if grant.unseen_since is not None:
                 note(grant, unseen_since=None)
             rest_until_the_next_look(grant, wait)
-        elif now < grant.ends_at and ended_at_the_earlier_end(grant):
+        elif now < grant.ends_at and missing and ended_at_the_earlier_end(grant):
             go_on(grant)
             rest(grant)
-        elif now < grant.ends_at and not replaced and _in_doubt(grant, now):
+        elif now < grant.ends_at and missing and not replaced and _in_doubt(grant, now):
             since = grant.unseen_since or now
             note(grant, unseen_since=since)
             rest(grant, until=min(grant.ends_at, since + UNSEEN_FOR))
@@ -192,7 +192,7 @@ def _removal_due_at(grant: Grant, view: EntraView) -> datetime:
     started = (view.ours.starts_at if view.ours else None) or grant.assigned_at or grant.starts_at
     earliest = started + settings.PIM_MINIMUM
     if grant.end_reason == EndReason.WINDOW_OVER:
-        return max(earliest, grant.ends_at + PIM_MAY_BE_LATE)
+        return max(earliest, grant.stands_until + PIM_MAY_BE_LATE)
     return earliest
 
 
@@ -208,7 +208,7 @@ def _wait_until(claim: Claim, due: datetime) -> None:
     with settle(claim) as grant:
         if grant.end_reason == EndReason.WINDOW_OVER:
             # PIM ends it about now; look often, and ask for it only once it is late.
-            rest(grant, until=business_now(), retry_in=poll_delay(grant.ends_at))
+            rest(grant, until=business_now(), retry_in=poll_delay(grant.stands_until))
         else:
             note(
                 grant,
