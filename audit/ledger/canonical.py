@@ -27,7 +27,7 @@ def instant(value: datetime) -> str:
     """ISO 8601 in UTC, always with microseconds, ending in Z. Raises LedgerError for a naive time."""
     if value.tzinfo is None:
         raise LedgerError("A time without a time zone can't be recorded.")
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def clean(text: str) -> str:

@@ -19,7 +19,7 @@ from audit.ledger.keys import KeyFileError, load_key
 from audit.ledger.registry import registered
 from audit.ledger.retention import RetentionError
 from audit.ledger.rights import check_rights
-from audit.ledger.sql import ACTOR_GUARD, GUARDED_TABLES, GUARDS, RECEIPTS, ROWS_GUARD
+from audit.ledger.sql import ACTOR_GUARD, COLUMNS_GUARDS, GUARDED_TABLES, GUARDS, RECEIPTS, ROWS_GUARD
 from audit.ledger.syslog_anchor import SyslogAnchor
 from audit.ledger.tsa_anchor import RootsError, load_roots
 from audit.ledger.watch_check import check_watched
@@ -159,13 +159,17 @@ def _may_append(path: Path | None) -> bool:
 
 _STANDING = """
 SELECT tgrelid::regclass::text || '.' || tgname FROM pg_trigger
-WHERE tgrelid::regclass::text = ANY (%s) AND NOT tgisinternal AND tgenabled = 'A'
+WHERE tgrelid::regclass::text = ANY (%(tables)s) AND NOT tgisinternal AND tgenabled = 'A'
+UNION ALL
+SELECT conrelid::regclass::text || '.' || conname FROM pg_constraint
+WHERE conrelid::regclass::text = ANY (%(tables)s) AND contype = 'c' AND conenforced
 """
 # Guards that a later migration makes than the first, and what it makes with them: before, they can't stand.
 _LATER = {
     f"{RECEIPTS}.": f"public.{RECEIPTS}",
     ACTOR_GUARD: "public.audit_refuse_actor",
     ROWS_GUARD: "public.audit_require_rows",
+    **dict.fromkeys(COLUMNS_GUARDS, "public.audit_derive"),
 }
 # Where a change needs its event, the event's version has to be held to the change: both triggers, and both on.
 _HALVES = """
@@ -201,7 +205,7 @@ def check_guards(*, databases: Sequence[str] | None, **_: Any) -> list[CheckMess
                 )
                 absent = {name for (name,) in cursor.fetchall()}
                 later = tuple(guard for guard, made in _LATER.items() if made in absent)
-                cursor.execute(_STANDING, [list(GUARDED_TABLES)])
+                cursor.execute(_STANDING, {"tables": list(GUARDED_TABLES)})
                 standing = {name for (name,) in cursor.fetchall()}
                 cursor.execute(_HALVES)
                 halves = sorted({kind for (kind,) in cursor.fetchall()} - _OTHERWISE)

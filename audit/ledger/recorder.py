@@ -34,6 +34,7 @@ from audit.ledger.rows import Row
 from base.clock import business_now
 
 SALT_BYTES = 16
+_KINDS = frozenset(ActorKind.values)
 _NONE: Mapping[str, Value] = {}
 _NO_WORDS: Mapping[str, str] = {}
 
@@ -52,7 +53,7 @@ class Actor:
     session: str = ""
 
     def __post_init__(self) -> None:
-        if self.kind not in ActorKind.values:
+        if self.kind not in _KINDS:
             raise LedgerError(f"{self.kind!r} is no kind of actor; there are {ActorKind.values}.")
         if (self.kind == ActorKind.PERSON) != bool(self.object_id):
             raise LedgerError("A person acts with an object id, and nobody else has one.")

@@ -150,7 +150,8 @@ def test_a_rewriting_with_new_seals_is_found(
     superuser(
         *UNSEAL,
         FORGET_RECEIPTS,
-        "UPDATE audit_event SET canon = replace(canon, 'note', 'Note') "
+        "UPDATE audit_event SET canon = replace(canon, 'note ', 'Note '), "
+        "data = replace(canon, 'note ', 'Note ')::jsonb "
         "WHERE id = (SELECT id FROM audit_event ORDER BY id DESC OFFSET 1 LIMIT 1)",
     )
     with pytest.MonkeyPatch.context() as patched:

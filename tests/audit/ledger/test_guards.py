@@ -157,6 +157,45 @@ def test_no_event_claims_a_version_that_its_subject_has_not_come_to(as_role: AsR
         ask(subject=Subject("grant", grant.pk, 2))
 
 
+# What the columns say of the event's text, and what somebody would have them say instead.
+FORGED = {
+    "data": "'{}'",
+    "business_at": "now()",
+    "type": "'trial.other'",
+    "outcome": "'failed'",
+    "actor_kind": "'worker'",
+    "request_id": "gen_random_uuid()",
+    "grant_id": "gen_random_uuid()",
+    **dict.fromkeys(("actor_oid", "about_oid", "group_oid", "ip", "session"), "'x'"),
+}
+
+
+def test_no_column_says_what_the_text_does_not(mighty: psycopg.Connection) -> None:
+    """Whoever may name other columns has them written over; with the trigger off, a constraint compares each."""
+    columns = {field.attname for field in Event._meta.fields} - {"id", "at", "canon"}
+    assert set(FORGED) == columns
+    same = {name: name for name in columns}
+
+    def insert(values: dict[str, str]) -> None:
+        names, said = ", ".join(values), ", ".join(values.values())
+        mighty.execute(f"INSERT INTO audit_event (canon, {names}) SELECT canon, {said} FROM {first}".encode())  # noqa: S608 - ours
+
+    first = "(SELECT * FROM audit_event WHERE type = 'trial.noted' ORDER BY id LIMIT 1) AS first"
+    text = CANON.replace("{", f'{{"request":"{uuid4()}","grant":"{uuid4()}",', 1)
+    mighty.execute("INSERT INTO audit_event (canon) VALUES (%s)", [text])
+    insert(FORGED)
+    rows = mighty.execute(
+        "SELECT to_jsonb(event) - '{id,at}'::text[] FROM audit_event event ORDER BY id DESC LIMIT 2"
+    )
+    assert len({str(row) for row in rows}) == 1
+    mighty.execute("ALTER TABLE audit_event DISABLE TRIGGER audit_event_derived")
+    insert(same)
+    for name in columns:
+        for value in (FORGED[name], "NULL"):
+            with pytest.raises(psycopg.IntegrityError, match=r"audit_event_says|null value"):
+                insert({**same, name: value})
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     "canon",

@@ -141,7 +141,11 @@ CUT = (
 )
 UNSEAL = ("DELETE FROM audit_leaf WHERE batch > 2", "DELETE FROM audit_seal WHERE batch > 2")
 FORGET = "DELETE FROM audit_anchor WHERE batch > 2"
-EDIT = "UPDATE audit_event SET canon = replace(canon, 'note', 'Note') WHERE canon LIKE '%note {}%'"
+# With what was read of the text, or a constraint would refuse it.
+EDIT = (
+    "UPDATE audit_event SET canon = replace(canon, 'note ', 'Note '), data = replace(canon, 'note ', 'Note ')::jsonb "
+    "WHERE canon LIKE '%note {}%'"
+)
 
 
 DELETE = "DELETE FROM audit_event WHERE canon LIKE '%note 1%'"

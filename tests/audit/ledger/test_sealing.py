@@ -243,7 +243,12 @@ def test_while_somebody_seals_another_waits_for_nothing(
 
 # --- manipulations, by somebody whom no guard stops
 
+RETELL = """
+UPDATE audit_event SET canon = replace(canon, 'note 2', 'note X'), data = replace(canon, 'note 2', 'note X')::jsonb
+WHERE id = 2
+"""
 REWRITE = """
+ALTER TABLE audit_event DROP CONSTRAINT audit_event_says;
 UPDATE audit_event SET canon = replace(canon, 'note 3', 'note X') WHERE id = 3;
 UPDATE audit_leaf leaf SET leaf = sha256('\\x00'::bytea || convert_to(
     event.id || E'\\n' || to_char(event.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
@@ -255,8 +260,12 @@ UPDATE audit_leaf SET idx = idx + 10 WHERE batch = 1;
 UPDATE audit_leaf SET idx = 11 - idx WHERE batch = 1
 """
 UNBIND = """
-ALTER TABLE audit_event ALTER COLUMN actor_oid DROP EXPRESSION;
+ALTER TABLE audit_event DROP CONSTRAINT audit_event_says;
 UPDATE audit_event SET actor_oid = 'somebody else' WHERE id = 4
+"""
+MISREAD = """
+ALTER TABLE audit_event DROP CONSTRAINT audit_event_says;
+UPDATE audit_event SET data = jsonb_set(data, '{fields,note}', '"note X"') WHERE id = 4
 """
 MOST_LIKELY = {
     "the text of an event",
@@ -266,7 +275,7 @@ MOST_LIKELY = {
 }
 MANIPULATIONS = {
     "the text of an event": (
-        """UPDATE audit_event SET canon = replace(canon, 'note 2', 'note X') WHERE id = 2""",
+        RETELL,
         {"event_altered"},
         1,
     ),
@@ -320,6 +329,7 @@ MANIPULATIONS = {
     ),
     "another key": ("UPDATE audit_seal SET key_id = 'ffff' WHERE batch = 3", {"key_unknown"}, 3),
     "a column that no longer follows its text": (UNBIND, {"columns_differ"}, 2),
+    "a text that is read as another": (MISREAD, {"columns_differ"}, 2),
     "a version": (
         "UPDATE audit_version SET version = 7 WHERE event_id = 6",
         {"version_missing"},
