@@ -36,6 +36,7 @@ MOST_OF_A_CASE = 2_000
 MOST_TRIED = 10_000
 MOST_TRIED_BY_INDEX = 50_000  # where the index alone says whose request each is
 MOST_WORDED = 500
+MOST_WORDED_OF_MANY = 150  # where each lies among hundreds of other requests'
 FACETS = ("type", "outcome", "actor_oid", "group_oid")
 MOST_OF_A_FACET = 10  # values of each, the most frequent first
 STATEMENT_TIMEOUT = timedelta(seconds=3)
@@ -184,14 +185,16 @@ def opening(wanted: EventFilter) -> tuple[Page, Facets]:
         Invalid: the search took longer than it may.
     """
     with bounded():
-        tried = _common(wanted, None, MOST_WORDED + 1, FACETS)
+        many = isinstance(wanted.requests, QuerySet)
+        most = min(MOST_WORDED, MOST_WORDED_OF_MANY) if many and wanted.words else MOST_WORDED
+        tried = _common(wanted, None, most + 1, FACETS)
         if tried is None and not wanted.words and isinstance(wanted.requests, QuerySet):
             tried = _of_many_requests(wanted, wanted.requests, FACETS)
         if tried is None:
             return _page(list(_newest(wanted, None, PAGE + 1)), PAGE), _divided(wanted)
         enough = tried.whole or len(tried.rows) > PAGE
         keys = tried.rows[: PAGE + 1] if enough else list(_newest(wanted, None, PAGE + 1))
-        return _page(keys, PAGE), _counted(tried.rows[:MOST_WORDED], cut=not tried.whole)
+        return _page(keys, PAGE), _counted(tried.rows[:most], cut=not tried.whole)
 
 
 def _divided(wanted: EventFilter) -> Facets:

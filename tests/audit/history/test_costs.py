@@ -212,6 +212,10 @@ def test_beside_common_words_requests_are_gathered_once_and_the_same_is_found(
     named = timeline(wanted, None)
     assert len(named.rows) == reading.PAGE
     monkeypatch.setattr(searching, "MOST_NAMED", 1)
+    fewer = timeline(wanted, None)
+    assert (fewer.counted, fewer.cut) == (reading.MOST_WORDED_OF_MANY, True)
+    assert [row.id for row in fewer.rows] == [row.id for row in named.rows]
+    monkeypatch.setattr(reading, "MOST_WORDED_OF_MANY", reading.MOST_WORDED)
     with CaptureQueriesContext(connection) as captured:
         gathered = timeline(wanted, None)
     assert [row.id for row in gathered.rows] == [row.id for row in named.rows]
