@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from django.db import connection, transaction
 
 from audit.ledger.canonical import FORMAT, canonical, check_fields, instant
 from audit.ledger.registry import Kind, event_type
-from base.clock import business_now
+from base.clock import business_now, real_now
 from benchmarks.setting import acting_as
 from catalog.models import (
     AccountAssignment,
@@ -23,7 +23,10 @@ from catalog.models import (
     PermissionSet,
     PimGroup,
     ProvisioningState,
+    SyncRun,
 )
+from catalog.sync.engine import KEEP_RUNS
+from catalog.sync.intervals import INTERVALS
 from catalog.sync.scopes import refresh_scopes
 from identity.models import Person
 from policy.models import RuleVersion
@@ -176,6 +179,15 @@ def people_and_catalogue(size: Size) -> None:
         for group in groups[: size.eligible]
     )
     ProvisioningState.objects.create(job_id="job", code="Active", last_cycle_completed=True, observed_at=now)
+    SyncRun.objects.bulk_create(_readings(real_now()), batch_size=BATCH)
+
+
+def _readings(now: datetime) -> Iterator[SyncRun]:
+    """The readings of the catalogue that are kept, as often as each part is read."""
+    for part, every in INTERVALS.items():
+        for number in range(KEEP_RUNS // every):
+            at = now - number * every
+            yield SyncRun(part=part, status=SyncRun.Status.SUCCEEDED, started_at=at, finished_at=at)
 
 
 def _ask(size: Size, version: RuleVersion) -> None:
