@@ -19,7 +19,8 @@ from benchmarks.bulk import Size, fill, group_id, person_id
 from benchmarks.measuring import Figure, Timer, ratio
 from benchmarks.setting import acting_as, database
 from catalog.models import PersonRefresh
-from identity.models import Person, SignIn, User
+from identity.models import Person, SignIn
+from tests.requests_app import factories as make
 from tests.support.servers import PostgresServer
 
 ROUNDS = 15
@@ -110,7 +111,7 @@ def _world(server: PostgresServer, name: str, size: Size) -> World:
 
 
 def _signed_in(person: Person) -> Client:
-    user = User.objects.create_user(person=person, app_roles=[])
+    user = make.login(person)
     client = Client()
     client.force_login(user, backend=settings.AUTHENTICATION_BACKENDS[0])
     key, now = str(client.session.session_key), real_now()

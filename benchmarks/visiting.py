@@ -42,9 +42,7 @@ class Took:
 
 def signed_in(person: Person, *roles: AppRole) -> Client:
     """This person's browser; to be called as the web process of the person's world."""
-    user = User.objects.filter(person=person).first() or User.objects.create_user(
-        person=person, app_roles=list(roles)
-    )
+    user = User.objects.filter(person=person).first() or make.login(person, *roles)
     client = Client()
     client.force_login(user, backend=settings.AUTHENTICATION_BACKENDS[0])
     key, now = str(client.session.session_key), real_now()

@@ -157,7 +157,7 @@ def _grants(server: PostgresServer, name: str, number: int) -> list[UUID]:
         asked = [(make.person(), make.pim_group()) for _ in range(number)]
     with acting_as(server, name, "web"):
         items = [make.pending_item(person, group, rule) for person, group in asked]
-        User.objects.create_user(person=Person.objects.get(display_name="Bea Boss"), app_roles=[])
+        make.login(Person.objects.get(display_name="Bea Boss"))
     with acting_as(server, name, "worker"):
         return [bring(make.scheduled_grant(item), GrantStatus.REMOVING).pk for item in items]
 

@@ -106,7 +106,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
 
     @override
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
-        user, sociallogin.first_time = welcome(sociallogin.claims)
+        user, sociallogin.first_time = welcome(sociallogin.claims, ip=client_ip(request))
         account, _ = SocialAccount.objects.get_or_create(
             provider=sociallogin.account.provider, uid=sociallogin.account.uid, defaults={"user": user}
         )

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from audit.ledger.models import Outcome
 from audit.ledger.registry import EventType, Field, Kind, register
+from audit.ledger.rows import Watched
 
+# Who somebody is once they are signed in, and what they may: neither comes or changes without an event.
+LOGIN = Watched("identity_user", ("person_id", "app_roles", "is_active"))
+
+ROLES_CHANGED = EventType(
+    "signin.roles_changed",
+    "{about} has these roles in the portal from now on, as Entra says: {roles}",
+    {"roles": Field(), "before": Field(optional=True)},  # by name; none before at the first sign-in
+    tells=(LOGIN,),
+)
 SUCCEEDED = EventType(
     "signin.succeeded",
     "{actor} signed in",
@@ -37,4 +47,4 @@ ENDED = EventType("signin.ended", "{about}'s session ended: {reason}", {"reason"
 
 def register_all() -> None:
     """Declare this room's event types; called once when Django starts."""
-    register(SUCCEEDED, REFUSED, ENDED, TOKEN_KEPT, TOKEN_FORGOTTEN)
+    register(ROLES_CHANGED, SUCCEEDED, REFUSED, ENDED, TOKEN_KEPT, TOKEN_FORGOTTEN)

@@ -74,6 +74,7 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType({
     # Signing in
     "signin.succeeded": Meaning(SIGN_IN, 1),
     "signin.refused": Meaning(SIGN_IN, 1, _LOW),
+    "signin.roles_changed": Meaning(SIGN_IN, OTHER, _MEDIUM),
     "signin.ended": Meaning(SIGN_IN, 2),
     "signin.token_kept": Meaning(SIGN_IN, 3),
     "signin.token_forgotten": Meaning(SIGN_IN, OTHER),

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from django_subatomic.db import transaction
+from collections.abc import Iterable
 
+from django_subatomic.db import transaction, transaction_required
+
+from audit.ledger.recorder import record
+from identity.actors import actor_for
+from identity.events import LOGIN, ROLES_CHANGED
 from identity.models import AppRole, Person, User
 from identity.signin.entra import Claims
 from identity.signin.problems import DISABLED, SignInError
@@ -12,7 +17,7 @@ from identity.signin.problems import DISABLED, SignInError
 _LENGTHS = {"display_name": 256, "user_principal_name": 256}
 
 
-def welcome(claims: Claims) -> tuple[User, bool]:
+def welcome(claims: Claims, *, ip: str = "") -> tuple[User, bool]:
     """The user of these claims, brought up to date, and whether they sign in for the first time.
 
     Raises SignInError for somebody whom the directory, or the portal, has switched off.
@@ -23,14 +28,37 @@ def welcome(claims: Claims) -> tuple[User, bool]:
         user = User.objects.filter(person=person).first()
         if not person.enabled or (user is not None and not user.is_active):
             raise SignInError(DISABLED, tenant_id=claims.tenant_id, object_id=claims.object_id)
-        app_roles = sorted({role for role in claims.app_roles if role in AppRole.values})
-        if user is None:
-            return User.objects.create_user(person=person, app_roles=app_roles), True
-        if user.app_roles != app_roles:
-            user.app_roles = app_roles
-            user.save(update_fields=["app_roles"])
-        user.person = person
-        return user, False
+        return give_roles(person, user, claims.app_roles, ip=ip), user is None
+
+
+@transaction_required
+def give_roles(person: Person, user: User | None, names: Iterable[str], *, ip: str = "") -> User:
+    """The login of a locked person with these app roles, of which others than the portal's count for nothing.
+
+    A login that is new, or has other roles than before, leaves its event in this transaction; Postgres refuses it otherwise.
+    """
+    app_roles = sorted({role for role in names if role in AppRole.values})
+    before = None if user is None else user.app_roles
+    if user is None:
+        user = User.objects.create_user(person=person, app_roles=app_roles)
+    elif before != app_roles:
+        user.app_roles = app_roles
+        user.save(update_fields=["app_roles"])
+    user.person = person
+    if before != app_roles:
+        record(
+            ROLES_CHANGED.name,
+            actor=actor_for(user, ip=ip),
+            fields={"roles": _words(app_roles), "before": None if before is None else _words(before)},
+            rows=[LOGIN.stands(user)],
+            about_oid=person.object_id,
+            about_name=person.display_name,
+        )
+    return user
+
+
+def _words(app_roles: Iterable[str]) -> str:
+    return ", ".join(app_roles) or "none"
 
 
 def _person(claims: Claims) -> Person:

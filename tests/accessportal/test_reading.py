@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -17,6 +16,7 @@ from pytest_django import Settings
 from base.clock import real_now
 from identity.models import Person, SignIn, User
 from tests.accessportal.test_http import addresses
+from tests.requests_app import factories as make
 
 # A page that finds nothing within a bounded look rolls that look back, which writes nothing either.
 READS = re.compile(
@@ -31,7 +31,7 @@ def signed_in(client: Client, as_role: Callable[[str], AbstractContextManager[No
     """A session of an auditor and operator, as sign-in leaves it."""
     person = Person.objects.create(tenant_id="t", object_id="o", display_name="Nora Lind")
     with as_role("portal_web"):
-        user = get_user_model().objects.create_user(person=person, app_roles=["Auditor", "Operator"])
+        user = make.login(person, "Auditor", "Operator")
         client.force_login(user)
         now = real_now()
         key = client.session.session_key or ""

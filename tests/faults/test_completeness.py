@@ -27,7 +27,7 @@ from audit.ledger.unexplained import unexplained
 from base import crash
 from base.clock import business_now
 from base.errors import DomainError
-from identity.models import Person, User
+from identity.models import Person
 from oversight.drift.writing import change
 from oversight.models import Finding, FindingStatus
 from requests_app.actions import freezing
@@ -335,7 +335,7 @@ def live_at_chance(as_role: AsRole, *, changes: int, seed: int) -> Chance:
         operators = [make.person(f"Operator {n}", employee_id=f"E900{n}") for n in range(2)]
         with as_role("portal_web"):
             for operator in operators:
-                User.objects.create_user(person=operator, app_roles=["Operator"])
+                make.login(operator, "Operator")
         people = People(play, chance, operators)
         play.around = chance.strikes
         with chance.everywhere():

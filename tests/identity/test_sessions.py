@@ -20,11 +20,13 @@ from pytest_django import Settings
 
 from audit.ledger.models import Event
 from base import clock
+from identity.events import LOGIN
 from identity.http import PortalRequest, auditor_required, not_activity, operator_required
 from identity.models import Person, SignIn, User
 from identity.signin.sessions import clear_expired
 from tests.identity.conftest import Visitor
 from tests.identity.issuer import TENANT_ID
+from tests.support.by_hand import known
 
 NORA = str(uuid.UUID(int=7))
 Stepping = Callable[[str], AbstractContextManager[None]]
@@ -157,6 +159,7 @@ def test_switching_somebody_off_ends_the_session(visitor: Visitor, as_role: Step
             Person.objects.update(enabled=False)
         else:
             User.objects.update(is_active=False)
+            known(LOGIN, User.objects.all())
     with as_role("portal_web"):
         assert "ended=disabled" in visitor.client.get("/page/")["Location"]
         assert visitor.client.get("/page/")["Location"] == "/signin/?next=/page/"

@@ -19,11 +19,13 @@ from pytest_django import Settings
 
 from audit.ledger.models import Event
 from base.clock import business_now
+from identity.events import LOGIN
 from identity.models import Person, SignIn, User, UserManager
 from identity.signin import entra
 from identity.signin.welcome import welcome
 from tests.identity.conftest import Visitor
 from tests.identity.issuer import CLIENT_ID, SECRET, TENANT_ID, challenge
+from tests.support.by_hand import known
 from tests.support.servers import as_role
 
 NORA = str(uuid.UUID(int=7))
@@ -152,6 +154,14 @@ def test_app_roles_follow_each_sign_in(visitor: Visitor) -> None:
         visitor.sign_in(roles=given)
         assert User.objects.get().app_roles == kept
         visitor.client.post("/signout/")
+    # One event for each that changed something, by whoever signed in.
+    told = events("signin.roles_changed")
+    assert [(each.data["fields"].get("before"), each.data["fields"]["roles"]) for each in told] == [
+        (None, "Auditor, Operator"),
+        ("Auditor, Operator", "Operator"),
+        ("Operator", "none"),
+    ]
+    assert {(each.actor_oid, each.about_oid, each.ip) for each in told} == {(NORA, NORA, "127.0.0.1")}
 
 
 @pytest.mark.parametrize("shared", ["email", "preferred_username"])
@@ -451,6 +461,7 @@ def test_somebody_whom_the_portal_switched_off(visitor: Visitor, as_role: Any) -
     visitor.client.post("/signout/")
     with as_role("portal_worker"):
         User.objects.update(is_active=False)
+        known(LOGIN, User.objects.all())
     with as_role("portal_web"):  # as_role doesn't nest
         response = visitor.sign_in()
     assert (response.status_code, response.context["problem"].code) == (403, "disabled")

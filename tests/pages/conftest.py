@@ -17,7 +17,7 @@ from pytest_django import Settings
 
 from base.clock import business_now, real_now
 from catalog.models import PimGroup, ProvisioningState
-from identity.models import Person, SignIn, User
+from identity.models import Person, SignIn
 from policy.models import RuleVersion
 from requests_app.models import RequestItem
 from tests.requests_app import factories as make
@@ -63,7 +63,7 @@ class World:
     def sign_in(self, person: Person, *app_roles: str) -> Visitor:
         """A browser in which this person is signed in, with these app roles of Entra."""
         with self.as_role("portal_web"):
-            user = User.objects.create_user(person=person, app_roles=list(app_roles))
+            user = make.login(person, *app_roles)
             client = Client()
             client.force_login(user, backend=django_settings.AUTHENTICATION_BACKENDS[0])
             key = str(client.session.session_key)

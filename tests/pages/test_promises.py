@@ -61,7 +61,7 @@ def visitor(play: Stage, who: str = "asker") -> Visitor:
     roles = [] if who in ("asker", "boss") else ["Operator", "Auditor"]
     with play.as_role("portal_web"):
         user = User.objects.filter(person=person).first()
-        user = user or User.objects.create_user(person=person, app_roles=roles)
+        user = user or make.login(person, *roles)
         client = Client()
         client.force_login(user, backend=django_settings.AUTHENTICATION_BACKENDS[0])
         key = str(client.session.session_key)

@@ -11,7 +11,7 @@ import pytest
 from django.db import connections
 
 from audit.ledger.models import Event
-from identity.models import Person, User
+from identity.models import Person
 from requests_app.actions.advancing import advance_grant
 from requests_app.actions.deciding import check_decision
 from requests_app.actions.freezing import carry_freezes, freeze
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("committed_db")
 def operator(as_role: AsRole) -> Person:
     person = make.person("Olga Operator")
     with as_role("portal_web"):
-        User.objects.create_user(person=person, app_roles=["Operator"])
+        make.login(person, "Operator")
     return person
 
 

@@ -12,8 +12,9 @@ from django_subatomic.db import transaction
 from audit.ledger.recorder import Actor, Subject, record
 from base.clock import business_now, real_now
 from catalog.models import AccountAssignment, AwsAccount, Eligibility, PermissionSet, PimGroup
-from identity.models import Person
+from identity.models import Person, User
 from identity.signin.proving import Proof
+from identity.signin.welcome import give_roles
 from oversight.models import Finding, FindingKind
 from policy.document import document_hash
 from policy.matching import Match
@@ -49,6 +50,12 @@ def person(name: str = "", *, object_id: str = "", **extra: object) -> Person:
         **extra,
     }
     return Person.objects.create(tenant_id=TENANT, object_id=object_id or oid(), **values)
+
+
+def login(who: Person, *app_roles: str) -> User:
+    """Their login, as a sign-in at Entra with these app roles leaves it. Runs as the web role, which is who may make one."""
+    with transaction():
+        return give_roles(who, User.objects.filter(person=who).first(), app_roles)
 
 
 def pim_group(name: str = "", *, object_id: str = "", accounts: int = 2, **extra: object) -> PimGroup:

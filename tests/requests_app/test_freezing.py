@@ -13,7 +13,7 @@ from audit.ledger.models import Event
 from base import crash
 from base.clock import business_now
 from base.errors import Conflict, Denied, Invalid, Missing
-from identity.models import Person, User
+from identity.models import Person
 from requests_app.actions import freezing
 from requests_app.actions.deciding import check_decision
 from requests_app.actions.submitting import submit_request
@@ -44,7 +44,7 @@ def olga(as_role: AsRole) -> Person:
 def operator(as_role: AsRole, name: str, *, employee_id: str = "E00000") -> Person:
     person = make.person(name, employee_id=employee_id)
     with as_role("portal_web"):
-        User.objects.create_user(person=person, app_roles=["Operator"])
+        make.login(person, "Operator")
     return person
 
 
@@ -311,7 +311,7 @@ def test_a_second_operator_lifts_it_and_people_ask_again(play: Stage, olga: Pers
 
 def test_whoever_is_frozen_does_not_lift_it(play: Stage, olga: Person, as_role: AsRole) -> None:
     with as_role("portal_web"):
-        User.objects.create_user(person=play.asker, app_roles=["Operator"])
+        make.login(play.asker, "Operator")
     freeze_id = freeze(play, olga, "person")
     play.work()
     with pytest.raises(Denied, match="You are the one who is frozen"):

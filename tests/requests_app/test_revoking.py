@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from audit.ledger.models import Event
 from audit.ledger.reading import events_of_request
 from base.errors import Conflict, DomainError, Invalid, Missing
-from identity.models import Person, User
+from identity.models import Person
 from policy.models import Rule
 from requests_app.actions.ending import revoke
 from requests_app.models import Grant, RequestItem, Revocation
@@ -33,7 +33,7 @@ def play(as_role: AsRole) -> Iterator[Stage]:
 def operator(as_role: AsRole, name: str = "Olga Operator") -> Person:
     person = make.person(name)
     with as_role("portal_web"):
-        User.objects.create_user(person=person, app_roles=["Operator"])
+        make.login(person, "Operator")
     return person
 
 
@@ -122,7 +122,7 @@ def test_those_who_may_not_are_told_no_more_than_strangers(play: Stage, as_role:
     play.play_to("active")
     auditor, disabled = make.person("Audra Auditor"), operator(as_role, "Dora Disabled")
     with as_role("portal_web"):
-        User.objects.create_user(person=auditor, app_roles=["Auditor"])
+        make.login(auditor, "Auditor")
     Person.objects.filter(pk=disabled.pk).update(enabled=False)
     for who in (make.person("Cy Bystander"), play.asker, auditor, disabled):
         with pytest.raises(Missing):

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from base.clock import real_now
-from identity.models import Person, User
+from identity.models import Person
 from policy.document import document_hash
 from policy.models import Rule, RuleVersion
 from requests_app.actions.submitting import submit_request
@@ -97,5 +97,5 @@ def review_of(item: RequestItem) -> OwedReview:
 def operator(play: Stage, person: Person) -> Person:
     """Somebody whose last sign-in made them an operator."""
     with play.as_role("portal_web"):
-        User.objects.create_user(person=person, app_roles=["Operator"])
+        make.login(person, "Operator")
     return Person.objects.get(pk=person.pk)

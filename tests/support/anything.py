@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from base import crash
 from base.errors import DomainError
-from identity.models import Person, User
+from identity.models import Person
 from requests_app.actions import freezing
 from requests_app.actions.deciders import ASKED_JUST_NOW
 from requests_app.actions.deciding import submit_decision
@@ -110,7 +110,7 @@ class Anything(RuleBasedStateMachine):
     def _operator(self, name: str, employee_id: str) -> Person:
         person = make.person(name, employee_id=employee_id)
         with self.play.as_role("portal_web"):
-            User.objects.create_user(person=person, app_roles=["Operator"])
+            make.login(person, "Operator")
         return person
 
     # ------------------------------------------------------------ people

@@ -21,7 +21,7 @@ from audit.history import searching
 from audit.ledger import reading
 from audit.ledger.models import Event
 from base.clock import real_now
-from identity.models import Person, User
+from identity.models import Person
 from requests_app.lifecycle import GrantStatus
 from requests_app.models import RequestItem
 from tests.audit.history.conftest import AsRole, browser_of
@@ -37,7 +37,7 @@ READS = ("/api/v1/events", "/api/v1/as-of", "/api/v1/cases/00000000-0000-4000-80
 def olga(db: None, as_role: AsRole) -> Person:
     person = make.person("Olga Auditor")
     with as_role("portal_web"):
-        User.objects.create_user(person=person, app_roles=["Auditor"])
+        make.login(person, "Auditor")
     return person
 
 
@@ -208,7 +208,8 @@ def test_who_is_no_auditor_any_more_has_no_token(olga: Person, program: Program,
     program.read("/api/v1/events", 401)
     with as_role("portal_worker"):
         Person.objects.filter(pk=olga.pk).update(enabled=True)
-    User.objects.filter(person=olga).update(app_roles=["Operator"])
+    with as_role("portal_web"):
+        make.login(olga, "Operator")
     program.read("/api/v1/events", 401)
 
 

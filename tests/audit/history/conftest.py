@@ -25,9 +25,7 @@ def _site(settings: Settings) -> None:
 
 def browser_of(person: Person, *app_roles: str) -> Client:
     """A browser in which this person is signed in."""
-    user = User.objects.filter(person=person).first() or User.objects.create_user(
-        person=person, app_roles=list(app_roles)
-    )
+    user = User.objects.filter(person=person).first() or make.login(person, *app_roles)
     client = Client()
     client.force_login(user)
     now = real_now()

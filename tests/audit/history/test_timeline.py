@@ -59,11 +59,12 @@ def test_for_everybody_but_auditors_it_does_not_exist(address: str, as_role: AsR
 
 def test_each_step_is_a_sentence_with_names(item: RequestItem, auditor: Client) -> None:
     assert sentences_of(auditor, "/audit/") == [
+        "Olga Auditor has these roles in the portal from now on, as Entra says: Auditor",
         "Ada Asker asked for AWS - Amazon EC2 Admin for 1 h",
         "Ada Asker asked for access",
     ]
     page = text_of(auditor, "/audit/")
-    assert "2 events" in page
+    assert "3 events" in page
     assert "Fix the stuck deployment" in page
     assert f'href="/audit/requests/{item.request_id}/"' in auditor.get("/audit/").content.decode()
 
@@ -142,7 +143,7 @@ def test_a_minute_that_is_named_is_meant_to_its_end(auditor: Client) -> None:
         now.strftime("%Y-%m-%dT%H:%M"),
         (now + timedelta(minutes=2)).strftime("%Y-%m-%dT%H:%M"),
     )
-    assert len(sentences_of(auditor, f"/audit/?until={minute}")) == 1
+    assert len(sentences_of(auditor, f"/audit/?action=trial.noted&until={minute}")) == 1
     assert sentences_of(auditor, f"/audit/?since={next_minute}") == []
 
 

@@ -16,6 +16,7 @@ import pytest
 from django.apps import apps
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Model, ProtectedError
+from psycopg.types.json import Jsonb
 
 from audit.api.tokens import make_token
 from audit.history.models import SavedSearch
@@ -26,7 +27,7 @@ from base.clock import business_now, real_now
 from catalog.models import PimGroup
 from catalog.modes import set_mode
 from identity.absences.declaring import declare
-from identity.models import Person, User
+from identity.models import Person
 from notifications.preferring import change_preferences
 from oversight.expiries import record_scim_token_end
 from oversight.rules.proposing import propose
@@ -53,6 +54,7 @@ WATCHED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "catalog_pimgroup": ({"as_person": False}, {"object_id": str(uuid4())}),
     "history_savedsearch": ({"shared": True}, {"name": "Another"}),
     "identity_activationmode": ({"as_person": False}, {"group_object_id": str(uuid4())}),
+    "identity_user": ({"app_roles": ["Auditor", "Operator"]}, {"person_id": 0, "subject": "another"}),
     "notifications_preference": ({"language": "en"}, {"person_id": 0}),
     "oversight_expiry": ({"ends_at": datetime(2999, 1, 1, tzinfo=UTC)}, {"name": "another"}),
     "reviews_campaign": ({"due_on": date(2999, 1, 1)}, {}),
@@ -91,7 +93,7 @@ def populate(as_role: AsRole) -> None:
         item = make.pending_item(person, group, version)
         remark(item_id=item.pk, person_id=boss.pk, words="Why?", actor=make.actor(boss))
         make.submitted_decision(item, boss)
-        User.objects.create_user(person=person, app_roles=["Operator"])
+        make.login(person, "Operator")
         propose(
             rules={"New": parse_document(wording(boss))},
             person_id=person.pk,
@@ -189,7 +191,12 @@ def raw_of(row: Any, statement: str, values: dict[str, Any]) -> None:
     """As the driver sends it, `values` included."""
     changes = ", ".join(f"{name} = %s" for name in values)
     with connection.cursor() as cursor:
-        cursor.execute(statement.format(row._meta.db_table, changes), [*values.values(), row.pk])
+        cursor.execute(statement.format(row._meta.db_table, changes), [*map(sent, values.values()), row.pk])
+
+
+def sent(value: Any) -> Any:
+    """A value as the driver takes it."""
+    return Jsonb(value) if isinstance(value, list) else value
 
 
 type WatchedWay = Callable[[Any, dict[str, Any], dict[str, Any]], object]
@@ -303,7 +310,7 @@ def what_the_owner_does(superuser: psycopg.Connection, model: type[Model], as_ro
     with as_role("portal_web"):
         row, table = the_watched(model), model._meta.db_table
     ((name, value),) = WATCHED[table][0].items()
-    was = getattr(row, name)
+    was, value = sent(getattr(row, name)), sent(value)
     update = f"UPDATE {table} SET {name} = %s WHERE id = %s"  # noqa: S608 - of the list above
     delete = f"DELETE FROM {table} WHERE id = %s"  # noqa: S608 - likewise
     for statement, arguments in ((update, (value, row.pk)), (delete, (row.pk,))):

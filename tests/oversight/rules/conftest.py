@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from identity.models import Person, User
+from identity.models import Person
 from oversight.rules.applying import load_first
 from oversight.rules.models import RuleChange
 from oversight.rules.proposing import propose
@@ -48,7 +48,7 @@ def operator(name: str, as_role: AsRole, **extra: Any) -> Person:
     """Somebody with the operator's role."""
     found = make.person(name, **extra)
     with as_role("portal_web"):
-        User.objects.create_user(person=found, app_roles=["Operator"])
+        make.login(found, "Operator")
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from identity.events import LOGIN
 from identity.models import User
 from notifications.models import EventOwed, Message
 from notifications.planning import plan
@@ -15,6 +16,7 @@ from tests.notifications.conftest import Post, give_mailbox, post
 from tests.oversight.rules.conftest import Desk, wording
 from tests.pages.conftest import Visitor, main_of
 from tests.requests_app import factories as make
+from tests.support.by_hand import known
 
 __all__ = ["post"]
 pytestmark = pytest.mark.django_db
@@ -30,6 +32,7 @@ def mailed(desk: Desk, post: Post) -> Desk:
     for person in (desk.pia, desk.otto, twin, gone):
         give_mailbox(person)
     User.objects.filter(person=gone).update(is_active=False)
+    known(LOGIN, User.objects.filter(person=gone))
     return desk
 
 
