@@ -53,18 +53,18 @@ _ASK = (
         "SELECT item, request, requester, pim, interval '1 hour', 'pending', 1, 0, %(rule)s, "
         "'scope', interval '1 hour', at, now() + interval '1 day', '' FROM asked"
     ),
-    # Of each group's accounts the first only: rows enough to filter by.
-    (
-        "INSERT INTO requests_app_requestscope "
-        "(item_id, account_id, account_name, permission_set_arn, permission_set_name, session_duration) "
-        "SELECT asked.item, account.account_id, account.name, permission.arn, permission.name, "
-        "permission.session_duration "
-        "FROM asked JOIN catalog_accountassignment opened ON opened.group_id = asked.pim "
-        "JOIN catalog_awsaccount account ON account.id = opened.account_id "
-        "JOIN catalog_permissionset permission ON permission.id = opened.permission_set_id "
-        "WHERE opened.account_id = (SELECT min(same.account_id) FROM catalog_accountassignment same "
-        "WHERE same.group_id = asked.pim)"
-    ),
+)
+# Of each group's accounts the first only: rows enough to filter by.
+_OPEN = (
+    "INSERT INTO requests_app_requestscope "
+    "(item_id, account_id, account_name, permission_set_arn, permission_set_name, session_duration) "
+    "SELECT asked.item, account.account_id, account.name, permission.arn, permission.name, "
+    "permission.session_duration "
+    "FROM asked JOIN catalog_accountassignment opened ON opened.group_id = asked.pim "
+    "JOIN catalog_awsaccount account ON account.id = opened.account_id "
+    "JOIN catalog_permissionset permission ON permission.id = opened.permission_set_id "
+    "WHERE opened.account_id = (SELECT min(same.account_id) FROM catalog_accountassignment same "
+    "WHERE same.group_id = asked.pim)"
 )
 
 
@@ -210,8 +210,10 @@ def _ask(size: Size, version: RuleVersion) -> None:
     with connection.cursor() as cursor:
         for statement in _ASK:
             cursor.execute(asked + statement, common)
-    _write("request.submitted", size, size.requests, kind="person", subject=("request", _REQUEST, 1))
-    _write("item.requested", size, size.requests, kind="person", subject=("item", _ITEM, 1))
+        _write("request.submitted", size, size.requests, kind="person", subject=("request", _REQUEST, 1))
+        _write("item.requested", size, size.requests, kind="person", subject=("item", _ITEM, 1))
+        # Only what its event has told of has a scope.
+        cursor.execute(asked + _OPEN, common)
 
 
 def _lapse(size: Size) -> None:

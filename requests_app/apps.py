@@ -11,7 +11,7 @@ class RequestsAppConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from requests_app import events
+        from requests_app import events, unexplained
         from requests_app.activity import events as activity_events
         from requests_app.cutting import events as cutting_events
         from requests_app.deliberation import events as deliberation_events
@@ -24,4 +24,5 @@ class RequestsAppConfig(AppConfig):
         deliberation_events.register_all()
         freeze_events.register_all()
         waiver_events.register_all()
+        unexplained.register_all()
         crash.obey(os.environ, mode=settings.PORTAL_MODE)

@@ -45,6 +45,7 @@ REQUEST_EVENTS = (
         rule_version=_TEXT,
         rule_hash=_TEXT,
         scope_hash=_TEXT,
+        scope_digest=Field(Kind.TEXT, optional=True),  # of the rows themselves: `told.scope_digest`
         accounts=_COUNT,
         permission_sets=_COUNT,
         lapses_at=_TIME,
@@ -223,7 +224,12 @@ GRANT_EVENTS = (
     EventType(
         name="grant.revoked",
         sentence="{actor} revoked the access of {about} through {group_name}: {kind}",
-        fields={"group_name": _TEXT, "kind": _TEXT, "acting_as": _TEXT},
+        fields={
+            "group_name": _TEXT,
+            "kind": _TEXT,
+            "end_reason": Field(Kind.TEXT, optional=True),  # the same as the row has it
+            "acting_as": _TEXT,
+        },
         words=("reason",),
     ),
     _grant(

@@ -57,6 +57,18 @@ def register_further(check: Further) -> None:
         _FURTHER.append(check)
 
 
+def may_read(*tables: str) -> bool:
+    """Whether this process's database role may read of all these: whole tables where it is `audit_pii`, else some column."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT bool_and(CASE name WHEN 'audit_pii' THEN has_table_privilege('public.' || name, 'SELECT') "
+            "ELSE has_any_column_privilege('public.' || name, 'SELECT') END) FROM unnest(%s::text[]) AS name",
+            [list(tables)],
+        )
+        ((may,),) = cursor.fetchall()
+    return bool(may)
+
+
 def further() -> tuple[Further, ...]:
     """What apps have registered."""
     return tuple(_FURTHER)

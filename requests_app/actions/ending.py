@@ -92,7 +92,7 @@ def record_revocation(
     record_of(
         grant,
         "grant.revoked",
-        {"kind": kind.label, "acting_as": acting_as},
+        {"kind": kind.label, "end_reason": kind.value, "acting_as": acting_as},
         words={"reason": reason},
         actor=actor,
     )

@@ -29,6 +29,7 @@ from requests_app.models import AccessRequest, RequestItem, RequestScope
 from requests_app.selectors import MOST_ITEMS, extendable_grant
 from requests_app.stepping_up import proof_fields, proven
 from requests_app.texts import clean_reference
+from requests_app.told import scope_digest
 from requests_app.waivers.asking import EmergencyAsk, ask_waiver, for_emergency, obstacle, wrong_words
 
 # More open requests than this by one person is an accident or an attack.
@@ -309,6 +310,18 @@ def _make_item(
         lapses_at=request.created_at + terms.parsed.lapses_after,
         chase_at=request.created_at + chase if (chase := terms.parsed.next_chase(timedelta(0))) else None,
     )
+    opened = [
+        RequestScope(
+            item=item,
+            account_id=row.account.account_id,
+            account_name=row.account.name,
+            permission_set_arn=row.permission_set.arn,
+            permission_set_name=row.permission_set.name,
+            session_duration=row.permission_set.session_duration,
+            content_hash=row.permission_set.content_hash,
+        )
+        for row in scope
+    ]
     create(
         item,
         actor=actor,
@@ -320,21 +333,11 @@ def _make_item(
             "rule_version": str(terms),
             "rule_hash": terms.document_hash,
             "scope_hash": group.scope_hash,
+            "scope_digest": scope_digest(opened),
             "accounts": len({row.account_id for row in scope}),
             "permission_sets": len({row.permission_set_id for row in scope}),
             "lapses_at": item.lapses_at,
         },
     )
-    RequestScope.objects.bulk_create(
-        RequestScope(
-            item=item,
-            account_id=row.account.account_id,
-            account_name=row.account.name,
-            permission_set_arn=row.permission_set.arn,
-            permission_set_name=row.permission_set.name,
-            session_duration=row.permission_set.session_duration,
-            content_hash=row.permission_set.content_hash,
-        )
-        for row in scope
-    )
+    RequestScope.objects.bulk_create(opened)
     return item

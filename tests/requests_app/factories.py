@@ -24,6 +24,7 @@ from requests_app.actions.moving import create
 from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus
 from requests_app.models import AccessRequest, Decision, Grant, GrantInterval, RequestItem, RequestScope
 from requests_app.shown import read_facts
+from requests_app.told import scope_digest
 
 TENANT = "6f1d2a34-0000-4000-8000-00000000aaaa"
 _numbers = itertools.count(1)
@@ -180,6 +181,18 @@ def pending_item(
             created_at=now,
             lapses_at=now + lapses_after,
         )
+        opened = [
+            RequestScope(
+                item=item,
+                account_id=assignment.account.account_id,
+                account_name=assignment.account.name,
+                permission_set_arn=assignment.permission_set.arn,
+                permission_set_name=assignment.permission_set.name,
+                session_duration=assignment.permission_set.session_duration,
+                content_hash=assignment.permission_set.content_hash,
+            )
+            for assignment in group.account_assignments.select_related("account", "permission_set")
+        ]
         create(
             item,
             actor=actor(requester),
@@ -190,21 +203,13 @@ def pending_item(
                 "rule_version": str(held_to),
                 "rule_hash": held_to.document_hash,
                 "scope_hash": group.scope_hash,
+                "scope_digest": scope_digest(opened),
                 "accounts": group.account_count,
                 "permission_sets": group.permission_set_count,
                 "lapses_at": item.lapses_at,
             },
         )
-        for assignment in group.account_assignments.select_related("account", "permission_set"):
-            RequestScope.objects.create(
-                item=item,
-                account_id=assignment.account.account_id,
-                account_name=assignment.account.name,
-                permission_set_arn=assignment.permission_set.arn,
-                permission_set_name=assignment.permission_set.name,
-                session_duration=assignment.permission_set.session_duration,
-                content_hash=assignment.permission_set.content_hash,
-            )
+        RequestScope.objects.bulk_create(opened)
     return item
 
 

@@ -18,6 +18,7 @@ from audit.ledger.recorder import Actor
 from identity.models import Person
 from requests_app.actions.extending import extend
 from requests_app.actions.moving import move
+from requests_app.actions.recording import record_of
 from requests_app.guards import InstallGuards, fingerprint, guard_function_sql, told_function_sql
 from requests_app.lifecycle import GRANT, MACHINES, MAY_HOLD_ACCESS, TERMINAL
 from requests_app.models import Decision, Grant, GrantInterval, RequestItem
@@ -86,14 +87,13 @@ def test_web_does_not_move_the_end_of_a_grant(item: RequestItem, as_role: AsRole
             Grant.objects.filter(pk=grant.pk).update(**change)
 
 
+@subatomic()
 def spans(grant: Grant, item: RequestItem, **spans: timedelta) -> None:
-    """An interval of the grant for an item, around the grant's end."""
-    GrantInterval.objects.create(
-        grant=grant,
-        item=item,
-        starts_at=grant.ends_at + spans["begins"],
-        ends_at=grant.ends_at + spans["ends"],
-    )
+    """An interval of the grant for an item, around the grant's end, and the event that gives it."""
+    window = {"starts_at": grant.ends_at + spans["begins"], "ends_at": grant.ends_at + spans["ends"]}
+    GrantInterval.objects.create(grant=grant, item=item, **window)
+    fields = {"item_id": item.pk, "before": grant.ends_at, **window, "revision": 2}
+    record_of(grant, "grant.extended", fields, request_id=item.request_id)
 
 
 def further(item: RequestItem, as_role: AsRole, *, approved: bool = True) -> RequestItem:

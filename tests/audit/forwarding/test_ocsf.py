@@ -82,7 +82,12 @@ def test_nothing_of_an_event_is_left_out() -> None:
     assert found["user"] == {"uid": OID, "name": "why"}
     assert found["src_endpoint"] == {"ip": "192.0.2.1"}
     assert found["unmapped"]["words"] == {"reason": "why"}
-    assert found["unmapped"]["facts"] == {"group_name": "why", "kind": "why", "acting_as": "why"}
+    assert found["unmapped"]["facts"] == {
+        "group_name": "why",
+        "kind": "why",
+        "end_reason": "why",
+        "acting_as": "why",
+    }
     assert found["unmapped"]["sealed_in_batch"] == 12
 
 

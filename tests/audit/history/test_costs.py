@@ -67,7 +67,7 @@ def _fill_scopes(server: PostgresServer, name: str, person: int, group: int, ver
     keys = {"person": person, "group": group, "version": version}
     with psycopg.connect(server.conninfo("postgres", name), autocommit=True) as direct:
         # Not even a superuser's replication session gets past the guards; the throwaway tables lose them.
-        for table in ("accessrequest", "requestitem"):
+        for table in ("accessrequest", "requestitem", "requestscope"):
             direct.execute(f"ALTER TABLE requests_app_{table} DISABLE TRIGGER USER".encode())
         direct.execute(
             "INSERT INTO requests_app_accessrequest (id, version, requester_id, justification, reference,"

@@ -1,0 +1,300 @@
+"""Facts of requests and grants that aren't what their events say. `audit_verify` asks.
+
+Postgres refuses such rows and changes (`told`). What is found here was done by somebody who switched that off, or put back
+another state of a table. Of a row whose event went with a removed month nothing is expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from audit.ledger.findings import Finding
+from audit.ledger.row_words import ERASED
+from audit.ledger.unexplained import may_read, register_further
+from requests_app.told import DIGEST_SQL
+
+MOST = 10_000  # rows of one kind that are named
+# What the sealer reads for this, beside what versions need.
+READS = {
+    "identity_person": "id, object_id",
+    "catalog_pimgroup": "id, object_id",
+    "requests_app_accessrequest": "requester_id, reference, item_count",
+    "requests_app_requestitem": "request_id, requester_id, group_id, duration, wanted_start, scope_hash, lapses_at",
+    "requests_app_requestscope": (
+        "item_id, account_id, account_name, permission_set_arn, permission_set_name, session_duration, content_hash"
+    ),
+    "requests_app_decision": "item_id, approver_id, verdict, duration, stage",
+    "requests_app_grant": "person_id, group_id, first_request_id, starts_at, ends_at, revision",
+    "requests_app_grantinterval": "id, grant_id, item_id, starts_at, ends_at",
+    "identity_absence": "person_id, delegate_id, begins_at, ends_at",
+    "requests_app_freeze": "frozen_by_id, subject",
+    "requests_app_waiver": "item_id, drill",
+    "requests_app_remark": "author_id, item_id",
+    "requests_app_revocation": "id, grant_id, kind, by_id, revoked_at",
+}
+
+
+type _Named = Mapping[str, str | int | datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """Rows of a kind, with the event of their first version, and what of them has to be as it says."""
+
+    kind: str
+    events: str  # of its first version, any of them
+    rows: str  # a FROM list with the row as `thing`
+    facts: tuple[tuple[str, str], ...]  # what stands, and how the event says it
+    words: tuple[str, str] | None = (
+        None  # a column that people wrote, and the names of the words beside the event
+    )
+
+
+def _field(name: str, as_type: str = "text") -> str:
+    text = f"event.data #>> '{{fields,{name}}}'"
+    return f"public.audit_instant({text})" if as_type == "instant" else f"({text})::{as_type}"
+
+
+def _span(column: str) -> tuple[str, str]:
+    return f"extract(epoch FROM thing.{column})::numeric", _field(column, "numeric")
+
+
+_PERSON = "JOIN public.identity_person person ON person.id = thing.{0}"
+_GROUP = "JOIN public.catalog_pimgroup pim ON pim.id = thing.group_id"
+_FACTS = (
+    _Facts(
+        "request",
+        "'request.submitted'",
+        f"public.requests_app_accessrequest thing {_PERSON.format('requester_id')}",
+        (
+            ("person.object_id", "event.about_oid"),
+            ("thing.reference", _field("reference")),
+            ("thing.item_count", _field("items", "integer")),
+        ),
+        ("justification", "'justification'"),
+    ),
+    _Facts(
+        "item",
+        "'item.requested'",
+        f"public.requests_app_requestitem thing {_PERSON.format('requester_id')} {_GROUP}",
+        (
+            ("thing.request_id", "event.request_id"),
+            ("person.object_id", "event.about_oid"),
+            ("pim.object_id", "event.group_oid"),
+            _span("duration"),
+            ("thing.wanted_start", _field("wanted_start", "instant")),
+            ("thing.scope_hash", _field("scope_hash")),
+            ("thing.lapses_at", _field("lapses_at", "instant")),
+        ),
+    ),
+    _Facts(
+        "decision",
+        "'decision.submitted'",
+        f"public.requests_app_decision thing {_PERSON.format('approver_id')}",
+        (
+            ("person.object_id", "event.actor_oid"),
+            ("thing.item_id", _field("item_id", "uuid")),
+            ("thing.verdict", _field("verdict")),
+            _span("duration"),
+            ("thing.stage", _field("stage", "integer")),
+        ),
+        ("comment", "'comment'"),
+    ),
+    _Facts(
+        "grant",
+        "'grant.scheduled'",
+        f"public.requests_app_grant thing {_PERSON.format('person_id')} {_GROUP}",
+        (
+            ("thing.first_request_id", "event.request_id"),
+            ("person.object_id", "event.about_oid"),
+            ("pim.object_id", "event.group_oid"),
+            ("thing.starts_at", _field("starts_at", "instant")),
+        ),
+    ),
+    _Facts(
+        "absence",
+        "'absence.declared', 'absence.delegated'",
+        f"public.identity_absence thing {_PERSON.format('person_id')} "
+        "LEFT JOIN public.identity_person delegate ON delegate.id = thing.delegate_id",
+        (
+            ("person.object_id", "event.about_oid"),
+            ("delegate.object_id", _field("delegate_id")),
+            ("thing.begins_at", _field("begins_at", "instant")),
+            ("thing.ends_at", _field("ends_at", "instant")),
+        ),
+    ),
+    _Facts(
+        "freeze",
+        "'incident.frozen'",
+        f"public.requests_app_freeze thing {_PERSON.format('frozen_by_id')}",
+        (("person.object_id", "event.actor_oid"), ("thing.subject", _field("subject"))),
+        ("reason", "'reason'"),
+    ),
+    _Facts(
+        "waiver",
+        "'waiver.submitted'",
+        "public.requests_app_waiver thing",
+        (("thing.item_id", _field("item_id", "uuid")), ("thing.drill", _field("drill", "boolean"))),
+        ("why", "'reason'"),
+    ),
+    _Facts(
+        "remark",
+        "'question.asked', 'question.answered'",
+        f"public.requests_app_remark thing {_PERSON.format('author_id')}",
+        (("person.object_id", "event.actor_oid"), ("thing.item_id", _field("item_id", "uuid"))),
+        ("words", "'question', 'answer'"),
+    ),
+)
+_DIFFERING = """
+SELECT thing.id::text, event.id FROM {rows}
+JOIN public.audit_version told ON told.subject_kind = '{kind}' AND told.subject_id = thing.id AND told.version = 1
+JOIN public.audit_event event ON event.id = told.event_id AND event.type IN ({events})
+{beside}
+WHERE ({stands}) IS DISTINCT FROM ({said}){words}
+ORDER BY 1 LIMIT %(most)s
+"""
+_BESIDE = "LEFT JOIN public.audit_pii beside ON beside.event_id = event.id AND beside.field IN ({1})"
+_WORDS = " OR beside.words <> thing.{0} AND thing.{0} !~ %(erased)s"
+
+# The newest event of the window says where it ends.
+_ENDS = """
+SELECT thing.id::text, event.id FROM public.requests_app_grant thing
+JOIN LATERAL (
+    SELECT told.event_id FROM public.audit_version told
+    WHERE told.subject_id = thing.id AND (told.subject_kind, told.version) IN (('grant', 1), ('extension', thing.revision))
+    ORDER BY told.event_id DESC LIMIT 1
+) told ON true
+JOIN public.audit_event event ON event.id = told.event_id AND event.type IN ('grant.scheduled', 'grant.extended')
+WHERE thing.ends_at IS DISTINCT FROM public.audit_instant(event.data #>> '{fields,ends_at}')
+ORDER BY 1 LIMIT %(most)s
+"""
+
+# Events from before the digest say how many accounts and permission sets there were.
+_SCOPES = f"""
+SELECT told.item::text, told.event_id FROM (
+    SELECT version.subject_id AS item, event.id AS event_id, event.data -> 'fields' AS said
+    FROM public.audit_version version JOIN public.audit_event event ON event.id = version.event_id
+    WHERE version.subject_kind = 'item' AND version.version = 1 AND event.type = 'item.requested'
+) told LEFT JOIN (
+    SELECT item_id, {DIGEST_SQL} AS digest, count(DISTINCT account_id) AS accounts,
+           count(DISTINCT permission_set_arn) AS permission_sets
+    FROM public.requests_app_requestscope GROUP BY item_id
+) stands ON stands.item_id = told.item
+WHERE CASE WHEN told.said ? 'scope_digest'
+           THEN told.said ->> 'scope_digest' IS DISTINCT FROM coalesce(stands.digest, encode(sha256(''), 'hex'))
+           ELSE (told.said -> 'accounts', told.said -> 'permission_sets') IS DISTINCT FROM
+                (to_jsonb(coalesce(stands.accounts, 0)), to_jsonb(coalesce(stands.permission_sets, 0))) END
+ORDER BY 1 LIMIT %(most)s
+"""  # noqa: S608 - of names that stand here
+
+# Whether an event that gave this grant a span went with a removed month.
+_SPAN_GONE = """
+%(removed)s AND EXISTS (
+    SELECT FROM public.audit_version version
+    WHERE version.subject_id = stands.grant_id
+      AND (version.subject_kind = 'grant' AND version.version = 1 OR version.subject_kind = 'extension')
+      AND NOT EXISTS (SELECT FROM public.audit_event event WHERE event.id = version.event_id)
+)
+"""
+_SPANS = f"""
+WITH told AS (
+    SELECT event.id, event.grant_id, event.request_id, event.group_oid,
+           public.audit_instant(event.data #>> '{{fields,starts_at}}') AS starts_at,
+           public.audit_instant(event.data #>> '{{fields,ends_at}}') AS ends_at
+    FROM public.audit_event event JOIN public.audit_version version ON version.event_id = event.id
+    WHERE event.type IN ('grant.scheduled', 'grant.extended')
+), stands AS (
+    SELECT span.id AS span, span.grant_id, item.request_id, pim.object_id AS group_oid, span.starts_at, span.ends_at
+    FROM public.requests_app_grantinterval span
+    JOIN public.requests_app_requestitem item ON item.id = span.item_id
+    JOIN public.catalog_pimgroup pim ON pim.id = item.group_id
+)
+SELECT grant_id::text, told.id, stands.span IS NOT NULL
+FROM told FULL JOIN stands USING (grant_id, request_id, group_oid, starts_at, ends_at)
+WHERE told.id IS NULL AND NOT ({_SPAN_GONE}) OR stands.span IS NULL
+ORDER BY 1 LIMIT %(most)s
+"""  # noqa: S608 - of names that stand here
+
+_REVOCATIONS = """
+SELECT thing.grant_id::text, event.id, true FROM public.requests_app_revocation thing
+LEFT JOIN public.identity_person person ON person.id = thing.by_id
+LEFT JOIN public.audit_event event ON event.type = 'grant.revoked' AND event.grant_id = thing.grant_id
+     AND event.actor_oid = coalesce(person.object_id, '')
+     AND coalesce(event.data #>> '{{fields,end_reason}}', thing.kind) = thing.kind
+{beside}
+WHERE event.id IS NULL AND (%(until)s::timestamptz IS NULL OR thing.revoked_at >= %(until)s){words}
+UNION ALL
+SELECT event.grant_id::text, event.id, false FROM public.audit_event event
+WHERE event.type = 'grant.revoked'
+  AND NOT EXISTS (SELECT FROM public.requests_app_revocation thing WHERE thing.grant_id = event.grant_id)
+ORDER BY 1 LIMIT %(most)s
+"""
+
+
+def unexplained_facts(gone_until: datetime | None) -> Iterator[Finding]:
+    """A finding for each row whose facts aren't those of its events; `gone_until` is where removed months end.
+
+    Words are compared by a process that may read them.
+    """
+    with_words = may_read("audit_pii")
+    named: _Named = {"most": MOST, "erased": ERASED, "until": gone_until, "removed": gone_until is not None}
+    for each in _FACTS:
+        for thing, event_id in _rows(_differing(each, with_words=with_words), named):
+            yield _changed(f"{each.kind} {thing}", event_id)
+    for thing, event_id in _rows(_ENDS, named):
+        yield _changed(f"The end of grant {thing}", event_id)
+    for thing, event_id in _rows(_SCOPES, named):
+        yield _changed(f"What item {thing} opens", event_id)
+    revocations = _REVOCATIONS.format(**_beside(("reason", "'reason'") if with_words else None))
+    for what, statement in (("A span", _SPANS), ("The revocation", revocations)):
+        for thing, event_id, stands in _rows(statement, named):
+            yield _there_or_not(f"{what} of grant {thing}", event_id, stands=stands)
+
+
+def _differing(of: _Facts, *, with_words: bool) -> str:
+    stands, said = (", ".join(each) for each in zip(*of.facts, strict=True))
+    return _DIFFERING.format(
+        rows=of.rows,
+        kind=of.kind,
+        events=of.events,
+        stands=stands,
+        said=said,
+        **_beside(of.words if with_words else None),
+    )
+
+
+def _beside(words: tuple[str, str] | None) -> dict[str, str]:
+    """How a statement reads the words of a column beside the event, and when they differ."""
+    if words is None:
+        return {"beside": "", "words": ""}
+    return {"beside": _BESIDE.format(*words), "words": _WORDS.format(*words)}
+
+
+def _changed(what: str, event_id: int) -> Finding:
+    sentence = f"{what}: what stands there isn't what the event says that told of it first."
+    return Finding("change_unexplained", sentence, None, event_id)
+
+
+def _there_or_not(what: str, event_id: int | None, *, stands: bool) -> Finding:
+    if not stands:
+        return Finding("subject_missing", f"{what} isn't there as its event says.", None, event_id)
+    if event_id is None:
+        return Finding("change_unexplained", f"{what} is there, and no event says so.")
+    return Finding("change_unexplained", f"{what} has other words than its event.", None, event_id)
+
+
+def _rows(statement: str, named: _Named) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, named)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+def register_all() -> None:
+    """Have `audit_verify` ask; called once when Django starts."""
+    register_further(unexplained_facts)
