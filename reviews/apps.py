@@ -6,6 +6,7 @@ class ReviewsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from reviews import events
+        from reviews import events, unexplained
 
         events.register_all()
+        unexplained.register_all()

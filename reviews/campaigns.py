@@ -20,6 +20,7 @@ from identity.selectors import people
 from reviews.choosing import those_who_decide
 from reviews.events import CAMPAIGN
 from reviews.models import Campaign, ReviewEntry, Reviewer, Verdict
+from reviews.unexplained import digests
 
 MOST_ENTRIES = 50_000
 MOST_REVIEWERS = 50  # of one group
@@ -77,6 +78,7 @@ def start_campaign(*, name: str, due_on: date, begins: str, by: Person, actor: A
             if key in used
         ]
         Reviewer.objects.bulk_create(rows, batch_size=2_000)
+        entries_digest, reviewers_digest = digests(campaign.pk)
         record(
             "review.started",
             actor=actor,
@@ -86,6 +88,8 @@ def start_campaign(*, name: str, due_on: date, begins: str, by: Person, actor: A
                 "entries": entries,
                 "groups": len(used),
                 "reviewers": len({row.person_id for row in rows}),
+                "entries_digest": entries_digest,
+                "reviewers_digest": reviewers_digest,
             },
             rows=(CAMPAIGN.stands(campaign),),
         )

@@ -9,7 +9,7 @@ CAMPAIGN = Watched(
     "reviews_campaign",
     ("name", "due_on", "started_at", "started_by_id", "closed_at", "closed_by_id"),
 )
-# The start tells how many there are; each is told of once somebody has decided.
+# The start tells of all together, by a digest; each is told of once somebody has decided.
 ENTRY = Watched(
     "reviews_reviewentry",
     (
@@ -31,7 +31,14 @@ _NUMBER = Field(Kind.NUMBER)
 STARTED = EventType(
     "review.started",
     "{actor} started the access review “{campaign}” of {entries} eligibilities, due on {due_on}",
-    {**_OF, "due_on": Field(), "entries": _NUMBER, "groups": _NUMBER, "reviewers": _NUMBER},
+    {
+        **_OF,
+        "due_on": Field(),
+        **dict.fromkeys(("entries", "groups", "reviewers"), _NUMBER),
+        # Of all that it began with: `unexplained.digests`.
+        "entries_digest": Field(optional=True),
+        "reviewers_digest": Field(optional=True),
+    },
     tells=(CAMPAIGN,),
 )
 REVIEWER_ADDED = EventType(

@@ -39,3 +39,77 @@ UNDO_SQL = """
 DROP TRIGGER decider ON reviews_reviewentry;
 DROP FUNCTION reviews_reviewentry_decider();
 """
+
+# What a review is of comes when it starts and never changes; its first reviewers come with it, others with an event of their
+# own. Looked for among the starts of earlier transactions, so that a start of thousands of entries is one look-up. They are
+# a definer's functions: whoever reviews need not read the trail.
+_STARTED = """SELECT FROM public.audit_event event WHERE event.type = 'review.started'
+        AND event.at < transaction_timestamp() AND event.data #>> '{fields,campaign_id}' = """
+TOLD_SQL = f"""
+CREATE FUNCTION public.reviews_entries_told() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
+BEGIN
+    IF EXISTS (SELECT FROM (SELECT DISTINCT campaign_id FROM added) AS each
+               WHERE EXISTS ({_STARTED} each.campaign_id::text)) THEN
+        RAISE EXCEPTION 'review entry: what a review is of comes when it starts'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END
+$guard$;
+CREATE FUNCTION public.reviews_said_once() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $guard$
+BEGIN
+    RAISE EXCEPTION '%: what a review began with stays; the % is refused', TG_TABLE_NAME, TG_OP
+        USING ERRCODE = 'integrity_constraint_violation';
+END
+$guard$;
+CREATE FUNCTION public.reviews_reviewer_told() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
+DECLARE
+    whose public.reviews_reviewer := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+BEGIN
+    IF TG_OP = 'INSERT' AND NOT EXISTS ({_STARTED} whose.campaign_id::text) THEN
+        RETURN NULL;
+    END IF;
+    IF NOT EXISTS (
+        SELECT FROM public.audit_event event
+        JOIN public.identity_person person ON person.object_id = event.about_oid
+        JOIN public.catalog_pimgroup pim ON pim.object_id = event.group_oid
+        WHERE event.at >= transaction_timestamp() AND event.at < transaction_timestamp() + interval '2 days'
+          AND event.type = CASE TG_OP WHEN 'DELETE' THEN 'review.reviewer_removed' ELSE 'review.reviewer_added' END
+          AND person.id = whose.person_id AND pim.id = whose.group_id
+          AND event.data #>> '{{fields,campaign_id}}' = whose.campaign_id::text
+    ) THEN
+        RAISE EXCEPTION 'reviewer: no audit event says how they came or went; the % is refused', TG_OP
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END
+$guard$;
+REVOKE ALL ON FUNCTION public.reviews_entries_told(), public.reviews_said_once(), public.reviews_reviewer_told()
+    FROM PUBLIC;
+CREATE TRIGGER told AFTER INSERT ON public.reviews_reviewentry
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.reviews_entries_told();
+CREATE TRIGGER said_once BEFORE UPDATE ON public.reviews_reviewentry FOR EACH ROW
+    WHEN ((OLD.id, OLD.campaign_id, OLD.person_id, OLD.group_id, OLD.through, OLD.direct, OLD.ends_at)
+          IS DISTINCT FROM (NEW.id, NEW.campaign_id, NEW.person_id, NEW.group_id, NEW.through, NEW.direct, NEW.ends_at))
+    EXECUTE FUNCTION public.reviews_said_once();
+CREATE TRIGGER stays BEFORE DELETE ON public.reviews_reviewentry
+    FOR EACH ROW EXECUTE FUNCTION public.reviews_said_once();
+CREATE CONSTRAINT TRIGGER told AFTER INSERT OR DELETE ON public.reviews_reviewer
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.reviews_reviewer_told();
+CREATE TRIGGER said_once BEFORE UPDATE ON public.reviews_reviewer
+    FOR EACH ROW EXECUTE FUNCTION public.reviews_said_once();
+ALTER TABLE public.reviews_reviewentry ENABLE ALWAYS TRIGGER told, ENABLE ALWAYS TRIGGER said_once,
+    ENABLE ALWAYS TRIGGER stays;
+ALTER TABLE public.reviews_reviewer ENABLE ALWAYS TRIGGER told, ENABLE ALWAYS TRIGGER said_once;
+"""  # noqa: S608 - made from names that stand here
+NOT_TOLD_SQL = """
+DROP TRIGGER told ON public.reviews_reviewentry;
+DROP TRIGGER said_once ON public.reviews_reviewentry;
+DROP TRIGGER stays ON public.reviews_reviewentry;
+DROP TRIGGER told ON public.reviews_reviewer;
+DROP TRIGGER said_once ON public.reviews_reviewer;
+DROP FUNCTION public.reviews_entries_told(), public.reviews_said_once(), public.reviews_reviewer_told();
+"""
