@@ -9,6 +9,7 @@ class HistoryConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from audit.history import events
+        from audit.history import events, unexplained
 
         events.register_all()
+        unexplained.register_all()

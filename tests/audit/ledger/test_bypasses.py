@@ -21,6 +21,7 @@ from psycopg.types.json import Jsonb
 from audit.api.tokens import make_token
 from audit.history.models import SavedSearch
 from audit.history.saving import save_search
+from audit.history.unexplained import unexplained_searches
 from audit.ledger.unexplained import attached, unexplained
 from audit.ledger.watched import unexplained_rows, watching
 from base.clock import business_now, real_now
@@ -297,6 +298,7 @@ def test_what_was_done_past_the_guards_is_unexplained(
                 if code in BACK:
                     superuser.execute(BACK[code].format(model._meta.db_table))
                     assert list(unexplained()) == []
+        what_the_owner_does_to_words(superuser, as_role)
         for model in watched():
             what_the_owner_does(superuser, model, as_role)
 
@@ -306,6 +308,24 @@ REFUSED_ROWS = (
     r"No audit event says how row|violates foreign key"
     r"|review entry: decided by a reviewer|a review began with stays"
 )
+
+
+def what_the_owner_does_to_words(superuser: psycopg.Connection, as_role: AsRole) -> None:
+    """A search looks for something else. Whoever may read people's words finds it."""
+    table = "history_savedsearch"
+    with as_role("portal_web"):
+        _the_owner_changes_words(superuser, table)
+
+
+def _the_owner_changes_words(superuser: psycopg.Connection, table: str) -> None:
+    with pytest.raises(psycopg.Error, match="A saved search never changes"):
+        superuser.execute(f"UPDATE {table} SET query = 'outcome=done'".encode())  # noqa: S608 - see above
+    superuser.execute(f"ALTER TABLE {table} DISABLE TRIGGER said_once".encode())
+    for column in ("name", "query"):
+        superuser.execute(f"UPDATE {table} SET {column} = {column} || '.'".encode())  # noqa: S608 - likewise
+        assert [each.code for each in unexplained_searches(None)] == ["change_unexplained"], column
+        superuser.execute(f"UPDATE {table} SET {column} = rtrim({column}, '.')".encode())  # noqa: S608 - likewise
+    assert list(unexplained_searches(None)) == []
 
 
 def what_the_owner_does(superuser: psycopg.Connection, model: type[Model], as_role: AsRole) -> None:
