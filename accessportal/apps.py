@@ -6,8 +6,10 @@ class AccessPortalConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from accessportal import checks, events, logs
+        from accessportal import checks, events, logs, recorded_settings
+        from requests_app.cutting import looping
 
         events.register_all()
         checks.register_all()
+        looping.at_each_pass(recorded_settings.record_once)
         logs.configure()

@@ -1,8 +1,9 @@
 """Settings in the trail: whoever starts the portal with others leaves one event that says which, before and after.
 
-A web or worker process compares at its start what it goes by with what the newest such event says. The event is all there
-is to compare with, so that nobody can bring another past without the trail's own guards. Everybody's settings are compared
-by both, and told by whichever starts first; one process of each kind that starts a second time finds nothing new.
+A process compares at its start what it goes by with what the newest such event says. The event is all there is to compare
+with, so that nobody can bring another past without the trail's own guards. Web and worker compare everybody's settings, told
+by whichever starts first; what beat, the remover and the severer go by stands apart, under their names, since it may be
+another environment. One process of each kind that starts a second time finds nothing new. The sealer may add no events.
 
 Only what is named here is written down, and of a secret nothing but whether there is one: no digest either, since whoever
 reads the trail could try guesses against it.
@@ -10,6 +11,7 @@ reads the trail could try guesses against it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -27,6 +29,7 @@ from accessportal.events import SETTINGS_CHANGED, SETTINGS_RECORDED
 from audit.ledger.canonical import JSON, Value
 from audit.ledger.recorder import Actor, record
 from audit.ledger.registry import LedgerError
+from catalog.allow_list import AllowListError, managed_groups
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +71,7 @@ WORKERS = _names(
     AUDIT_STREAM_SYSLOG_PAYLOAD AUDIT_STREAM_SYSLOG_CA AUDIT_STREAM_SYSLOG_CONFIRMS
 """
 )
+_AWS_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 # Addresses whose path may be what lets somebody in: scheme and host alone.
 WORKERS_PLACES = frozenset({"AUDIT_STREAM_WEBHOOK_URL", "ON_CALL_DOCUMENT"})
 # They may be a person's, and the trail never forgets a fact: what follows the @ alone.
@@ -82,13 +86,28 @@ WORKERS_SECRETS = _names(
 """
 )
 EVERYBODYS_SECRETS = frozenset({"REDIS_URL", "DATABASE_PASSWORD"})
+_CUTTERS = _names("AWS_ENDPOINT_URL AWS_IDENTITY_CENTER_INSTANCE_ARN")
 
-PLAIN: Mapping[str, frozenset[str]] = {"web": EVERYBODYS | WEBS, "worker": EVERYBODYS | WORKERS}
+PLAIN: Mapping[str, frozenset[str]] = {
+    "web": EVERYBODYS | WEBS,
+    "worker": EVERYBODYS | WORKERS,
+    "beat": EVERYBODYS | {"CELERY_BEAT_SCHEDULE"},
+    "remover": EVERYBODYS | _CUTTERS | {"PORTAL_MANAGED_GROUPS_FILE"},
+    "severer": EVERYBODYS | _CUTTERS,
+}
 SECRET: Mapping[str, frozenset[str]] = {
     "web": EVERYBODYS_SECRETS | WEBS_SECRETS,
     "worker": EVERYBODYS_SECRETS | WORKERS_SECRETS,
+    "beat": EVERYBODYS_SECRETS,
+    **{
+        process: frozenset({"DATABASE_PASSWORD", *(f"{process.upper()}_{name}" for name in _AWS_KEYS)})
+        for process in ("remover", "severer")
+    },
 }
-LONGEST = 500
+# Their settings stand under their own names, cut shorter: there are as many again of each.
+APART = frozenset({"beat", "remover", "severer"})
+MANAGED_GROUPS = "managed groups"  # what the file says that PORTAL_MANAGED_GROUPS_FILE names
+LONGEST, LONGEST_APART = 500, 200
 TRY_AGAIN_AFTER = 60.0  # seconds
 _LOCK = 0x73657474696E67  # "setting": one comparison at a time, whoever makes it
 
@@ -101,6 +120,7 @@ SELECT data #>> '{fields,settings}' FROM (
 ) AS newest ORDER BY at DESC, id DESC LIMIT 1
 """
 
+_begun = False
 _owed_from: float | None = None  # when the next attempt is due, by the monotonic clock; None: nothing is owed
 
 
@@ -110,11 +130,15 @@ def settings_told(process: str, environ: Mapping[str, str], values: Mapping[str,
     `values` are those that the settings made of the environment, defaults included; the rest stands in `environ` alone.
     """
     given = {name: text.strip() for name, text in environ.items() if text.strip()}
-    told = {name: _plain(values.get(name, given.get(name, ""))) for name in PLAIN.get(process, ())}
+    longest = LONGEST_APART if process in APART else LONGEST
+    told = {name: _plain(values.get(name, given.get(name, "")), longest) for name in PLAIN.get(process, ())}
     if process == "worker":
         told |= {name: _host(given.get(name, "")) for name in WORKERS_PLACES}
         told |= {name: _domains(given.get(name, "")) for name in WORKERS_MAILBOXES}
-    return told | {name: "(given)" if name in given else "" for name in SECRET.get(process, ())}
+    if "PORTAL_MANAGED_GROUPS_FILE" in told:
+        told[MANAGED_GROUPS] = _managed_groups()
+    told |= {name: "(given)" if name in given else "" for name in SECRET.get(process, ())}
+    return {f"{process}: {name}": text for name, text in told.items()} if process in APART else told
 
 
 def record_settings(process: str, told: Told) -> None:
@@ -133,7 +157,7 @@ def record_settings(process: str, told: Told) -> None:
             "settings": {**before, **told},
         }
         # The web process can write no event in the portal's own name.
-        actor = Actor.system() if process == "worker" else Actor.anonymous()
+        actor = Actor.anonymous() if process == "web" else Actor.system()
         if changed:
             changes: list[JSON] = [
                 {"name": name, "before": before.get(name), "after": told[name]} for name in other
@@ -151,6 +175,16 @@ def record_at_start() -> None:
         record_if_owed()
     finally:
         connections.close_all()
+
+
+def record_once() -> None:
+    """For a loop, before each pass: the first time it is the start."""
+    global _begun
+    if _begun:
+        record_if_owed()
+    else:
+        _begun = True
+        record_at_start()
 
 
 def record_if_owed() -> None:
@@ -173,7 +207,16 @@ def record_if_owed() -> None:
         _owed_from = None
 
 
-def _plain(value: object) -> str:
+def _managed_groups() -> str:
+    """Which groups this process may touch: how many, and a digest, since they can be thousands."""
+    try:
+        groups = managed_groups()
+    except AllowListError:
+        return "(unreadable)"
+    return f"{len(groups)}, sha256 {hashlib.sha256(' '.join(sorted(groups)).encode()).hexdigest()}"
+
+
+def _plain(value: object, longest: int) -> str:
     """A value as text; of an address neither who signs in there nor what is asked of it."""
     if isinstance(value, bool):
         text = str(value).lower()
@@ -183,7 +226,7 @@ def _plain(value: object) -> str:
         text = str(value).encode(errors="replace").decode()
     if (parts := _address(text)) and (parts.username is not None or parts.query or parts.fragment):
         text = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+    return text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)"
 
 
 def _host(text: str) -> str:

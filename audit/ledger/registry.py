@@ -56,6 +56,7 @@ class EventType:
     words: tuple[str, ...] = ()  # what a person wrote: kept beside the ledger, may be left out
     outcome: Outcome = Outcome.DONE
     tells: tuple[Watched, ...] | None = ()  # of whose rows it says how they stand; None: of any
+    nobody: str = ""  # who did it where nobody is signed in, if that isn't somebody: a process
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

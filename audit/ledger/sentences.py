@@ -46,8 +46,12 @@ def known_type(name: str) -> EventType | None:
 
 def actor_name(entry: Entry) -> str:
     """Who did it, by the name of that time; the object id where the name was erased."""
-    return entry.texts.get("actor") or ACTOR_NAMES.get(
-        ActorKind(entry.event.actor_kind), entry.event.actor_oid or "Somebody"
+    declared = known_type(entry.event.type) if entry.event.actor_kind == ActorKind.ANONYMOUS else None
+    nobody = declared.nobody if declared else ""
+    return (
+        entry.texts.get("actor")
+        or nobody
+        or ACTOR_NAMES.get(ActorKind(entry.event.actor_kind), entry.event.actor_oid or "Somebody")
     )
 
 

@@ -11,6 +11,13 @@ from django.conf import settings
 from django.db import close_old_connections
 
 log = structlog.get_logger(__name__)
+_first: list[Callable[[], object]] = []
+
+
+def at_each_pass(act: Callable[[], object]) -> None:
+    """Have this done before every pass; the same again is harmless."""
+    if act not in _first:
+        _first.append(act)
 
 
 def until_terminated(one_pass: Callable[[], object]) -> None:
@@ -20,6 +27,8 @@ def until_terminated(one_pass: Callable[[], object]) -> None:
         signal.signal(number, lambda *_: stop.set())
     while not stop.is_set():
         try:
+            for act in _first:
+                act()
             one_pass()
         except Exception as error:
             log.exception("cutting_failed", error=type(error).__name__)

@@ -7,10 +7,13 @@ import re
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 from django.db import connection
 from django.test import Client
+from pytest_django import Settings
 from structlog.testing import capture_logs
 
 from accessportal import recorded_settings
@@ -18,7 +21,8 @@ from accessportal.environment import env
 from accessportal.recorded_settings import PLAIN, SECRET, record_at_start, record_settings, settings_told
 from audit.ledger.models import Event
 from audit.ledger.reading import Entry
-from audit.ledger.sentences import sentence
+from audit.ledger.sentences import actor_name, sentence
+from requests_app.cutting import looping
 from stack.processes import CONCERNS, SECRETS
 from tests.stack.test_compose import SERVICES
 
@@ -73,6 +77,7 @@ def test_a_changed_setting_is_one_event_and_the_first_start_is_another(as_role: 
         "settings.changed",
     ]
     assert first.data["fields"]["process"] == "web"
+    assert (actor_name(Entry(first)), actor_name(Entry(second))) == ("The portal's web process", "The portal")
     assert "LATEST_START_DAYS" not in second.data["fields"]["names"], "the web process told of it already"
     assert changed.data["fields"]["changes"] == [{"name": "LATEST_START_DAYS", "before": "14", "after": "30"}]
     assert sentence(Entry(changed)).endswith("than were recorded before: LATEST_START_DAYS")
@@ -150,8 +155,64 @@ def test_a_start_without_the_database_goes_on_and_what_it_owes_is_written_later(
         client.get("/readyz")
 
 
-def test_what_a_beat_or_sealer_goes_by_is_written_by_nobody_else() -> None:
-    assert settings_told("beat", GIVEN, {}) == settings_told("sealer", GIVEN, {}) == {}
+@pytest.mark.parametrize(
+    ("process", "role"),
+    [("remover", "portal_remover"), ("severer", "portal_severer"), ("beat", "portal_worker")],
+)
+@pytest.mark.django_db
+def test_processes_apart_tell_of_theirs_under_their_own_names(
+    as_role: AsRole, process: str, role: str
+) -> None:
+    with as_role("portal_worker"):
+        start("worker", CUTTING_SECONDS=2)
+    with as_role(role):
+        for seconds in (2, 2, 5):
+            start(process, CUTTING_SECONDS=seconds)
+    _, first, changed = recorded()
+    assert first.type == "settings.recorded"
+    assert changed.data["fields"]["changes"] == [
+        {"name": f"{process}: CUTTING_SECONDS", "before": "2", "after": "5"}
+    ]
+    theirs = {name for name, kinds in {**SECRETS, **CONCERNS}.items() if process in kinds}
+    assert {f"{process}: {name}" for name in theirs} <= set(settings_told(process, {}, {}))
+    assert changed.actor_kind == "system"
+
+
+def test_what_the_sealer_goes_by_is_written_by_nobody() -> None:
+    assert settings_told("sealer", GIVEN, {}) == {}
+
+
+def test_what_the_file_of_managed_groups_says_is_told_by_its_digest(
+    tmp_path: Path, settings: Settings
+) -> None:
+    file = tmp_path / "groups"
+    settings.PORTAL_MANAGED_GROUPS_FILE = str(file)
+    told = []
+    for text in (
+        "# none",
+        str(UUID(int=1)),
+        f"{UUID(int=1)}  # the same\n",
+        "nothing",
+        f"{UUID(int=2)}\n{UUID(int=1)}",
+    ):
+        file.write_text(text)
+        told.append(settings_told("worker", {}, {})["managed groups"])
+    assert [each.partition(",")[0] for each in told] == ["0", "1", "1", "(unreadable)", "2"]
+    assert (told[1] == told[2], len(set(told))) == (True, 4)
+    assert settings_told("remover", {}, {})["remover: managed groups"] == told[4]
+
+
+def test_a_loop_begins_with_what_a_start_does_and_goes_on_with_what_is_owed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(recorded_settings, "_begun", False)
+    monkeypatch.setattr(recorded_settings, "record_at_start", lambda: done.append("start"))
+    monkeypatch.setattr(recorded_settings, "record_if_owed", lambda: done.append("owed"))
+    assert recorded_settings.record_once in looping._first
+    for _ in range(3):
+        recorded_settings.record_once()
+    assert done == ["start", "owed", "owed"]
 
 
 # --- What is written down, of which process
