@@ -93,7 +93,8 @@ def why_no_review(emergency: Emergency, *, guests: bool) -> str:
         approvers = Approvers(panel.reviewers.people, panel.reviewers.groups)
         nobody = Person()  # in the place of a user who is none of them
         present = able(approvers, nobody, guests=guests).exclude(away_at(business_now()))
-        humans = set(present.annotate(key=human_expression()).values_list("key", flat=True)[:2])
+        keys = present.annotate(key=human_expression()).order_by("key").values_list("key", flat=True)
+        humans = set(keys.distinct()[:2])
         if not humans:
             reasons = _reasons(Stage(approvers, 1), nobody, 0, guests=guests)
             return f"Nobody could review an emergency use: {'; '.join(reasons)}."
