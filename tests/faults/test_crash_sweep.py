@@ -1,8 +1,8 @@
 """Every crash point, every fault of the simulated clouds, with the broker and without it: all ends right.
 
 A batch (`tests.support.sweeping`) is one fault, with a grant for every crash point, in one world with one time; every
-second grant has a broker, and the batch beside it gives one to the others. Groups that are activated as the person
-are swept in `test_personal_sweep.py`, emergencies in `test_emergency_sweep.py`.
+second grant has a broker, and the batch beside it, in the proof tier, gives one to the others. Groups that are
+activated as the person are swept in `test_personal_sweep.py`, emergencies in `test_emergency_sweep.py`.
 
 A new crash point joins by itself. When no play here reaches it, `ELSEWHERE` says where it is reached instead. A new
 fault is a line in `FAULTS`, a new thing that people do a line in `PLAYS`.
@@ -105,22 +105,17 @@ def _once(name: str) -> Happens:
     return let
 
 
-# Where a death meets what goes wrong with the calls that give access, and with the end of it. Elsewhere on the way,
-# worker and fault don't meet: these are left to the proof tier.
+# Where a death meets a call that gives access.
 ARRIVING = ("advancing.", "activating.", "pathing.", "provisioning.", "write.")
-LEAVING = ("advancing.", "ending.", "removing.", "deprovisioning.", "draining.", "write.")
 
 FAULTS: dict[str, Fault] = {
     "none": Fault(),
-    "request lost": Fault(before=calls("lose_request", *WRITES, READ), always=ARRIVING),
+    "request lost": Fault(before=calls("lose_request", *WRITES, READ)),
     "answer lost": Fault(before=calls("lose_answer", *WRITES, READ)),
-    "throttled": Fault(before=calls("throttle", *WRITES, READ), always=ARRIVING),
-    "errors 500 and 503": Fault(
-        before=all_of(calls("error", *WRITES), calls("error", READ, status=503)), always=ARRIVING
-    ),
+    "throttled": Fault(before=calls("throttle", *WRITES, READ)),
+    "errors 500 and 503": Fault(before=all_of(calls("error", *WRITES), calls("error", READ, status=503))),
     "errors 500 and 504 after it worked": Fault(
-        before=all_of(calls("error_after", POST), calls("error_after", WRITES[1], status=504)),
-        always=ARRIVING,
+        before=all_of(calls("error_after", POST), calls("error_after", WRITES[1], status=504))
     ),
     "answers later than the lease": Fault(before=calls("delay", POST, seconds=70), near=ARRIVING),
     "reads show the past": Fault(before=calls("stale", "pim.read", seconds=20, count=None)),
@@ -135,17 +130,16 @@ FAULTS: dict[str, Fault] = {
         theirs=True,
     ),
     "others take it away": Fault(ready=happen("member_removed"), disturbs=True, looks=SOON),
-    "the person is disabled": Fault(ready=disabled, disturbs=True, looks=SOON, always=LEAVING),
-    "PIM ends it late": Fault(ready=happen("expiry_late", minutes="20"), always=LEAVING),
+    "the person is disabled": Fault(ready=disabled, disturbs=True, looks=SOON),
+    "PIM ends it late": Fault(ready=happen("expiry_late", minutes="20")),
     "its removal never arrives": Fault(
         ready=happen("removal_lost"), mended=happen("store_member_removed"), disturbs=True
     ),
     "provisioning in quarantine": Fault(
-        ready=_once("quarantine"), mended=_once("quarantine_lifted"), together=True, always=LEAVING
+        ready=_once("quarantine"), mended=_once("quarantine_lifted"), together=True
     ),
     LATE: Fault(
         before=calls("throttle", READ, retry_after=120),
-        always=("rechecking.", "pathing.", "write."),
         points=("rechecking.",),
     ),
     "the person is disabled while Entra asks to wait": Fault(
@@ -155,7 +149,6 @@ FAULTS: dict[str, Fault] = {
         mended_after=timedelta(minutes=1),
         ends=frozenset({"not_granted"}),
         disturbs=True,
-        always=("advancing.", "activating.", "rechecking."),
         points=("rechecking.",),
     ),
 }
@@ -185,18 +178,16 @@ def usual(point: str) -> bool:
     )
 
 
-def points_of(fault: str, doing: str = TO_ITS_END, *, everything: bool = False) -> tuple[str, ...]:
+def points_of(fault: str, doing: str = TO_ITS_END) -> tuple[str, ...]:
     """The points at which a worker of this batch is to die.
 
-    Those that a grant passes on its way to its end, or in this play, and that are near what is awkward about the
-    batch; those of every test run only, unless `everything` is wanted.
+    Those that a grant passes on its way to its end, or in this play, and that are near what is awkward about the batch.
     """
     play, awkward = PLAYS[doing], FAULTS[fault]
-    always = ("",) if everything else awkward.always
     return tuple(
         point
         for point in POINTS
-        if (usual(point) and all(point.startswith(each) for each in (awkward.near, play.near, always)))
+        if (usual(point) and all(point.startswith(each) for each in (awkward.near, play.near)))
         or point.startswith((*play.points, *awkward.points))
     )
 
@@ -208,29 +199,20 @@ def run(
     *,
     passing: int = 1,
     doing: str = TO_ITS_END,
-    everything: bool = False,
 ) -> Batch:
     """Play one fault with every crash point."""
-    schedules = [Schedule(fault, point, passing) for point in points_of(fault, doing, everything=everything)]
+    schedules = [Schedule(fault, point, passing) for point in points_of(fault, doing)]
     return run_batch(as_role, FAULTS, schedules, brokers, doing=PLAYS[doing], context=doing)
 
 
-# Under these, every grant is played with a broker and without it in every test run.
-BOTH = ("none", "answer lost")
-
-
-def _marks(fault: str, first: int, number: int) -> tuple[pytest.MarkDecorator, ...]:
-    return () if fault in BOTH or first == number % 2 else (pytest.mark.proof,)
-
-
-# Every fault is played with one half of the lanes on a broker, in turns; these with the other half too, and the
-# other faults in the proof tier.
+# Every test run plays every fault with every point, one half of the lanes on a broker, in turns; the proof tier those with
+# the other half.
 SCHEDULES = [
     pytest.param(
         fault,
         Brokers(first),
         id=f"{fault}, broker for {'odd' if first else 'even'} ones",
-        marks=_marks(fault, first, number),
+        marks=() if first == number % 2 else (pytest.mark.proof,),
     )
     for number, fault in enumerate(FAULTS)
     for first in (0, 1)
@@ -265,15 +247,6 @@ def test_a_worker_dies_at_the_second_passing(as_role: AsRole, fault: str) -> Non
 
 
 @pytest.mark.proof
-@BROKERS
-@pytest.mark.parametrize("fault", [name for name, fault in FAULTS.items() if fault.always != ("",)])
-def test_where_worker_and_fault_do_not_meet(as_role: AsRole, fault: str, brokers: Brokers) -> None:
-    """The points that a test run leaves out."""
-    left = sorted(set(points_of(fault, everything=True)) - set(points_of(fault)))
-    run_batch(as_role, FAULTS, [Schedule(fault, point) for point in left], brokers, doing=PLAYS[TO_ITS_END])
-
-
-@pytest.mark.proof
 @pytest.mark.marathon
 @BROKERS
 @pytest.mark.parametrize("doing", PLAYS)
@@ -281,7 +254,7 @@ def test_where_worker_and_fault_do_not_meet(as_role: AsRole, fault: str, brokers
 def test_a_worker_dies_at_the_second_passing_of_anything(
     as_role: AsRole, fault: str, doing: str, brokers: Brokers
 ) -> None:
-    run(as_role, fault, brokers, passing=2, doing=doing, everything=True)
+    run(as_role, fault, brokers, passing=2, doing=doing)
 
 
 def schedules_of_every_run() -> int:
