@@ -171,6 +171,15 @@ _LATER = {
     ROWS_GUARD: "public.audit_require_rows",
     **dict.fromkeys(COLUMNS_GUARDS, "public.audit_derive"),
 }
+# Any other trigger of the application's, on whatever table, that is off in the sessions of everybody or of most. Those of
+# months follow their parent's; of rows and versions, another check and `_HALVES` say more.
+_OFF = """
+SELECT tgrelid::regclass::text || '.' || tgname
+FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid JOIN pg_proc ON pg_proc.oid = tgfoid
+WHERE relnamespace = 'public'::regnamespace AND NOT tgisinternal AND tgparentid = 0 AND tgenabled NOT IN ('A', 'O')
+  AND proname NOT IN ('audit_require_row', 'audit_require_event', 'audit_require_subject')
+ORDER BY 1
+"""
 # Where a change needs its event, the event's version has to be held to the change: both triggers, and both on.
 _HALVES = """
 SELECT kind FROM (
@@ -209,6 +218,8 @@ def check_guards(*, databases: Sequence[str] | None, **_: Any) -> list[CheckMess
                 standing = {name for (name,) in cursor.fetchall()}
                 cursor.execute(_HALVES)
                 halves = sorted({kind for (kind,) in cursor.fetchall()} - _OTHERWISE)
+                cursor.execute(_OFF)
+                off = [name for (name,) in cursor.fetchall() if name not in GUARDS]
         except DatabaseError:
             continue  # which the project's own check of the database reports
         missing = sorted(name for name in GUARDS - standing if not name.startswith(later))
@@ -218,6 +229,14 @@ def check_guards(*, databases: Sequence[str] | None, **_: Any) -> list[CheckMess
                     f"Guards of the audit trail are missing or switched off: {', '.join(missing)}.",
                     hint="Find out who did it, run `manage.py audit_verify`, and switch them on again.",
                     id="ledger.E003",
+                )
+            )
+        if off:
+            problems.append(
+                Error(
+                    f"Triggers are switched off: {', '.join(off)}.",
+                    hint="Find out who did it, run `manage.py audit_verify`, and switch them on with ENABLE ALWAYS.",
+                    id="ledger.E015",
                 )
             )
         if halves:

@@ -53,6 +53,8 @@ def test_a_guard_that_is_off_is_reported(committed_db: str, postgres_server: Pos
             ("audit_seal ENABLE TRIGGER audit_seal_untruncated", "ENABLE ALWAYS", "E003"),  # no longer ALWAYS
             ("audit_version DISABLE TRIGGER subject_grant", "ENABLE ALWAYS", "E007"),
             ("requests_app_grant DISABLE TRIGGER lifecycle_event", "ENABLE ALWAYS", "E007"),
+            ("requests_app_decision DISABLE TRIGGER said_once", "ENABLE ALWAYS", "E015"),
+            ("requests_app_revocation DISABLE TRIGGER told_revocation", "ENABLE ALWAYS", "E015"),
         ):
             table, _, _, trigger = change.split()
             owner.execute(f"ALTER TABLE {change}")
