@@ -13,6 +13,9 @@ from typing import Any
 from django import forms
 from django.utils.dateparse import parse_datetime
 
+# For a field of days: how one is written.
+NO_DAY = dict.fromkeys(("required", "invalid"), "Write a day, such as 2026-05-01.")
+
 
 class DayInput(forms.DateTimeInput):
     """A day; `reads` are the forms in which the field takes it."""

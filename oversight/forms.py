@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 
 from base.clock import business_now
+from base.inputs import NO_DAY
 from oversight.models import FindingKind, FindingStatus
 from policy.reading import LONGEST_TEXT
 from requests_app.forms import RefusableForm
@@ -40,6 +41,7 @@ class ResolveForm(forms.Form):
         required=False,
         label="Exception until",
         help_text="The end of that day in UTC; at most a year away.",
+        error_messages=NO_DAY,
         widget=forms.DateInput(attrs={"type": "date"}),
     )
     reason = forms.CharField(
@@ -65,6 +67,7 @@ class TokenEndForm(forms.Form):
     day = forms.DateField(
         label="The SCIM token ends on",
         help_text="IAM Identity Center shows it under automatic provisioning.",
+        error_messages=NO_DAY,
         widget=forms.DateInput(attrs={"type": "date"}),
     )
 

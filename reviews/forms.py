@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 
 from base.clock import business_now
+from base.inputs import NO_DAY
 from requests_app.forms import RefusableForm
 from reviews.models import Verdict
 
@@ -22,7 +23,9 @@ class StartForm(RefusableForm):
         error_messages={"required": "Give the review a name, so that reviewers can tell it from others."},
     )
     due_on = forms.DateField(
-        label="Due on", widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+        label="Due on",
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        error_messages=NO_DAY,
     )
     begins = forms.CharField(
         label="PIM groups whose name begins with",

@@ -13,7 +13,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.urls import reverse
 
 from base.clock import business_now
-from base.inputs import DayInput
+from base.inputs import NO_DAY, DayInput
 
 USUAL_DAYS = 30
 MOST_DAYS = 366
@@ -74,7 +74,7 @@ def _day(label: str) -> forms.DateField:
         input_formats=_DAYS,
         widget=DayInput(_DAYS),
         validators=[MinValueValidator(_EARLIEST, _NO_SUCH_DAY), MaxValueValidator(_LATEST, _NO_SUCH_DAY)],
-        error_messages={"invalid": "Write a day, such as 2026-05-01."},
+        error_messages=NO_DAY,
     )
 
 

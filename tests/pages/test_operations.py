@@ -189,6 +189,7 @@ def test_an_operator_records_when_the_scim_token_ends(world: World) -> None:
     soon = (real_now() + timedelta(days=10)).date().isoformat()
     assert auditor.post("/operations/ends/", day=soon).status_code == 404
     assert operator.post("/operations/ends/", day="2001-01-01").status_code == 422
+    assert "Write a day, such as 2026-05-01." in operator.post("/operations/ends/", day="soon").text
     assert operator.post("/operations/ends/", day=soon).status_code == 302
     page = main_of(operator.get("/operations/"))
     assert "In 9 days" in page
