@@ -99,6 +99,8 @@ def no_longer_needed(message: Message) -> str:
             "ends_at"
         ):
             return "Its end moved."
+        case Kind.FAILED | Kind.UNDONE if message.facts.get("what") == "extension_not_sent":
+            return "" if grant is not None and grant.fell_back_to else "It was lengthened after all."
     return ""
 
 

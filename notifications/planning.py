@@ -7,14 +7,14 @@ middle leaves the event owed and no message; the constraint of `Message` refuses
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 import structlog
 from django.db import connection
-from django.db.models import CharField, Exists, F, OuterRef, Value
+from django.db.models import Case, CharField, Exists, F, OuterRef, Value, When
 from django.db.models.functions import Cast, Coalesce, Concat
 from django_subatomic.db import durable, savepoint, transaction
 
@@ -28,9 +28,10 @@ from notifications.audiences import approvers_of, asked_about, concerned_by, to_
 from notifications.kinds import Kind
 from notifications.models import EventOwed, Message
 from notifications.occasions import planned_for
+from requests_app.actions.extending import items_beyond
 from requests_app.deliberation.models import Remark
 from requests_app.lifecycle import EndReason, GrantStatus, ItemStatus, WaiverStatus
-from requests_app.models import Decision, Grant, RequestItem
+from requests_app.models import SAME_END, Decision, Grant, RequestItem
 from requests_app.waivers.models import OwedReview, Waiver
 
 log = structlog.get_logger(__name__)
@@ -303,17 +304,24 @@ def _failed(event: Event) -> Iterator[Message]:
     return _undone(event, f"failed:{grant.pk}")
 
 
-def _undone(event: Event, occasion: str, **facts: str) -> Iterator[Message]:
-    """What was approved isn't so, or not all of it: told to its holder, and to whoever has approved it."""
+def _undone(
+    event: Event, occasion: str, items: Iterable[RequestItem] | None = None, **facts: str
+) -> Iterator[Message]:
+    """What was approved isn't so, or not all of it: told to its holder, and to whoever has approved it, or these items."""
     grant, item = _grant(event)
     told = {"what": event.type.partition(".")[2], **facts}
     yield message(Kind.FAILED, grant.person, occasion=occasion, item=item, grant=grant, **told)
-    for person in approvers_of(item) if item else ():
-        yield message(Kind.UNDONE, person, occasion=occasion, item=item, grant=grant, **told)
+    whose = ([item] if item else []) if items is None else items
+    for person, of in {person: of for of in whose for person in approvers_of(of)}.items():
+        yield message(Kind.UNDONE, person, occasion=occasion, item=of, grant=grant, **told)
 
 
 def _not_lengthened(event: Event) -> Iterator[Message]:
-    return _undone(event, f"event:{event.id}", ends_at=str(_fields(event)["ends_at"]))
+    """Every extension that PIM doesn't hold fell with it."""
+    grant, _ = _grant(event)
+    ends_at = str(_fields(event)["ends_at"])
+    fallen = items_beyond(grant, datetime.fromisoformat(ends_at) + SAME_END)
+    return _undone(event, f"event:{event.id}", fallen, ends_at=ends_at)
 
 
 def _waits(event: Event) -> Iterator[Message]:
@@ -391,23 +399,25 @@ def _plan_endings() -> int:
     now = business_now()
     occasion = Concat(
         Value("ending:"),
-        Cast(OuterRef("pk"), CharField()),
+        Cast("pk", CharField()),
         Value(":"),
-        Cast(OuterRef("revision"), CharField()),
+        Cast("revision", CharField()),
+        # Apart from the end that it comes to where the extension stands again.
+        Case(When(fell_back_to__isnull=False, then=Value(":fell")), default=Value("")),
     )
-    told = Message.objects.filter(grant=OuterRef("pk"), kind=Kind.ENDING, occasion=occasion)
+    told = Message.objects.filter(grant=OuterRef("pk"), kind=Kind.ENDING, occasion=OuterRef("occasion"))
     rows = Grant.objects.filter(
         status=GrantStatus.ACTIVE,
         next_action_at__lte=now + ENDING_SOON,  # its end at the latest: what has an index
     )
-    rows = rows.annotate(end=Coalesce("fell_back_to", "ends_at")).filter(
+    rows = rows.annotate(end=Coalesce("fell_back_to", "ends_at"), occasion=occasion).filter(
         end__gt=now, end__lte=now + ENDING_SOON, end__gte=F("starts_at") + 2 * ENDING_SOON
     )
     return _store(
         message(
             Kind.ENDING,
             grant.person,
-            occasion=f"ending:{grant.pk}:{grant.revision}",
+            occasion=f"ending:{grant.pk}:{grant.revision}{':fell' if grant.fell_back_to else ''}",
             grant=grant,
             ends_at=grant.stands_until.isoformat(),
         )

@@ -359,8 +359,12 @@ class Grant(models.Model):
 
     @property
     def stands_until(self) -> datetime:
-        """The end by which it has to be out: the approved one, or the earlier one where an extension fell."""
-        return self.fell_back_to or self.ends_at
+        """The end by which it has to be out: the approved one, or the earlier one where an extension fell.
+
+        What stood after all at the earlier end is being assigned anew.
+        """
+        anew = self.status == GrantStatus.ACTIVATING
+        return self.ends_at if anew or self.fell_back_to is None else self.fell_back_to
 
     @property
     def sure_until(self) -> datetime:

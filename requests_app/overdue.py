@@ -44,9 +44,7 @@ def overdue(grant: Grant, now: datetime | None = None) -> Overdue | None:
 def _target(grant: Grant) -> tuple[str, datetime] | None:
     """By when it has to be out of which hop, as far as that can be said."""
     match grant.status:
-        case GrantStatus.ACTIVATING:
-            return ENTRA, grant.ends_at + settings.OVERDUE_ENTRA
-        case GrantStatus.PROVISIONING | GrantStatus.ACTIVE:
+        case GrantStatus.ACTIVATING | GrantStatus.PROVISIONING | GrantStatus.ACTIVE:
             return ENTRA, grant.stands_until + settings.OVERDUE_ENTRA
         case GrantStatus.REMOVING:
             begun = grant.removal_started_at or grant.stands_until
@@ -69,6 +67,7 @@ def overdue_grants(now: datetime | None = None) -> Sequence[Overdue]:
         Q(status__in=_STILL_IN_ENTRA, ends_at__lt=entra)
         | Q(status__in=_STILL_IN_ENTRA, fell_back_to__lt=entra)
         | Q(status=GrantStatus.REMOVING, ends_at__lt=entra)
+        | Q(status=GrantStatus.REMOVING, fell_back_to__lt=entra)
         | Q(status=GrantStatus.REMOVING, removal_started_at__lt=entra)
         | Q(status=GrantStatus.DEPROVISIONING, out_of_entra_at__lt=aws),
         next_action_at__isnull=False,  # as of all that isn't over: few rows, and they have an index

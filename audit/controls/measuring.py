@@ -318,14 +318,15 @@ SELECT key, guest, named, decides FROM (
 def _humans(demanded: Sequence[Demands], now: datetime) -> Humans:
     """Behind each object id of a group or a person: which human is named, and who decides for them (mostly themselves).
 
-    Guests stand apart, under the same id with True. Of a group no more than all seats of the widest rule and one:
-    whoever that leaves besides the requester fills any. One statement.
+    Guests stand apart, under the same id with True. Of a group no more than twice all seats of the widest rule and one:
+    without the requester, and without who has spoken on a seat and in whose right, as many are left as fill the others.
+    One statement.
     """
     named = [stage.approvers for demands in demanded for stage in demands.stages]
     wanted: dict[str, list[str] | int | datetime] = {
         "groups": sorted({key for each in named for key in each.groups}),
         "people": sorted({key for each in named for key in each.people}),
-        "most": max((sum(stage.quorum for stage in each.stages) for each in demanded), default=0) + 1,
+        "most": 2 * max((sum(stage.quorum for stage in each.stages) for each in demanded), default=0) + 1,
         "now": now,
     }
     found: dict[tuple[str, bool], set[tuple[str, str]]] = {}

@@ -89,6 +89,8 @@ def test_where_pim_does_not_end_it_then_it_is_overdue_from_there_and_taken_out(
     assert play.grant().fell_back_to == play.grant().stands_until == first.ends_at
     play.world.happen("expiry_late", group=play.world_group.id, person=play.world_asker.id, minutes="300")
     play.world.faults.add(POST, "error", count=None)
+    play.play(lambda: play.time.now > first.ends_at + settings.OVERDUE_ENTRA + timedelta(seconds=20))
+    assert [each.grant for each in overdue_grants()] == [play.grant()]
     play.play(lambda: play.time.now > first.ends_at + timedelta(minutes=25))
     late = overdue(play.grant())
     assert late is not None, play.describe()
@@ -100,6 +102,22 @@ def test_where_pim_does_not_end_it_then_it_is_overdue_from_there_and_taken_out(
     play.play_to("deprovisioning", *TERMINAL)
     assert not play.in_entra()
     assert play.time.now - first.ends_at < timedelta(hours=1), "it stayed for what doesn't stand"
+
+
+def test_an_ask_that_arrives_after_it_fell_brings_no_later_end(play: Stage) -> None:
+    first = held_up(play)
+    approver_left(play)
+    play.play(lambda: told(play), at_most=timedelta(minutes=4))
+    state = play.world.state
+    schedule = next(row for row in state.schedules.values() if row.id == play.grant().pim_schedule_id)
+    state.due = [due for due in state.due if due.arguments.get("schedule_id") != schedule.id]
+    schedule.end = play.grant().ends_at  # asked for before, and lost on the way until now
+    play.play(lambda: not play.grant().extension_owed, at_most=timedelta(minutes=15))
+    assert play.grant().stands_until == first.ends_at
+    play.play(lambda: play.grant().status in TERMINAL)
+    ended = play.grant()
+    assert ended.out_of_entra_at is not None
+    assert ended.out_of_entra_at - first.ends_at < timedelta(minutes=10), "it stayed for what doesn't stand"
 
 
 def test_what_stands_again_at_the_earlier_end_is_assigned_anew_and_lasts(play: Stage) -> None:

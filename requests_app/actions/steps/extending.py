@@ -134,7 +134,7 @@ def rest_until_the_next_look(grant: Grant, wait: timedelta | None) -> None:
     now = business_now()
     refused = grant.extension_refused == grant.revision
     if not grant.extension_owed:
-        rest(grant, until=min(grant.ends_at, now + (CONFIRM_AFTER if grant.holder_doubt else LOOK_EVERY)))
+        rest(grant, until=min(over_at(grant), now + (CONFIRM_AFTER if grant.holder_doubt else LOOK_EVERY)))
     elif not refused:
         rest(grant, until=now, retry_in=wait, failed=bool(grant.extension_problem))
     elif now < grant.sure_until:
@@ -153,8 +153,8 @@ def _held(claim: Claim, held: PimAssignment, ends_at: datetime, view: EntraView)
             grant,
             entra_ends_at=ends_at,
             pim_schedule_id=held.schedule_id,
-            extension_problem="",
-            fell_back_to=None,
+            # Asked for before it fell, and held all the same: what doesn't stand is taken out at the earlier end.
+            extension_problem=grant.extension_problem if grant.fell_back_to else "",
         )
         record_of(
             grant,

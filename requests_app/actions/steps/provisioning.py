@@ -143,7 +143,7 @@ def _settle(grant: Grant, view: AwsView, waiting: str, wait: timedelta | None) -
             arrived_at=grant.arrived_at or now,
             problem="",
             problem_code="",
-            next_action_at=now if grant.extension_owed else min(grant.ends_at, now + LOOK_EVERY),
+            next_action_at=now if grant.extension_owed else min(over_at(grant), now + LOOK_EVERY),
         )
         rest(grant)
     else:
