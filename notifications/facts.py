@@ -95,13 +95,16 @@ def no_longer_needed(message: Message) -> str:
         case Kind.SIGN_IN if grant is not None:
             waits = grant.waits_for_person if message.person == grant.person else grant.waits_for_approver
             return "" if waits else "It didn't wait for this sign-in any more."
-        case Kind.ENDING if grant is not None and grant.stands_until.isoformat() != message.facts.get(
-            "ends_at"
-        ):
-            return "Its end moved."
-        case Kind.FAILED | Kind.UNDONE if message.facts.get("what") == "extension_not_sent":
-            return "" if grant is not None and grant.fell_back_to else "It was lengthened after all."
+        case Kind.ENDING | Kind.FAILED | Kind.UNDONE if grant is not None:
+            return _end_moved(grant, message)
     return ""
+
+
+def _end_moved(grant: Grant, message: Message) -> str:
+    if message.kind == Kind.ENDING:
+        return "" if grant.stands_until.isoformat() == message.facts.get("ends_at") else "Its end moved."
+    fell = message.facts.get("what") == "extension_not_sent"
+    return "It was lengthened after all." if fell and grant.fell_back_to is None else ""
 
 
 def _of_item(item: RequestItem, language: Language, zone: ZoneInfo) -> Facts:

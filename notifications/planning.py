@@ -312,8 +312,9 @@ def _undone(
     told = {"what": event.type.partition(".")[2], **facts}
     yield message(Kind.FAILED, grant.person, occasion=occasion, item=item, grant=grant, **told)
     whose = ([item] if item else []) if items is None else items
-    for person, of in {person: of for of in whose for person in approvers_of(of)}.items():
-        yield message(Kind.UNDONE, person, occasion=occasion, item=of, grant=grant, **told)
+    approved = {person: each for each in whose for person in approvers_of(each)}
+    for person, theirs in approved.items():
+        yield message(Kind.UNDONE, person, occasion=occasion, item=theirs, grant=grant, **told)
 
 
 def _not_lengthened(event: Event) -> Iterator[Message]:

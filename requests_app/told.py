@@ -82,6 +82,15 @@ FINAL = {
 }
 WHOLE = ("requests_app_requestscope", "requests_app_grantinterval", "requests_app_revocation")
 
+# For the check: each with the function that it calls.
+GUARDS = {
+    **{f"{table}.said_once": "requests_app_said_once" for table in (*FINAL, *WHOLE)},
+    **{f"{table}.untruncated": "requests_app_said_once" for table in WHOLE},
+    "requests_app_requestscope.told_scope": "requests_app_scope_told",
+    "requests_app_grantinterval.told_interval": "requests_app_interval_told",
+    "requests_app_revocation.told_revocation": "requests_app_revocation_told",
+}
+
 _FUNCTIONS = f"""
 CREATE FUNCTION public.requests_app_said_once() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $guard$
@@ -131,8 +140,7 @@ BEGIN
     IF NOT EXISTS (
         SELECT FROM public.audit_event event LEFT JOIN public.identity_person person ON person.id = NEW.by_id
         WHERE event.grant_id = NEW.grant_id AND event.type = 'grant.revoked' AND {_NOW}
-          -- A process of the release before doesn't say it.
-          AND coalesce(event.data #>> '{{fields,end_reason}}', NEW.kind) = NEW.kind
+          AND event.data #>> '{{fields,end_reason}}' = NEW.kind
           AND event.actor_oid = coalesce(person.object_id, '')
     ) THEN
         RAISE EXCEPTION 'revocation: no audit event says that grant % was ended so', NEW.grant_id

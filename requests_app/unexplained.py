@@ -13,10 +13,11 @@ from typing import Any
 
 from django.db import connection
 
+from audit.ledger.checks import expect_guards
 from audit.ledger.findings import Finding
 from audit.ledger.row_words import ERASED
 from audit.ledger.unexplained import may_read, register_further
-from requests_app.told import DIGEST_SQL
+from requests_app.told import DIGEST_SQL, GUARDS
 
 MOST = 10_000  # rows of one kind that are named
 # What the sealer reads for this, beside what versions need.
@@ -298,3 +299,4 @@ def _rows(statement: str, named: _Named) -> list[tuple[Any, ...]]:
 def register_all() -> None:
     """Have `audit_verify` ask; called once when Django starts."""
     register_further(unexplained_facts)
+    expect_guards(GUARDS)

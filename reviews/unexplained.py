@@ -14,8 +14,10 @@ from uuid import UUID
 
 from django.db import connection
 
+from audit.ledger.checks import expect_guards
 from audit.ledger.findings import Finding
 from audit.ledger.unexplained import may_read, register_further
+from reviews.guards import GUARDS
 
 MOST = 10_000
 # What the sealer reads for this, beside what it reads already.
@@ -112,3 +114,4 @@ def _rows(statement: str) -> list[tuple[Any, ...]]:
 def register_all() -> None:
     """Have `audit_verify` ask; called once when Django starts."""
     register_further(unexplained_reviews)
+    expect_guards(GUARDS)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.db import connection
 
+from audit.ledger.checks import expect_guards
 from audit.ledger.findings import Finding
 from audit.ledger.unexplained import may_read, register_further
 
@@ -51,3 +52,4 @@ def unexplained_searches(_gone_until: datetime | None) -> Iterator[Finding]:
 def register_all() -> None:
     """Have `audit_verify` ask; called once when Django starts."""
     register_further(unexplained_searches)
+    expect_guards({"history_savedsearch.said_once": "history_said_once"})

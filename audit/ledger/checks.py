@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -171,14 +171,25 @@ _LATER = {
     ROWS_GUARD: "public.audit_require_rows",
     **dict.fromkeys(COLUMNS_GUARDS, "public.audit_derive"),
 }
-# Any other trigger of the application's, on whatever table, that is off in the sessions of everybody or of most. Those of
-# months follow their parent's; of rows and versions, another check and `_HALVES` say more.
+# Any other trigger of the application's, on whatever table, that is off in the sessions of everybody or of most, or that is
+# on a month otherwise than on all. Of rows and versions, another check and `_HALVES` say more.
 _OFF = """
-SELECT tgrelid::regclass::text || '.' || tgname
-FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid JOIN pg_proc ON pg_proc.oid = tgfoid
-WHERE relnamespace = 'public'::regnamespace AND NOT tgisinternal AND tgparentid = 0 AND tgenabled NOT IN ('A', 'O')
+SELECT tg.tgrelid::regclass::text || '.' || tg.tgname
+FROM pg_trigger tg JOIN pg_class ON pg_class.oid = tg.tgrelid JOIN pg_proc ON pg_proc.oid = tg.tgfoid
+LEFT JOIN pg_trigger parent ON parent.oid = tg.tgparentid
+WHERE relnamespace = 'public'::regnamespace AND NOT tg.tgisinternal
+  AND CASE WHEN parent.oid IS NULL THEN tg.tgenabled NOT IN ('A', 'O') ELSE tg.tgenabled <> parent.tgenabled END
   AND proname NOT IN ('audit_require_row', 'audit_require_event', 'audit_require_subject')
 ORDER BY 1
+"""
+# Triggers that an application's own guards expect, and the function that each calls: without it they aren't made yet.
+_EXPECTED: dict[str, str] = {}
+_GONE = """
+SELECT name FROM unnest(%s::text[], %s::text[]) AS expected (name, calls)
+WHERE to_regproc('public.' || calls) IS NOT NULL AND NOT EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = to_regclass('public.' || split_part(name, '.', 1))
+      AND tgname = split_part(name, '.', 2) AND tgenabled IN ('A', 'O')
+)
 """
 # Where a change needs its event, the event's version has to be held to the change: both triggers, and both on.
 _HALVES = """
@@ -219,7 +230,9 @@ def check_guards(*, databases: Sequence[str] | None, **_: Any) -> list[CheckMess
                 cursor.execute(_HALVES)
                 halves = sorted({kind for (kind,) in cursor.fetchall()} - _OTHERWISE)
                 cursor.execute(_OFF)
-                off = [name for (name,) in cursor.fetchall() if name not in GUARDS]
+                off = {name for (name,) in cursor.fetchall()} - GUARDS
+                cursor.execute(_GONE, [list(_EXPECTED), list(_EXPECTED.values())])
+                off |= {name for (name,) in cursor.fetchall()}
         except DatabaseError:
             continue  # which the project's own check of the database reports
         missing = sorted(name for name in GUARDS - standing if not name.startswith(later))
@@ -234,7 +247,7 @@ def check_guards(*, databases: Sequence[str] | None, **_: Any) -> list[CheckMess
         if off:
             problems.append(
                 Error(
-                    f"Triggers are switched off: {', '.join(off)}.",
+                    f"Guards are missing or switched off: {', '.join(sorted(off))}.",
                     hint="Find out who did it, run `manage.py audit_verify`, and switch them on with ENABLE ALWAYS.",
                     id="ledger.E015",
                 )
@@ -267,6 +280,11 @@ def check_retention(**_: Any) -> list[CheckMessage]:
             hint = "It is NAME=DAYS by blanks; docs/audit-trail.md says more. Until it is mended, nothing is erased."
             found.append(Error(f"{name}: {said}", hint=hint, id=f"ledger.E{number:03}"))
     return found
+
+
+def expect_guards(triggers: Mapping[str, str]) -> None:
+    """Have the check name these when they are gone or off: each as table.trigger, with the function that it calls."""
+    _EXPECTED.update(triggers)
 
 
 def register_all() -> None:

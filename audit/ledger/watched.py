@@ -210,13 +210,20 @@ def _there(table: str, columns: Sequence[str], unless: str) -> Iterator[list[Row
 
 
 def know(rows: Sequence[Row]) -> int:
-    """Tell how these rows of one table stand, without a word on who had them stand so; gives the event."""
-    return record(
+    """Tell how these rows of one table stand, without a word on who had them stand so; gives the event.
+
+    It is compared at once: at commit, each row would be looked for in all the events that told of thousands.
+    """
+    event = record(
         ROWS_KNOWN.name,
         actor=Actor.system(),
         fields={"table": rows[0].table, "count": len(rows)},
         rows=rows,
     )
+    with connection.cursor() as cursor:
+        for when in ("IMMEDIATE", "DEFERRED"):
+            cursor.execute(f"SET CONSTRAINTS public.audit_event_rows {when}")
+    return event
 
 
 @dataclass(frozen=True, slots=True)

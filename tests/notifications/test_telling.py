@@ -273,7 +273,9 @@ def test_what_was_not_lengthened_is_told_to_both_and_the_earlier_end_before_it_c
     assert no_longer_needed(ending) == ""
     # It stands again: of its end is told anew, and that it isn't lengthened would be untrue now.
     Grant.objects.filter(pk=grant.pk).update(fell_back_to=None, next_action_at=grant.ends_at)
-    assert no_longer_needed(Message.objects.filter(kind="undone").latest("pk")) == "It was lengthened after all."
+    assert (
+        no_longer_needed(Message.objects.filter(kind="undone").latest("pk")) == "It was lengthened after all."
+    )
     with patch.object(planning, "business_now", lambda: grant.ends_at - timedelta(minutes=10)):
         plan()
     assert [each.facts["ends_at"] for each in Message.objects.filter(kind="ending").order_by("pk")] == [

@@ -61,6 +61,15 @@ def test_a_guard_that_is_off_is_reported(committed_db: str, postgres_server: Pos
             assert ids([*check_guards(databases=["default"])]) == [f"ledger.{reported}"], change
             owner.execute(f"ALTER TABLE {table} {undone} TRIGGER {trigger}")
             assert check_guards(databases=["default"]) == []
+        month = owner.execute(
+            "SELECT min(inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = 'audit_event'::regclass"
+        )
+        ((name,),) = month.fetchall()
+        owner.execute(f"ALTER TABLE {name} DISABLE TRIGGER audit_event_actor")  # of one month alone
+        (lost,) = check_guards(databases=["default"])
+        assert (lost.id, f"{name}.audit_event_actor." in lost.msg) == ("ledger.E015", True)
+        owner.execute(f"ALTER TABLE {name} ENABLE ALWAYS TRIGGER audit_event_actor")
+        assert check_guards(databases=["default"]) == []
         for change in ("DISABLE", "ENABLE"):  # no longer ALWAYS
             owner.execute(f"ALTER TABLE notifications_preference {change} TRIGGER watched_went")
             (lost,) = check_watched(databases=["default"])
@@ -76,10 +85,9 @@ def test_a_guard_that_is_off_is_reported(committed_db: str, postgres_server: Pos
             (lost,) = check_watched(databases=["default"])
         assert "oversight_expiry.watched_came, oversight_expiry.watched_changed" in lost.msg
         assert check_rights(databases=["default"]) == []
-        month = owner.execute(
-            "SELECT min(inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = 'audit_event'::regclass"
-        )
-        ((name,),) = month.fetchall()
+        owner.execute("DROP TRIGGER said_once ON requests_app_decision")
+        (lost,) = check_guards(databases=["default"])
+        assert "requests_app_decision.said_once." in lost.msg
         for given, taken, said in (
             (
                 "GRANT UPDATE (canon) ON audit_event TO portal_web",
@@ -110,6 +118,6 @@ def test_a_guard_that_is_off_is_reported(committed_db: str, postgres_server: Pos
         owner.execute("DROP TRIGGER audit_leaf_unchanged ON audit_leaf")
         owner.execute("DROP TRIGGER subject_item ON audit_version")
         owner.execute("ALTER TABLE audit_event DROP CONSTRAINT audit_event_says")
-    (off, apart) = check_guards(databases=["default"])
+    (off, _, apart) = check_guards(databases=["default"])
     assert "audit_event.audit_event_says, audit_leaf.audit_leaf_unchanged" in off.msg
     assert apart.msg == "Changes and the trail aren't held to each other: item."
