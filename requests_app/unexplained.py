@@ -29,7 +29,7 @@ READS = {
     "requests_app_requestscope": (
         "item_id, account_id, account_name, permission_set_arn, permission_set_name, session_duration, content_hash"
     ),
-    "requests_app_decision": "item_id, approver_id, verdict, duration, stage",
+    "requests_app_decision": "item_id, approver_id, absence_id, verdict, duration, stage, shown",
     "requests_app_grant": "person_id, group_id, first_request_id, starts_at, ends_at, revision",
     "requests_app_grantinterval": "id, grant_id, item_id, starts_at, ends_at",
     "identity_absence": "person_id, delegate_id, begins_at, ends_at",
@@ -96,13 +96,17 @@ _FACTS = (
     _Facts(
         "decision",
         "'decision.submitted'",
-        f"public.requests_app_decision thing {_PERSON.format('approver_id')}",
+        f"public.requests_app_decision thing {_PERSON.format('approver_id')} "
+        "LEFT JOIN public.identity_absence away ON away.id = thing.absence_id "
+        "LEFT JOIN public.identity_person absent ON absent.id = away.person_id",
         (
             ("person.object_id", "event.actor_oid"),
             ("thing.item_id", _field("item_id", "uuid")),
             ("thing.verdict", _field("verdict")),
             _span("duration"),
             ("thing.stage", _field("stage", "integer")),
+            ("absent.object_id", _field("instead_of_id")),
+            ("CASE WHEN event.data #> '{fields,shown}' IS NOT NULL THEN thing.shown END", _field("shown")),
         ),
         ("comment", "'comment'"),
     ),

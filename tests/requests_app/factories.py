@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django_subatomic.db import transaction
 
+from audit.ledger.canonical import Value
 from audit.ledger.recorder import Actor, Subject, record
 from base.clock import business_now, real_now
 from catalog.models import AccountAssignment, AwsAccount, Eligibility, PermissionSet, PimGroup
@@ -251,6 +252,7 @@ def submitted_decision(
     *,
     absence_id: UUID | None = None,
     proof: Proof | None = None,
+    shown: str = "",
 ) -> UUID:
     """A decision that a worker has not checked yet. Runs as the web role."""
     with transaction():
@@ -261,9 +263,13 @@ def submitted_decision(
             verdict=verdict,
             stage=item.stage,
             status=DecisionStatus.SUBMITTED,
+            shown=shown,
             submitted_at=business_now(),
             proof=proof.as_json() if proof else None,
         )
+        fields: dict[str, Value] = {"shown": shown} if shown else {}
+        if decision.absence is not None:
+            fields["instead_of_id"] = decision.absence.person.object_id
         create(
             decision,
             actor=actor(approver),
@@ -272,6 +278,7 @@ def submitted_decision(
                 "verdict": verdict,
                 "stage": item.stage,
                 "group_name": item.group.display_name,
+                **fields,
             },
         )
     return decision.pk

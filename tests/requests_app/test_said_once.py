@@ -12,6 +12,7 @@ from django.db.transaction import atomic, set_rollback
 from django_subatomic.db import transaction
 
 from base.clock import business_now, real_now
+from identity.absences.declaring import declare
 from identity.models import Person
 from requests_app.actions.ending import begin_end, record_revocation
 from requests_app.lifecycle import EndReason
@@ -39,13 +40,15 @@ PAST_THE_GUARDS = {
     "UPDATE requests_app_accessrequest SET justification = 'Because'": CHANGED,
     "UPDATE requests_app_requestitem SET duration = interval '9 hours'": CHANGED,
     "UPDATE requests_app_decision SET verdict = 'deny'": CHANGED,
+    "UPDATE requests_app_decision SET shown = 'What they did not see'": CHANGED,
+    "UPDATE requests_app_decision SET absence_id = (SELECT id FROM identity_absence)": CHANGED,
     "UPDATE requests_app_decision SET approver_id = (SELECT min(id) FROM identity_person)": CHANGED,
     "UPDATE requests_app_grant SET starts_at = starts_at - interval '1 day'": CHANGED,
     "UPDATE requests_app_grant SET ends_at = ends_at + interval '1 hour'": CHANGED,
 }
 # What may be erased stays a change that nothing refuses; windows have a guard of their own.
 LET_THROUGH = "UPDATE requests_app_accessrequest SET justification"
-REFUSED = r"said once stays|the start never changes|begun to end is extended|the end only moves|on their own request"
+REFUSED = r"said once stays|the start never changes|begun to end is extended|end only moves|own request|not the delegate"
 
 
 def scheduled(as_role: AsRole) -> tuple[Grant, Person]:
@@ -54,7 +57,7 @@ def scheduled(as_role: AsRole) -> tuple[Grant, Person]:
     rule = make.rule(boss, groups=(group,))
     with as_role("portal_web"):
         item = make.pending_item(person, group, rule)
-        make.submitted_decision(item, boss)
+        make.submitted_decision(item, boss, shown="What the approver saw")
     return make.scheduled_grant(item), boss
 
 
@@ -94,6 +97,15 @@ def test_nothing_said_once_comes_late_changes_or_goes_unseen(
     item = grant.intervals.get().item
     with as_role("portal_web"):
         more = make.pending_item(make.person(), item.group, make.judging(item))
+        away, delegate = make.person(), make.person()
+        declare(
+            person_id=away.pk,
+            delegate_id=delegate.pk,
+            begins_at=None,
+            ends_at=business_now() + timedelta(days=1),
+            by_id=away.pk,
+            actor=make.actor(away),
+        )
     opened = {"account_name": "x", "permission_set_arn": "x", "session_duration": timedelta(hours=1)}
     span = {"starts_at": grant.ends_at, "ends_at": grant.ends_at + timedelta(hours=1)}
     why = {"kind": "leaver", "reason": "Because", "revoked_at": business_now()}

@@ -511,6 +511,9 @@ def test_of_a_large_group_as_many_are_read_as_could_matter(db: None) -> None:
         [Demands((Stage(approvers=both, quorum=2), Stage(approvers=both, quorum=1)))], business_now()
     )
     assert {key: len(humans) for key, humans in found.items()} == {
-        (large.object_id, False): 4,
+        (
+            large.object_id,
+            False,
+        ): 7,  # the requester, and for each of three seats who spoke and in whose right
         (small.object_id, False): 1,
     }
