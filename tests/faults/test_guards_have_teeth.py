@@ -142,7 +142,7 @@ MUTATIONS = {
     ),
     "a second look, before what is missing in Entra is called over": Mutation(
         "requests_app/actions/steps/removing.py",
-        "        elif now < grant.ends_at and not replaced and _in_doubt(grant, now):",
+        "        elif now < grant.ends_at and missing and not replaced and _in_doubt(grant, now):",
         "        elif False:",
         "tests/requests_app/test_awkward_moments.py::test_a_single_answer_that_lacks_it_ends_nothing",
     ),
