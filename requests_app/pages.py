@@ -99,7 +99,8 @@ class Page:
             whom = "you" if self.mine else self.item.requester.display_name
             return Standing("waiting", "Question open", f"A question waits for an answer from {whom}.")
         if self.item.status == ItemStatus.PENDING and self.waits_for:
-            return Standing("waiting", "Waiting for a decision", f"Waiting for {self.waits_for} to decide.")
+            words = f"Waiting for {self.waits_for} to decide.{self._approved_already}"
+            return Standing("waiting", "Waiting for a decision", words)
         if self.sign_in_wanted:
             return Standing("waiting", WAITS, "Approved. Waiting for you to sign in again.")
         if self.read.turn is not None and self.read.turn.ticket.rank:
@@ -289,6 +290,19 @@ class Page:
         if self.grant.waits_for_approver:
             return self.approved_by_viewer
         return self.mine and self.grant.waits_for_person
+
+    @property
+    def _approved_already(self) -> str:
+        """How many of those whom the stage takes have approved."""
+        here = [
+            word
+            for word in self.decisions
+            if (word.stage, word.verdict, word.status)
+            == (self.item.stage, Verdict.APPROVE, DecisionStatus.COUNTED)
+        ]
+        if not here:
+            return ""
+        return " One of them has approved." if len(here) == 1 else f" {len(here)} of them have approved."
 
     @property
     def sign_in_awaited(self) -> bool:

@@ -20,8 +20,8 @@ _MOMENTS = ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"]
 MINUTE = timedelta(minutes=1)
 
 
-def _text(label: str, help_text: str = "") -> forms.CharField:
-    return forms.CharField(label=label, max_length=128, required=False, help_text=help_text)
+def _text(label: str) -> forms.CharField:
+    return forms.CharField(label=label, max_length=128, required=False)
 
 
 def _moment(label: str) -> forms.DateTimeField:
@@ -41,7 +41,7 @@ class NamesForm(forms.Form):
     person = _text("Person")
     permission_set = _text("Permission set")
     account = _text("AWS account")
-    unit = _text("OU", "Its AWS accounts are those of now.")
+    unit = _text("OU (its accounts now)")
     group = _text("PIM group")
 
     placeholders: ClassVar = {
@@ -162,5 +162,7 @@ class TimelineForm(NamesForm):
 class SaveForm(forms.Form):
     """How a search is kept."""
 
-    name = forms.CharField(label="Name", max_length=80)
+    name = forms.CharField(
+        label="Name", max_length=80, required=False
+    )  # what is missing is said by `save_search`
     shared = forms.BooleanField(label="Share it with all auditors", required=False)

@@ -59,12 +59,12 @@ def save_search(*, owner: Person, name: str, kept: Mapping[str, str], shared: bo
         Conflict: the owner has one of that name already, or MOST_SAVED of them.
     """
     name, query = " ".join(name.split()), urlencode(kept)
-    if not name or len(name) > 80 or not name.isprintable():
-        raise Invalid("search.name", "Give it a name of at most 80 characters.", field="name")
     if not kept:
         raise Invalid(
             "search.empty", "Search for something first: without a filter there is nothing to keep."
         )
+    if not name or len(name) > 80 or not name.isprintable():
+        raise Invalid("search.name", "Give it a name of at most 80 characters.", field="name")
     if len(query) > LONGEST_QUERY:
         raise Invalid("search.long", "This search is too long to be kept. Take a filter away.")
     search = SavedSearch(owner=owner, name=name, query=query, shared=shared, saved_at=business_now())

@@ -274,6 +274,13 @@ def test_surroundings_count_what_arrived_and_name_who_holds_it(world: World) -> 
         other = make.pending_item(world.ada, elsewhere, two)
     shown = decision_page(world.ben, other.pk)
     assert surroundings(shown).next_words == "After yours, 1 more approval is needed at this stage."
+    asked = f"/requests/{other.request_id}/"
+    ada = world.sign_in(world.ada)
+    assert "One of them has approved." not in main_of(ada.get(asked))
+    with world.as_role("portal_web"):
+        word = Decision.objects.get(pk=make.submitted_decision(other, world.ben))
+    step(word, DecisionStatus.COUNTED, settled_at=business_now())
+    assert "One of them has approved." in main_of(ada.get(asked))
 
 
 def test_approving_for_less_is_said_to_whoever_asked(world: World, ben: Visitor) -> None:
