@@ -14,8 +14,7 @@ CREATE ROLE portal_test_owner LOGIN NOSUPERUSER CREATEDB NOCREATEROLE PASSWORD :
 GRANT portal_owner TO portal_test_owner WITH INHERIT TRUE, SET TRUE;
 GRANT CONNECT ON DATABASE postgres TO portal_test_owner;
 
--- Clones are kept where the keeper says, when it does; those of measurements always where databases are.
-GRANT CREATE ON TABLESPACE pg_default TO portal_test_owner;
+-- Clones are kept where the keeper says, when it does.
 \getenv clones CLONES_FOLDER
 \if :{?clones}
 CREATE TABLESPACE clones LOCATION :'clones';
