@@ -25,12 +25,13 @@ ANOTHER = "(SELECT max(id) FROM identity_person)"
 FIRST = "WHERE id = (SELECT min(id) FROM {})"
 ENTRY, REVIEWER = (FIRST.format(f"reviews_{table}") for table in ("reviewentry", "reviewer"))
 COPIED = "INSERT INTO reviews_{0} (person_id, {1}) SELECT {2}, {1} FROM reviews_{0} LIMIT 1"
+ADDED = COPIED.format("reviewentry", "campaign_id, group_id, through, direct, verdict, reason", ANOTHER)
 PAST_THE_GUARDS = (
     f"UPDATE reviews_reviewentry SET person_id = {ANOTHER} {ENTRY}",  # noqa: S608 - of names that stand here
     "UPDATE reviews_reviewentry SET direct = NOT direct",
     "UPDATE reviews_reviewentry SET through = 'Everybody'",
     f"DELETE FROM reviews_reviewentry {ENTRY}",  # noqa: S608 - likewise
-    COPIED.format("reviewentry", "campaign_id, group_id, through, direct, verdict, reason", ANOTHER),
+    ADDED,
     f"UPDATE reviews_reviewer SET person_id = {ANOTHER} {REVIEWER}",  # noqa: S608 - likewise
     f"DELETE FROM reviews_reviewer {REVIEWER}",  # noqa: S608 - likewise
     "DELETE FROM reviews_reviewer WHERE id = (SELECT max(id) FROM reviews_reviewer)",
@@ -83,3 +84,11 @@ def test_a_review_is_of_what_it_began_with_and_reviewers_come_and_go_with_events
                 cursor.execute(statement)
                 assert found() == ["change_unexplained"], statement
                 set_rollback(True)
+        # Closed, and its start gone with a removed month: nothing is added to it any more.
+        for table in ("reviews_campaign", "audit_event"):
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
+        cursor.execute("UPDATE reviews_campaign SET closed_at = now(), closed_by_id = started_by_id")
+        cursor.execute("DELETE FROM audit_event WHERE type = 'review.started'")
+        cursor.execute("ALTER TABLE reviews_reviewentry ENABLE ALWAYS TRIGGER told")
+        with pytest.raises(DatabaseError, match="comes when it starts"), atomic():
+            cursor.execute(ADDED)
