@@ -68,6 +68,7 @@ class Outcome:
     code: int
     seconds: float
     summary: str
+    red: tuple[str, ...] = ()
 
 
 def pytest_arguments(tier: Tier, *, proof: bool, workers: int | None = None) -> list[str]:
@@ -142,6 +143,7 @@ def run(tier: Tier, *, proof: bool, alone: bool = False) -> Outcome:
     workers = LANES if alone and not tier.waits else None
     command = [sys.executable, "-m", "pytest", *pytest_arguments(tier, proof=proof, workers=workers)]
     last = ""
+    red: list[str] = []
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or ():
             if alone:
@@ -150,11 +152,13 @@ def run(tier: Tier, *, proof: bool, alone: bool = False) -> Outcome:
                 said.append(line)
             if re.search(r"\d+ (passed|failed|error|deselected)|no tests ran", line):
                 last = line.strip().strip("=").strip()
+            if line.startswith(("FAILED ", "ERROR ")):
+                red.append(line.strip())
     if not alone:
         print("".join(said), end="", flush=True)
     if proof and process.returncode == NO_TESTS:
         return Outcome(tier, 0, time.monotonic() - began, "no test is marked proof")
-    return Outcome(tier, process.returncode, time.monotonic() - began, last.partition(" in ")[0])
+    return Outcome(tier, process.returncode, time.monotonic() - began, last.partition(" in ")[0], tuple(red))
 
 
 def lanes(wanted: Sequence[Tier]) -> list[Tier]:
@@ -181,8 +185,12 @@ def run_all(wanted: Sequence[Tier], *, proof: bool) -> tuple[list[Outcome], floa
 
 
 def report(outcomes: list[Outcome], seconds: float) -> str:
-    """The table at the end: time of each tier against its budget, and of all, in seconds."""
-    lines = ["", f"{'tier':<13} {'seconds':>8} {'budget':>8}   result"]
+    """The end of the output: what is red, then each tier's time against its budget, and that of all, in seconds.
+
+    Whoever sees only the last lines, as those who read a long log do, has to see what failed.
+    """
+    lines = ["", *(line for outcome in outcomes for line in outcome.red)]
+    lines += ["", f"{'tier':<13} {'seconds':>8} {'budget':>8}   result"]
     for outcome in outcomes:
         over = "  OVER ITS BUDGET" if outcome.seconds > outcome.tier.budget else ""
         state = "ok" if outcome.code == 0 else f"FAILED ({outcome.code})"

@@ -114,6 +114,21 @@ def test_the_table_shows_who_failed_and_who_was_slow() -> None:
     ]
 
 
+def test_what_failed_is_named_just_before_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "tests" / "races"
+    folder.mkdir(parents=True)
+    (folder / "test_two.py").write_text("def test_good(): ...\ndef test_bad(): assert 'this' == 'that'\n")
+    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
+    monkeypatch.setattr(tiers, "ROOT", tmp_path)
+    monkeypatch.setattr(
+        tiers, "pytest_arguments", lambda *_args, **_kwargs: ["-p", "no:django", "--quiet", "tests"]
+    )
+    races = tiers.run(Tier("races", ("tests/races",), budget=90), proof=False)
+    named, _, _, race, _ = tiers.report([races], 94.0).splitlines()[1:]
+    assert named.startswith("FAILED tests/races/test_two.py::test_bad - ")
+    assert "FAILED (1): 1 failed, 1 passed" in race
+
+
 @pytest.mark.parametrize("words", [[], ["text"], ["test", "unti"]])
 def test_wrong_words_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert tiers.main(words) == 2
