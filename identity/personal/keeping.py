@@ -85,12 +85,18 @@ def keep(person: Person, refresh_token: str, *, actor: Actor) -> None:
         )
 
 
-def forget(people: Iterable[Person], reason: Forgotten, *, actor: Actor | None = None) -> int:
-    """Delete these people's tokens; gives how many there were. Without an actor it was the portal, in a worker."""
+def forget(
+    people: Iterable[Person], reason: Forgotten, *, actor: Actor | None = None, row: int | None = None
+) -> int:
+    """Delete these people's tokens; gives how many there were. Without an actor it was the portal, in a worker.
+
+    With `row` that one alone: what was found of it says nothing of a sign-in that has come meanwhile.
+    """
     gone = 0
     with transaction_if_not_already():
         for person in people:
-            deleted, _ = PersonalToken.objects.filter(person=person).delete()
+            tokens = PersonalToken.objects.filter(person=person)
+            deleted, _ = (tokens if row is None else tokens.filter(pk=row)).delete()
             if deleted:
                 gone += 1
                 record(
@@ -119,13 +125,13 @@ def token_of(person: Person) -> tuple[int, str] | None:
     if row is None or not person.enabled:
         return None
     if row.expires_at <= real_now():
-        forget([person], Forgotten.EXPIRED)
+        forget([person], Forgotten.EXPIRED, row=row.pk)
         return None
     keys = keyring()
     try:
         return row.pk, keys.open(bytes(row.sealed), bound_to=person.object_id)
     except SealError:
-        forget([person], Forgotten.UNREADABLE)
+        forget([person], Forgotten.UNREADABLE, row=row.pk)
         return None
 
 
@@ -135,21 +141,23 @@ def newest(people: Collection[Person]) -> int:
     return found.first() or 0
 
 
-def replace(person: Person, row_id: int, refresh_token: str) -> None:
+def replace(person: Person, row_id: int, refresh_token: str, *, of_key: str = "") -> None:
     """Entra gave a new token for that of the row: keep it instead, unless a newer sign-in has come meanwhile.
 
-    Its time is not prolonged: the sign-in is as old as it was.
+    Its time is not prolonged: the sign-in is as old as it was. With `of_key` only while it is sealed for that key.
     """
     key = keyring().newest
-    PersonalToken.objects.filter(pk=row_id, person=person).update(
-        sealed=key.seal(refresh_token, bound_to=person.object_id), key_id=key.id
-    )
+    rows = PersonalToken.objects.filter(pk=row_id, person=person)
+    if of_key:
+        rows = rows.filter(key_id=of_key)
+    rows.update(sealed=key.seal(refresh_token, bound_to=person.object_id), key_id=key.id)
 
 
 def clear_expired_tokens() -> int:
     """Delete what nobody may use any more; gives how many. For a worker, every few minutes."""
     rows = PersonalToken.objects.select_related("person").order_by("pk")
-    gone = forget([row.person for row in rows.filter(expires_at__lte=real_now())], Forgotten.EXPIRED)
+    over = list(rows.filter(expires_at__lte=real_now()))
+    gone = sum(forget([row.person], Forgotten.EXPIRED, row=row.pk) for row in over)
     gone += forget([row.person for row in rows.filter(person__enabled=False)], Forgotten.DISABLED)
     if not anything_as_person():
         gone += forget([row.person for row in rows.all()], Forgotten.NOT_NEEDED)
@@ -168,8 +176,9 @@ def reseal_all() -> tuple[int, int]:
         try:
             text = keys.open(bytes(row.sealed), bound_to=row.person.object_id)
         except SealError:
-            lost += forget([row.person], Forgotten.UNREADABLE)
+            lost += forget([row.person], Forgotten.UNREADABLE, row=row.pk)
             continue
-        replace(row.person, row.pk, text)
+        # What a worker has put there meanwhile is sealed for the newest key, and newer than this.
+        replace(row.person, row.pk, text, of_key=row.key_id)
         resealed += 1
     return resealed, lost

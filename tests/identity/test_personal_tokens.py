@@ -291,6 +291,26 @@ def test_tokens_are_sealed_anew_and_the_old_key_can_go(
 
 
 @pytest.mark.usefixtures("as_person")
+def test_sealing_anew_puts_nothing_older_over_what_entra_gave_meanwhile(
+    door: Door, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door.enter()
+    row = PersonalToken.objects.get()
+    add_key(keys)
+    opens = Keyring.open
+
+    def rotated_meanwhile(keyring: Keyring, sealed: bytes, *, bound_to: str) -> str:
+        text = opens(keyring, sealed, bound_to=bound_to)
+        keeping.replace(nora(), row.pk, "rotated")
+        return text
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Keyring, "open", rotated_meanwhile)
+        keeping.reseal_all()
+    assert keeping.token_of(nora()) == (row.pk, "rotated")
+
+
+@pytest.mark.usefixtures("as_person")
 def test_a_token_that_no_key_opens_is_deleted_and_said(door: Door, keys: Path) -> None:
     door.enter()
     keys.unlink()

@@ -227,6 +227,25 @@ def test_a_withdrawn_token_is_deleted_and_waited_for(play: Stage) -> None:
     assert reasons == ["Entra doesn't accept it any more"]
 
 
+def test_a_sign_in_that_comes_while_an_earlier_one_is_refused_is_kept(play: Stage) -> None:
+    with play.as_role("portal_web"):
+        keeping.keep(
+            play.asker, token_for(play.asker.object_id, withdrawn=True), actor=make.actor(play.asker)
+        )
+    play.decide(play.ask())
+    came: list[str] = []
+
+    def sign_in_meanwhile(reached: str) -> None:
+        if reached == "personal.before_sign_in" and not came:
+            came.append(reached)
+            sign_in(play)
+
+    crash.install(sign_in_meanwhile)
+    play.play(lambda: bool(came))
+    assert keeping.token_of(play.asker) is not None
+    play.play_to("active")
+
+
 def test_what_pim_demands_is_said_and_its_ticket_asked_for_in_the_form(play: Stage) -> None:
     PimGroup.objects.update(requires_ticket=True, requires_mfa=True, requires_approval=True)
     group = PimGroup.objects.get(pk=play.group.pk)

@@ -100,7 +100,7 @@ def tokens_of(person: Person, *, context: str = "") -> tuple[PersonTokens, int]:
     except errors.StepUpRequired as error:
         raise MustWaitError(STRONGER, claims=error.claims, row=row) from error
     except errors.SignInNeeded as error:
-        keeping.forget([person], keeping.Forgotten.WITHDRAWN)
+        keeping.forget([person], keeping.Forgotten.WITHDRAWN, row=row)
         raise MustWaitError(NO_SIGN_IN, claims=context_claims(context)) from error
     except errors.ClientError as error:
         raise MustWaitError(error.sentence, error) from error
