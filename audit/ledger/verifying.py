@@ -136,6 +136,11 @@ def _verify_receipts() -> Iterator[Finding]:
 def _verify_chain(keys: Mapping[str, TrustedKey], report: Report) -> Iterator[Finding]:
     previous: SignedSeal | None = None
     left = Remains(report.removed)
+    # The first seal is number 1: what claims to be of a batch before that would be passed by below, and not be unsealed.
+    for (batch,) in _rows(
+        "SELECT DISTINCT batch FROM audit_leaf WHERE batch < 1 ORDER BY batch LIMIT %s", [_MOST]
+    ):
+        yield _no_seal(batch)
     while True:
         after = previous.batch if previous else 0
         chunk = [
@@ -154,10 +159,14 @@ def _verify_chain(keys: Mapping[str, TrustedKey], report: Report) -> Iterator[Fi
             report.events += seal.n
             previous = seal
         for batch in sorted(leaves):
-            yield Finding("leaf_without_seal", f"Batch {batch} has leaves but no seal.", batch)
+            yield _no_seal(batch)
         if not chunk:
             yield from left.findings()
             return
+
+
+def _no_seal(batch: int) -> Finding:
+    return Finding("leaf_without_seal", f"Batch {batch} has leaves but no seal.", batch)
 
 
 def _verify_seal(

@@ -159,6 +159,15 @@ def forge(trail: Trail) -> None:
     insert(trail, hours_ago=3)
 
 
+def forge_aside(trail: Trail) -> None:
+    """With a leaf of a batch that comes before the first, so that no seal is asked for it."""
+    insert(trail, hours_ago=3)
+    run(
+        "INSERT INTO audit_leaf SELECT id, at, 0, 0, sha256('') FROM audit_event "
+        "WHERE id NOT IN (SELECT event_id FROM audit_leaf)"
+    )
+
+
 def forge_a_change(trail: Trail) -> None:
     run("ALTER TABLE audit_version DISABLE TRIGGER subject_grant")
     insert(trail, subject=True)
@@ -198,6 +207,7 @@ def put_back(trail: Trail) -> None:
 FOUND: dict[str, tuple[Callable[[Trail], None], str]] = {
     "edit": (edit, "event_altered"),
     "forge": (forge, "event_unsealed"),
+    "forge aside": (forge_aside, "leaf_without_seal"),
     "forge a change": (forge_a_change, "subject_set_back"),
     "delete in the middle": (delete, "leaf_missing"),
     "cut the tail": (cut, "tail_cut"),
@@ -209,6 +219,7 @@ FOUND: dict[str, tuple[Callable[[Trail], None], str]] = {
 REFUSED = {
     "edit": (EDIT.format(1),),
     "forge": ("INSERT INTO audit_event (at, canon) VALUES (now(), '{}')",),
+    "forge aside": ("INSERT INTO audit_leaf SELECT 999999, now(), 0, 0, sha256('')",),
     "forge a change": ("INSERT INTO audit_version VALUES ('grant', gen_random_uuid(), 1, 999999)",),
     "delete in the middle": (DELETE,),
     "cut the tail": CUT[1:],
@@ -217,11 +228,11 @@ REFUSED = {
     "replay an old backup": ("TRUNCATE audit_event, audit_leaf, audit_seal", FORGET),
     "disable a trigger": OFF,
 }
-BY_THE_OWNER_UNTIL_FOUND = {"forge", "disable a trigger"}
+BY_THE_OWNER_UNTIL_FOUND = {"forge", "forge aside", "disable a trigger"}
 
 
 def test_there_are_eight_of_them() -> None:
-    assert len(REFUSED) == len(FOUND | {"disable a trigger": None}) == 9  # forging has two
+    assert len(REFUSED) == len(FOUND | {"disable a trigger": None}) == 10  # forging has three
 
 
 @pytest.mark.parametrize("what", REFUSED)
