@@ -59,8 +59,8 @@ def _target(grant: Grant) -> tuple[str, datetime] | None:
             return None
 
 
-def overdue_grants(now: datetime | None = None) -> Sequence[Overdue]:
-    """Every overdue removal, the longest first; one bounded query."""
+def overdue_grants(now: datetime | None = None, *, untold: bool = False) -> Sequence[Overdue]:
+    """Overdue removals, the longest first; one bounded query. `untold`: only those that the trail hasn't been told of."""
     now = now or business_now()
     entra, aws = now - settings.OVERDUE_ENTRA, now - settings.OVERDUE_AWS
     candidates = Grant.objects.filter(
@@ -72,5 +72,8 @@ def overdue_grants(now: datetime | None = None) -> Sequence[Overdue]:
         | Q(status=GrantStatus.DEPROVISIONING, out_of_entra_at__lt=aws),
         next_action_at__isnull=False,  # as of all that isn't over: few rows, and they have an index
     ).select_related("person", "group", "first_request")
+    if untold:
+        in_aws = Q(status=GrantStatus.DEPROVISIONING)
+        candidates = candidates.filter(in_aws & Q(overdue_aws_at=None) | ~in_aws & Q(overdue_entra_at=None))
     found = [late for grant in candidates.order_by("ends_at", "pk")[:MOST] if (late := overdue(grant, now))]
     return sorted(found, key=lambda late: late.since)

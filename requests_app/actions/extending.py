@@ -59,6 +59,7 @@ def extend(grant: Grant, item: RequestItem, *, ends_at: datetime) -> None:
         longest_session=max(grant.longest_session, item.longest_session),
         extension_problem="",
         fell_back_to=None,
+        overdue_entra_at=None,  # late by the new end, it is told anew
         **due,
     )
     record_of(

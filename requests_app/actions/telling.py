@@ -13,7 +13,7 @@ from requests_app.overdue import ENTRA, Overdue, overdue, overdue_grants
 
 def tell_overdue() -> int:
     """Record what has become overdue since the last pass; gives how many. One transaction each."""
-    return sum(_tell(late) for late in overdue_grants() if getattr(late.grant, _column(late)) is None)
+    return sum(_tell(late) for late in overdue_grants(untold=True))
 
 
 def _column(late: Overdue) -> str:

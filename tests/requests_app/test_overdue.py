@@ -6,10 +6,17 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from django_subatomic.db import transaction
 
 from audit.ledger.models import Event
+from audit.ledger.recorder import Actor
+from requests_app.actions.deciding import check_decision
+from requests_app.actions.moving import move
+from requests_app.actions.telling import tell_overdue
+from requests_app.lifecycle import GrantStatus
 from requests_app.overdue import overdue, overdue_grants
 from requests_app.presentation import standing
+from tests.requests_app import factories as make
 from tests.requests_app.conftest import AsRole
 from tests.support.stage import Stage, stage
 
@@ -46,6 +53,29 @@ def test_without_a_worker_it_is_overdue_and_told_once(play: Stage) -> None:
     assert (late.grant.pk, late.hop, late.since) == (grant.pk, "Entra", grant.ends_at + timedelta(minutes=5))
     shown = standing("approved", grant)
     assert (shown.tone, shown.words, shown.until) == ("problem", "Overdue", late.since)
+
+
+def test_what_has_been_told_keeps_nothing_else_from_being_told(
+    play: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("requests_app.overdue.MOST", 1)
+    person, group = make.person(), make.pim_group()
+    with play.as_role("portal_web"):
+        item = make.pending_item(person, group, play.rule)
+    other = make.scheduled_grant(item)
+    with transaction():
+        move(other, GrantStatus.ACTIVATING, actor=Actor.worker(), fields={"group_name": "another"})
+    play.time.now = play.grant().ends_at + timedelta(hours=9)
+    assert [tell_overdue(), tell_overdue(), tell_overdue()] == [1, 1, 0]
+
+
+def test_what_is_lengthened_when_it_is_overdue_and_late_again_is_told_again(play: Stage) -> None:
+    play.time.now = play.grant().ends_at + timedelta(minutes=6)
+    assert tell_overdue() == 1
+    check_decision(decision_id=play.decide(play.ask()))
+    play.time.now = play.grant().ends_at + timedelta(minutes=6)
+    assert tell_overdue() == 1
+    assert hops(play) == ["Entra", "Entra"]
 
 
 def test_aws_that_keeps_it_is_overdue_once_and_tried_on(play: Stage) -> None:
