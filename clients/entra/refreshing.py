@@ -3,6 +3,8 @@
 By the sign-in app registration, to which the refresh token belongs, with a secret of the worker's own. Each use
 declares cp1: PIM takes an authentication context only of clients that can answer a claims challenge. Sources: the
 identity platform's pages on refresh tokens and on claims challenges, and the error codes of its token endpoint.
+
+A token that Entra refuses is deleted, so only what Entra says of the token itself is such a refusal.
 """
 
 from __future__ import annotations
@@ -19,9 +21,12 @@ from clients.entra.config import EntraConfig
 from clients.types import PersonTokens
 
 _SECONDS = 10.0
+UNCLEAR = "Entra's sign-in service gave no clear answer. The call is tried again."
 # The person has to do something at Entra: multifactor authentication, a condition of the organisation's.
 _INTERACTION = frozenset({50072, 50074, 50076, 50079, 50097, 50129, 50158, 53000, 53001, 53003, 53004})
-_OPERATORS = frozenset({"invalid_client", "unauthorized_client", "invalid_scope", "invalid_resource"})
+# What is said of the grant itself, so that only its person can give another. Anything else says nothing about it.
+_PERSONS = frozenset({"invalid_grant", "consent_required", "login_required"})
+_PASSING = frozenset({"temporarily_unavailable", "server_error", ""})
 
 
 def claims_for(context: str) -> dict[str, Any]:
@@ -64,10 +69,7 @@ async def refresh(config: EntraConfig, refresh_token: str, *, context: str) -> P
     except ValueError:
         answer = None
     if not isinstance(answer, dict) or response.status_code >= 500 or response.status_code == 429:
-        raise errors.Unreachable(
-            "Entra's sign-in service gave no clear answer. The call is tried again.",
-            code=str(response.status_code),
-        )
+        raise errors.Unreachable(UNCLEAR, code=str(response.status_code))
     if response.status_code != 200:
         raise refusal(answer, claims)
     access, next_refresh = answer.get("access_token"), answer.get("refresh_token", "")
@@ -88,14 +90,16 @@ def refusal(answer: Mapping[str, Any], asked: Mapping[str, Any]) -> errors.Clien
             claims=said if isinstance(said, str) and said else json.dumps(asked),
             code=code,
         )
-    if error in _OPERATORS:
-        return errors.NotPermitted(
-            f"Entra refuses the worker as the sign-in application ({code}). An operator must check "
-            "ENTRA_SIGNIN_CLIENT_ID, ENTRA_SIGNIN_WORKER_SECRET and the scopes of docs/permissions.md.",
+    if error in _PERSONS:
+        return errors.SignInNeeded(
+            "Entra doesn't accept this person's earlier sign-in any more. Signing in again mends that, unless the "
+            "consent for it was withdrawn.",
             code=code,
         )
-    return errors.SignInNeeded(
-        "Entra doesn't accept this person's earlier sign-in any more. Signing in again mends that, unless the consent "
-        "for it was withdrawn.",
+    if error in _PASSING:
+        return errors.Unreachable(UNCLEAR, code=code)
+    return errors.NotPermitted(
+        f"Entra refuses the worker as the sign-in application ({code}). An operator must check "
+        "ENTRA_SIGNIN_CLIENT_ID, ENTRA_SIGNIN_WORKER_SECRET and the scopes of docs/permissions.md.",
         code=code,
     )

@@ -349,8 +349,15 @@ def test_what_the_token_endpoint_refuses() -> None:
     assert isinstance(
         refusal({"error": "invalid_grant", "error_codes": [700082]}, asked), errors.SignInNeeded
     )
-    assert isinstance(refusal({"error": "invalid_client"}, asked), errors.NotPermitted)
-    assert isinstance(refusal({}, asked), errors.SignInNeeded)
+    for error in ("invalid_client", "invalid_request", "unsupported_grant_type", "what nobody knows"):
+        assert isinstance(refusal({"error": error}, asked), errors.NotPermitted), error
+    # Nothing is said of the person's token, which is deleted when it is refused.
+    for answer in (
+        {},
+        {"error": "temporarily_unavailable", "error_codes": [90033]},
+        {"error": "server_error"},
+    ):
+        assert isinstance(refusal(answer, asked), errors.Unreachable), answer
 
 
 def test_secrets_show_nowhere() -> None:
