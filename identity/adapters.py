@@ -117,6 +117,8 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
         # Before allauth ends the old session, also when it is the same person's.
         same = isinstance(request.user, User) and request.user.pk == user.pk
         sociallogin.carried = proving.carried(request.session) if same else {}
+        if isinstance(request.user, User) and not same:
+            sessions.give_way(request, request.user)
 
     @override
     def on_authentication_error(

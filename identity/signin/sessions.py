@@ -37,6 +37,7 @@ class Ended(StrEnum):
     AGE = "open for too long"
     DISABLED = "account disabled"
     UNKNOWN = "no longer known"
+    OTHER_PERSON = "somebody else signed in in this browser"
 
 
 # With these the person's token goes too. A session that merely ran out leaves it: what was approved may still begin.
@@ -88,6 +89,16 @@ def end(request: HttpRequest, user: User, reason: Ended) -> None:
         if reason in _FORGETS:
             forget([user.person], _FORGETS[reason], actor=actor)
     logout(request)
+
+
+def give_way(request: HttpRequest, user: User) -> None:
+    """Somebody else has come back from Entra to the browser of this user, whose session is over; it is signing out."""
+    key = request.session.session_key or ""
+    actor = actor_for(user, ip=client_ip(request), session=key)
+    with transaction():
+        SignIn.objects.filter(session_key=key).delete()
+        _record_end(user, Ended.OTHER_PERSON, actor)
+        forget([user.person], Forgotten.SIGNED_OUT, actor=actor)
 
 
 def end_at_entra(sid: str, *, ip: str) -> int:

@@ -225,6 +225,20 @@ def test_signing_out_deletes_the_token(door: Door, keys: Path, as_role: AsRole) 
 
 
 @pytest.mark.usefixtures("as_person")
+def test_somebody_else_signing_in_in_the_same_browser_signs_the_first_out(
+    door: Door, keys: Path, as_role: AsRole
+) -> None:
+    door.enter()
+    with as_role("portal_web"):
+        door.sign_in(oid=str(uuid.UUID(int=8)))
+    assert not PersonalToken.objects.exists()
+    assert [each.data["fields"]["reason"] for each in events("signin.token_forgotten")] == ["signed out"]
+    (ended,) = events("signin.ended")
+    assert ended.about_oid == NORA
+    assert ended.data["fields"]["reason"] == "somebody else signed in in this browser"
+
+
+@pytest.mark.usefixtures("as_person")
 @pytest.mark.parametrize("way", ["sync", "gone", "task"])
 def test_somebody_who_is_switched_off_has_no_token_left(door: Door, keys: Path, way: str) -> None:
     door.enter()
