@@ -17,6 +17,7 @@ import json
 import re
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +35,10 @@ FORMAT = 1
 CONTEXT = b"access-portal audit seal 1\n"
 ANCHOR_FORMAT = "access-portal audit seal 1"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MOST_BYTES = 1_000_000_000  # of one file in a pack, unpacked
+MOST_BYTES = 1_000_000_000  # of all files in a pack, unpacked
+# What comes of a file that isn't what it should be; the first three are of the ZIP itself.
+BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
+BROKEN += (LookupError, ValueError, TypeError, AttributeError, ArithmeticError)
 
 
 class Unreadable(Exception):
@@ -101,7 +105,7 @@ def read_pack(
         seals = [json.loads(line) for line in files["seals.jsonl"].decode().splitlines()]
         if len(events) != manifest["events"]:
             wrong.append(f"The pack was made of {manifest['events']} events and holds {len(events)}.")
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
+    except BROKEN as error:
         raise Unreadable(f"The pack can't be read: {type(error).__name__}: {error}") from error
     beside = {name: data for name, data in files.items() if name not in ("events.jsonl", "seals.jsonl")}
     return events, seals, wrong, beside
@@ -160,10 +164,13 @@ def check_seals(
             wrong.append(f"Seal {batch} isn't the hash of what it seals.")
         if doubted := doubt(seal, keys):
             wrong.append(doubted)
-        before = found.get(batch - 1)
-        if before is not None and before["seal"] != seal["prev_seal"]:
-            wrong.append(f"Seal {batch} doesn't follow seal {batch - 1}.")
         found[batch] = seal
+    # When all are there: whoever makes a pack writes them in any order.
+    wrong += [
+        f"Seal {batch} doesn't follow seal {batch - 1}."
+        for batch, seal in sorted(found.items())
+        if batch - 1 in found and found[batch - 1]["seal"] != seal["prev_seal"]
+    ]
     return found, wrong
 
 
@@ -567,7 +574,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Unreadable as error:
         print(f"UNREADABLE: {safe(error)}")
         return 2
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except BROKEN as error:
         print(f"UNREADABLE: a line of the pack isn't as it should be: {type(error).__name__}: {safe(error)}")
         return 2
     if chosen.show and not wrong:

@@ -161,6 +161,13 @@ def _same_place(files: Files) -> None:
     files["events.jsonl"] = b"".join(json.dumps(each).encode() + b"\n" for each in [first, second, *rest])
 
 
+def _forked(files: Files) -> None:
+    """Another seal before the last, and not where one would look for it."""
+    first, second = files["seals.jsonl"].splitlines()
+    other = {**json.loads(second), "prev_seal": "00" * 32}
+    files["seals.jsonl"] = json.dumps(other).encode() + b"\n" + first + b"\n"
+
+
 def _cut(files: Files) -> None:
     files["seals.jsonl"] = files["seals.jsonl"].splitlines()[0] + b"\n"
 
@@ -176,6 +183,7 @@ def _cut(files: Files) -> None:
         (edit("events.jsonl", 0, _index), "it was altered"),
         (edit("seals.jsonl", 0, _set(root="00" * 32)), "isn't the hash of what it seals"),
         (edit("seals.jsonl", 1, _set(prev_seal="00" * 32)), "doesn't follow seal"),
+        (_forked, "doesn't follow seal"),
         (edit("seals.jsonl", 0, _set(signature="00" * 64)), "The signature of seal"),
         (edit("seals.jsonl", 0, _set(key_id="0" * 16)), "wasn't given as trusted"),
         (_cut, "whose seal is missing"),
@@ -201,6 +209,45 @@ def test_one_byte_is_found(name: str, pack: Path, capsys: pytest.CaptureFixture[
 
     assert verify(changed(pack, flip, honest=False)) in (1, 2)
     assert "PROVEN" not in capsys.readouterr().out
+
+
+def _stream(data: bytearray) -> int:
+    """Where what the first file was packed into begins."""
+    return 30 + int.from_bytes(data[26:28], "little") + int.from_bytes(data[28:30], "little")
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (_stream, 0xFF),
+        (lambda data: data.index(b"PK\x01\x02") + 8, 0x01),
+        (lambda data: data.index(b"PK\x01\x02") + 10, 99),
+    ],
+    ids=["compressed", "said to be encrypted", "said to be of another method"],
+)
+def test_a_byte_of_the_zip_itself_makes_it_unreadable(
+    where: Callable[[bytearray], int], value: int, pack: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = bytearray(pack.read_bytes())
+    data[where(data)] = value
+    pack.write_bytes(data)
+    assert verify(pack) == 2
+    assert capsys.readouterr().out.startswith("UNREADABLE: The pack can't be read")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        edit("seals.jsonl", 0, _set(n=2**70)),
+        lambda files: files.update({"seals.jsonl": b"[" * 100_000}),
+    ],
+    ids=["too large a number", "too deep"],
+)
+def test_what_is_too_much_is_unreadable(
+    change: Callable[[Files], None], pack: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verify(changed(pack, change)) == 2
+    assert capsys.readouterr().out.startswith("UNREADABLE: ")
 
 
 def test_files_that_were_added_or_taken_are_named(pack: Path, capsys: pytest.CaptureFixture[str]) -> None:
