@@ -37,8 +37,10 @@ ANCHOR_FORMAT = "access-portal audit seal 1"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_BYTES = 1_000_000_000  # of all files in a pack, unpacked
 # What comes of a file that isn't what it should be; the first three are of the ZIP itself.
-BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
-BROKEN += (LookupError, ValueError, TypeError, AttributeError, ArithmeticError)
+BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError),
+    *(LookupError, ValueError, TypeError, AttributeError, ArithmeticError),
+)
 
 
 class Unreadable(Exception):
@@ -242,17 +244,23 @@ def check_noted(noted: Sequence[str], seals: dict[int, dict[str, Any]]) -> list[
     return wrong
 
 
-def check_anchors(
-    lines: Iterable[str], seals: dict[int, dict[str, Any]], keys: dict[str, Key]
-) -> tuple[int, list[str]]:
-    """How many of the pack's seals lead to one that was anchored, and what is wrong.
+class Anchored(NamedTuple):
+    """How many of the pack's seals lead to one that was anchored, and what is wrong."""
+
+    leading: int
+    wrong: list[str]
+    astray: list[int]  # those that don't, although a later one was anchored
+
+
+def check_anchors(lines: Iterable[str], seals: dict[int, dict[str, Any]], keys: dict[str, Key]) -> Anchored:
+    """Hold the pack's seals against lines that were kept elsewhere.
 
     A seal leads to the next when that is in the pack too and follows it. A line that can't be read is forgiven when a
     sound one follows it: a machine that died while writing leaves such a line.
     """
     wrong: list[str] = []
     anchored: set[int] = set()
-    unreadable = 0
+    unreadable = newest = 0
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -268,7 +276,7 @@ def check_anchors(
         if not genuine:
             wrong.append(f"Line {number} of the anchors holds a seal {batch} that no trusted key signed.")
             continue
-        unreadable = 0
+        unreadable, newest = 0, max(newest, batch)
         if batch not in seals:
             continue
         if seals[batch]["seal"] == kept["seal"]:
@@ -287,7 +295,9 @@ def check_anchors(
             following is not None and batch + 1 in leading and following["prev_seal"] == seals[batch]["seal"]
         ):
             leading.add(batch)
-    return len(leading), wrong
+    return Anchored(
+        len(leading), wrong, [batch for batch in sorted(seals) if batch < newest and batch not in leading]
+    )
 
 
 # --- Time stamps (RFC 3161): the answer of an authority, in DER
@@ -521,7 +531,9 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--anchors", metavar="FILE", help="seals that were anchored elsewhere, one line each")
     parser.add_argument("--tsa-roots", metavar="FILE", help="PEM file, roots of time-stamping authorities")
-    parser.add_argument("--show", action="store_true", help="print the proven events, one a line")
+    parser.add_argument(
+        "--show", action="store_true", help="print the proven events, one a line, with the words"
+    )
     return parser.parse_args(arguments)
 
 
@@ -546,24 +558,44 @@ def verify(chosen: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str],
     if chosen.anchors:
         try:
             with Path(chosen.anchors).open(encoding="utf-8", errors="replace") as lines:
-                leading, wrong_anchors = check_anchors(lines, seals, keys)
+                compared = check_anchors(lines, seals, keys)
         except OSError as error:
             raise Unreadable(f"The anchors can't be read: {error}") from error
-        wrong += wrong_anchors
-        told.append(f"ANCHORED: {leading} of {len(seals)} seals lead to seals that were anchored elsewhere.")
+        wrong += compared.wrong
+        told.append(
+            f"ANCHORED: {compared.leading} of {len(seals)} seals lead to seals that were anchored elsewhere."
+        )
+        if compared.astray:
+            told.append(
+                f"NOT ANCHORED: {len(compared.astray)} seals, the first of them {compared.astray[0]}, lead to none, though "
+                "later ones were anchored: they may be of another trail. Have the portal make the pack again."
+            )
     roots = load_roots(chosen.tsa_roots) if chosen.tsa_roots else []
     stamped, wrong_stamps = check_stamps(kept, seals, roots)
     wrong += wrong_stamps
     if roots:
-        leading, wrong_lines = check_anchors([line for _, line in stamped], seals, keys)
-        wrong += wrong_lines
+        compared = check_anchors([line for _, line in stamped], seals, keys)
+        wrong += compared.wrong
         told += [f"STAMPED: an authority signed that {sentence}." for sentence, _ in stamped]
-        told.append(f"STAMPED: {leading} of {len(seals)} seals lead to such a seal.")
+        told.append(f"STAMPED: {compared.leading} of {len(seals)} seals lead to such a seal.")
     else:
         told += [
             f"NOT VERIFIED without --tsa-roots: a time stamp says that {sentence}." for sentence, _ in stamped
         ]
     return events, wrong, told
+
+
+def shown(event: dict[str, Any]) -> str:
+    """A proven event for reading: number, time, what happened and how it ended; then all else, with the words."""
+    said = json.loads(event["canon"])
+    said["words"] = {name: kept["text"] for name, kept in event["words"].items()}
+    first = ("business_at", "type", "outcome")
+    rest = {
+        name: said[name] for name in sorted(said) if said[name] and name not in {*first, "v", "commitments"}
+    }
+    return "  ".join(
+        [str(event["id"]), *(str(said[name]) for name in first), json.dumps(rest, ensure_ascii=False)]
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -579,13 +611,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     if chosen.show and not wrong:
         for event in events:
-            said = json.loads(event["canon"])
-            shown = (event["id"], said["business_at"], said["type"], json.dumps(said.get("fields", {})))
-            print(safe("  ".join(map(str, shown))))
+            print(safe(shown(event)))
     for sentence in [f"WRONG: {each}" for each in wrong] or told:
         print(safe(sentence))
     return 1 if wrong else 0
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # whatever a terminal can't show
     sys.exit(main())

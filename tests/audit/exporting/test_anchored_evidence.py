@@ -17,6 +17,7 @@ from audit.ledger.merkle import seal_hash
 from audit.ledger.reading import EventFilter, events
 from audit.ledger.recorder import Actor
 from audit.ledger.sealing import seal_everything
+from tests.audit.exporting.test_evidence import changed
 from tests.audit.history.conftest import AsRole
 from tests.audit.ledger.factories import note
 from tests.requests_app import factories as make
@@ -96,9 +97,24 @@ def test_lines_that_prove_nothing_are_named(
 def test_only_a_whole_chain_leads_to_an_anchor(pack: Path, anchors: Path) -> None:
     keys, lines = load_keys([f"{pack.parent / 'key.pub'}"]), anchors.read_text().splitlines()
     seals = {seal["batch"]: seal for seal in read_pack(str(pack))[1]}
-    assert check_anchors(lines, seals, keys) == (3, [])
-    assert check_anchors(lines, {**seals, 2: {**seals[2], "prev_seal": ""}}, keys) == (2, [])
-    assert check_anchors(lines, {batch: seals[batch] for batch in (1, 3, 4)}, keys) == (1, [])
+    assert check_anchors(lines, seals, keys) == (3, [], [])
+    assert check_anchors(lines, {**seals, 2: {**seals[2], "prev_seal": ""}}, keys) == (2, [], [1])
+    assert check_anchors(lines, {batch: seals[batch] for batch in (1, 3, 4)}, keys) == (1, [], [1])
+
+
+def test_links_that_were_taken_out_of_a_pack_are_missed(
+    pack: Path, anchors: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever sealed another trail with the key keeps out of a pack what the anchors would contradict."""
+
+    def take_out(files: dict[str, bytes]) -> None:
+        lines = files["seals.jsonl"].splitlines(keepends=True)
+        files["seals.jsonl"] = lines[0] + lines[3]
+
+    assert verify(changed(pack, take_out), "--anchors", anchors) == 0
+    said = capsys.readouterr().out
+    assert "ANCHORED: 0 of 2 seals" in said
+    assert "NOT ANCHORED: 1 seals, the first of them 1, lead to none" in said  # 4 was sealed after the newest
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,10 @@ def test_it_is_proven_by_a_program_that_knows_nothing_of_the_portal(pack: Path) 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PROVEN: 5 events are what 2 signed seals sealed." in done.stdout
     assert done.stdout.count("trial.noted") == 4
+    (asked,) = [line for line in done.stdout.splitlines() if "trial.asked" in line]
+    for said in ('"justification": "Disk is full"', '"actor": "Ada"', '"group": "Storage"', oid_of(pack)):
+        assert said in asked, "what is proven is who did what to whom, and in which words"
+    assert "commitments" not in asked
     assert (
         "NOT SEALED: what README.txt, access_portal_verify.py, case.html, manifest.json say;" in done.stdout
     )
@@ -129,6 +133,12 @@ def test_it_is_proven_by_a_program_that_knows_nothing_of_the_portal(pack: Path) 
         line.split()[1] for line in VERIFIER.read_text().splitlines() if line.startswith(("import ", "from "))
     ]
     assert {name.partition(".")[0] for name in imports} - set(sys.stdlib_module_names) == {"cryptography"}
+
+
+def oid_of(pack: Path) -> str:
+    """Ada's, as her first event says it."""
+    first = json.loads(zipfile.ZipFile(pack).read("events.jsonl").splitlines()[0])
+    return str(json.loads(first["canon"])["actor"]["oid"])
 
 
 def _swap(event: dict[str, Any]) -> None:
