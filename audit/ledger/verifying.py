@@ -27,7 +27,7 @@ from audit.ledger.merkle import NO_SEAL, leaf_hash, root_hash, seal_hash
 from audit.ledger.retirement import NOTHING, Remains, Removed, removed
 from audit.ledger.tsa_anchor import stamp_findings
 from audit.ledger.unexplained import Further, unexplained
-from audit.ledger.verifying_words import words_findings
+from audit.ledger.verifying_words import words_are_readable, words_findings
 from audit.ledger.watched import unexplained_rows
 
 # The sealer needs a second; after this long an event without a seal is worth a finding.
@@ -49,6 +49,7 @@ class Report:
     more_findings: int = 0  # beyond those that are listed
     anchored: Compared | None = None  # the comparison with anchors, if there was one
     removed: Removed = NOTHING  # months whose events are gone, and told to be
+    words_read: bool = True  # whether what people wrote was compared with what was promised of it
 
     @property
     def sound(self) -> bool:
@@ -112,6 +113,7 @@ def _everything(
     yield from _verify_versions(report.removed.until)
     yield from unexplained()
     yield from unexplained_rows()
+    report.words_read = words_are_readable()
     yield from words_findings()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -145,6 +146,26 @@ def test_what_is_over_goes_with_its_event_and_every_proof_holds(
         found = verify({key.id: key.trusted}).findings
     assert {(each.code, each.event_id) for each in found} == {("words_gone", young)}
     assert len(found) == 4
+
+
+def test_whoever_may_not_read_words_does_not_say_that_they_are_as_they_were(
+    committed_db: str, postgres_server: PostgresServer, as_role: AsRole, tmp_path: Path
+) -> None:
+    """The sealer verifies every night, and reads nobody's words."""
+    key, event_id = make_key(tmp_path / "key"), asked("Disk is full")
+    with as_role("portal_sealer"):
+        seal_everything(key)
+    with psycopg.connect(postgres_server.conninfo("portal_owner", committed_db), autocommit=True) as owner:
+        owner.execute("ALTER TABLE audit_pii DISABLE TRIGGER audit_pii_unchanged")
+        owner.execute("UPDATE audit_pii SET words = 'Pager rings' WHERE field = 'justification'")
+    verified = partial(call_command, "audit_verify", public_key=[str(public_path(tmp_path / "key"))])
+    with as_role("portal_sealer"):
+        verified(stdout=(said := StringIO()))
+    assert "Everything is as it was sealed." not in said.getvalue()
+    assert "What people wrote wasn't looked at" in said.getvalue()
+    with as_role("portal_worker"), pytest.raises(CommandError, match="isn't as it was sealed"):
+        verified(stdout=StringIO(), stderr=(wrong := StringIO()))
+    assert f"words_altered: The kept words 'justification' of event {event_id}" in wrong.getvalue()
 
 
 def told(before: datetime, texts: int, *, actor: Actor | None = None) -> int:

@@ -80,8 +80,14 @@ class Command(BaseCommand):
             self.stdout.write(words_of(report.removed))
         if report.anchored is not None:
             self._tell_of_anchors(report.anchored)
+        if not report.words_read:
+            self.stdout.write(
+                "What people wrote wasn't looked at, beside events and in rows: this process may not read it. Have a worker "
+                "verify it as well."
+            )
         if report.sound:
-            self.stdout.write(self.style.SUCCESS("Everything is as it was sealed."))
+            what = "Everything" if report.words_read else "Everything else"
+            self.stdout.write(self.style.SUCCESS(f"{what} is as it was sealed."))
             return
         for finding in report.findings:
             self.stderr.write(f"{finding.code}: {finding.sentence}")
