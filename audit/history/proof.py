@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db.models import Min
@@ -13,6 +13,7 @@ from audit.ledger.canonical import instant
 from audit.ledger.merkle import audit_path, leaf_hash, node_hash, seal_hash
 from audit.ledger.models import AnchorReceipt, Event, Leaf, Seal
 from audit.ledger.reading import Position, bounded, events_at
+from audit.ledger.verifying import COLUMNS, columns_agree
 from base.errors import Missing
 from base.visible import visible
 
@@ -97,8 +98,14 @@ def proven_event(event_id: int) -> ProvenEvent:
         entries = events_at([Position(at, event_id)]) if at else ()
         if not entries or at is None:
             raise Missing("event.missing", "There is no such event.")
-        canon = Event.objects.filter(id=event_id, at=at).values_list("canon", flat=True).get()
+        columns = Event.objects.filter(id=event_id, at=at).values(*COLUMNS).get()
+        canon: str = columns["canon"]
         proof = _proof(leaf, leaf_hash(event_id, at, canon)) if leaf else None
+    if proof and not columns_agree(columns):
+        # What is shown for reading is of the columns; what is sealed is the text.
+        proof = replace(
+            proof, wrong=[*proof.wrong, "What is shown of the event isn't what its sealed text says."]
+        )
     return ProvenEvent(Row(entries[0], leaf.batch if leaf else None), canon, instant(at), proof)
 
 

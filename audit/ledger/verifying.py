@@ -221,7 +221,7 @@ class _Leaf:
     agrees: bool  # its columns say what its text says
 
 
-_COLUMNS = (
+COLUMNS = (
     *("id", "at", "canon", "data", "type", "outcome", "business_at", "actor_kind", "actor_oid"),
     *("about_oid", "group_oid", "request_id", "grant_id", "ip", "session"),
 )
@@ -232,24 +232,24 @@ def _leaves(after: int, until: int | None) -> dict[int, list[_Leaf]]:
     found: dict[int, list[_Leaf]] = {}
     statement = (
         "SELECT leaf.batch, leaf.event_id, leaf.idx, leaf.leaf, leaf.at, "  # noqa: S608 - constants
-        f"{', '.join(f'event.{name}' for name in _COLUMNS)} FROM audit_leaf leaf "
+        f"{', '.join(f'event.{name}' for name in COLUMNS)} FROM audit_leaf leaf "
         "LEFT JOIN audit_event event ON event.id = leaf.event_id AND event.at = leaf.at "
         "WHERE leaf.batch > %s AND leaf.batch <= %s ORDER BY leaf.batch, leaf.idx"
     )
     for batch, event_id, idx, leaf, at, *values in _rows(statement, [after, until or 2**62]):
-        row = dict(zip(_COLUMNS, values, strict=True))
-        agrees = row["canon"] is None or _agrees(row)
+        row = dict(zip(COLUMNS, values, strict=True))
+        agrees = row["canon"] is None or columns_agree(row)
         found.setdefault(batch, []).append(_Leaf(event_id, idx, bytes(leaf), at, row["canon"], agrees))
     return found
 
 
-def _agrees(row: Mapping[str, Any]) -> bool:
-    """Whether the columns say what the text says: Postgres derives them, but an owner could end that."""
+def columns_agree(row: Mapping[str, Any]) -> bool:
+    """Whether an event's COLUMNS say what its text says: Postgres derives them, but an owner could end that."""
     try:
-        said = json.loads(row["canon"])
+        said, data = json.loads(row["canon"]), row["data"]
         actor = said["actor"]
         return bool(
-            json.loads(row["data"]) == said
+            (json.loads(data) if isinstance(data, str) else data) == said
             and instant(row["business_at"]) == said["business_at"]
             and [row["type"], row["outcome"]] == [said["type"], said["outcome"]]
             and row["actor_kind"] == actor["kind"]

@@ -20,12 +20,14 @@ from django.db import transaction as django_transaction
 from django.db.transaction import Atomic
 from pytest_django import DjangoDbBlocker
 
+from audit.history.proof import proven_event
 from audit.ledger import sealing, verifying
 from audit.ledger.anchored import Compared, anchored_lines
 from audit.ledger.anchoring import anchor_newest
 from audit.ledger.anchors import FileAnchor
 from audit.ledger.checks import check_guards
 from audit.ledger.keys import SealingKey, make_key
+from audit.ledger.models import Event
 from audit.ledger.sealing import seal_everything
 from tests.audit.ledger.factories import note
 from tests.requests_app import factories as make
@@ -272,6 +274,21 @@ def test_past_the_guards_it_is_found_by_its_name(what: str, trail: Trail, mighty
     assert codes(trail) == set()
     act(trail)
     assert code in codes(trail)
+
+
+def test_columns_that_say_something_else_are_found_on_the_events_page_too(trail: Trail, mighty: str) -> None:
+    """Pages show what columns say, and the text is what is sealed."""
+    event_id = Event.objects.get(canon__contains="note 1").pk
+    sealed = proven_event(event_id).proof
+    assert sealed is not None
+    assert sealed.wrong == []
+    change = "UPDATE audit_event SET data = replace(canon, 'note 1', 'note 9')::jsonb WHERE id = "
+    run(*OFF, "ALTER TABLE audit_event DROP CONSTRAINT audit_event_says", f"{change}{event_id}")
+    assert codes(trail) == {"columns_differ"}
+    shown = proven_event(event_id)
+    assert shown.row.entry.fields["note"] == "note 9"
+    assert shown.proof is not None
+    assert shown.proof.wrong == ["What is shown of the event isn't what its sealed text says."]
 
 
 @pytest.mark.parametrize("guard", ["audit_event.audit_event_unchanged", "audit_version.subject_grant"])
