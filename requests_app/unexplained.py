@@ -18,6 +18,7 @@ from audit.ledger.findings import Finding
 from audit.ledger.row_words import ERASED
 from audit.ledger.unexplained import may_read, register_further
 from requests_app.told import DIGEST_SQL, GUARDS
+from requests_app.waivers import told as waivers
 
 MOST = 10_000  # rows of one kind that are named
 # What the sealer reads for this, beside what versions need.
@@ -38,6 +39,13 @@ READS = {
     "requests_app_remark": "author_id, item_id",
     "requests_app_revocation": "id, grant_id, kind, by_id, revoked_at",
 }
+READS_OF_WAIVERS = {
+    "requests_app_waiver": "kind, conditions, reason",
+    "requests_app_owedreview": (
+        "waiver_id, panel, person_id, drill, due_at, blocks_at, escalated_at, verdict, reviewed_by_id, lifted_by_id, "
+        "lifted_at"
+    ),
+}
 
 
 type _Named = Mapping[str, str | int | datetime | None]
@@ -45,7 +53,7 @@ type _Named = Mapping[str, str | int | datetime | None]
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """Rows of a kind, with the event of their first version, and what of them has to be as it says."""
+    """Rows of a kind, with the event of their first version or another, and what of them has to be as it says."""
 
     kind: str
     events: str  # of its first version, any of them
@@ -54,6 +62,7 @@ class _Facts:
     words: tuple[str, str] | None = (
         None  # a column that people wrote, and the names of the words beside the event
     )
+    version: str = "= 1"  # which of its versions came with that event
 
 
 def _field(name: str, as_type: str = "text") -> str:
@@ -144,8 +153,54 @@ _FACTS = (
         "waiver",
         "'waiver.submitted'",
         "public.requests_app_waiver thing",
-        (("thing.item_id", _field("item_id", "uuid")), ("thing.drill", _field("drill", "boolean"))),
+        (
+            ("thing.item_id", _field("item_id", "uuid")),
+            ("thing.drill", _field("drill", "boolean")),
+            (waivers.KIND_SQL.format("thing"), _field("kind")),
+        ),
         ("why", "'reason'"),
+    ),
+    _Facts(
+        "waiver",
+        "'waiver.granted', 'waiver.refused'",
+        "public.requests_app_waiver thing",
+        (
+            (
+                f"CASE thing.status WHEN 'granted' THEN {waivers.CONDITIONS_SQL.format('thing')} ELSE thing.reason END",
+                f"coalesce({_field('conditions')}, {_field('reason')})",
+            ),
+        ),
+        version="= thing.version",
+    ),
+    _Facts(
+        "owed_review",
+        "'emergency.review_owed'",
+        "public.requests_app_owedreview thing JOIN public.requests_app_waiver waiver ON waiver.id = thing.waiver_id "
+        f"{_PERSON.format('person_id')}",
+        (
+            ("waiver.item_id", _field("item_id", "uuid")),
+            ("person.object_id", "event.about_oid"),
+            ("thing.panel + 1", _field("panel", "integer")),
+            ("thing.drill", _field("drill", "boolean")),
+            ("thing.due_at", _field("due_at", "instant")),
+            ("thing.blocks_at", _field("blocks_at", "instant")),
+        ),
+    ),
+    _Facts(
+        "owed_review",
+        "'emergency.reviewed'",
+        f"public.requests_app_owedreview thing LEFT {_PERSON.format('reviewed_by_id')}",
+        (("person.object_id", "event.actor_oid"), ("replace(thing.verdict, '_', ' ')", _field("verdict"))),
+        ("comment", "'comment'"),
+        version="> 1",
+    ),
+    _Facts(
+        "owed_review",
+        "'emergency.block_lifted'",
+        f"public.requests_app_owedreview thing LEFT {_PERSON.format('lifted_by_id')}",
+        (("person.object_id", "event.actor_oid"),),
+        ("lift_reason", "'reason'"),
+        version="> 1",
     ),
     _Facts(
         "remark",
@@ -157,7 +212,7 @@ _FACTS = (
 )
 _DIFFERING = """
 SELECT thing.id::text, event.id FROM {rows}
-JOIN public.audit_version told ON told.subject_kind = '{kind}' AND told.subject_id = thing.id AND told.version = 1
+JOIN public.audit_version told ON told.subject_kind = '{kind}' AND told.subject_id = thing.id AND told.version {version}
 JOIN public.audit_event event ON event.id = told.event_id AND event.type IN ({events})
 {beside}
 WHERE ({stands}) IS DISTINCT FROM ({said}){words}
@@ -240,6 +295,25 @@ WHERE event.type = 'grant.revoked'
 ORDER BY 1 LIMIT %(most)s
 """
 
+# Whether each was reviewed, lifted and let go on to others as often as events say so.
+_REVIEWS = """
+SELECT thing.id::text, late.id FROM public.requests_app_owedreview thing
+LEFT JOIN (
+    SELECT version.subject_id, bool_or(event.id IS NULL) AS gone,
+           bool_or(event.type = 'emergency.reviewed') AS reviewed, bool_or(event.type = 'emergency.block_lifted') AS lifted
+    FROM public.audit_version version LEFT JOIN public.audit_event event ON event.id = version.event_id
+    WHERE version.subject_kind = 'owed_review' GROUP BY version.subject_id
+) told ON told.subject_id = thing.id
+LEFT JOIN public.audit_event late
+    ON late.type = 'emergency.review_overdue' AND late.data #>> '{fields,review_id}' = thing.id::text
+WHERE NOT (%(removed)s AND coalesce(told.gone, false))
+      AND (thing.verdict <> '', thing.lifted_at IS NOT NULL)
+          IS DISTINCT FROM (coalesce(told.reviewed, false), coalesce(told.lifted, false))
+   OR thing.escalated_at IS NULL AND late.id IS NOT NULL
+   OR late.id IS NULL AND thing.escalated_at >= coalesce(%(until)s::timestamptz, '-infinity')
+ORDER BY 1 LIMIT %(most)s
+"""
+
 
 def unexplained_facts(gone_until: datetime | None) -> Iterator[Finding]:
     """A finding for each row whose facts aren't those of its events; `gone_until` is where removed months end.
@@ -255,6 +329,8 @@ def unexplained_facts(gone_until: datetime | None) -> Iterator[Finding]:
         yield _changed(f"The end of grant {thing}", event_id)
     for thing, event_id in _rows(_SCOPES, named):
         yield _changed(f"What item {thing} opens", event_id)
+    for thing, event_id in _rows(_REVIEWS, named):
+        yield _changed(f"What was said in review {thing} of an emergency use", event_id)
     revocations = _REVOCATIONS.format(**_beside(("reason", "'reason'") if with_words else None))
     for what, statement in (("A span", _SPANS), ("The revocation", revocations)):
         for thing, event_id, stands in _rows(statement, named):
@@ -267,6 +343,7 @@ def _differing(of: _Facts, *, with_words: bool) -> str:
         rows=of.rows,
         kind=of.kind,
         events=of.events,
+        version=of.version,
         stands=stands,
         said=said,
         **_beside(of.words if with_words else None),
@@ -280,8 +357,8 @@ def _beside(words: tuple[str, str] | None) -> dict[str, str]:
     return {"beside": _BESIDE.format(*words), "words": _WORDS.format(*words)}
 
 
-def _changed(what: str, event_id: int) -> Finding:
-    sentence = f"{what}: what stands there isn't what the event says that told of it first."
+def _changed(what: str, event_id: int | None) -> Finding:
+    sentence = f"{what}: what stands there isn't what the event says that told of it."
     return Finding("change_unexplained", sentence, None, event_id)
 
 
@@ -303,4 +380,4 @@ def _rows(statement: str, named: _Named) -> list[tuple[Any, ...]]:
 def register_all() -> None:
     """Have `audit_verify` ask; called once when Django starts."""
     register_further(unexplained_facts)
-    expect_guards(GUARDS)
+    expect_guards({**GUARDS, **waivers.GUARDS})
