@@ -8,9 +8,10 @@ class OversightConfig(AppConfig):
     def ready(self) -> None:
         from oversight import events
         from oversight.rules import events as rule_events
-        from oversight.rules import interests, telling
+        from oversight.rules import interests, telling, unexplained
 
         events.register_all()
         rule_events.register_all()
         interests.register_all()
         telling.register_all()
+        unexplained.register_all()

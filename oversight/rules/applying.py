@@ -23,6 +23,7 @@ from oversight.rules.comparing import compare
 from oversight.rules.models import OPEN, RuleChange
 from oversight.rules.proposing import STALE, second_refusal
 from oversight.rules.state import Documents, hold_still, in_force, serialised, summary
+from oversight.rules.told import rules_digest
 from policy.document import RuleDocument, parse_document
 from policy.loading import Loaded, put_in_force
 from policy.models import Rule
@@ -127,7 +128,11 @@ def load_first(rules: Mapping[str, RuleDocument], *, reason: str) -> Sequence[Lo
             "rules.loaded",
             actor=Actor.system(),
             subject=Subject("rule_change", change.pk, 1),
-            fields={"change_id": change.pk, "rules": summary(compare({}, change.rules))},
+            fields={
+                "change_id": change.pk,
+                "rules": summary(compare({}, change.rules)),
+                "rules_digest": rules_digest(change.pk),
+            },
             words={"reason": words},
         )
         run_after_commit(_read_approvers)

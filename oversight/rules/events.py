@@ -5,6 +5,7 @@ from __future__ import annotations
 from audit.ledger.registry import EventType, Field, Kind, register
 
 _CHANGE = {"change_id": Field(Kind.ID), "rules": Field()}
+_DIGEST = Field(optional=True)  # of all the rules that the change has: `told.rules_digest`
 
 PROPOSED = EventType(
     "rules.proposed",
@@ -12,6 +13,7 @@ PROPOSED = EventType(
     # The wording of each rule that differs from the one in force, null for one that is retired.
     {
         **_CHANGE,
+        "rules_digest": _DIGEST,
         "wording": Field(Kind.JSON),
         "base": Field(Kind.JSON),
         "proposed_by": Field(),
@@ -40,7 +42,7 @@ NOT_APPLIED = EventType(
 LOADED = EventType(
     "rules.loaded",
     "The very first rules were loaded by a command, without a second operator: {rules}",
-    _CHANGE,
+    {**_CHANGE, "rules_digest": _DIGEST},
     words=("reason",),
 )
 

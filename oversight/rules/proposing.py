@@ -20,6 +20,7 @@ from oversight.rules.comparing import compare
 from oversight.rules.models import RuleChange
 from oversight.rules.nudging import nudge
 from oversight.rules.state import changed_wording, in_force, serialised, summary
+from oversight.rules.told import rules_digest
 from policy.document import RuleDocument
 from requests_app.actions.ending import clean_reason
 from requests_app.permissions import is_operator
@@ -103,6 +104,7 @@ def propose(
             fields={
                 "change_id": change.pk,
                 "rules": summary(differences),
+                "rules_digest": rules_digest(change.pk),
                 "wording": wording,
                 "base": versions,
                 "proposed_by": proposer.object_id,

@@ -31,7 +31,8 @@ from identity.absences.declaring import declare
 from identity.models import Person
 from notifications.preferring import change_preferences
 from oversight.expiries import record_scim_token_end
-from oversight.rules.proposing import propose
+from oversight.rules.proposing import propose, reject
+from oversight.rules.unexplained import unexplained_changes
 from policy.document import parse_document
 from requests_app.actions import freezing
 from requests_app.actions.conversing import remark
@@ -95,12 +96,14 @@ def populate(as_role: AsRole) -> None:
         remark(item_id=item.pk, person_id=boss.pk, words="Why?", actor=make.actor(boss))
         make.submitted_decision(item, boss)
         make.login(person, "Operator")
-        propose(
+        change = propose(
             rules={"New": parse_document(wording(boss))},
             person_id=person.pk,
             reason="Fewer rules",
             actor=make.actor(person),
         )
+        make.login(second := make.person(), "Operator")
+        reject(change_id=change, person_id=second.pk, reason="We need them", actor=make.actor(second))
         freezing.freeze(
             kind=Freeze.Kind.PERSON,
             subject=boss.object_id,
@@ -286,6 +289,7 @@ def test_what_was_done_past_the_guards_is_unexplained(
     with psycopg.connect(postgres_server.conninfo("postgres", committed_db), autocommit=True) as superuser:
         for _, model in tables:
             nothing_in_the_way(superuser, model._meta.db_table)
+        what_the_owner_does_to_a_change_of_rules(superuser, as_role)
         superuser.execute("UPDATE requests_app_grant SET status = 'activating'")
         assert [each.code for each in unexplained()] == ["status_unexplained"]
         superuser.execute("UPDATE requests_app_grant SET status = 'scheduled'")
@@ -301,6 +305,34 @@ def test_what_was_done_past_the_guards_is_unexplained(
         what_the_owner_does_to_words(superuser, as_role)
         for model in watched():
             what_the_owner_does(superuser, model, as_role)
+
+
+CHANGES_OF_RULES = (
+    "rules = jsonb_set(rules, '{New,shortest_justification}', '1')",
+    """rules = rules || '{"Another": {}}'""",
+    """base = '{"Another": 1}'""",
+    "proposed_by_id = decided_by_id",
+    "reason = 'Because'",
+    "status = 'withdrawn'",
+    "status = 'proposed'",
+    "decided_by_id = proposed_by_id",
+    "decision_reason = 'Because'",
+    "problem = 'Because'",
+)
+
+
+def what_the_owner_does_to_a_change_of_rules(superuser: psycopg.Connection, as_role: AsRole) -> None:
+    """It says something else than what was proposed, or than who decided what."""
+    with as_role("portal_web"):
+        assert list(unexplained_changes(None)) == []
+    for change in CHANGES_OF_RULES:
+        superuser.execute("CREATE TEMP TABLE before AS SELECT * FROM oversight_rulechange")
+        superuser.execute(f"UPDATE oversight_rulechange SET {change}".encode())  # noqa: S608 - of the list above
+        with as_role("portal_web"):
+            assert [each.code for each in unexplained_changes(None)] == ["change_unexplained"], change
+        superuser.execute("DELETE FROM oversight_rulechange")
+        superuser.execute("INSERT INTO oversight_rulechange SELECT * FROM before")
+        superuser.execute("DROP TABLE before")
 
 
 # By the watch, or by a guard of the table's own that comes first.

@@ -307,3 +307,24 @@ def test_a_step_without_its_event_is_refused(desk: Desk) -> None:
     with pytest.raises(IntegrityError, match="No audit event"):
         connection.check_constraints()
     transaction.set_rollback(True)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("rules_digest", "0" * 64), ("changed_wording", {"New": {}}), ("", None)],
+)
+def test_what_is_proposed_and_decided_is_what_its_event_says(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str, other: object
+) -> None:
+    rules = {"New": wording(desk.world.ben)}
+    if name:
+        monkeypatch.setattr(f"oversight.rules.proposing.{name}", lambda *_: other)
+        desk.propose(rules)
+    else:
+        change = desk.propose(rules)
+        connection.check_constraints()
+        with desk.as_role("portal_web"):
+            reject(change_id=change.pk, person_id=desk.otto.pk, reason=WHY, actor=make.actor(desk.pia))
+    with pytest.raises(IntegrityError, match="says what"):
+        connection.check_constraints()
+    transaction.set_rollback(True)
