@@ -122,7 +122,13 @@ DECISION_EVENTS = (
 )
 
 GRANT_EVENTS = (
-    _grant("grant.scheduled", "Access of {about} through {group_name} is due", group_name=_TEXT, **_WINDOW),
+    _grant(
+        "grant.scheduled",
+        "Access of {about} through {group_name} is due",
+        group_name=_TEXT,
+        as_person=Field(Kind.FLAG, optional=True),
+        **_WINDOW,
+    ),
     _grant("grant.activation_started", "Activation of {group_name} for {about} began", group_name=_TEXT),
     _grant(
         "grant.cancelled",

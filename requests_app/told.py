@@ -89,6 +89,7 @@ GUARDS = {
     "requests_app_requestscope.told_scope": "requests_app_scope_told",
     "requests_app_grantinterval.told_interval": "requests_app_interval_told",
     "requests_app_revocation.told_revocation": "requests_app_revocation_told",
+    "requests_app_grant.session_grew": "requests_app_session_grew",
 }
 
 _FUNCTIONS = f"""
@@ -201,3 +202,23 @@ REMOVE = "".join(
         "DROP FUNCTION public.requests_app_revocation_told();",
     )
 )
+
+# Later: a grant's sessions last as long as the longest of the items that it was given for, so they grow with a revision.
+SESSIONS = """
+CREATE FUNCTION public.requests_app_session_grew() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $guard$
+BEGIN
+    RAISE EXCEPTION 'grant: the longest session grows with an extension only'
+        USING ERRCODE = 'integrity_constraint_violation';
+END
+$guard$;
+REVOKE ALL ON FUNCTION public.requests_app_session_grew() FROM PUBLIC;
+CREATE TRIGGER session_grew BEFORE UPDATE OF longest_session ON public.requests_app_grant FOR EACH ROW
+    WHEN (NEW.longest_session <> OLD.longest_session AND NEW.revision = OLD.revision)
+    EXECUTE FUNCTION public.requests_app_session_grew();
+ALTER TABLE public.requests_app_grant ENABLE ALWAYS TRIGGER session_grew;
+"""
+NO_SESSIONS = """
+DROP TRIGGER session_grew ON public.requests_app_grant;
+DROP FUNCTION public.requests_app_session_grew();
+"""

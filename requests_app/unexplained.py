@@ -46,6 +46,12 @@ READS_OF_WAIVERS = {
         "lifted_at"
     ),
 }
+READS_OF_PROOFS = {
+    "requests_app_accessrequest": "proof",
+    "requests_app_requestitem": "longest_session",
+    "requests_app_decision": "proof",
+    "requests_app_grant": "as_person, longest_session",
+}
 
 
 type _Named = Mapping[str, str | int | datetime | None]
@@ -74,6 +80,29 @@ def _span(column: str) -> tuple[str, str]:
     return f"extract(epoch FROM thing.{column})::numeric", _field(column, "numeric")
 
 
+def _told_since(column: str, as_type: str) -> tuple[str, str]:
+    """A fact that events from before say nothing of."""
+    return f"CASE WHEN event.data -> 'fields' ? '{column}' THEN thing.{column} END", _field(column, as_type)
+
+
+def _proof(whose: str) -> tuple[tuple[str, str], ...]:
+    """What a sign-in proved, and whose it was. An instant that can't be read is another one."""
+    instants = tuple(
+        (
+            f"CASE WHEN pg_input_is_valid(thing.proof ->> '{name}', 'timestamptz') "
+            f"THEN (thing.proof ->> '{name}')::timestamptz END",
+            _field(name, "instant"),
+        )
+        for name in ("authenticated_at", "verified_at")
+    )
+    contexts = (
+        "CASE jsonb_typeof(thing.proof -> 'contexts') WHEN 'object' THEN (SELECT coalesce(string_agg(name, ', ' "
+        """ORDER BY name COLLATE "C"), '') FROM jsonb_object_keys(thing.proof -> 'contexts') AS name) END"""
+    )
+    person = (f"lower(coalesce(thing.proof ->> 'person', {whose}))", f"lower({whose})")
+    return (person, (contexts, _field("proven_contexts")), *instants)
+
+
 _PERSON = "JOIN public.identity_person person ON person.id = thing.{0}"
 _GROUP = "JOIN public.catalog_pimgroup pim ON pim.id = thing.group_id"
 _FACTS = (
@@ -85,6 +114,7 @@ _FACTS = (
             ("person.object_id", "event.about_oid"),
             ("thing.reference", _field("reference")),
             ("thing.item_count", _field("items", "integer")),
+            *_proof("event.about_oid"),
         ),
         ("justification", "'justification'"),
     ),
@@ -116,6 +146,7 @@ _FACTS = (
             ("thing.stage", _field("stage", "integer")),
             ("absent.object_id", _field("instead_of_id")),
             ("CASE WHEN event.data #> '{fields,shown}' IS NOT NULL THEN thing.shown END", _field("shown")),
+            *_proof("event.actor_oid"),
         ),
         ("comment", "'comment'"),
     ),
@@ -128,6 +159,7 @@ _FACTS = (
             ("person.object_id", "event.about_oid"),
             ("pim.object_id", "event.group_oid"),
             ("thing.starts_at", _field("starts_at", "instant")),
+            _told_since("as_person", "boolean"),
         ),
     ),
     _Facts(
@@ -234,7 +266,8 @@ WHERE thing.ends_at IS DISTINCT FROM public.audit_instant(event.data #>> '{field
 ORDER BY 1 LIMIT %(most)s
 """
 
-# Events from before the digest say how many accounts and permission sets there were.
+# Events from before the digest say how many accounts and permission sets there were. The longest session is that of the
+# longest that it opens.
 _SCOPES = f"""
 SELECT told.item::text, told.event_id FROM (
     SELECT version.subject_id AS item, event.id AS event_id, event.data -> 'fields' AS said
@@ -242,10 +275,11 @@ SELECT told.item::text, told.event_id FROM (
     WHERE version.subject_kind = 'item' AND version.version = 1 AND event.type = 'item.requested'
 ) told LEFT JOIN (
     SELECT item_id, {DIGEST_SQL} AS digest, count(DISTINCT account_id) AS accounts,
-           count(DISTINCT permission_set_arn) AS permission_sets
+           count(DISTINCT permission_set_arn) AS permission_sets, max(session_duration) AS longest_session
     FROM public.requests_app_requestscope GROUP BY item_id
 ) stands ON stands.item_id = told.item
-WHERE CASE WHEN told.said ? 'scope_digest'
+LEFT JOIN public.requests_app_requestitem item ON item.id = told.item
+WHERE item.longest_session <> stands.longest_session OR CASE WHEN told.said ? 'scope_digest'
            THEN told.said ->> 'scope_digest' IS DISTINCT FROM coalesce(stands.digest, encode(sha256(''), 'hex'))
            ELSE (told.said -> 'accounts', told.said -> 'permission_sets') IS DISTINCT FROM
                 (to_jsonb(coalesce(stands.accounts, 0)), to_jsonb(coalesce(stands.permission_sets, 0))) END
@@ -279,6 +313,17 @@ FROM told FULL JOIN stands USING (grant_id, request_id, group_oid, starts_at, en
 WHERE told.id IS NULL AND NOT ({_SPAN_GONE}) OR stands.span IS NULL
 ORDER BY 1 LIMIT %(most)s
 """  # noqa: S608 - of names that stand here
+
+# As long as the longest of the items that it was given for.
+_SESSIONS = """
+SELECT thing.id::text, NULL::bigint FROM public.requests_app_grant thing
+JOIN (
+    SELECT span.grant_id, max(item.longest_session) AS longest FROM public.requests_app_grantinterval span
+    JOIN public.requests_app_requestitem item ON item.id = span.item_id GROUP BY span.grant_id
+) given ON given.grant_id = thing.id
+WHERE thing.longest_session <> given.longest
+ORDER BY 1 LIMIT %(most)s
+"""
 
 _REVOCATIONS = """
 SELECT thing.grant_id::text, event.id, true FROM public.requests_app_revocation thing
@@ -329,6 +374,8 @@ def unexplained_facts(gone_until: datetime | None) -> Iterator[Finding]:
         yield _changed(f"The end of grant {thing}", event_id)
     for thing, event_id in _rows(_SCOPES, named):
         yield _changed(f"What item {thing} opens", event_id)
+    for thing, event_id in _rows(_SESSIONS, named):
+        yield _changed(f"How long sessions of grant {thing} last", event_id)
     for thing, event_id in _rows(_REVIEWS, named):
         yield _changed(f"What was said in review {thing} of an emergency use", event_id)
     revocations = _REVOCATIONS.format(**_beside(("reason", "'reason'") if with_words else None))

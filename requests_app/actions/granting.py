@@ -215,7 +215,12 @@ def _schedule(item: RequestItem, now: datetime, starts_at: datetime, ends_at: da
     create(
         grant,
         actor=Actor.worker(),
-        fields={"group_name": item.group.display_name, "starts_at": starts_at, "ends_at": ends_at},
+        fields={
+            "group_name": item.group.display_name,
+            "as_person": grant.as_person,
+            "starts_at": starts_at,
+            "ends_at": ends_at,
+        },
     )
     GrantInterval.objects.create(grant=grant, item=item, starts_at=starts_at, ends_at=ends_at)
     return grant

@@ -196,7 +196,11 @@ def _make(item: RequestItem, mark: Mark, request: PimRequest, *, held: bool) -> 
         pim_schedule_id=request.schedule_id,
     )
     window = {"starts_at": grant.starts_at, "ends_at": grant.ends_at}
-    create(grant, actor=Actor.worker(), fields={"group_name": name, **window})
+    create(
+        grant,
+        actor=Actor.worker(),
+        fields={"group_name": name, "as_person": grant.as_person, **window},
+    )
     GrantInterval.objects.create(grant=grant, item=item, **window)
     move(grant, GrantStatus.ACTIVATING, actor=Actor.worker(), fields={"group_name": name})
     if not held:

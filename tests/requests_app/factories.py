@@ -25,6 +25,7 @@ from requests_app.actions.moving import create
 from requests_app.lifecycle import DecisionStatus, GrantStatus, ItemStatus
 from requests_app.models import AccessRequest, Decision, Grant, GrantInterval, RequestItem, RequestScope
 from requests_app.shown import read_facts
+from requests_app.stepping_up import proof_fields
 from requests_app.told import scope_digest
 
 TENANT = "6f1d2a34-0000-4000-8000-00000000aaaa"
@@ -164,7 +165,7 @@ def pending_item(
             "request.submitted",
             actor=actor(requester),
             subject=Subject("request", request.pk, 1),
-            fields={"reference": "", "items": 1},
+            fields={"reference": "", "items": 1, **proof_fields(request.proof)},
             words={"justification": request.justification},
             about_oid=requester.object_id,
             about_name=requester.display_name,
@@ -233,7 +234,12 @@ def scheduled_grant(item: RequestItem, *, revision: int = 1) -> Grant:
         create(
             grant,
             actor=Actor.worker(),
-            fields={"group_name": item.group.display_name, "starts_at": now, "ends_at": grant.ends_at},
+            fields={
+                "group_name": item.group.display_name,
+                "as_person": grant.as_person,
+                "starts_at": now,
+                "ends_at": grant.ends_at,
+            },
         )
         GrantInterval.objects.create(grant=grant, item=item, starts_at=now, ends_at=grant.ends_at)
     return grant
@@ -267,7 +273,7 @@ def submitted_decision(
             submitted_at=business_now(),
             proof=proof.as_json() if proof else None,
         )
-        fields: dict[str, Value] = {"shown": shown} if shown else {}
+        fields: dict[str, Value] = {**({"shown": shown} if shown else {}), **proof_fields(decision.proof)}
         if decision.absence is not None:
             fields["instead_of_id"] = decision.absence.person.object_id
         create(

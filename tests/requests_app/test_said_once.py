@@ -15,6 +15,7 @@ from django_subatomic.db import transaction
 from base.clock import business_now, real_now
 from identity.absences.declaring import declare
 from identity.models import Person
+from identity.signin.proving import Proof
 from requests_app.actions.ending import begin_end, record_revocation
 from requests_app.lifecycle import EndReason
 from requests_app.models import Grant, GrantInterval, RequestScope, Revocation
@@ -49,6 +50,14 @@ PAST_THE_GUARDS = {
     "UPDATE requests_app_decision SET approver_id = (SELECT min(id) FROM identity_person)": CHANGED,
     "UPDATE requests_app_grant SET starts_at = starts_at - interval '1 day'": CHANGED,
     "UPDATE requests_app_grant SET ends_at = ends_at + interval '1 hour'": CHANGED,
+    "UPDATE requests_app_grant SET longest_session = interval '9 hours'": CHANGED,
+    "UPDATE requests_app_grant SET as_person = NOT as_person": CHANGED,
+    "UPDATE requests_app_requestitem SET longest_session = interval '9 hours'": CHANGED,
+    "UPDATE requests_app_accessrequest SET proof = NULL WHERE proof IS NOT NULL": CHANGED,
+    "UPDATE requests_app_accessrequest SET proof = jsonb_set(proof, '{contexts,c9}', 'null')": CHANGED,
+    "UPDATE requests_app_accessrequest SET proof = jsonb_set(proof, '{person}', to_jsonb(reference))": CHANGED,
+    "UPDATE requests_app_decision SET proof = jsonb_set(proof, '{verified_at}', to_jsonb(shown))": CHANGED,
+    "UPDATE requests_app_decision SET proof = proof - 'authenticated_at'": CHANGED,
     "UPDATE requests_app_waiver SET kind = 'automatic', why = ''": CHANGED,
     "UPDATE requests_app_waiver SET conditions = '[]'": CHANGED,
     "UPDATE requests_app_owedreview SET due_at = due_at - interval '1 hour'": CHANGED,
@@ -68,7 +77,13 @@ PAST_THE_GUARDS = {
 # What may be erased stays a change that nothing refuses; windows have a guard of their own.
 LET_THROUGH = "UPDATE requests_app_accessrequest SET justification"
 REFUSED = r"said once stays|the start never changes|begun to end is extended|end only moves|own request|not the delegate"
-REFUSED += r"|never changes|not lifted again|does not follow"
+REFUSED += r"|never changes|not lifted again|does not follow|grows with an extension"
+
+
+def proof_of(person: Person) -> Proof:
+    """Of a sign-in a minute ago."""
+    now = real_now()
+    return Proof(person.object_id, now, now - timedelta(minutes=1), {"c1": now, "c10": now}, now)
 
 
 def scheduled(as_role: AsRole) -> tuple[Grant, Person]:
@@ -76,8 +91,8 @@ def scheduled(as_role: AsRole) -> tuple[Grant, Person]:
     person, boss, group = make.person(), make.person(), make.pim_group()
     rule = make.rule(boss, groups=(group,))
     with as_role("portal_web"):
-        item = make.pending_item(person, group, rule)
-        make.submitted_decision(item, boss, shown="What the approver saw")
+        item = make.pending_item(person, group, rule, proof=proof_of(person))
+        make.submitted_decision(item, boss, shown="What the approver saw", proof=proof_of(boss))
     return make.scheduled_grant(item), boss
 
 
