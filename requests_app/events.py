@@ -345,7 +345,7 @@ QUEUE_EVENTS = (
     EventType(
         name="queue.moved_to_front",
         sentence="{actor} moved {about} with {group_name} to the front of the queue for Entra",
-        fields={"group_name": _TEXT, "waits_for": _TEXT},
+        fields={"group_name": _TEXT, "waits_for": _TEXT, "front_at": Field(Kind.INSTANT, optional=True)},
     ),
 )
 

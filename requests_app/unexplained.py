@@ -17,6 +17,7 @@ from audit.ledger.checks import expect_guards
 from audit.ledger.findings import Finding
 from audit.ledger.row_words import ERASED
 from audit.ledger.unexplained import may_read, register_further
+from requests_app import queue_told
 from requests_app.told import DIGEST_SQL, GUARDS
 from requests_app.waivers import told as waivers
 
@@ -87,13 +88,12 @@ def _told_since(column: str, as_type: str) -> tuple[str, str]:
 
 def _proof(whose: str) -> tuple[tuple[str, str], ...]:
     """What a sign-in proved, and whose it was. An instant that can't be read is another one."""
+    instant = (
+        "CASE WHEN pg_input_is_valid(thing.proof ->> '{0}', 'timestamptz') "
+        "THEN (thing.proof ->> '{0}')::timestamptz END"
+    )
     instants = tuple(
-        (
-            f"CASE WHEN pg_input_is_valid(thing.proof ->> '{name}', 'timestamptz') "
-            f"THEN (thing.proof ->> '{name}')::timestamptz END",
-            _field(name, "instant"),
-        )
-        for name in ("authenticated_at", "verified_at")
+        (instant.format(name), _field(name, "instant")) for name in ("authenticated_at", "verified_at")
     )
     contexts = (
         "CASE jsonb_typeof(thing.proof -> 'contexts') WHEN 'object' THEN (SELECT coalesce(string_agg(name, ', ' "
@@ -359,6 +359,22 @@ WHERE NOT (%(removed)s AND coalesce(told.gone, false))
 ORDER BY 1 LIMIT %(most)s
 """
 
+# Where each that waits for Entra stands: before the others only by the newest event since it waits. Events from before say
+# no instant.
+_QUEUE = f"""
+SELECT thing.grant_id::text, moved.id FROM public.requests_app_pathticket thing
+LEFT JOIN LATERAL (
+    SELECT event.id, event.data #>> '{{fields,front_at}}' AS front_at FROM public.audit_event event
+    WHERE event.type = 'queue.moved_to_front' AND event.grant_id = thing.grant_id AND event.business_at >= thing.since
+      AND event.data #>> '{{fields,waits_for}}' = {queue_told.WAITS_FOR_SQL.format("thing")}
+    ORDER BY event.at DESC, event.id DESC LIMIT 1
+) moved ON true
+WHERE CASE WHEN moved.id IS NULL
+                THEN thing.front_at IS NOT NULL AND thing.since >= coalesce(%(until)s::timestamptz, '-infinity')
+           ELSE thing.front_at IS DISTINCT FROM coalesce(public.audit_instant(moved.front_at), thing.front_at) END
+ORDER BY 1 LIMIT %(most)s
+"""  # noqa: S608 - of names that stand here
+
 
 def unexplained_facts(gone_until: datetime | None) -> Iterator[Finding]:
     """A finding for each row whose facts aren't those of its events; `gone_until` is where removed months end.
@@ -378,6 +394,8 @@ def unexplained_facts(gone_until: datetime | None) -> Iterator[Finding]:
         yield _changed(f"How long sessions of grant {thing} last", event_id)
     for thing, event_id in _rows(_REVIEWS, named):
         yield _changed(f"What was said in review {thing} of an emergency use", event_id)
+    for thing, event_id in _rows(_QUEUE, named):
+        yield _changed(f"Where grant {thing} waits for Entra", event_id)
     revocations = _REVOCATIONS.format(**_beside(("reason", "'reason'") if with_words else None))
     for what, statement in (("A span", _SPANS), ("The revocation", revocations)):
         for thing, event_id, stands in _rows(statement, named):
@@ -427,4 +445,4 @@ def _rows(statement: str, named: _Named) -> list[tuple[Any, ...]]:
 def register_all() -> None:
     """Have `audit_verify` ask; called once when Django starts."""
     register_further(unexplained_facts)
-    expect_guards({**GUARDS, **waivers.GUARDS})
+    expect_guards({**GUARDS, **waivers.GUARDS, **queue_told.GUARDS})

@@ -208,13 +208,12 @@ def move_to_front(*, ticket_id: int, actor: Actor) -> None:
         first = valid_tickets().filter(rank=ticket.rank).order_by(*ORDER).first()
         if first is not None and first.pk == ticket.pk:
             raise Conflict("queue.first", "This one is next already. Nothing was changed.")
-        moved = {"front_at": business_now(), "front_by": actor.name}
-        if not PathTicket.objects.filter(pk=ticket.pk).update(**moved):
+        front_at = business_now()
+        if not PathTicket.objects.filter(pk=ticket.pk).update(front_at=front_at, front_by=actor.name):
             raise _gone()
-        grant = ticket.grant
-        record_of(
-            grant, "queue.moved_to_front", {"waits_for": PathKind(ticket.kind).label.lower()}, actor=actor
-        )
+        waits_for = PathKind(ticket.kind).label.lower()
+        fields = {"waits_for": waits_for, "front_at": front_at}
+        record_of(ticket.grant, "queue.moved_to_front", fields, actor=actor)
         run_after_commit(nudges.queue)
 
 

@@ -1,4 +1,4 @@
-"""How long a grant's sessions last grows with it only; and the sealer reads that, and what sign-ins proved, to compare it."""
+"""How long a grant's sessions last grows with it only; the sealer reads that, and what sign-ins proved."""
 
 from typing import ClassVar
 

@@ -17,12 +17,16 @@ from identity.absences.declaring import declare
 from identity.models import Person
 from identity.signin.proving import Proof
 from requests_app.actions.ending import begin_end, record_revocation
-from requests_app.lifecycle import EndReason
+from requests_app.actions.pathing import move_to_front
+from requests_app.lifecycle import EndReason, GrantStatus
 from requests_app.models import Grant, GrantInterval, RequestScope, Revocation
+from requests_app.narrow_path import application
+from requests_app.path_models import PathKind, PathTicket
 from requests_app.told import DIGEST_SQL, FINAL, WHOLE, scope_digest
 from requests_app.unexplained import unexplained_facts
 from requests_app.waivers.models import OwedReview, Waiver
 from requests_app.waivers.reviewing import escalate_overdue, lift_block, review
+from tests.pages.moving import bring
 from tests.requests_app import factories as make
 from tests.requests_app.emergencies import in_emergency, let_through
 from tests.support.servers import PostgresServer, pointed_at
@@ -58,6 +62,9 @@ PAST_THE_GUARDS = {
     "UPDATE requests_app_accessrequest SET proof = jsonb_set(proof, '{person}', to_jsonb(reference))": CHANGED,
     "UPDATE requests_app_decision SET proof = jsonb_set(proof, '{verified_at}', to_jsonb(shown))": CHANGED,
     "UPDATE requests_app_decision SET proof = proof - 'authenticated_at'": CHANGED,
+    "UPDATE requests_app_pathticket SET front_at = since WHERE front_at IS NULL": CHANGED,
+    "UPDATE requests_app_pathticket SET front_at = since WHERE front_at IS NOT NULL": CHANGED,
+    "UPDATE requests_app_pathticket SET front_at = NULL WHERE front_at IS NOT NULL": CHANGED,
     "UPDATE requests_app_waiver SET kind = 'automatic', why = ''": CHANGED,
     "UPDATE requests_app_waiver SET conditions = '[]'": CHANGED,
     "UPDATE requests_app_owedreview SET due_at = due_at - interval '1 hour'": CHANGED,
@@ -77,7 +84,7 @@ PAST_THE_GUARDS = {
 # What may be erased stays a change that nothing refuses; windows have a guard of their own.
 LET_THROUGH = "UPDATE requests_app_accessrequest SET justification"
 REFUSED = r"said once stays|the start never changes|begun to end is extended|end only moves|own request|not the delegate"
-REFUSED += r"|never changes|not lifted again|does not follow|grows with an extension"
+REFUSED += r"|never changes|not lifted again|does not follow|grows with an extension|no audit event moves"
 
 
 def proof_of(person: Person) -> Proof:
@@ -110,6 +117,21 @@ def revoked(as_role: AsRole) -> Grant:
         )
         begin_end(grant, EndReason.REVOKED, actor=make.actor(boss))
     return grant
+
+
+def queue(as_role: AsRole) -> PathTicket:
+    """Two that wait for Entra, of whom an operator moved the second to the front; it is given."""
+    waiting = []
+    for _ in range(2):
+        grant, boss = scheduled(as_role)
+        bring(grant, GrantStatus.ACTIVATING)
+        now = business_now()
+        place = {"application": application(), "rank": 1, "starts_at": grant.starts_at, "since": now}
+        waiting.append((PathTicket.objects.create(grant=grant, kind=PathKind.ASSIGN, **place), boss))
+    last, boss = waiting[1]
+    with as_role("portal_web"):
+        move_to_front(ticket_id=last.pk, actor=make.actor(boss))
+    return last
 
 
 def emergencies(as_role: AsRole) -> None:
@@ -188,11 +210,16 @@ def test_nothing_said_once_comes_late_changes_or_goes_unseen(
         )
     opened = {"account_name": "x", "permission_set_arn": "x", "session_duration": timedelta(hours=1)}
     span = {"starts_at": grant.ends_at, "ends_at": grant.ends_at + timedelta(hours=1)}
+    tickets = PathTicket.objects.filter(pk=queue(as_role).pk)
+    now = business_now()
+    in_front = {"kind": PathKind.REMOVE, "rank": 0, "starts_at": now, "since": now, "front_at": now}
     why = {"kind": "leaver", "reason": "Because", "revoked_at": business_now()}
     for role in ("portal_web", "portal_worker"):
         refused_as(role, as_role, lambda: RequestScope.objects.create(item=item, account_id="1", **opened))
         refused_as(role, as_role, lambda: GrantInterval.objects.create(grant=grant, item=more, **span))
         refused_as(role, as_role, lambda: Revocation.objects.create(grant=untouched, **why))
+        refused_as(role, as_role, lambda: tickets.update(front_at=business_now()))
+        refused_as(role, as_role, lambda: PathTicket.objects.create(grant=untouched, **in_front))
     with as_role("portal_sealer"):
         assert found() == set()
 
@@ -204,7 +231,13 @@ def test_nothing_said_once_comes_late_changes_or_goes_unseen(
                 with pytest.raises(DatabaseError, match=REFUSED), atomic():
                     cursor.execute(statement)
         with atomic():
-            for table in (*FINAL, *WHOLE, "requests_app_waiver", "requests_app_owedreview"):
+            for table in (
+                *FINAL,
+                *WHOLE,
+                "requests_app_waiver",
+                "requests_app_owedreview",
+                "requests_app_pathticket",
+            ):
                 cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
         for statement, codes in PAST_THE_GUARDS.items():
             with atomic():
