@@ -56,7 +56,7 @@ def _alive(sender: Any = None, **_: Any) -> None:
     from oversight.heartbeats import ran
 
     ran(sender.name, str(sender.request.hostname or "unnamed"))
-    # Where the database was away when the worker started.
-    from accessportal.recorded_settings import record_if_owed
+    from accessportal.recorded_settings import record_if_owed, tell_for_sealer
 
-    record_if_owed()
+    record_if_owed()  # where the database was away when the worker started
+    tell_for_sealer()

@@ -3,7 +3,8 @@
 A process compares at its start what it goes by with what the newest such event says. The event is all there is to compare
 with, so that nobody can bring another past without the trail's own guards. Web and worker compare everybody's settings, told
 by whichever starts first; what beat, the remover and the severer go by stands apart, under their names, since it may be
-another environment. One process of each kind that starts a second time finds nothing new. The sealer may add no events.
+another environment. One process of each kind that starts a second time finds nothing new. The sealer may add no events: it
+writes what it goes by into a table of its own that only grows, and a worker tells of it.
 
 Only what is named here is written down, and of a secret nothing but whether there is one: no digest either, since whoever
 reads the trail could try guesses against it.
@@ -16,7 +17,8 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from urllib.parse import SplitResult, urlsplit
 
 import structlog
@@ -27,8 +29,10 @@ from django_subatomic.db import transaction
 from accessportal.environment import env
 from accessportal.events import SETTINGS_CHANGED, SETTINGS_RECORDED
 from audit.ledger.canonical import JSON, Value
+from audit.ledger.findings import Finding
 from audit.ledger.recorder import Actor, record
 from audit.ledger.registry import LedgerError
+from audit.ledger.unexplained import may_read
 from catalog.allow_list import AllowListError, managed_groups
 
 log = structlog.get_logger(__name__)
@@ -73,7 +77,10 @@ WORKERS = _names(
 )
 _AWS_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 # Addresses whose path may be what lets somebody in: scheme and host alone.
-WORKERS_PLACES = frozenset({"AUDIT_STREAM_WEBHOOK_URL", "ON_CALL_DOCUMENT"})
+PLACES = {
+    "worker": frozenset({"AUDIT_STREAM_WEBHOOK_URL", "ON_CALL_DOCUMENT"}),
+    "sealer": frozenset({"AUDIT_ANCHOR_WEBHOOK_URL"}),
+}
 # They may be a person's, and the trail never forgets a fact: what follows the @ alone.
 WORKERS_MAILBOXES = frozenset({"ALERT_MAIL_TO", "MAIL_FROM", "MAIL_USER"})
 # Whether there is one.
@@ -87,6 +94,17 @@ WORKERS_SECRETS = _names(
 )
 EVERYBODYS_SECRETS = frozenset({"REDIS_URL", "DATABASE_PASSWORD"})
 _CUTTERS = _names("AWS_ENDPOINT_URL AWS_IDENTITY_CENTER_INSTANCE_ARN")
+SEALERS = _names(
+    """
+    AUDIT_ANCHOR_FILE AUDIT_ANCHOR_SYSLOG AUDIT_ANCHOR_SYSLOG_CA_BUNDLE AUDIT_ANCHOR_BUCKET AUDIT_ANCHOR_BUCKET_REGION
+    AUDIT_ANCHOR_BUCKET_PREFIX AUDIT_ANCHOR_KEPT_DAYS AUDIT_ANCHOR_TSA_URL AUDIT_ANCHOR_TSA_ROOTS AWS_ENDPOINT_URL
+"""
+)
+
+
+def _keys_of(process: str) -> frozenset[str]:
+    return frozenset({"DATABASE_PASSWORD", *(f"{process.upper()}_{name}" for name in _AWS_KEYS)})
+
 
 PLAIN: Mapping[str, frozenset[str]] = {
     "web": EVERYBODYS | WEBS,
@@ -94,21 +112,23 @@ PLAIN: Mapping[str, frozenset[str]] = {
     "beat": EVERYBODYS | {"CELERY_BEAT_SCHEDULE"},
     "remover": EVERYBODYS | _CUTTERS | {"PORTAL_MANAGED_GROUPS_FILE"},
     "severer": EVERYBODYS | _CUTTERS,
+    "sealer": EVERYBODYS | SEALERS,
 }
 SECRET: Mapping[str, frozenset[str]] = {
     "web": EVERYBODYS_SECRETS | WEBS_SECRETS,
     "worker": EVERYBODYS_SECRETS | WORKERS_SECRETS,
     "beat": EVERYBODYS_SECRETS,
-    **{
-        process: frozenset({"DATABASE_PASSWORD", *(f"{process.upper()}_{name}" for name in _AWS_KEYS)})
-        for process in ("remover", "severer")
-    },
+    "remover": _keys_of("remover"),
+    "severer": _keys_of("severer"),
+    "sealer": _keys_of("sealer") | {"SEALING_KEY_PATH", "AUDIT_ANCHOR_WEBHOOK_SECRET"},
 }
+
 # Their settings stand under their own names, cut shorter: there are as many again of each.
-APART = frozenset({"beat", "remover", "severer"})
+APART = frozenset({"beat", "remover", "severer", "sealer"})
 MANAGED_GROUPS = "managed groups"  # what the file says that PORTAL_MANAGED_GROUPS_FILE names
 LONGEST, LONGEST_APART = 500, 200
 TRY_AGAIN_AFTER = 60.0  # seconds
+SEALER = "sealer"
 _LOCK = 0x73657474696E67  # "setting": one comparison at a time, whoever makes it
 
 # What the newest event says of all that were recorded.
@@ -120,7 +140,14 @@ SELECT data #>> '{fields,settings}' FROM (
 ) AS newest ORDER BY at DESC, id DESC LIMIT 1
 """
 
+# What the sealer wrote of its own settings: its newest word.
+_NOTED = """
+SELECT told::text, at < clock_timestamp() - make_interval(secs => %s) FROM audit_sealer_settings ORDER BY id DESC LIMIT 1
+"""
+TELL_WITHIN = timedelta(minutes=10)
+
 _begun = False
+_look_from = 0.0  # when a worker looks next at what the sealer said, by the monotonic clock
 _owed_from: float | None = None  # when the next attempt is due, by the monotonic clock; None: nothing is owed
 
 
@@ -132,8 +159,8 @@ def settings_told(process: str, environ: Mapping[str, str], values: Mapping[str,
     given = {name: text.strip() for name, text in environ.items() if text.strip()}
     longest = LONGEST_APART if process in APART else LONGEST
     told = {name: _plain(values.get(name, given.get(name, "")), longest) for name in PLAIN.get(process, ())}
+    told |= {name: _host(given.get(name, "")) for name in PLACES.get(process, ())}
     if process == "worker":
-        told |= {name: _host(given.get(name, "")) for name in WORKERS_PLACES}
         told |= {name: _domains(given.get(name, "")) for name in WORKERS_MAILBOXES}
     if "PORTAL_MANAGED_GROUPS_FILE" in told:
         told[MANAGED_GROUPS] = _managed_groups()
@@ -165,6 +192,60 @@ def record_settings(process: str, told: Told) -> None:
             record(SETTINGS_CHANGED.name, actor=actor, fields={**seen, "changes": changes})
         elif other:
             record(SETTINGS_RECORDED.name, actor=actor, fields={**seen, "number": len(other)})
+
+
+def note_settings(_process: str, told: Told) -> None:
+    """Have the sealer write down what it goes by, where that isn't its newest word. Raises the database's errors."""
+    with transaction():
+        if noted() != told:
+            with connection.cursor() as cursor:
+                cursor.execute("INSERT INTO audit_sealer_settings (told) VALUES (%s)", [json.dumps(told)])
+
+
+def noted(*, since: timedelta = timedelta(0)) -> Told:
+    """The sealer's newest word, if it is older than that; nothing where it has said nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NOTED, [since.total_seconds()])
+        row = cursor.fetchone()
+    told: dict[str, str] = json.loads(row[0]) if row and row[1] else {}
+    return told
+
+
+def tell_for_sealer() -> None:
+    """Have a worker write the event that the sealer may not write; at most once a minute it looks whether one is owed."""
+    global _look_from
+    if time.monotonic() < _look_from:
+        return
+    _look_from = time.monotonic() + TRY_AGAIN_AFTER
+    try:
+        if told := noted():
+            record_settings(SEALER, told)
+    except (Error, LedgerError) as error:
+        log.warning("settings.not_recorded", error=type(error).__name__)
+
+
+def unexplained_settings(_gone_until: datetime | None) -> Iterator[Finding]:
+    """A finding where the newest event doesn't say what the sealer has said of its settings for some minutes."""
+    if not may_read("audit_sealer_settings"):
+        return
+    told = noted(since=TELL_WITHIN)
+    with connection.cursor() as cursor:
+        cursor.execute(_NEWEST)
+        row = cursor.fetchone()
+    said: dict[str, str] = json.loads(row[0]) if row and row[0] else {}
+    other = sorted(name for name in told if told[name] != said.get(name))
+    if other:
+        sentence = f"The sealer goes by other settings than the newest event says: {', '.join(other)}."
+        yield Finding("change_unexplained", sentence)
+
+
+def note_once() -> None:
+    """For the sealer's loop, before each pass: the first time it is the start."""
+    global _begun, _owed_from
+    if settings.PORTAL_PROCESS == SEALER:
+        if not _begun:
+            _begun, _owed_from = True, 0.0
+        record_if_owed()
 
 
 def record_at_start() -> None:
@@ -199,7 +280,7 @@ def record_if_owed() -> None:
     told = settings_told(process, os.environ, env.dump())
     try:
         if told:
-            record_settings(process, told)
+            (note_settings if process == SEALER else record_settings)(process, told)
     except (Error, LedgerError) as error:
         _owed_from = time.monotonic() + TRY_AGAIN_AFTER
         log.warning("settings.not_recorded", error=type(error).__name__)

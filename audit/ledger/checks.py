@@ -19,7 +19,15 @@ from audit.ledger.keys import KeyFileError, load_key
 from audit.ledger.registry import registered
 from audit.ledger.retention import RetentionError
 from audit.ledger.rights import check_rights
-from audit.ledger.sql import ACTOR_GUARD, COLUMNS_GUARDS, GUARDED_TABLES, GUARDS, RECEIPTS, ROWS_GUARD
+from audit.ledger.sql import (
+    ACTOR_GUARD,
+    COLUMNS_GUARDS,
+    GUARDED_TABLES,
+    GUARDS,
+    RECEIPTS,
+    ROWS_GUARD,
+    SEALER_SETTINGS,
+)
 from audit.ledger.syslog_anchor import SyslogAnchor
 from audit.ledger.tsa_anchor import RootsError, load_roots
 from audit.ledger.watch_check import check_watched
@@ -167,6 +175,7 @@ WHERE conrelid::regclass::text = ANY (%(tables)s) AND contype = 'c' AND conenfor
 # Guards that a later migration makes than the first, and what it makes with them: before, they can't stand.
 _LATER = {
     f"{RECEIPTS}.": f"public.{RECEIPTS}",
+    f"{SEALER_SETTINGS}.": f"public.{SEALER_SETTINGS}",
     ACTOR_GUARD: "public.audit_refuse_actor",
     ROWS_GUARD: "public.audit_require_rows",
     **dict.fromkeys(COLUMNS_GUARDS, "public.audit_derive"),

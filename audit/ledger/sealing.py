@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -32,6 +33,8 @@ LONG_LOOK, LONG_LOOK_EVERY = timedelta(hours=26), timedelta(minutes=5)
 FULL_LOOK_EVERY = timedelta(hours=6)
 MONTHS_EVERY = timedelta(hours=24)
 
+_first: list[Callable[[], object]] = []
+
 # Found in the order of time, in the index alone, and no more of them than a batch takes. Left to choose, Postgres would join
 # and sort all that waits for each batch: its statistics say of the newest events that there are few, or all are sealed.
 WALKING = """
@@ -47,6 +50,12 @@ WITH unsealed AS MATERIALIZED (
 SELECT event.id, event.at, event.canon FROM unsealed
 JOIN audit_event event ON event.id = unsealed.id AND event.at = unsealed.at
 """
+
+
+def at_each_pass(act: Callable[[], object]) -> None:
+    """Have the sealer do this before every pass; the same again is harmless."""
+    if act not in _first:
+        _first.append(act)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +149,8 @@ class Sealer:
         """Seal until told to stop. A database that is away is waited for, and said in the log."""
         while not self.stop.is_set():
             try:
+                for act in _first:
+                    act()
                 self.step()
             except (OperationalError, InterfaceError) as error:
                 connection.close()

@@ -139,7 +139,8 @@ ACTOR_GUARD = "audit_event.audit_event_actor"  # likewise
 ROWS_GUARD = "audit_event.audit_event_rows"  # likewise
 # Likewise; the second is a constraint.
 COLUMNS_GUARDS = ("audit_event.audit_event_derived", "audit_event.audit_event_says")
-GUARDED_TABLES = ("audit_event", "audit_pii", *APPEND_ONLY, RECEIPTS)
+SEALER_SETTINGS = "audit_sealer_settings"  # likewise
+GUARDED_TABLES = ("audit_event", "audit_pii", *APPEND_ONLY, RECEIPTS, SEALER_SETTINGS)
 # Triggers that must never be off, as table.trigger, and a constraint.
 GUARDS = frozenset(
     {f"{table}.{table}_{guard}" for table in GUARDED_TABLES for guard in ("unchanged", "untruncated")}
@@ -346,6 +347,17 @@ CREATE INDEX audit_anchor_batch ON public.audit_anchor (batch);
 {append_only(RECEIPTS)}
 """
 DROP_ANCHORS = "DROP TABLE public.audit_anchor;"
+
+# What the sealer says of its own settings, a row for each time that they were others: a worker writes the event of it.
+SETTINGS_OF_SEALER = f"""
+CREATE TABLE public.{SEALER_SETTINGS} (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    told jsonb NOT NULL CHECK (jsonb_typeof(told) = 'object' AND octet_length(told::text) <= 50000)
+);
+{append_only(SEALER_SETTINGS)}
+"""
+DROP_SETTINGS_OF_SEALER = f"DROP TABLE public.{SEALER_SETTINGS};"
 
 # A time stamp is a receipt that holds the authority's certificates.
 LONG_RECEIPTS = """

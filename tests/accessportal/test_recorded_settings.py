@@ -7,18 +7,27 @@ import re
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
 import pytest
-from django.db import connection
+from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from pytest_django import Settings
 from structlog.testing import capture_logs
 
 from accessportal import recorded_settings
 from accessportal.environment import env
-from accessportal.recorded_settings import PLAIN, SECRET, record_at_start, record_settings, settings_told
+from accessportal.recorded_settings import (
+    PLAIN,
+    SECRET,
+    record_at_start,
+    record_settings,
+    settings_told,
+    unexplained_settings,
+)
+from audit.ledger import sealing
 from audit.ledger.models import Event
 from audit.ledger.reading import Entry
 from audit.ledger.sentences import actor_name, sentence
@@ -178,8 +187,52 @@ def test_processes_apart_tell_of_theirs_under_their_own_names(
     assert changed.actor_kind == "system"
 
 
-def test_what_the_sealer_goes_by_is_written_by_nobody() -> None:
-    assert settings_told("sealer", GIVEN, {}) == {}
+@pytest.mark.django_db
+def test_what_the_sealer_goes_by_is_told_by_a_worker(
+    as_role: AsRole, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.PORTAL_PROCESS = "sealer"
+
+    def begin(bucket: str) -> None:
+        given = {**GIVEN, "AUDIT_ANCHOR_BUCKET": bucket, "AUDIT_ANCHOR_WEBHOOK_SECRET": "hunter6"}
+        monkeypatch.setattr(recorded_settings, "settings_told", lambda *_: settings_told("sealer", given, {}))
+        monkeypatch.setattr(recorded_settings, "_begun", False)
+        with as_role("portal_sealer"):
+            recorded_settings.note_once()
+            recorded_settings.note_once()
+
+    def tell() -> None:
+        monkeypatch.setattr(recorded_settings, "_look_from", 0.0)
+        with as_role("portal_worker"):
+            recorded_settings.tell_for_sealer()
+
+    assert recorded_settings.note_once in sealing._first
+    tell()
+    for bucket in ("first", "first", "second"):
+        begin(bucket)
+        tell()
+    first, changed = recorded()
+    assert changed.data["fields"]["changes"] == [
+        {"name": "sealer: AUDIT_ANCHOR_BUCKET", "before": "first", "after": "second"}
+    ]
+    assert "hunter" not in first.canon + changed.canon
+    theirs = {name for name, kinds in {**SECRETS, **CONCERNS}.items() if "sealer" in kinds}
+    assert {f"sealer: {name}" for name in theirs} <= set(first.data["fields"]["settings"])
+
+    # What no worker tells of is found, and nobody but the sealer says it, or takes it back.
+    monkeypatch.setattr(recorded_settings, "TELL_WITHIN", timedelta(0))
+    assert list(unexplained_settings(None)) == []
+    begin("third")
+    with as_role("portal_sealer"):
+        assert [each.code for each in unexplained_settings(None)] == ["change_unexplained"]
+    with connection.cursor() as cursor:
+        for role, statement in (
+            ("portal_worker", "INSERT INTO audit_sealer_settings (told) VALUES ('{}')"),
+            ("portal_sealer", "INSERT INTO audit_sealer_settings (told, at) VALUES ('{}', now())"),
+            ("portal_sealer", "DELETE FROM audit_sealer_settings"),
+        ):
+            with as_role(role), pytest.raises(DatabaseError), transaction.atomic():
+                cursor.execute(statement)
 
 
 def test_what_the_file_of_managed_groups_says_is_told_by_its_digest(
