@@ -84,7 +84,7 @@ THROWAWAY_SETTINGS = {
     "max_wal_size": "2GB",
     "autovacuum_naptime": "5min",
 }
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 STOP_SECONDS = 20.0
 
 

@@ -21,7 +21,7 @@ from stack.private import (
     write_private,
 )
 
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 
 

@@ -15,6 +15,11 @@ document.addEventListener("htmx:beforeRequest", (event) => {
 
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   const region = detail.target;
+  // Whoever began to write or to answer while this look was on its way keeps what is there: the next look comes.
+  if (detail.requestConfig.elt === region && busy(region)) {
+    detail.shouldSwap = false;
+    return;
+  }
   before = { region: region.id, open: openDetails(region), focused: region.contains(document.activeElement) };
 });
 

@@ -63,6 +63,6 @@ def control(address: str, method: str, path: str, body: dict[str, Any] | None = 
         data=json.dumps(body).encode() if body is not None else None,
         headers={"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
         said = answer.read()
     return json.loads(said) if said else None

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, Response, Route, expect
 
 axe = Axe()
 # What a person waits for something that happens by itself; the page follows it without reloading.
-PATIENCE = 60_000
+PATIENCE = 120_000
 
 
 @dataclass
@@ -72,6 +72,25 @@ class Visitor:
         self.page.wait_for_load_state()
         self.check()
 
+    @contextmanager
+    def before_the_answer(self) -> Iterator[None]:
+        """Do something after a live part of the page has asked for what is new, and before it is answered."""
+        asked: list[Route] = []
+
+        def hold(route: Route) -> None:
+            asked.append(route)
+
+        self.page.route(re.compile("/live/"), hold, times=1)
+        while not asked:
+            self.page.wait_for_timeout(50)
+        yield
+        self.page.evaluate(
+            "() => { window.answered = new Promise((done) =>"
+            " document.addEventListener('htmx:afterRequest', () => done(true), { once: true })) }"
+        )
+        asked[0].continue_()
+        self.page.evaluate("() => window.answered")
+
     # ------------------------------------------------------------ looking
 
     def sees(self, text: str | re.Pattern[str], *, patience: int = PATIENCE) -> None:
@@ -106,7 +125,7 @@ def visitor(
     )
     try:
         somebody = Visitor(context.new_page(), origin)
-        somebody.page.set_default_timeout(20_000)
+        somebody.page.set_default_timeout(PATIENCE)
         somebody.listen()
         yield somebody
     finally:

@@ -20,7 +20,9 @@ import pytest
 from stack.private import LOOPBACK, port_is_free, remove_state
 from stack.running import ROOT
 
-READY_SECONDS = 180  # generous, because other tests may keep the machine busy
+# Generous, because other tests may keep the machine busy.
+READY_SECONDS = 600
+SOON_SECONDS = 120
 
 
 class Demo:
@@ -77,17 +79,17 @@ class Demo:
         """Stop it however the test went."""
         if self.process.poll() is None:
             self.process.terminate()
-        self.process.wait(60)
+        self.process.wait(SOON_SECONDS)
 
     def end(self, sig: signal.Signals) -> int:
         self.process.send_signal(sig)
-        return self.process.wait(60)
+        return self.process.wait(SOON_SECONDS)
 
 
 type Starter = Callable[..., Demo]
 
 
-def all_gone(descriptors: dict[int, int], seconds: float = 15) -> bool:
+def all_gone(descriptors: dict[int, int], seconds: float = SOON_SECONDS) -> bool:
     deadline = time.monotonic() + seconds
     left = set(descriptors.values())
     while left and time.monotonic() < deadline:
@@ -118,7 +120,7 @@ def start(state: Path) -> Iterator[Starter]:
 
 
 def status_of(url: str) -> int:
-    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  # our own address
+    with urllib.request.urlopen(url, timeout=SOON_SECONDS) as answer:  # noqa: S310  # our own address
         return int(answer.status)
 
 
@@ -136,7 +138,7 @@ def test_a_demo_from_start_to_ctrl_c_and_again(state: Path, start: Starter) -> N
     assert str(state / "logs") in first.said()
 
     second = start()
-    assert second.process.wait(20) == 0
+    assert second.process.wait(SOON_SECONDS) == 0
     assert f"The demo is already running (at {origin}, process {first.process.pid})" in first.said()
 
     below = first.below()
@@ -214,6 +216,6 @@ def test_reset_starts_over_and_interrupted_while_starting_nothing_is_left(
 def test_a_senseless_speed_is_refused(state: Path, start: Starter, speed: str) -> None:
     state.mkdir()
     demo = start(DEMO_SPEED=speed, RESET="1")
-    assert demo.process.wait(20) == 1
+    assert demo.process.wait(SOON_SECONDS) == 1
     assert state.exists(), "refused before anything was deleted"
     assert f"DEMO_SPEED is '{speed}'; use a number from 1" in demo.said()

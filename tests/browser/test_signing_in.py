@@ -26,20 +26,20 @@ class Person:
 
     def press(self, path: str, page: requests.Response | None = None) -> requests.Response:
         """Post a form with nothing to fill in, of `page` or of the sign-in page."""
-        page = page or self.session.get(f"{self.origin}/signin/", timeout=20)
+        page = page or self.session.get(f"{self.origin}/signin/", timeout=60)
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
         form = {"csrfmiddlewaretoken": token.group(1) if token else ""}
         headers = {"Referer": page.url, "Origin": self.origin}
-        return self.session.post(f"{self.origin}{path}", form, headers=headers, timeout=20)
+        return self.session.post(f"{self.origin}{path}", form, headers=headers, timeout=60)
 
     def sign_in(self, object_id: str) -> requests.Response:
         picker = self.press("/signin/start/")
         assert picker.status_code == 200, picker.text
-        return self.session.post(picker.url, {"account": object_id}, timeout=20)
+        return self.session.post(picker.url, {"account": object_id}, timeout=60)
 
 
 def people(stack: Stack) -> list[dict[str, Any]]:
-    with urllib.request.urlopen(f"{stack.clouds['control_url']}/people", timeout=20) as answer:  # noqa: S310
+    with urllib.request.urlopen(f"{stack.clouds['control_url']}/people", timeout=60) as answer:  # noqa: S310
         found: list[dict[str, Any]] = json.load(answer)
     return found
 
@@ -67,10 +67,10 @@ def test_in_and_out(running_stack: Stack) -> None:
     person = Person(running_stack)
     home = person.sign_in(somebody(running_stack, app_roles=["Auditor"]))
     assert (home.status_code, home.url) == (200, f"{running_stack.origin}/")
-    assert person.session.get(f"{running_stack.origin}/audit/", timeout=20).status_code == 200
+    assert person.session.get(f"{running_stack.origin}/audit/", timeout=60).status_code == 200
     signed_out = person.press("/signout/", home)
     assert signed_out.url.startswith(f"{running_stack.origin}/signed-out/")
-    again = person.session.get(f"{running_stack.origin}/", timeout=20)
+    again = person.session.get(f"{running_stack.origin}/", timeout=60)
     assert again.url.startswith(f"{running_stack.origin}/signin/")
 
 
@@ -79,7 +79,7 @@ def test_another_tenant(running_stack: Stack) -> None:
     stranger = next(each["oid"] for each in people(running_stack) if each["tenant_id"] != tenant_id)
     person = Person(running_stack)
     picker = person.press("/signin/start/")
-    refused = person.session.post(picker.url, {"account": stranger, "tokens": "own-tenant"}, timeout=20)
+    refused = person.session.post(picker.url, {"account": stranger, "tokens": "own-tenant"}, timeout=60)
     assert refused.status_code == 403
     assert "another organisation" in refused.text
 
