@@ -187,14 +187,21 @@ def test_a_stronger_sign_in_is_asked_of_the_person_and_waited_for(
     settings.PERSONAL_TOKEN_KEYS_PATH = str(keys)
     call_command("activation_mode", play.group.object_id, "person", reason="PIM's own policy shall hold")
     play.group.refresh_from_db()
-    play.world.happen("activation_demands", group=play.world_group.id, context="c2")
+    play.world.happen(
+        "activation_demands", group=play.world_group.id, context="c2", approver=play.boss.object_id
+    )
     sign_in(play)
     play.decide(play.ask())
     play.play(lambda: Grant.objects.filter(problem_code="person").exists())
     assert "Entra wants a stronger sign-in" in page(play)
     assert "waits for a sign-in of the requester" in trail(play, "grant.waits_for_sign_in")
     sign_in(play, "c2")
+    play.play(lambda: Grant.objects.filter(problem_code="approver").exists())
+    assert "PIM wants an approval of its own" in page(play)
+    assert "waits for a sign-in of an approver" in trail(play, "grant.waits_for_sign_in")
+    sign_in(play, who=play.boss)
     play.play_to(GrantStatus.ACTIVE)
+    assert "Entra answered the approval passed on" in trail(play, "outside.approval_answered")
 
 
 # ------------------------------------------------------------ ending

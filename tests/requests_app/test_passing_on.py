@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.conf import settings
 
 from base import crash
+from clients import errors
 from clients.registry import clients
+from clients.types import PersonTokens
 from identity.models import Person, PersonalToken
+from identity.personal import keeping
 from notifications.kinds import Kind
 from notifications.models import Message
 from notifications.planning import plan
@@ -21,6 +25,7 @@ from simulator.world.pim import Caller
 from simulator.world.state import Identity
 from tests.oversight.test_drift import look, unresolved
 from tests.requests_app import factories as make
+from tests.requests_app.deciding_scene import ask_under, colleague, people, rule_of
 from tests.requests_app.test_as_person import play, requests, sign_in
 from tests.requests_app.test_scheduled_starts import lose_eligibility
 from tests.support.stage import Stage, check_invariants
@@ -147,6 +152,105 @@ def test_nobody_who_approved_is_an_approver_in_pim(asked: Stage) -> None:
     assert (grant.status, grant.problem_code) == ("not_granted", "pim_approval")
     assert "counts nobody who approved here" in grant.problem
     assert statuses(asked) == ["Canceled"]
+
+
+@pytest.fixture
+def two(play: Stage) -> tuple[Stage, Person]:
+    """Boss and Lea have both approved, Lea last; the asker and Lea are signed in. PIM wants an approval, too."""
+    lea = colleague(play, "Lea Lead")
+    sign_in(play)
+    sign_in(play, who=lea)
+    item = ask_under(play, rule_of(play, people(play.boss, lea, quorum=2)))
+    play.decide(item)
+    play.work()
+    play.step(timedelta(seconds=1))
+    play.decide(item, who=lea)
+    return play, lea
+
+
+def test_whoever_of_those_who_approved_is_an_approver_in_pim_is_waited_for(two: tuple[Stage, Person]) -> None:
+    """Lea is no approver of PIM's; the boss is, and isn't signed in."""
+    play, lea = two
+    approvers(play, play.boss)
+    grant = waiting(play)
+    assert play.boss.display_name in grant.problem
+    assert lea.display_name not in grant.problem
+    assert statuses(play) == ["Canceled"], "nothing that may begin later is left in PIM"
+    before = dict(play.calls.made)
+    play.step(personal.LOOK_EVERY)
+    play.work()
+    assert play.calls.made == before
+    sign_in(play, who=play.boss)
+    play.play_to("active")
+    assert reviewers(play)[-1] == play.boss.object_id
+
+
+@pytest.mark.parametrize("other_signed_in", [True, False])
+def test_an_approver_of_whom_pim_wants_more_holds_up_no_other_and_is_waited_for_alone(
+    two: tuple[Stage, Person], monkeypatch: pytest.MonkeyPatch, other_signed_in: bool
+) -> None:
+    play, lea = two
+    approvers(play, play.boss, lea)
+    if other_signed_in:
+        sign_in(play, who=play.boss)
+    weak, port = keeping.newest([lea]), type(clients().personal)
+    plain = port.approve
+
+    def wants_more_of_lea(self: Any, request_id: str, tokens: PersonTokens, **more: Any) -> Any:
+        if lea.object_id in tokens.access_token and keeping.newest([lea]) == weak:
+            raise errors.StepUpRequired("more", claims='{"access_token": {}}')
+        return plain(self, request_id, tokens, **more)
+
+    monkeypatch.setattr(port, "approve", wants_more_of_lea)
+    if not other_signed_in:
+        grant = waiting(play)
+        assert lea.display_name in grant.problem
+        assert grant.wanted_claims == '{"access_token": {}}'
+        asked = len(requests(play))
+        for _ in range(20):
+            play.step(personal.LOOK_EVERY)
+            play.work()
+        assert len(requests(play)) == asked, "PIM isn't asked again and again meanwhile"
+        sign_in(play, who=lea)
+    play.play_to("active")
+    assert reviewers(play)[-1] == (play.boss if other_signed_in else lea).object_id
+
+
+def test_where_nobody_has_approved_nobody_is_waited_for(play: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rule approved it by itself; PIM has come to want an approval since."""
+    sign_in(play)
+    play.decide(play.ask())
+    play.world.faults.add(PIM_POST, "throttle", retry_after=30, count=1)
+    play.play(lambda: Grant.objects.filter(problem_code="waiting").exists())
+    approvers(play, play.boss)
+    monkeypatch.setattr(Grant, "approvers", lambda grant: [])
+    grant = play.play_out()
+    assert (grant.status, grant.problem_code) == ("not_granted", "pim_demands")
+    assert "nobody has approved" in grant.problem
+
+
+def test_a_stronger_sign_in_to_take_it_back_is_asked_of_its_person(
+    asked: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in(asked, who=asked.boss)
+    asked.world.faults.add(PIM_PATCH, "throttle", retry_after=120, count=1)
+    weak, port = keeping.newest([asked.asker]), type(clients().personal)
+    plain = port.withdraw
+
+    def wants_more(self: Any, request_id: str, tokens: PersonTokens, **more: Any) -> Any:
+        if keeping.newest([asked.asker]) == weak:
+            raise errors.StepUpRequired("more", claims='{"access_token": {}}')
+        return plain(self, request_id, tokens, **more)
+
+    monkeypatch.setattr(port, "withdraw", wants_more)
+    grant = waiting(asked, "person")
+    assert grant.wanted_claims == '{"access_token": {}}'
+    for _ in range(20):
+        asked.step(personal.LOOK_EVERY)
+        asked.work()
+    assert grant.attempts.filter(kind="withdraw").count() < 8
+    sign_in(asked)
+    asked.play_to("active")
 
 
 def test_denied_in_entra_is_the_end_of_it(asked: Stage) -> None:

@@ -20,6 +20,7 @@ from clients import errors
 from clients.registry import clients
 from clients.types import PersonTokens, PimRequest, PimRequestStatus
 from identity.models import Person
+from identity.personal import keeping
 from requests_app.actions import attempts
 from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.pathing import WAITS, Wait, hold_if_asked
@@ -44,27 +45,41 @@ STILL_PENDING = (
 )
 
 
+NOBODY_APPROVED = (
+    "PIM now wants an approval of its own for this group, and nobody has approved this in the portal whose word could be "
+    "passed on. Ask again: somebody then has to."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Approver:
     """Somebody who approved in the portal, with tokens of theirs for the moment."""
 
     person: Person
     tokens: PersonTokens
-    row: int
+    newest: int  # the newest row of tokens of all who approved, as it was before any was used
 
 
 def signed_in_approvers(grant: Grant) -> list[Approver]:
-    """Those who approved and whose tokens can be used, latest first. Raises personal.MustWaitError when nobody's can."""
+    """Those who approved and whose tokens can be used, latest first.
+
+    Raises:
+        personal.MustWaitError: nobody's can.
+        personal.RefusedError: nobody has approved it.
+    """
     found: list[Approver] = []
     waits: list[personal.MustWaitError] = []
     people = grant.approvers()
+    if not people:
+        raise personal.RefusedError(NOBODY_APPROVED)
+    newest = keeping.newest(people)
     for person in people:
         try:
-            tokens, row = personal.tokens_of(person)
+            tokens, _ = personal.tokens_of(person)
         except personal.MustWaitError as each:
             waits.append(each)
         else:
-            found.append(Approver(person, tokens, row))
+            found.append(Approver(person, tokens, newest))
     if found:
         return found
     if failed := [each for each in waits if each.failure is not None]:
@@ -102,14 +117,24 @@ def pass_on(claim: Claim, request: PimRequest, approvers: Sequence[Approver] = (
     except personal.MustWaitError as waits:
         personal.wait(claim, waits)
         return ""
+    except personal.RefusedError as refused:
+        return str(refused) if withdraw(claim, request) else ""
+    again: dict[Person, str] = {}  # who has to sign in anew, with which claims
     for approver in willing:
         if (error := _approve(claim, request, approver)) is None:
             return ""
         if isinstance(error, errors.StepUpRequired | errors.SignInNeeded):
-            claims = error.claims if isinstance(error, errors.StepUpRequired) else ""
-            personal.wait(claim, _waits_for([approver.person], row=approver.row, claims=claims))
-            return ""
-    return NOT_AN_APPROVER if withdraw(claim, request) else ""
+            again[approver.person] = error.claims if isinstance(error, errors.StepUpRequired) else ""
+    # PIM counts none of the others who can be spoken for; of whom it hasn't heard yet nothing is known.
+    tried = {each.person for each in willing}
+    people = list(again) or [each for each in claim.grant.approvers() if each not in tried]
+    if not withdraw(claim, request):
+        return ""
+    if not people:
+        return NOT_AN_APPROVER
+    claims = next((each for each in again.values() if each), "")
+    personal.wait(claim, _waits_for(people, row=willing[0].newest, claims=claims))
+    return ""
 
 
 def _approve(claim: Claim, request: PimRequest, approver: Approver) -> errors.Refused | None:
@@ -166,8 +191,9 @@ def withdraw(claim: Claim, request: PimRequest) -> bool:
     if answer.error is None:
         forget(claim)
         return True
-    if isinstance(answer.error, errors.SignInNeeded):
-        _keep_trying(claim, personal.MustWaitError(STILL_PENDING, row=row))
+    if isinstance(answer.error, errors.SignInNeeded | errors.StepUpRequired):
+        claims = answer.error.claims if isinstance(answer.error, errors.StepUpRequired) else ""
+        _keep_trying(claim, personal.MustWaitError(STILL_PENDING, row=row, claims=claims))
     else:
         # Decided or withdrawn meanwhile, or out of reach: the next look tells.
         postpone(claim, answer.error)
@@ -189,7 +215,8 @@ def give_back(claim: Claim) -> None:
 
 def _keep_trying(claim: Claim, waits: personal.MustWaitError) -> None:
     if waits.failure is None and claim.grant.status == GrantStatus.ACTIVATING:
-        personal.wait(claim, personal.MustWaitError(STILL_PENDING, claims=waits.claims, row=waits.row))
+        again = personal.MustWaitError(STILL_PENDING, claims=waits.claims, row=waits.row)
+        personal.wait(claim, again, costly=True)
     elif waits.failure is None:
         with settle(claim) as grant:
             note(grant, problem=STILL_PENDING, problem_code="waiting")

@@ -22,7 +22,8 @@ from identity.personal import keeping
 from identity.personal.sealing import SealError
 from requests_app.actions.claiming import Claim, note, rest, settle
 from requests_app.actions.recording import record_of
-from requests_app.actions.steps.pacing import postpone
+from requests_app.actions.steps.pacing import back_off, postpone
+from requests_app.lifecycle import GrantStatus
 from requests_app.models import WAITS_FOR_PERSON, Grant
 
 register("personal.before_sign_in", "personal.before_wait")
@@ -187,13 +188,19 @@ def keep_waiting(claim: Claim) -> None:
         rest(grant, retry_in=LOOK_EVERY)
 
 
-def wait(claim: Claim, waits: MustWaitError) -> None:
-    """Give the lease back until whom it waits for may have signed in, or, for a failure, until its next try."""
+def wait(claim: Claim, waits: MustWaitError, *, costly: bool = False) -> None:
+    """Give the lease back until whom it waits for may have signed in, or, for a failure, until its next try.
+
+    `costly`: each look asks the clouds once more, so that they become rarer.
+    """
     if waits.failure is not None:
         postpone(claim, waits.failure)
         return
     crash_point("personal.before_wait")
     with settle(claim) as grant:
+        if grant.status != GrantStatus.ACTIVATING:  # its holder was done with it meanwhile
+            rest(grant)
+            return
         if (grant.problem_code, grant.problem) != (waits.code, waits.sentence):
             _record(grant, waits)
         note(
@@ -204,7 +211,8 @@ def wait(claim: Claim, waits: MustWaitError) -> None:
             found_token=waits.row,
             found_at=real_now(),
         )
-        rest(grant, retry_in=LOOK_EVERY)
+        every = max(LOOK_EVERY, back_off(grant.failures)) if costly else LOOK_EVERY
+        rest(grant, retry_in=every, failed=costly)
 
 
 def _record(grant: Grant, waits: MustWaitError) -> None:
