@@ -293,6 +293,11 @@ def _verify_batch(
         if previous is not None and leaf.at < previous.at - LATE_AFTER:
             sentence = f"Event {event_id} claims a time at which the sealer didn't find it (batch {batch})."
             yield Finding("event_backdated", sentence, batch, event_id)
+        elif leaf.at > seal.at + LATE_AFTER:
+            sentence = (
+                f"Event {event_id} claims a time after the seal that holds it was made (batch {batch})."
+            )
+            yield Finding("event_postdated", sentence, batch, event_id)
 
 
 def _verify_unsealed(report: Report) -> Iterator[Finding]:

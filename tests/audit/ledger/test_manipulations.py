@@ -161,6 +161,12 @@ def forge(trail: Trail) -> None:
     insert(trail, hours_ago=3)
 
 
+def forge_ahead(trail: Trail) -> None:
+    """Of a time to come, so that it stands first on every page until then."""
+    insert(trail, hours_ago=-3)
+    seal_everything(trail.key)
+
+
 def forge_aside(trail: Trail) -> None:
     """With a leaf of a batch that comes before the first, so that no seal is asked for it."""
     insert(trail, hours_ago=3)
@@ -209,6 +215,7 @@ def put_back(trail: Trail) -> None:
 FOUND: dict[str, tuple[Callable[[Trail], None], str]] = {
     "edit": (edit, "event_altered"),
     "forge": (forge, "event_unsealed"),
+    "forge ahead": (forge_ahead, "event_postdated"),
     "forge aside": (forge_aside, "leaf_without_seal"),
     "forge a change": (forge_a_change, "subject_set_back"),
     "delete in the middle": (delete, "leaf_missing"),
@@ -221,6 +228,7 @@ FOUND: dict[str, tuple[Callable[[Trail], None], str]] = {
 REFUSED = {
     "edit": (EDIT.format(1),),
     "forge": ("INSERT INTO audit_event (at, canon) VALUES (now(), '{}')",),
+    "forge ahead": ("INSERT INTO audit_event (at, canon) VALUES (now() + interval '3 hours', '{}')",),
     "forge aside": ("INSERT INTO audit_leaf SELECT 999999, now(), 0, 0, sha256('')",),
     "forge a change": ("INSERT INTO audit_version VALUES ('grant', gen_random_uuid(), 1, 999999)",),
     "delete in the middle": (DELETE,),
@@ -230,11 +238,11 @@ REFUSED = {
     "replay an old backup": ("TRUNCATE audit_event, audit_leaf, audit_seal", FORGET),
     "disable a trigger": OFF,
 }
-BY_THE_OWNER_UNTIL_FOUND = {"forge", "forge aside", "disable a trigger"}
+BY_THE_OWNER_UNTIL_FOUND = {"forge", "forge ahead", "forge aside", "disable a trigger"}
 
 
 def test_there_are_eight_of_them() -> None:
-    assert len(REFUSED) == len(FOUND | {"disable a trigger": None}) == 10  # forging has three
+    assert len(REFUSED) == len(FOUND | {"disable a trigger": None}) == 11  # forging has four
 
 
 @pytest.mark.parametrize("what", REFUSED)
