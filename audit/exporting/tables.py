@@ -1,7 +1,8 @@
 """Events as lines of CSV, of JSON Lines and of OCSF, inert in whatever opens them.
 
 CSV follows RFC 4180. A cell that a spreadsheet would take for a formula begins with an apostrophe (OWASP, "CSV
-Injection"); characters that no one can see, or that reorder what stands beside them, are written as their number.
+Injection"), and so does what follows a semicolon, a tab or a line feed in it; characters that no one can see, or that
+reorder what stands beside them, are written as their number.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -32,13 +34,20 @@ COLUMNS = (
         "sealed_in_batch",
     ),
 )
-_FORMULA = frozenset("=+-@\t\r|%")
+# Full-width signs are signs where East Asian languages are written.
+_SIGNS = "=+-@|%\uff1d\uff0b\uff0d\uff20"
+# A formula begins a cell, and behind what parts cells and lines elsewhere it begins one as well: a spreadsheet that expects
+# semicolons doesn't heed the quotes around a cell that commas part.
+_PARTED = re.compile(f'(?<=[;\\n\\t])(?=[\\s"]*[{re.escape(_SIGNS)}])')
 
 
 def cell(value: object) -> str:
     """A value as a cell that no spreadsheet runs."""
     text = "" if value is None else visible(str(value))
-    return f"'{text}" if text.lstrip()[:1] in _FORMULA and text.strip() else text
+    if ";" in text or "\n" in text or "\t" in text:
+        text = _PARTED.sub("'", text)
+    first = text.lstrip().lstrip('"')[:1]
+    return f"'{text}" if first and first in _SIGNS else text
 
 
 def facts(row: Row) -> dict[str, Any]:

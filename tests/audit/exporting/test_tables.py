@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from audit.exporting.tables import COLUMNS, cell, csv_lines, json_lines
+from audit.exporting.tables import COLUMNS, cell, csv_line, csv_lines, json_lines
 from audit.history.presentation import rows
 from audit.ledger.reading import EventFilter, events
 from audit.ledger.recorder import Actor
@@ -31,6 +31,11 @@ HOSTILE = [
     "a\u2028b",
     '"quoted", and a\nline',
     "Subject: x\r\nBcc: all@example.com",
+    "\uff1d1+1",
+    "a;=1+1;b",
+    "a; @SUM(A1)",
+    "a\n=1+1",
+    "a\t-1+1",
 ]
 
 
@@ -41,8 +46,19 @@ def test_no_cell_is_a_formula_or_hides_anything(text: str) -> None:
     assert not set(found) & set("\x1b\x07\r\u202e\u2066\u2069\u2028")
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_cell_is_a_formula_where_a_spreadsheet_parts_them_elsewhere(text: str, separator: str) -> None:
+    """As it does in a country that writes numbers with a comma: quotes within a cell mean nothing to it then."""
+    table = csv_line(["7", cell(text), cell(f"{text}, quoted")])
+    for line in table.splitlines():
+        for part in line.split(separator):
+            assert part.lstrip(' "')[:1] not in {*"=+-@|%\uff1d"}
+
+
 @pytest.mark.parametrize(
-    ("value", "shown"), [(None, ""), ("", ""), (7, "7"), ("plain", "plain"), ("-", "'-")]
+    ("value", "shown"),
+    [(None, ""), ("", ""), (7, "7"), ("plain", "plain"), ("a; b - c", "a; b - c"), ("-", "'-")],
 )
 def test_what_is_harmless_stays_as_it_is(value: object, shown: str) -> None:
     assert cell(value) == shown
