@@ -19,7 +19,7 @@ from audit.exporting.streaming import FORMS, stream
 from audit.exporting.watching import MOST_LISTED, search_words, watched_exports
 from audit.history.activity import activity_file
 from audit.history.case import case
-from audit.history.forms import TimelineForm
+from audit.history.forms import MINUTE, TimelineForm
 from audit.history.searching import event_filter
 from audit.ledger import reading
 from audit.ledger.reading import Entry
@@ -55,10 +55,7 @@ def _export(request: PortalRequest, form: TimelineForm, chosen: str, query: str)
     if chosen == EVIDENCE:
         page = reading.events(wanted, limit=MOST_EVENTS)
         if page.older:
-            raise Invalid(
-                "export.too_many",
-                f"An evidence pack holds at most {MOST_EVENTS:,} events, and more fit. Name a person or a shorter time.",
-            )
+            raise Invalid("export.too_many", too_many_words(page.entries))
         return _send(request, page.entries, "Events of the audit trail", query, about=[_search(query)])
     if chosen not in FORMS:
         kinds = ", ".join(form.label for form in FORMS.values())
@@ -124,6 +121,19 @@ def case_evidence(request: PortalRequest, request_id: UUID) -> HttpResponseBase:
         request_id=request_id,
         beside=beside,
         about=about,
+    )
+
+
+def too_many_words(newest: Sequence[Entry]) -> str:
+    """Why these, the newest of what was found, are no pack, and where to part them from the older ones."""
+    moments = [entry.event.business_at for entry in newest]
+    last, first = max(moments), min(moments).replace(second=0, microsecond=0)
+    sentence = f"An evidence pack holds at most {MOST_EVENTS:,} events, and more fit."
+    if last < first + MINUTE:
+        return f"{sentence} Name a person or a shorter time."
+    return (
+        f"{sentence} Name a person, or take it in parts: the newest from {first + MINUTE:%Y-%m-%d %H:%M} on, and what is "
+        f"older to {first:%Y-%m-%d %H:%M}."
     )
 
 

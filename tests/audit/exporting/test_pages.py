@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import zipfile
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -15,6 +16,7 @@ from audit.exporting import evidence, views
 from audit.ledger.models import Event
 from audit.ledger.recorder import Actor, record_alone
 from requests_app.models import RequestItem
+from tests.audit.forwarding.entries import AT, entry_of
 from tests.audit.history.conftest import AsRole
 from tests.audit.ledger.factories import note
 from tests.requests_app import factories as make
@@ -169,4 +171,14 @@ def test_too_much_for_a_pack_is_refused(
     monkeypatch.setattr(evidence, "MOST_EVENTS", 1)
     answer = auditor.post("/audit/export/", {"person": "Ada", "form": "evidence"})
     assert answer.status_code == 422
-    assert "at most 1 events, and more fit" in answer.content.decode()
+    assert "at most 1 events, and more fit. Name a person or a shorter time." in answer.content.decode()
+
+
+def test_what_is_too_much_for_one_pack_can_be_taken_in_parts() -> None:
+    """Together they hold every event once: a minute that is named as the last is meant to its end."""
+    of = [entry_of("grant.revoked", business_at=AT - timedelta(seconds=40 * n)) for n in range(3)]
+    assert views.too_many_words(of) == (
+        "An evidence pack holds at most 2,000 events, and more fit. Name a person, or take it in parts: the newest from "
+        "2026-05-01 12:29 on, and what is older to 2026-05-01 12:28."
+    )
+    assert "in parts" not in views.too_many_words(of[:1])
