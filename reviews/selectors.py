@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.paginator import Page, Paginator
+from django.db import connection
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from base.clock import business_now
@@ -24,6 +25,7 @@ PAGE = 50
 CAMPAIGNS = 25
 CHUNK = 500
 MOST_NAMED = 4  # reviewers that the progress page names for a group
+MOST_REVIEWERS = 50  # of whom the progress page says how far they are
 
 _DECIDED = Count("entries", filter=~Q(entries__verdict=""))
 
@@ -71,12 +73,27 @@ class GroupProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class ReviewerProgress:
+    """How far one reviewer is: in how many PIM groups, what they may decide on, and what of it nobody has yet.
+
+    What several review is counted for each of them; their own eligibilities, by whichever account, for none.
+    """
+
+    name: str
+    groups: int
+    all: int
+    undecided: int
+    decided: int  # by themselves
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
-    """One page of a campaign's groups, and the counts of all."""
+    """One page of a campaign's groups, and the counts of all; `reviewers` are those for whom most is undecided."""
 
     campaign: Campaign
     page: Page[PimGroup]
     groups: Sequence[GroupProgress]
+    reviewers: Sequence[ReviewerProgress]
     all: int
     keep: int
     remove: int
@@ -129,7 +146,44 @@ def progress(campaign_id: UUID, number: str = "1") -> Progress:
         )
         for group in shown
     ]
-    return Progress(campaign, page, groups, **entries.aggregate(**of))
+    return Progress(campaign, page, groups, _by_reviewer(campaign), **entries.aggregate(**of))
+
+
+# Counted by group first: a large review has many entries of a group, each of which has many reviewers.
+_BY_REVIEWER = """
+WITH counted AS MATERIALIZED (
+    SELECT group_id, count(*) AS number, count(*) FILTER (WHERE verdict = '') AS undecided
+    FROM reviews_reviewentry WHERE campaign_id = %(campaign)s GROUP BY group_id
+), reviewing AS MATERIALIZED (
+    SELECT person_id, group_id FROM reviews_reviewer WHERE campaign_id = %(campaign)s
+), account AS MATERIALIZED (
+    SELECT person_id, person_id AS id FROM reviewing
+    UNION
+    SELECT one.id, other.id FROM identity_person one
+    JOIN identity_person other ON lower(btrim(other.employee_id)) = lower(btrim(one.employee_id))
+    WHERE one.id IN (SELECT person_id FROM reviewing) AND btrim(one.employee_id) <> ''
+), own AS (
+    SELECT reviewing.person_id, count(*) AS number, count(*) FILTER (WHERE entry.verdict = '') AS undecided
+    FROM account JOIN reviews_reviewentry entry ON entry.person_id = account.id AND entry.campaign_id = %(campaign)s
+    JOIN reviewing ON reviewing.person_id = account.person_id AND reviewing.group_id = entry.group_id
+    GROUP BY reviewing.person_id
+), word AS (
+    SELECT decided_by_id AS person_id, count(*) AS number FROM reviews_reviewentry
+    WHERE campaign_id = %(campaign)s AND verdict <> '' GROUP BY decided_by_id
+)
+SELECT display_name, groups, reviewed.number - coalesce(own.number, 0),
+       reviewed.undecided - coalesce(own.undecided, 0) AS waiting, coalesce(word.number, 0)
+FROM (SELECT person_id, count(*) AS groups, sum(number)::bigint AS number, sum(undecided)::bigint AS undecided
+      FROM reviewing JOIN counted USING (group_id) GROUP BY person_id) reviewed
+JOIN identity_person person ON person.id = person_id LEFT JOIN own USING (person_id) LEFT JOIN word USING (person_id)
+ORDER BY waiting DESC, display_name, person_id LIMIT %(most)s
+"""
+
+
+def _by_reviewer(campaign: Campaign) -> Sequence[ReviewerProgress]:
+    with connection.cursor() as cursor:
+        cursor.execute(_BY_REVIEWER, {"campaign": campaign.pk, "most": MOST_REVIEWERS})
+        return [ReviewerProgress(*row) for row in cursor.fetchall()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +299,10 @@ def sheet(campaign_id: UUID, person: Person, *, everything: bool = False, number
     if not mine.exists():
         raise Missing("review.missing", "There is no such access review.")
     entries = ReviewEntry.objects.filter(campaign=campaign, group__in=mine.values("group"))
-    counted = entries.aggregate(all=Count("pk"), undecided=Count("pk", filter=Q(verdict="")))
+    theirs = entries.exclude(
+        is_human(person, "person")
+    )  # their own is shown, and somebody else's to decide on
+    counted = theirs.aggregate(all=Count("pk"), undecided=Count("pk", filter=Q(verdict="")))
     if not everything:
         entries = entries.filter(verdict="")
     page = Paginator(_by_name(entries), PAGE).get_page(number)

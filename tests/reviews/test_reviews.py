@@ -264,6 +264,11 @@ def test_progress_says_how_far_it_is_and_where_nobody_may_review(scene: Scene) -
     assert (groups["AWS - First"].undecided, groups["AWS - First"].nobody) == (0, 0)
     assert (groups["AWS - Second"].undecided, groups["AWS - Second"].nobody) == (1, 1)
     assert not found.late
+    # By whom it waits for: Ben's own eligibility is nobody's to decide on, and one group both of them review.
+    by = {each.name: (each.groups, each.undecided, each.all, each.decided) for each in found.reviewers}
+    assert by == {"Ben Boss": (3, 1, 3, 2), "Cy Bystander": (1, 0, 1, 0)}
+    shown = sheet(scene.campaign, scene.world.ben)
+    assert (shown.undecided, shown.all) == (1, 3)
     assert is_reviewing(scene.world.ben)
     assert not is_reviewing(scene.world.cy)
     (waiting,) = open_reviews(scene.world.ben)
