@@ -326,13 +326,16 @@ def _not_lengthened(event: Event) -> Iterator[Message]:
 
 
 def _waits(event: Event) -> Iterator[Message]:
-    """Told to whoever can sign in: its holder, or those who have approved it. Once for each grant and person."""
+    """Told to whoever can sign in: its holder, or those who have approved it. Once for each person, and anew for what
+    lengthens it: the rest is activated when PIM has ended the first part."""
     grant, item = _grant(event)
     if not (grant.waits_for_person or grant.waits_for_approver):
         return
     people = [grant.person] if grant.waits_for_person else grant.approvers()
     for person in people:
-        yield message(Kind.SIGN_IN, person, occasion=f"sign_in:{grant.pk}", item=item, grant=grant)
+        yield message(
+            Kind.SIGN_IN, person, occasion=f"sign_in:{grant.pk}:{grant.revision}", item=item, grant=grant
+        )
 
 
 def _abandoned(event: Event) -> Iterable[Message]:

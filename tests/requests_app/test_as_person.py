@@ -198,6 +198,21 @@ def test_no_cloud_is_asked_while_nothing_has_come_but_what_is_wanted_is_read_aga
     assert no_longer_needed(Message.objects.get(pk=told.pk)) != ""
 
 
+def test_who_has_to_sign_in_for_what_lengthens_it_is_told_of_that_too(play: Stage) -> None:
+    play.decide(play.ask())
+    waiting(play)
+    plan()
+    sign_in(play)
+    play.play_to("active")
+    play.decide(play.ask())
+    play.play(lambda: play.grant().revision == 2)
+    PersonalToken.objects.all().delete()
+    grant = waiting(play)
+    assert grant.assigned_at is not None
+    plan()
+    assert Message.objects.filter(kind=Kind.SIGN_IN, person=play.asker).count() == 2
+
+
 def test_multifactor_authentication_is_waited_for(play: Stage) -> None:
     play.world.policies.change(
         play.world_group.id, activation_rules=["MultiFactorAuthentication", "Justification"]
