@@ -417,7 +417,7 @@ class Revocation(models.Model):
 
 
 class Attempt(models.Model):
-    """One outside call for a grant, written before it and completed after it. Expires; events don't."""
+    """One outside call for a grant: a write's from before it, a read's when it is over. Expires; events don't."""
 
     class Kind(models.TextChoices):
         READ_ENTRA = "read_entra", "Read PIM"

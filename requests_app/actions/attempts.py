@@ -1,7 +1,8 @@
-"""One row per outside call, written before it and completed after it; writes also leave two audit events.
+"""One row per outside call. Writes also leave two audit events.
 
-The row's id is the client-request-id that travels with the call, so that a crash between the
-two halves leaves the same id here and at the vendor.
+The row of a write is committed before the call and completed after it: its id is the client-request-id that travels with
+the call, so that a crash between the two halves leaves the same id here and at the vendor. A read changes nothing
+outside: its row is written when it is over.
 """
 
 from __future__ import annotations
@@ -66,15 +67,21 @@ class Answer[T]:
 
 
 def read[T](grant: Grant, kind: Attempt.Kind, call: Callable[[], Reading[T]]) -> Reading[T]:
-    """Make a reading call with its attempt row. Raises what the port raises, after recording it."""
-    attempt = _begin(grant, kind, KEEP_READS)
+    """Make a reading call, and leave its attempt row. Raises what the port raises, after recording it."""
+    attempt = _begun(grant, kind, KEEP_READS)
     try:
         reading = call()
     except errors.ClientError as error:
-        _finish(attempt, outcome=Attempt.Outcome.RETRY, error=error)
+        _leave(attempt, _result(Attempt.Outcome.RETRY, error.receipt, error))
         raise
-    _finish(attempt, outcome=Attempt.Outcome.DONE, receipt=reading.receipt)
+    _leave(attempt, _result(Attempt.Outcome.DONE, reading.receipt))
     return reading
+
+
+def _leave(attempt: Attempt, result: dict[str, Any]) -> None:
+    for name, value in result.items():
+        setattr(attempt, name, value)
+    attempt.save(force_insert=True)
 
 
 def place_for(grant: Grant, path: PathKind) -> Place | Wait:
@@ -204,9 +211,10 @@ def _send[T](call_id: str, call: Callable[[str], Reading[T]], place: Place | Non
             keep_if_slow(place)
 
 
-def _begin(grant: Grant, kind: Attempt.Kind, keep: timedelta) -> Attempt:
+def _begun(grant: Grant, kind: Attempt.Kind, keep: timedelta) -> Attempt:
+    """The row of a call that begins now, not stored yet."""
     now = real_now()
-    return Attempt.objects.create(grant=grant, kind=kind, started_at=now, expires_at=now + keep)
+    return Attempt(grant=grant, kind=kind, started_at=now, expires_at=now + keep)
 
 
 def _begin_write(
@@ -217,7 +225,8 @@ def _begin_write(
             raise Superseded(str(grant.pk))
         if kind in _GIVING:
             stop_if_frozen(grant)
-        attempt = _begin(grant, kind, KEEP_WRITES)
+        attempt = _begun(grant, kind, KEEP_WRITES)
+        attempt.save(force_insert=True)
         if facts:
             note(grant, **facts)
         _record(grant, f"{_EVENTS[kind]}_sent", call_id or str(attempt.pk), sent)
@@ -227,7 +236,8 @@ def _begin_write(
 def _finish_write[T](grant: Grant, attempt: Attempt, answer: Answer[T], *, call_id: str = "") -> None:
     outcome = outcome_of(answer.error)
     with transaction():
-        _finish(attempt, outcome=outcome, error=answer.error, receipt=answer.receipt)
+        result = _result(outcome, answer.receipt, answer.error)
+        Attempt.objects.filter(pk=attempt.pk).update(**result)
         _record(
             grant,
             f"{_EVENTS[Attempt.Kind(attempt.kind)]}_answered",
@@ -254,21 +264,17 @@ def outcome_of(error: errors.ClientError | None) -> Attempt.Outcome:
             return Attempt.Outcome.RETRY
 
 
-def _finish(
-    attempt: Attempt,
-    *,
-    outcome: Attempt.Outcome,
-    error: errors.ClientError | None = None,
-    receipt: Receipt | None = None,
-) -> None:
-    receipt = receipt or (error.receipt if error else None)
-    Attempt.objects.filter(pk=attempt.pk).update(
-        outcome=outcome,
-        finished_at=real_now(),
-        vendor_request_id=receipt.vendor_request_id if receipt else "",
-        code=error.code[:64] if error else "",
-        sentence=error.sentence if error else "",
-    )
+def _result(
+    outcome: Attempt.Outcome, receipt: Receipt | None, error: errors.ClientError | None = None
+) -> dict[str, Any]:
+    """The columns that say what came of a call that is over now."""
+    return {
+        "outcome": outcome,
+        "finished_at": real_now(),
+        "vendor_request_id": receipt.vendor_request_id if receipt else "",
+        "code": error.code[:64] if error else "",
+        "sentence": error.sentence if error else "",
+    }
 
 
 def _record(grant: Grant, event: str, call_id: str, fields: dict[str, Any]) -> None:
