@@ -1,4 +1,8 @@
-"""The one place that writes a status. Each move and its audit event are one transaction."""
+"""The one place that writes a status. Each move and its audit event are one transaction.
+
+A Conflict that a constraint raised leaves the transaction good for nothing but to be rolled back, or to a savepoint of
+whoever goes on after it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError
-from django_subatomic.db import savepoint, transaction_required
+from django_subatomic.db import transaction_required
 from psycopg.errors import UniqueViolation
 
 from audit.ledger.recorder import Actor, Subject, record
@@ -46,8 +50,7 @@ def create(
     machine = machine_of(row)
     edge = _edge(machine, None, row.status)
     try:
-        with savepoint():
-            row.save(force_insert=True)
+        row.save(force_insert=True)
     except IntegrityError as error:
         raise Conflict(f"{machine.subject}.exists", _already(machine)) from error
     _record(row, machine, edge, actor, fields, words)
@@ -74,8 +77,7 @@ def move(
     edge = _edge(machine, source, target)
     values = {"status": target, "version": row.version + 1, **changes}
     try:
-        with savepoint():
-            updated = type(row).objects.filter(pk=row.pk, version=row.version, status=source).update(**values)
+        updated = type(row).objects.filter(pk=row.pk, version=row.version, status=source).update(**values)
     except IntegrityError as error:
         if not isinstance(error.__cause__, UniqueViolation):
             raise

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django_subatomic.db import transaction, transaction_required
+from django_subatomic.db import savepoint, transaction, transaction_required
 
 from audit.ledger.recorder import Actor, Subject, record
 from base.clock import business_now, real_now
@@ -153,7 +153,8 @@ def submit_items(
         # In one order, so that two asks for the same wait for each other and never in a circle.
         for part in sorted(parts, key=lambda part: part.group.pk):
             try:
-                _add(request, part, actor, wanted_start, emergency)
+                with savepoint():  # the others are judged all the same, so that each refusal is told
+                    _add(request, part, actor, wanted_start, emergency)
             except (Invalid, Conflict, Denied) as error:
                 refusals[part.group.object_id] = error
         if refusals:
