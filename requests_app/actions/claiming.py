@@ -7,10 +7,11 @@ the lease is still ours). A worker that dies in between leaves a lease that runs
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -90,19 +91,29 @@ def note(grant: Grant, **values: Any) -> None:
         setattr(grant, name, value)
 
 
+# What a grant that was worked on without a failure has in these columns: who moves it sets them with the status.
+RESTED: Mapping[str, Any] = MappingProxyType(
+    {"lease_until": None, "lease_token": None, "retry_at": None, "failures": 0}
+)
+
+
 def rest(
-    grant: Grant, *, until: datetime | None = None, retry_in: timedelta | None = None, failed: bool = False
+    grant: Grant,
+    *,
+    until: datetime | None = None,
+    retry_in: timedelta | None = None,
+    failed: bool = False,
+    **also: Any,
 ) -> None:
     """Give the lease back on a locked row: due again at a business instant, not before a real delay.
 
-    `until` None keeps the instant that is set. `failed` counts towards the back-off.
+    `until` None keeps the instant that is set. `failed` counts towards the back-off. `also` are other columns to set.
     """
-    values: dict[str, Any] = {
-        "lease_until": None,
-        "lease_token": None,
-        "retry_at": real_now() + retry_in if retry_in else None,
-        "failures": grant.failures + 1 if failed else 0,
-    }
+    values: dict[str, Any] = {**also, **RESTED}
+    if retry_in:
+        values["retry_at"] = real_now() + retry_in
+    if failed:
+        values["failures"] = grant.failures + 1
     if until is not None:
         values["next_action_at"] = until
     note(grant, **values)

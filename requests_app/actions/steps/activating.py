@@ -21,7 +21,7 @@ from clients import errors
 from clients.registry import clients
 from clients.types import AssignmentOrder, PimRequest, PimRequestStatus, Reading
 from requests_app.actions import attempts
-from requests_app.actions.claiming import Claim, note, rest, settle
+from requests_app.actions.claiming import RESTED, Claim, note, rest, settle
 from requests_app.actions.moving import move
 from requests_app.actions.pathing import WAITS, Wait, hold_if_asked
 from requests_app.actions.rebuilding import FORGOTTEN, was_assigned
@@ -131,6 +131,7 @@ def _found_ours(claim: Claim, view: EntraView) -> None:
             "problem_code": "",
             # PIM holds one assignment a pair: whatever else was sent can't land beside this one.
             "unknown_writes": 0,
+            **RESTED,
         }
         if assignment.ends_at is not None and assignment.ends_at >= grant.ends_at - SAME_END:
             facts["fell_back_to"] = None  # what had fallen stood when it was assigned anew
@@ -165,7 +166,6 @@ def _found_ours(claim: Claim, view: EntraView) -> None:
                 next_action_at=business_now(),
                 **facts,
             )
-        rest(grant)
 
 
 def _assign(claim: Claim) -> None:
@@ -197,8 +197,7 @@ def _assign(claim: Claim) -> None:
     place = attempts.place_for(grant, PathKind.ASSIGN)
     if isinstance(place, Wait):
         with settle(claim) as grant:
-            note(grant, problem=WAITS, problem_code="turn")
-            rest(grant, retry_in=place.span)
+            rest(grant, retry_in=place.span, problem=WAITS, problem_code="turn")
         return
     order = AssignmentOrder(
         group_id=grant.group.object_id,
@@ -256,14 +255,11 @@ def _accepted(claim: Claim, request: PimRequest, mine: _AsPerson | None) -> None
         )
         return
     with settle(claim) as grant:
-        note(
-            grant,
-            pim_request_id=request.request_id,
-            pim_schedule_id=request.schedule_id,
-        )
+        ids: dict[str, Any] = {"pim_request_id": request.request_id, "pim_schedule_id": request.schedule_id}
         if not (mine and request.status is PimRequestStatus.PENDING):
-            rest(grant, until=business_now())
+            rest(grant, until=business_now(), **ids)
             return
+        note(grant, **ids)
     _pass_on(claim, request, mine.approvers)
 
 
@@ -331,8 +327,7 @@ def _settled_write(claim: Claim) -> None:
 def _postpone(claim: Claim, error: errors.ClientError) -> None:
     wait = error.retry_after if isinstance(error, errors.Throttled) else back_off(claim.grant.failures)
     with settle(claim) as grant:
-        note(grant, problem=error.sentence, problem_code="waiting")
-        rest(grant, retry_in=wait, failed=True)
+        rest(grant, retry_in=wait, failed=True, problem=error.sentence, problem_code="waiting")
 
 
 def _await_confirmation(claim: Claim) -> None:
@@ -360,7 +355,6 @@ def _stop(claim: Claim, *, code: str, problem: str, hold: bool = False) -> None:
         # What PIM has held before (it continues after an end of PIM's own) may still be in AWS.
         accepted = bool(grant.pim_schedule_id or grant.pim_request_id or grant.assigned_at)
         _stop_locked(grant, code, problem, unknown=hold or accepted or grant.unknown_writes > 0)
-        rest(grant)
 
 
 def _stop_locked(grant: Grant, code: str, problem: str, *, unknown: bool) -> None:
@@ -379,6 +373,7 @@ def _stop_locked(grant: Grant, code: str, problem: str, *, unknown: bool) -> Non
             problem_code=code,
             removal_started_at=now,
             next_action_at=now,
+            **RESTED,
         )
     else:
         move(
@@ -390,4 +385,5 @@ def _stop_locked(grant: Grant, code: str, problem: str, *, unknown: bool) -> Non
             problem_code=code,
             ended_at=now,
             next_action_at=None,
+            **RESTED,
         )

@@ -9,7 +9,7 @@ import structlog
 
 from base.clock import business_clock, business_now
 from clients import errors
-from requests_app.actions.claiming import Claim, LeaseLost, note, rest, settle
+from requests_app.actions.claiming import Claim, LeaseLost, rest, settle
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,6 @@ def postpone(claim: Claim, error: errors.ClientError) -> None:
     log.warning("grant_postponed", grant=str(claim.grant.pk), code=error.code, seconds=wait.total_seconds())
     try:
         with settle(claim) as grant:
-            note(grant, problem=error.sentence, problem_code="waiting")
-            rest(grant, retry_in=wait, failed=True)
+            rest(grant, retry_in=wait, failed=True, problem=error.sentence, problem_code="waiting")
     except LeaseLost:
         log.warning("lease_lost", grant=str(claim.grant.pk))

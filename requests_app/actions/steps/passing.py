@@ -142,8 +142,7 @@ def _approve(claim: Claim, request: PimRequest, approver: Approver) -> errors.Re
     place = attempts.place_to_complete(claim.grant, PathKind.ASSIGN)
     if isinstance(place, Wait):
         with settle(claim) as grant:
-            note(grant, problem=WAITS, problem_code="turn")
-            rest(grant, retry_in=place.span)
+            rest(grant, retry_in=place.span, problem=WAITS, problem_code="turn")
         return None
     crash_point("passing.placed")
     answer = attempts.write(
@@ -219,8 +218,8 @@ def _keep_trying(claim: Claim, waits: personal.MustWaitError) -> None:
         personal.wait(claim, again, costly=True)
     elif waits.failure is None:
         with settle(claim) as grant:
-            note(grant, problem=STILL_PENDING, problem_code="waiting")
-            rest(grant, retry_in=back_off(grant.failures), failed=True)
+            wait = back_off(grant.failures)
+            rest(grant, retry_in=wait, failed=True, problem=STILL_PENDING, problem_code="waiting")
     else:
         postpone(claim, waits.failure)
 

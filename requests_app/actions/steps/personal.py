@@ -20,7 +20,7 @@ from clients.types import AssignmentOrder, PersonTokens, PimPolicy, PimRequest, 
 from identity.models import Person
 from identity.personal import keeping
 from identity.personal.sealing import SealError
-from requests_app.actions.claiming import Claim, note, rest, settle
+from requests_app.actions.claiming import Claim, rest, settle
 from requests_app.actions.recording import record_of
 from requests_app.actions.steps.pacing import back_off, postpone
 from requests_app.lifecycle import GrantStatus
@@ -203,16 +203,17 @@ def wait(claim: Claim, waits: MustWaitError, *, costly: bool = False) -> None:
             return
         if (grant.problem_code, grant.problem) != (waits.code, waits.sentence):
             _record(grant, waits)
-        note(
+        every = max(LOOK_EVERY, back_off(grant.failures)) if costly else LOOK_EVERY
+        rest(
             grant,
+            retry_in=every,
+            failed=costly,
             problem=waits.sentence,
             problem_code=waits.code,
             wanted_claims=waits.claims if len(waits.claims) <= MOST_CLAIMS else "",
             found_token=waits.row,
             found_at=real_now(),
         )
-        every = max(LOOK_EVERY, back_off(grant.failures)) if costly else LOOK_EVERY
-        rest(grant, retry_in=every, failed=costly)
 
 
 def _record(grant: Grant, waits: MustWaitError) -> None:

@@ -20,7 +20,7 @@ from base.crash import crash_point, register
 from clients.registry import clients
 from clients.types import ProvisioningCode, ProvisioningJob
 from requests_app.actions import attempts
-from requests_app.actions.claiming import Claim, note, rest, settle
+from requests_app.actions.claiming import RESTED, Claim, note, rest, settle
 from requests_app.actions.moving import move
 from requests_app.actions.recording import record_of
 from requests_app.actions.steps import hastening
@@ -99,8 +99,13 @@ def _settle_deprovisioning(
         # Seen at last, if it never was: from now on it is a removal to prove, not an arrival to await.
         sentence = HELD_BY_OTHERS if held_by_others else _obstacle(job) or _left_behind(grant, job)
         sentence = hastening.sentence(grant, otherwise=sentence)
-        note(grant, arrived_at=grant.arrived_at or now, problem=sentence, problem_code="waiting")
-        rest(grant, retry_in=poll_delay(grant.out_of_entra_at or now))
+        rest(
+            grant,
+            retry_in=poll_delay(grant.out_of_entra_at or now),
+            arrived_at=grant.arrived_at or now,
+            problem=sentence,
+            problem_code="waiting",
+        )
     elif view.known and grant.arrived_at is not None:
         # One answer is enough here: a replica would have to be older than the arrival that was read in AWS, and this isn't
         # the end yet. It is looked for again while sessions run out, and a last time before it is called ended.
@@ -108,8 +113,12 @@ def _settle_deprovisioning(
     elif view.known and _cycle_proves_absence(grant, job):
         _never_arrived(grant, view, job, now)
     else:
-        note(grant, problem=_obstacle(job) or view.obstacle, problem_code="waiting")
-        rest(grant, retry_in=poll_delay(grant.out_of_entra_at or now))
+        rest(
+            grant,
+            retry_in=poll_delay(grant.out_of_entra_at or now),
+            problem=_obstacle(job) or view.obstacle,
+            problem_code="waiting",
+        )
 
 
 def _out_of_aws(grant: Grant, view: AwsView, now: datetime) -> None:
@@ -133,8 +142,8 @@ def _out_of_aws(grant: Grant, view: AwsView, now: datetime) -> None:
         next_action_at=min(last_use, now + WATCH_EVERY),
         problem="",
         problem_code="",
+        **RESTED,
     )
-    rest(grant)
 
 
 def _cycle_proves_absence(grant: Grant, job: ProvisioningJob) -> bool:
@@ -170,8 +179,8 @@ def _never_arrived(grant: Grant, view: AwsView, job: ProvisioningJob, now: datet
         next_action_at=now + WATCH_EVERY,
         problem=_why_it_never_arrived(grant),
         problem_code="never_arrived",
+        **RESTED,
     )
-    rest(grant)
 
 
 def _why_it_never_arrived(grant: Grant) -> str:
@@ -222,8 +231,8 @@ def drain(claim: Claim) -> None:
         elif grant.last_possible_use_at is not None and now < grant.last_possible_use_at:
             rest(grant, until=min(grant.last_possible_use_at, now + WATCH_EVERY))
         elif not view.known:
-            note(grant, problem=view.obstacle, problem_code="waiting")
-            rest(grant, retry_in=poll_delay(grant.last_possible_use_at or now))
+            wait = poll_delay(grant.last_possible_use_at or now)
+            rest(grant, retry_in=wait, problem=view.obstacle, problem_code="waiting")
         else:
             move(
                 grant,
@@ -232,8 +241,8 @@ def drain(claim: Claim) -> None:
                 fields={"group_name": grant.group.display_name},
                 ended_at=now,
                 next_action_at=None,
+                **RESTED,
             )
-            rest(grant)
     crash_point("draining.settled")
 
 
@@ -266,8 +275,7 @@ def watch(claim: Claim) -> None:
         if now < until:
             rest(grant, until=now + WATCH_EVERY)
         else:
-            note(grant, next_action_at=None)
-            rest(grant)
+            rest(grant, next_action_at=None)
 
 
 def _successors(grant: Grant) -> QuerySet[Grant]:
@@ -305,5 +313,5 @@ def _back_to_removing(claim: Claim, expected: GrantStatus) -> None:
             overdue_aws_at=None,
             ended_at=None,
             next_action_at=now,
+            **RESTED,
         )
-        rest(grant)

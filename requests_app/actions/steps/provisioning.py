@@ -18,7 +18,7 @@ from clients.breaker import CircuitOpen
 from clients.registry import clients
 from clients.types import OnDemandOutcome, OnDemandResult
 from requests_app.actions import attempts
-from requests_app.actions.claiming import Claim, LeaseLost, Superseded, claim_grant, note, rest, settle
+from requests_app.actions.claiming import RESTED, Claim, LeaseLost, Superseded, claim_grant, rest, settle
 from requests_app.actions.leaving import end_for_a_leaver
 from requests_app.actions.moving import move
 from requests_app.actions.pathing import WAITS, Wait, hold_if_asked, leave_queue
@@ -131,8 +131,8 @@ def _settle(grant: Grant, view: AwsView, waiting: str, wait: timedelta | None) -
             # What PIM ended once and assigned anew had arrived before: sessions of that time may run.
             arrived_at=grant.arrived_at or (now if view.member else None),
             next_action_at=now,
+            **RESTED,
         )
-        rest(grant)
     elif view.member:
         move(
             grant,
@@ -144,12 +144,12 @@ def _settle(grant: Grant, view: AwsView, waiting: str, wait: timedelta | None) -
             problem="",
             problem_code="",
             next_action_at=now if grant.extension_owed else min(over_at(grant), now + LOOK_EVERY),
+            **RESTED,
         )
-        rest(grant)
     else:
         sentence = waiting or view.obstacle or hastening.why_late(grant)
-        note(grant, problem=sentence, problem_code="waiting" if sentence else "")
-        rest(grant, retry_in=wait or _next_look(grant))
+        wait = wait or _next_look(grant)
+        rest(grant, retry_in=wait, problem=sentence, problem_code="waiting" if sentence else "")
 
 
 def _ask_due_at(grant: Grant) -> datetime | None:

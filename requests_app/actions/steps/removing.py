@@ -17,7 +17,7 @@ from clients import errors
 from clients.registry import clients
 from clients.types import PimRequest, PimRequestStatus, Reading, RemovalOrder
 from requests_app.actions import attempts
-from requests_app.actions.claiming import Claim, note, rest, settle
+from requests_app.actions.claiming import RESTED, Claim, note, rest, settle
 from requests_app.actions.leaving import end_for_a_leaver
 from requests_app.actions.moving import move
 from requests_app.actions.steps import hastening, passing, personal
@@ -75,8 +75,7 @@ def end_window(claim: Claim) -> None:
             rest(grant)
         elif now < grant.ends_at and missing and not replaced and _in_doubt(grant, now):
             since = grant.unseen_since or now
-            note(grant, unseen_since=since)
-            rest(grant, until=min(grant.ends_at, since + UNSEEN_FOR))
+            rest(grant, until=min(grant.ends_at, since + UNSEEN_FOR), unseen_since=since)
         else:
             # An extension that PIM never held, with too little left to assign anew, is over with the earlier end.
             over = not missing or grant.over_in_pim(now)
@@ -89,8 +88,8 @@ def end_window(claim: Claim) -> None:
                 end_reason=reason,
                 removal_started_at=now,
                 next_action_at=now,
+                **RESTED,
             )
-            rest(grant)
 
 
 def _in_doubt(grant: Grant, now: datetime) -> bool:
@@ -147,8 +146,7 @@ def _absent(claim: Claim, view: EntraView, now: datetime) -> None:
             rest(grant, until=now, retry_in=LATE_LANDING)
         elif _comes_unasked(grant, view, now) and _in_doubt(grant, now):
             since = grant.unseen_since or now
-            note(grant, unseen_since=since)
-            rest(grant, until=since + UNSEEN_FOR)
+            rest(grant, until=since + UNSEEN_FOR, unseen_since=since)
         else:
             move(
                 grant,
@@ -163,9 +161,9 @@ def _absent(claim: Claim, view: EntraView, now: datetime) -> None:
                 next_action_at=now,
                 problem="",
                 problem_code="",
+                **RESTED,
             )
             hastening.out_of_entra(grant, view)
-            rest(grant)
 
 
 def _comes_unasked(grant: Grant, view: EntraView, now: datetime) -> bool:
@@ -210,12 +208,12 @@ def _wait_until(claim: Claim, due: datetime) -> None:
             # PIM ends it about now; look often, and ask for it only once it is late.
             rest(grant, until=business_now(), retry_in=poll_delay(grant.stands_until))
         else:
-            note(
+            rest(
                 grant,
+                until=due,
                 problem="PIM keeps every membership for its first five minutes; the removal is queued until then.",
                 problem_code="queued",
             )
-            rest(grant, until=due)
 
 
 def _ask(claim: Claim) -> None:
@@ -268,5 +266,11 @@ def _send(order: RemovalOrder, grant: Grant, call_id: str) -> Reading[PimRequest
 
 def _postpone(claim: Claim, sentence: str, wait: timedelta) -> None:
     with settle(claim) as grant:
-        note(grant, problem=sentence, problem_code="waiting")
-        rest(grant, until=business_now(), retry_in=wait, failed=True)
+        rest(
+            grant,
+            until=business_now(),
+            retry_in=wait,
+            failed=True,
+            problem=sentence,
+            problem_code="waiting",
+        )

@@ -9,7 +9,7 @@ from django.conf import settings
 from audit.ledger.recorder import Actor
 from base.clock import business_now
 from base.crash import crash_point, register
-from requests_app.actions.claiming import Claim, note, rest, settle
+from requests_app.actions.claiming import RESTED, Claim, rest, settle
 from requests_app.actions.deciders import ASKED_JUST_NOW
 from requests_app.actions.freezing import stop_if_frozen
 from requests_app.actions.moving import move
@@ -71,6 +71,7 @@ def start(claim: Claim) -> None:
                 problem_code="not_started",
                 ended_at=business_now(),
                 next_action_at=None,
+                **RESTED,
             )
         else:
             move(
@@ -81,9 +82,9 @@ def start(claim: Claim) -> None:
                 problem="",
                 problem_code="",
                 holder_checked_at=asked_at,
+                next_action_at=business_now(),
+                **RESTED,
             )
-            note(grant, next_action_at=business_now())
-        rest(grant)
     crash_point("starting.settled")
 
 
@@ -95,5 +96,5 @@ def _predecessor(grant: Grant) -> bool:
 
 def _wait(claim: Claim) -> None:
     with settle(claim) as grant:
-        note(grant, problem=WAITS_FOR_THE_EARLIER, problem_code="waiting")
-        rest(grant, retry_in=poll_delay(grant.starts_at))
+        wait = poll_delay(grant.starts_at)
+        rest(grant, retry_in=wait, problem=WAITS_FOR_THE_EARLIER, problem_code="waiting")
