@@ -69,6 +69,8 @@ def advance_grant(*, grant_id: UUID) -> int:
             _give_back(claim, retry_in=back_off(claim.grant.failures))
         except errors.ClientError as error:
             postpone(claim, error)
+        if claim.rests():
+            return taken + 1
     return MOST_STEPS
 
 

@@ -23,16 +23,26 @@ from base.clock import business_now, real_now
 from requests_app.models import Grant
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Claim:
     """Proof that this worker holds the lease of one grant, and the row as it was when claimed.
 
-    After `until` (real time) it proves nothing any more: somebody else may have taken over.
+    After `until` (real time) it proves nothing any more: somebody else may have taken over. `left` is the row as this
+    worker has left it the last time; None while it has changed nothing.
     """
 
     grant: Grant
     token: UUID
     until: datetime
+    left: Grant | None = None
+
+    def rests(self) -> bool:
+        """Whether this worker has left it with nothing due now. Whoever makes it due after that rings by themselves."""
+        left = self.left
+        if left is None:
+            return False
+        resting = left.retry_at is not None and left.retry_at > real_now()
+        return resting or left.next_action_at is None or left.next_action_at > business_now()
 
 
 class LeaseLost(Exception):
@@ -59,11 +69,8 @@ def claim_grant(grant_id: UUID, *, early: bool = False) -> Claim | None:
     )
     if not taken:
         return None
-    return Claim(grant=_fresh(grant_id), token=token, until=until)
-
-
-def _fresh(grant_id: UUID) -> Grant:
-    return Grant.objects.select_related("person", "group").get(pk=grant_id)
+    grant = Grant.objects.select_related("person", "group").get(pk=grant_id)
+    return Claim(grant=grant, token=token, until=until)
 
 
 @contextmanager
@@ -82,6 +89,7 @@ def settle(claim: Claim) -> Iterator[Grant]:
         if grant.lease_token != claim.token:
             raise LeaseLost(str(grant.pk))
         yield grant
+    claim.left = grant
 
 
 def note(grant: Grant, **values: Any) -> None:
