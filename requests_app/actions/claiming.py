@@ -16,10 +16,11 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Exists, Q
 from django_subatomic.db import transaction
 
 from base.clock import business_now, real_now
+from requests_app.freezes.holding import standing
 from requests_app.models import Grant
 
 
@@ -34,6 +35,7 @@ class Claim:
     grant: Grant
     token: UUID
     until: datetime
+    anything_frozen: bool = True  # whether any freeze held when it was claimed
     left: Grant | None = None
 
     def rests(self) -> bool:
@@ -69,8 +71,9 @@ def claim_grant(grant_id: UUID, *, early: bool = False) -> Claim | None:
     )
     if not taken:
         return None
-    grant = Grant.objects.select_related("person", "group").get(pk=grant_id)
-    return Claim(grant=grant, token=token, until=until)
+    rows = Grant.objects.select_related("person", "group").annotate(anything_frozen=Exists(standing()))
+    grant = rows.get(pk=grant_id)
+    return Claim(grant=grant, token=token, until=until, anything_frozen=grant.anything_frozen)
 
 
 @contextmanager

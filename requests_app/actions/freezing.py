@@ -238,8 +238,9 @@ def _carried(freeze_id: UUID) -> None:
 
 
 def end_if_frozen(claim: Claim) -> bool:
-    """Before a step: True when a freeze ended this grant and the lease was given back. One query while nothing is."""
-    if claim.grant.status not in ENDABLE or freeze_for_grant(claim.grant) is None:
+    """Before a step: True when a freeze ended this grant and the lease was given back. No query while nothing is."""
+    endable = claim.grant.status in ENDABLE and claim.anything_frozen
+    if not endable or freeze_for_grant(claim.grant) is None:
         return False
     with settle(claim) as grant:
         row = freeze_for_grant(grant)
