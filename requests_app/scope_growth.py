@@ -6,13 +6,21 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
+from django.db.models import F
+
 from catalog.models import AccountAssignment, PimGroup
 from requests_app.models import Grant, RequestItem, RequestScope
 
 
 def growth(grant: Grant) -> str:
-    """What the grant's group opens beyond what was approved, as a sentence; "" when nothing. Four queries."""
-    return growths([grant], grant.group).get(grant.pk, "")
+    """What the grant's group opens beyond what was approved, as a sentence; "" when nothing.
+
+    One query while it is as some of what was approved saw it, which is nearly always, else five.
+    """
+    as_it_was = RequestItem.objects.filter(
+        interval__grant=grant, scope_hash=F("interval__grant__group__scope_hash")
+    )
+    return "" if as_it_was.exists() else growths([grant], grant.group).get(grant.pk, "")
 
 
 def growths(grants: Sequence[Grant], group: PimGroup) -> Mapping[UUID, str]:
