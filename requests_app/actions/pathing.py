@@ -72,9 +72,10 @@ def take_place(grant: Grant, kind: PathKind) -> Place | Wait:
         return Place(None)
     with transaction():
         turns = read_turns(_lock())
-        ahead = _ahead_of(grant, kind, turns.now)
+        own = PathTicket.objects.filter(grant=grant, kind=kind).first()
+        ahead = _ahead_of(grant, kind, own, turns.now)
         if ahead >= turns.free:
-            _queue(grant, kind)
+            _queue(grant, kind, own)
             return Wait(max(turns.turns(ahead + 1)[-1] - turns.now, timedelta(milliseconds=100)))
         leaves_by = turns.now + LEAVES_WITHIN
         use = PathUse.objects.create(
@@ -85,7 +86,8 @@ def take_place(grant: Grant, kind: PathKind) -> Place | Wait:
             leaves_by=leaves_by,
             frees_at=turns.now + window(),
         )
-        PathTicket.objects.filter(grant=grant, kind=kind).delete()
+        if own is not None:
+            own.delete()
     crash_point("pathing.taken")
     return Place(leaves_by, use.pk)
 
@@ -222,8 +224,12 @@ def _gone() -> Missing:
 
 
 def _lock() -> NarrowPath:
+    locked = NarrowPath.objects.select_for_update()
+    found = locked.filter(pk=application()).first()
+    if found is not None:
+        return found
     NarrowPath.objects.get_or_create(pk=application())
-    return NarrowPath.objects.select_for_update().get(pk=application())
+    return locked.get(pk=application())
 
 
 def _awake(now: datetime) -> Q:
@@ -231,9 +237,8 @@ def _awake(now: datetime) -> Q:
     return Q(called_at=None) | Q(called_at__gt=now - PATIENCE)
 
 
-def _ahead_of(grant: Grant, kind: PathKind, now: datetime) -> int:
-    """How many go before this one."""
-    own = PathTicket.objects.filter(grant=grant, kind=kind).first()
+def _ahead_of(grant: Grant, kind: PathKind, own: PathTicket | None, now: datetime) -> int:
+    """How many go before this one, which may have its own ticket already."""
     if own is not None:
         order = valid_tickets().filter(_awake(now) | Q(pk=own.pk)).order_by(*ORDER)
         pks = list(order.values_list("pk", flat=True)[:MOST_TICKETS])
@@ -262,9 +267,11 @@ def _begin(grant: Grant, kind: PathKind) -> datetime:
     return grant.starts_at
 
 
-def _queue(grant: Grant, kind: PathKind) -> None:
+def _queue(grant: Grant, kind: PathKind, own: PathTicket | None) -> None:
     """Wait, or go on waiting; whoever asks again is awake. The path's lock keeps two from doing it at once."""
-    if not PathTicket.objects.filter(grant=grant, kind=kind).update(called_at=None):
+    if own is not None and own.called_at is not None:
+        PathTicket.objects.filter(pk=own.pk).update(called_at=None)
+    elif own is None:
         PathTicket.objects.create(
             grant=grant,
             kind=kind,

@@ -121,8 +121,8 @@ def _ask_on_demand(claim: Claim, row: FastRemoval) -> None:
 
 def sentence(grant: Grant, *, otherwise: str) -> str:
     """What the page says while the membership is still seen in AWS; `otherwise` where fast removal has no part in it."""
-    row = FastRemoval.objects.filter(grant=grant).first()
-    if row is None or not wanting.is_on():
+    row = FastRemoval.objects.filter(grant=grant).first() if wanting.is_on() else None
+    if row is None:
         return otherwise
     if row.outcome == FastRemoval.Outcome.REFUSED:
         return f"{row.problem} {otherwise}".strip()

@@ -155,10 +155,11 @@ def _settle(grant: Grant, view: AwsView, waiting: str, wait: timedelta | None) -
 def _ask_due_at(grant: Grant) -> datetime | None:
     """From when on Entra is to be asked (again) to carry the membership (business time); None: not at all."""
     asks = grant.attempts.filter(kind=Attempt.Kind.ON_DEMAND).exclude(outcome=Attempt.Outcome.RETRY)
-    assigned = grant.attempts.filter(kind=Attempt.Kind.ASSIGN).order_by("-started_at").first()
-    if assigned is not None:
-        # What was asked for an assignment that PIM has let end says nothing about the one that continues it.
-        asks = asks.filter(started_at__gte=assigned.started_at)
+    # What was asked for an assignment that PIM has let end says nothing about the one that continues it.
+    continued = Attempt.objects.filter(
+        grant=OuterRef("grant"), kind=Attempt.Kind.ASSIGN, started_at__gt=OuterRef("started_at")
+    )
+    asks = asks.filter(~Exists(continued))
     outcomes = asks.order_by("-started_at").values_list("outcome", flat=True)
     asked = list(outcomes[: MOST_ASKS + MOST_LOST_ASKS])
     if not asked:

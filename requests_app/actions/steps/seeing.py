@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Exists
+
 from base.clock import business_now, real_now
 from clients.errors import NotFound
 from clients.registry import clients
@@ -168,11 +170,13 @@ def nothing_new(grant: Grant, *, member: bool, since: datetime | None) -> bool:
     its own lease. `since` is the beginning of the phase, which says how often one looks. Who waits for a turn on the
     narrow path has more to do than to look.
     """
-    if PathTicket.objects.filter(grant=grant).exists():
-        return False
     fresh = real_now() - poll_delay(since or business_now()) / 2
     return Sighting.objects.filter(
-        person_id=grant.person_id, group_id=grant.group_id, member=member, read_at__gt=fresh
+        ~Exists(PathTicket.objects.filter(grant=grant)),
+        person_id=grant.person_id,
+        group_id=grant.group_id,
+        member=member,
+        read_at__gt=fresh,
     ).exists()
 
 
