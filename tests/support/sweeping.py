@@ -19,13 +19,13 @@ from audit.ledger.models import Event
 from base import crash
 from requests_app.cutting.models import FastRemoval
 from requests_app.lifecycle import TERMINAL
-from requests_app.models import Decision, Grant, RequestItem
+from requests_app.models import Decision, Grant, GrantInterval, RequestItem
 from requests_app.waivers.models import Waiver
 from simulator.world.faults import Faults
 from tests.requests_app.conftest import AsRole
 from tests.support import invariants
 from tests.support.fleet import LOOK_SELDOM, Fleet, fleet
-from tests.support.invariants import Pair
+from tests.support.invariants import Pair, Scene
 from tests.support.stage import Died
 
 POST = "graph.POST assignmentScheduleRequests"
@@ -135,14 +135,7 @@ class Brokers:
     first: int
 
     def keeps(self, batch: Batch, row_id: str) -> bool:
-        row = UUID(row_id)
-        lane = batch.rows.get(row) or batch.lane(_kind_of(row), row)
-        return lane.number % 2 == self.first
-
-
-def _kind_of(row: UUID) -> str:
-    kinds: dict[str, type[Decision | Waiver]] = {"decision": Decision, "waiver": Waiver}
-    return next((name for name, model in kinds.items() if model.objects.filter(pk=row).exists()), "grant")
+        return batch.lane(UUID(row_id)).number % 2 == self.first
 
 
 def calls(kind: str, *operations: str, **settings: float | str | None) -> Happens:
@@ -205,22 +198,29 @@ class Batch:
         """The points that anybody came to."""
         return set[str]().union(*(lane.passed for lane in self.lanes))
 
-    def lane(self, kind: str, row: UUID) -> Lane:
+    def lane(self, row: UUID) -> Lane:
+        """Whose grant, decision, waiver or removal it is."""
         if row not in self.rows:
-            item_of = {
-                "decision": lambda: Decision.objects.get(pk=row).item,
-                "waiver": lambda: Waiver.objects.get(pk=row).item,
-                "grant": lambda: Grant.objects.get(pk=row).intervals.get().item,
-                "removal": lambda: FastRemoval.objects.get(pk=row).grant.intervals.get().item,
-            }
-            item = item_of[kind]()
-            self.rows[row] = next(lane for lane in self.lanes if lane.item.pk == item.pk)
+            self._learn(row)
         return self.rows[row]
 
+    def _learn(self, row: UUID) -> None:
+        """Read whose all rows of its kind are, those first of which there are the most."""
+        by_item = {lane.item.pk: lane for lane in self.lanes}
+        for found in (
+            GrantInterval.objects.values_list("grant", "item"),
+            Decision.objects.values_list("pk", "item"),
+            Waiver.objects.values_list("pk", "item"),
+            FastRemoval.objects.values_list("pk", "grant__intervals__item"),
+        ):
+            self.rows.update((pk, by_item[item]) for pk, item in found)
+            if row in self.rows:
+                return
+
     @contextmanager
-    def around(self, kind: str, row: UUID) -> Iterator[None]:
+    def around(self, _kind: str, row: UUID) -> Iterator[None]:
         """The lane's own faults and death, for as long as something is done for it."""
-        lane = self.lane(kind, row)
+        lane = self.lane(row)
         before, self.play.world.faults = self.play.world.faults, lane.faults
         crash.install(lane.handler)
         try:
@@ -240,8 +240,9 @@ class Batch:
             assert self.play.time.now < last, self.play.describe()
             done = self.play.work()
             # Too much said is soon true by itself, so that this isn't left to the look now and then.
-            invariants.check_what_is_said(self.play.scene(), context=f"at {self.play.time.now}")
-            self._let_happen()
+            scene = self.play.scene()
+            invariants.check_what_is_said(scene, context=f"at {self.play.time.now}")
+            self._let_happen(scene)
             wait = self.play.until_next()
             # What is due and not found by the sweeper won't be found by waiting for a second.
             self.play.step(wait if done else max(wait, IDLE))
@@ -249,13 +250,10 @@ class Batch:
             if passes % LOOK_AT == 0:
                 invariants.check(self.play.scene(further=True), context=f"at {self.play.time.now}")
 
-    def _read_statuses(self) -> None:
-        statuses = dict(Grant.objects.values_list("person__object_id", "status"))
+    def _let_happen(self, scene: Scene) -> None:
+        statuses = {grant.person_oid: grant.status for grant in scene.grants}
         for lane in self.lanes:
             lane.status = statuses.get(lane.pair[0], "")
-
-    def _let_happen(self) -> None:
-        self._read_statuses()
         unready = any(lane.status in NOT_YET_READY for lane in self.lanes)
         for lane in self.lanes:
             fault = lane.fault
