@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db.models import Count, Min, Q
@@ -279,7 +280,7 @@ def _took(key: str, name: str, thing: str, spread: Spread, address: str) -> Figu
 
 
 def _unused(period: Period) -> Figure:
-    held, unused = measuring.unused_eligibilities(period)
+    found = measuring.unused_eligibilities(period)
     read = PimGroup.objects.filter(managed=True, present=True).aggregate(
         at=Min("eligibilities_read_at"), never=Count("pk", filter=Q(eligibilities_read_at=None))
     )
@@ -293,11 +294,21 @@ def _unused(period: Period) -> Figure:
     return Figure(
         "unused",
         "Unused eligibilities",
-        _number(unused),
-        f"Of {_plural(held, 'eligibility', 'eligibilities')} for managed groups, {known}, "
+        _number(found.unused),
+        f"Of {_plural(found.held, 'eligibility', 'eligibilities')} for managed groups, {known}, "
         "brought no access through the portal in the period.",
         PLAIN,
-        [Behind(period.timeline("grant.arrived"), "Access that became ready")],
+        [
+            Behind(period.timeline("grant.arrived"), "Access that became ready"),
+            *(
+                Behind(
+                    f"{reverse('audit_timeline')}?"
+                    f"{urlencode({'person': each.person_object_id, 'group': each.group_object_id})}",
+                    f"{each.person}, {each.group}",
+                )
+                for each in found.some
+            ),
+        ],
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -169,20 +170,46 @@ _UNUSED = """
 WITH held AS MATERIALIZED (
     SELECT DISTINCT person_id, group_id FROM catalog_eligibility
     WHERE group_id IN (SELECT id FROM catalog_pimgroup WHERE managed AND present)
+), unused AS MATERIALIZED (
+    SELECT person_id, group_id FROM held
+    WHERE NOT EXISTS (SELECT FROM requests_app_grant used
+                      WHERE used.person_id = held.person_id AND used.group_id = held.group_id
+                        AND arrived_at >= %(since)s AND arrived_at < %(until)s)
 )
-SELECT (SELECT count(*) FROM held), count(*) FROM held
-WHERE NOT EXISTS (SELECT FROM requests_app_grant used
-                  WHERE used.person_id = held.person_id AND used.group_id = held.group_id
-                    AND arrived_at >= %(since)s AND arrived_at < %(until)s)
+SELECT (SELECT count(*) FROM held), (SELECT count(*) FROM unused),
+       person.display_name, person.object_id, pim.display_name, pim.object_id
+FROM (SELECT person_id, group_id FROM unused ORDER BY group_id, person_id LIMIT %(most)s) few
+JOIN identity_person person ON person.id = person_id JOIN catalog_pimgroup pim ON pim.id = group_id
+RIGHT JOIN (VALUES (1)) AS one ON true
+ORDER BY pim.display_name, person.display_name, person.id
 """
 
 
-def unused_eligibilities(period: Period) -> tuple[int, int]:
-    """How many eligibilities (people and managed groups) there are now, and how many brought no access in the period."""
+class Idle(NamedTuple):
+    """An eligibility that brought no access."""
+
+    person: str
+    person_object_id: str
+    group: str
+    group_object_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """How many eligibilities (people and managed groups) there are now, how many brought no access, and some of these."""
+
+    held: int
+    unused: int
+    some: Sequence[Idle]
+
+
+def unused_eligibilities(period: Period) -> Unused:
+    """Those that are there now, and what came of them in the period. One statement."""
     with bounded(roomy=True), connection.cursor() as cursor:
-        cursor.execute(_UNUSED, {"since": period.since, "until": period.until})
-        ((held, unused),) = cursor.fetchall()
-    return held, unused
+        cursor.execute(_UNUSED, {"since": period.since, "until": period.until, "most": MOST_NAMED})
+        rows = cursor.fetchall()
+    held, unused = rows[0][:2]
+    return Unused(held, unused, [Idle(*row[2:]) for row in rows if row[2] is not None])
 
 
 # From the looks, of which there are some, rather than from all that arrived. Where as many accounts were asked as a reading

@@ -219,13 +219,17 @@ def test_self_approvals_are_found_by_any_account() -> None:
 
 @pytest.mark.usefixtures("many")
 def test_an_eligibility_is_unused_when_no_access_of_the_period_came_of_it() -> None:
-    pairs = set(
-        Grant.objects.filter(arrived_at__gte=MONTH.since, arrived_at__lt=MONTH.until).values_list(
-            "person", "group"
-        )
-    )
-    assert measuring.unused_eligibilities(MONTH) == (100, 100 - len(pairs))
+    arrived = Grant.objects.filter(arrived_at__gte=MONTH.since, arrived_at__lt=MONTH.until)
+    pairs = set(arrived.values_list("person__object_id", "group__object_id"))
+    found = measuring.unused_eligibilities(MONTH)
+    assert (found.held, found.unused) == (100, 100 - len(pairs))
     assert 0 < len(pairs) < 100
+    named = {(each.person_object_id, each.group_object_id) for each in found.some}
+    assert len(named) == min(found.unused, measuring.MOST_NAMED)
+    assert named.isdisjoint(pairs)
+    (figure,) = [each for each in controls_page(MONTH).figures if each.key == "unused"]
+    assert len(figure.behind) == 1 + len(named)
+    assert f"person={found.some[0].person_object_id}&group=" in figure.behind[1].address
 
 
 @pytest.mark.usefixtures("many")
