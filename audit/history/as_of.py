@@ -159,47 +159,65 @@ def _behind(rows: QuerySet[Grant], after: UUID | None) -> QuerySet[Grant]:
 
 
 def accesses_of(grants: Sequence[Grant], at: datetime, scope: QuerySet[RequestScope] | None) -> list[Access]:
-    """What each of these grants, with person and group, gave at the minute. Three queries."""
-    keys = [grant.pk for grant in grants]
-    intervals = GrantInterval.objects.filter(_begun("", at, F("grant__starts_at")), grant__in=keys)
-    requests: dict[UUID, list[UUID]] = {key: [] for key in keys}
-    for grant_id, request_id in intervals.order_by("starts_at", "pk").values_list(
-        "grant_id", "item__request_id"
+    """What each of these grants, with person and group, gave at the minute.
+
+    Two queries, and one more where an extension counted.
+    """
+    begun = GrantInterval.objects.filter(
+        _begun("", at, F("grant__starts_at")), grant__in=[grant.pk for grant in grants]
+    )
+    requests: dict[UUID, list[UUID]] = {grant.pk: [] for grant in grants}
+    items: dict[UUID, list[UUID]] = {grant.pk: [] for grant in grants}
+    for grant_id, item_id, request_id in begun.order_by("starts_at", "pk").values_list(
+        "grant_id", "item_id", "item__request_id"
     ):
         requests[grant_id].append(request_id)
-    opened = (RequestScope.objects.all() if scope is None else scope).filter(
-        item__in=intervals.values("item")
-    )
-    named, numbers = _named(opened), _numbers(opened)
+        items[grant_id].append(item_id)
+    opened = _opened(RequestScope.objects.all() if scope is None else scope, items)
     return [
         Access(
             grant,
             _entra(grant, at),
             _aws(grant, at),
             _sessions(grant, at),
-            named.get(grant.pk, []),
-            numbers.get(grant.pk, 0),
+            *opened.get(grant.pk, ([], 0)),
             list(dict.fromkeys(requests[grant.pk])),
         )
         for grant in grants
     ]
 
 
-def _named(opened: QuerySet[RequestScope]) -> dict[UUID, list[RequestScope]]:
-    """The first few account assignments of each grant, by name; what several of its items opened, once."""
+def _opened(
+    scope: QuerySet[RequestScope], items: Mapping[UUID, Sequence[UUID]]
+) -> dict[UUID, tuple[list[RequestScope], int]]:
+    """The first few account assignments that the items of each grant opened, by name, and how many there are in all.
+
+    What several of its items opened counts once.
+    """
+    of_item = {item: grant for grant, its in items.items() for item in its}
     place = Window(
         RowNumber(), partition_by="item", order_by=["permission_set_name", "account_name", "account_id"]
     )
-    rows = opened.annotate(grant=F("item__interval__grant"), place=place).filter(place__lte=MOST_SCOPE)
+    number = Window(Count("*"), partition_by="item")
+    rows = scope.filter(item__in=list(of_item)).annotate(place=place, number=number)
     found: dict[UUID, dict[tuple[str, str, str, str], RequestScope]] = {}
-    for row in rows:
+    numbers: dict[UUID, int] = {}
+    for row in rows.filter(place__lte=MOST_SCOPE):
         key = (row.permission_set_name, row.account_name, row.account_id, row.permission_set_arn)
-        found.setdefault(row.grant, {})[key] = row
-    return {key: [row for _, row in sorted(each.items())][:MOST_SCOPE] for key, each in found.items()}
+        grant = of_item[row.item_id]
+        found.setdefault(grant, {})[key] = row
+        numbers[grant] = row.number
+    extended = {grant: its for grant, its in items.items() if len(its) > 1}
+    if extended:
+        numbers |= _distinct(scope.filter(item__in=[item for its in extended.values() for item in its]))
+    return {
+        grant: ([row for _, row in sorted(each.items())][:MOST_SCOPE], numbers[grant])
+        for grant, each in found.items()
+    }
 
 
-def _numbers(opened: QuerySet[RequestScope]) -> dict[UUID, int]:
-    """How many account assignments each grant opened."""
+def _distinct(opened: QuerySet[RequestScope]) -> dict[UUID, int]:
+    """How many different account assignments each grant opened."""
     one = Concat("account_id", "permission_set_arn")
     rows = opened.order_by().values("item__interval__grant").annotate(number=Count(one, distinct=True))
     return dict(rows.values_list("item__interval__grant", "number"))
