@@ -200,6 +200,13 @@ WHERE to_regproc('public.' || calls) IS NOT NULL AND NOT EXISTS (
       AND tgname = split_part(name, '.', 2) AND tgenabled IN ('A', 'O')
 )
 """
+# A function for triggers that none calls: what it guarded isn't any more. One of an extension is there for others' use.
+_UNCALLED = """
+SELECT 'whatever called ' || proname FROM pg_proc
+WHERE pronamespace = 'public'::regnamespace AND prorettype = 'trigger'::regtype
+  AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgfoid = pg_proc.oid)
+  AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = pg_proc.oid AND deptype = 'e')
+"""
 # Where a change needs its event, the event's version has to be held to the change: both triggers, and both on.
 _HALVES = """
 SELECT kind FROM (
@@ -241,6 +248,8 @@ def check_guards(*, databases: Sequence[str] | None, **_: Any) -> list[CheckMess
                 cursor.execute(_OFF)
                 off = {name for (name,) in cursor.fetchall()} - GUARDS
                 cursor.execute(_GONE, [list(_EXPECTED), list(_EXPECTED.values())])
+                off |= {name for (name,) in cursor.fetchall()}
+                cursor.execute(_UNCALLED)
                 off |= {name for (name,) in cursor.fetchall()}
         except DatabaseError:
             continue  # which the project's own check of the database reports

@@ -85,6 +85,17 @@ def test_a_guard_that_is_off_is_reported(committed_db: str, postgres_server: Pos
             (lost,) = check_watched(databases=["default"])
         assert "oversight_expiry.watched_came, oversight_expiry.watched_changed" in lost.msg
         assert check_rights(databases=["default"]) == []
+        guard = owner.execute(
+            "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname = 'lifecycle_guard' "
+            "AND tgrelid = 'requests_app_grant'::regclass"
+        ).fetchall()[0][0]
+        owner.execute(
+            "DROP TRIGGER lifecycle_guard ON requests_app_grant"
+        )  # which no list expects by its name
+        (lost,) = check_guards(databases=["default"])
+        assert "switched off: whatever called requests_app_grant_guard." in lost.msg
+        owner.execute(guard)
+        assert check_guards(databases=["default"]) == []
         owner.execute("DROP TRIGGER said_once ON requests_app_decision")
         (lost,) = check_guards(databases=["default"])
         assert "requests_app_decision.said_once." in lost.msg
