@@ -17,7 +17,7 @@ from identity.personal import keeping
 from notifications.kinds import Kind
 from notifications.models import Message
 from notifications.planning import plan
-from requests_app.actions.steps import passing, personal
+from requests_app.actions.steps import pacing, passing, personal
 from requests_app.models import Grant, RequestItem
 from requests_app.narrow_path import application, window
 from requests_app.path_models import PathKind, PathUse
@@ -396,8 +396,11 @@ def test_a_death_leaves_one_activation(asked: Stage, point: str) -> None:
     check_invariants(asked, grant.intervals.get().item)
 
 
-def test_why_a_request_that_waited_in_pim_for_a_disabled_holder_came_to_nothing_is_said(asked: Stage) -> None:
-    """Their token doesn't take it back any more, so that it may still be approved until PIM forgets it."""
+def test_why_a_request_that_waited_in_pim_for_a_disabled_holder_came_to_nothing_is_said(
+    asked: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their token doesn't take it back any more, so that it may still be approved until PIM forgets it: a day of tries."""
+    monkeypatch.setattr(pacing, "LONGEST_BACK_OFF", timedelta(minutes=10))
     sign_in(asked, who=asked.boss)
     asked.world.faults.add(PIM_PATCH, "throttle", retry_after=120, count=1)
     asked.play(lambda: statuses(asked) == ["PendingApproval"])
