@@ -49,8 +49,7 @@ _SENTENCES = {
 def end_for_a_leaver(claim: Claim) -> bool:
     """Look at the holder when that is due; True when the access was put on its way out and the lease given back."""
     grant = claim.grant
-    every = CONFIRM_AFTER if grant.holder_doubt else CHECK_EVERY
-    if grant.holder_checked_at is not None and business_now() - grant.holder_checked_at < every:
+    if not look_is_due(grant):
         return False
     try:
         finding = _look(grant)
@@ -76,6 +75,12 @@ def end_for_a_leaver(claim: Claim) -> bool:
         begin_end(grant, EndReason.LEAVER, actor=Actor.worker())
         rest(grant)
     return True
+
+
+def look_is_due(grant: Grant) -> bool:
+    """Whether its holder was looked at long enough ago: one look in ten minutes, and soon after a first finding."""
+    every = CONFIRM_AFTER if grant.holder_doubt else CHECK_EVERY
+    return grant.holder_checked_at is None or business_now() - grant.holder_checked_at >= every
 
 
 def _look(grant: Grant) -> str:

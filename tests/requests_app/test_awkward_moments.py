@@ -121,7 +121,7 @@ def test_a_membership_that_others_took_away_ends_the_grant(play: Stage) -> None:
 
 def look(play: Stage) -> Grant:
     """A look that happens to be due now."""
-    Grant.objects.update(next_action_at=play.time.now)
+    Grant.objects.update(next_action_at=play.time.now, retry_at=None)
     play.work()
     return play.grant()
 
@@ -138,6 +138,31 @@ def test_a_single_answer_that_lacks_it_ends_nothing(play: Stage) -> None:
     grant = look(play)
     assert (grant.status, grant.unseen_since) == ("active", None)
     assert play.play_out().end_reason == "window_over"
+
+
+def test_what_others_take_away_on_its_way_is_not_waited_for_until_the_window_is_over(as_role: AsRole) -> None:
+    with stage(as_role, on_demand=False) as play:
+        play.decide(play.ask(duration=timedelta(hours=4)))
+        play.play_to("provisioning")
+        play.world.happen("quarantine")
+        play.step(timedelta(minutes=11))
+        unread = play.world.faults.add("graph.GET assignmentScheduleInstances", "error", count=None)
+        assert (look(play).status, play.grant().unseen_since) == ("provisioning", None), "it can't be read"
+        play.world.faults.remove(unread.id)
+        play.step(timedelta(minutes=11))
+        behind = play.world.faults.add("pim.read", "stale", seconds=7200)
+        grant = look(play)
+        assert (grant.status, grant.unseen_since) == ("provisioning", play.time.now)
+        play.world.faults.remove(behind.id)
+        play.step(UNSEEN_FOR)
+        grant = look(play)
+        assert (grant.status, grant.unseen_since) == ("provisioning", None)
+        play.world.happen("member_removed", group=play.world_group.id, person=play.world_asker.id)
+        began = play.time.now
+        assert play.play_to("removing", "deprovisioning").end_reason == "removed_elsewhere"
+        assert play.time.now - began < timedelta(minutes=25)
+        play.world.happen("quarantine_lifted")
+        assert play.play_out().problem == "It was taken out of Entra before AWS showed it."
 
 
 def ended_early_unseen(play: Stage) -> Grant:

@@ -25,6 +25,7 @@ from requests_app.actions.pathing import WAITS, Wait, hold_if_asked, leave_queue
 from requests_app.actions.steps import hastening
 from requests_app.actions.steps.extending import LOOK_EVERY, keep_up, over_at
 from requests_app.actions.steps.pacing import back_off, poll_delay, postpone
+from requests_app.actions.steps.removing import end_if_gone_on_the_way
 from requests_app.actions.steps.seeing import AwsView, look_at_aws, nothing_new
 from requests_app.lifecycle import EndReason, GrantStatus
 from requests_app.models import Attempt, Grant
@@ -53,7 +54,7 @@ def provision(claim: Claim) -> None:
     One call carries up to five members of a group: those of the same group that owe it too are taken along,
     each under its own lease, and each is settled by its own look.
     """
-    if end_for_a_leaver(claim) or keep_up(claim):
+    if end_for_a_leaver(claim) or keep_up(claim) or end_if_gone_on_the_way(claim):
         return
     asked = _Asked()
     due = _ask_due_at(claim.grant)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import structlog
 from django.conf import settings
 
 from audit.ledger.recorder import Actor
@@ -18,7 +19,7 @@ from clients.registry import clients
 from clients.types import PimRequest, PimRequestStatus, Reading, RemovalOrder
 from requests_app.actions import attempts
 from requests_app.actions.claiming import RESTED, Claim, note, rest, settle
-from requests_app.actions.leaving import end_for_a_leaver
+from requests_app.actions.leaving import end_for_a_leaver, look_is_due
 from requests_app.actions.moving import move
 from requests_app.actions.steps import hastening, passing, personal
 from requests_app.actions.steps.extending import (
@@ -34,6 +35,8 @@ from requests_app.actions.steps.pacing import back_off, poll_delay
 from requests_app.actions.steps.seeing import EntraView, look_at_entra
 from requests_app.lifecycle import EndReason, GrantStatus
 from requests_app.models import Attempt, Grant
+
+log = structlog.get_logger(__name__)
 
 register("ending.before_settle", "removing.looked", "removing.before_settle", "removing.settled")
 
@@ -90,6 +93,44 @@ def end_window(claim: Claim) -> None:
                 next_action_at=now,
                 **RESTED,
             )
+
+
+def end_if_gone_on_the_way(claim: Claim) -> bool:
+    """PROVISIONING: True when somebody took the membership away in Entra, so that nothing will bring it to AWS; the
+    lease is then given back. Looked at as often as the holder is; what can't be read ends nothing."""
+    grant = claim.grant
+    since = grant.unseen_since
+    if not (look_is_due(grant) if since is None else business_now() - since >= UNSEEN_FOR):
+        return False
+    try:
+        view = look_at_entra(grant)
+    except errors.ClientError as error:
+        log.warning("entra_not_read", grant=str(grant.pk), code=error.code)
+        return False
+    crash_point("ending.before_settle")
+    with settle(claim) as grant:
+        now = business_now()
+        if grant.status != GrantStatus.PROVISIONING or ended_at_the_earlier_end(grant):
+            return False
+        if view.ours is not None:
+            if grant.unseen_since is not None:
+                note(grant, unseen_since=None)
+            return False
+        if view.foreign is None and _in_doubt(grant, now):
+            note(grant, unseen_since=grant.unseen_since or now)
+            return False
+        reason = EndReason.WINDOW_OVER if grant.over_in_pim(now) else EndReason.REMOVED_ELSEWHERE
+        move(
+            grant,
+            GrantStatus.REMOVING,
+            actor=Actor.worker(),
+            fields={"group_name": grant.group.display_name, "reason": reason.label},
+            end_reason=reason,
+            removal_started_at=now,
+            next_action_at=now,
+            **RESTED,
+        )
+    return True
 
 
 def _in_doubt(grant: Grant, now: datetime) -> bool:
