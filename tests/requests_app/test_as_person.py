@@ -328,6 +328,19 @@ def test_a_death_while_giving_back_looks_again(play: Stage) -> None:
     waiting(play)
 
 
+def test_who_gives_it_back_meanwhile_is_asked_for_no_sign_in(play: Stage) -> None:
+    play.decide(play.ask())
+
+    def done_with_it(reached: str) -> None:
+        if reached == "personal.before_wait" and play.grant().status == "activating":
+            play.finish_early(play.grant())
+
+    crash.install(done_with_it)
+    play.play(lambda: Grant.objects.exclude(status__in=["scheduled", "activating"]).exists())
+    assert "signed in again" not in play.grant().problem
+    assert not Event.objects.filter(type="grant.waits_for_sign_in").exists()
+
+
 def test_entra_out_of_reach_is_no_matter_of_the_persons(play: Stage) -> None:
     sign_in(play)
     play.decide(play.ask())
