@@ -49,10 +49,7 @@ def _begun(alias: str, cursor: CursorWrapper) -> set[str]:
     """
     cursor.execute(_MADE)
     begun = {table for (table,) in cursor.fetchall()}
-    cursor.execute(_MAY_READ)
-    (may_read,) = cursor.fetchone()
-    if may_read:
-        loader = MigrationLoader(connections[alias])
+    if loader := migrations(alias, cursor):
         applied = (
             loader.disk_migrations[name]
             for name in loader.applied_migrations.keys() & loader.disk_migrations.keys()
@@ -61,3 +58,10 @@ def _begun(alias: str, cursor: CursorWrapper) -> set[str]:
             each.table for migration in applied for each in migration.operations if isinstance(each, Watch)
         }
     return begun
+
+
+def migrations(alias: str, cursor: CursorWrapper) -> MigrationLoader | None:
+    """Those that there are and those that were applied, for whoever may read which were."""
+    cursor.execute(_MAY_READ)
+    (may_read,) = cursor.fetchone()
+    return MigrationLoader(connections[alias]) if may_read else None

@@ -94,7 +94,20 @@ def test_a_guard_that_is_off_is_reported(committed_db: str, postgres_server: Pos
         )  # which no list expects by its name
         (lost,) = check_guards(databases=["default"])
         assert "switched off: whatever called requests_app_grant_guard." in lost.msg
+        half = owner.execute("SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname = 'subject_item'")
+        ((subject,),) = half.fetchall()
+        owner.execute("DROP TRIGGER subject_item ON audit_version")
+        with pointed_at(postgres_server, committed_db, role="portal_owner"):
+            assert ids([*check_guards(databases=["default"])]) == ["ledger.E015", "ledger.E007"]
+            # As `migrate` finds it that goes on where another stopped: a later migration brings both.
+            owner.execute(
+                "UPDATE django_migrations SET app = 'later' WHERE app = 'ledger' AND name LIKE '0015%'"
+            )
+            assert check_guards(databases=["default"]) == []
+            owner.execute("UPDATE django_migrations SET app = 'ledger' WHERE app = 'later'")
         owner.execute(guard)
+        owner.execute(subject)
+        owner.execute("ALTER TABLE audit_version ENABLE ALWAYS TRIGGER subject_item")
         assert check_guards(databases=["default"]) == []
         owner.execute("DROP TRIGGER said_once ON requests_app_decision")
         (lost,) = check_guards(databases=["default"])
