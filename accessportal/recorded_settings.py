@@ -218,17 +218,27 @@ def tell_for_sealer() -> None:
         return
     _look_from = time.monotonic() + TRY_AGAIN_AFTER
     try:
-        if told := noted():
+        if told := _of_sealer(noted()):
             record_settings(SEALER, told)
     except (Error, LedgerError) as error:
         log.warning("settings.not_recorded", error=type(error).__name__)
+
+
+def _of_sealer(said: Mapping[str, object]) -> Told:
+    """What a worker takes from the sealer's word: settings of its own and no others, as text that has an end.
+
+    Whoever has the sealer's rights writes there what they like, and the event is in the portal's name.
+    """
+    own = settings_told(SEALER, {}, {})
+    longest = LONGEST_APART + 40  # with what `_plain` adds where it cuts
+    return {name: str(said[name])[:longest] for name in own if name in said}
 
 
 def unexplained_settings(_gone_until: datetime | None) -> Iterator[Finding]:
     """A finding where the newest event doesn't say what the sealer has said of its settings for some minutes."""
     if not may_read("audit_sealer_settings"):
         return
-    told = noted(since=TELL_WITHIN)
+    told = _of_sealer(noted(since=TELL_WITHIN))
     with connection.cursor() as cursor:
         cursor.execute(_NEWEST)
         row = cursor.fetchone()

@@ -235,6 +235,32 @@ def test_what_the_sealer_goes_by_is_told_by_a_worker(
                 cursor.execute(statement)
 
 
+@pytest.mark.django_db
+def test_who_has_the_sealers_rights_has_a_worker_tell_of_its_settings_alone(
+    as_role: AsRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with as_role("portal_worker"):
+        start("worker", AUDIT_EVENTS_KEPT_DAYS="")
+    own = settings_told("sealer", {**GIVEN, "AUDIT_ANCHOR_FILE": "/a" * 200}, {})
+    invented = {
+        "AUDIT_EVENTS_KEPT_DAYS": "365",
+        "sealer: NOBODYS": "x",
+        **{f"{n}": "x" * 900 for n in range(40)},
+    }
+    with as_role("portal_sealer"):
+        recorded_settings.note_settings("sealer", {**own, "sealer: AUDIT_ANCHORS": "x" * 9_000, **invented})
+    monkeypatch.setattr(recorded_settings, "_look_from", 0.0)
+    with as_role("portal_worker"):
+        recorded_settings.tell_for_sealer()
+    first, told = recorded()
+    assert told.type == "settings.recorded", "nothing that anybody else goes by changed"
+    after = told.data["fields"]["settings"]
+    assert after == {**first.data["fields"]["settings"], **own, "sealer: AUDIT_ANCHORS": "x" * 240}
+    assert after["sealer: AUDIT_ANCHOR_FILE"].endswith("… (400 characters)")
+    monkeypatch.setattr(recorded_settings, "TELL_WITHIN", timedelta(0))
+    assert list(unexplained_settings(None)) == []
+
+
 def test_what_the_file_of_managed_groups_says_is_told_by_its_digest(
     tmp_path: Path, settings: Settings
 ) -> None:
