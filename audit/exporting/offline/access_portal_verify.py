@@ -568,7 +568,8 @@ def verify(chosen: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str],
         if compared.astray:
             told.append(
                 f"NOT ANCHORED: {len(compared.astray)} seals, the first of them {compared.astray[0]}, lead to none, though "
-                "later ones were anchored: they may be of another trail. Have the portal make the pack again."
+                "later ones were anchored: they may be of another trail, or the pack holds no links that far. Have the "
+                "portal make the pack again."
             )
     roots = load_roots(chosen.tsa_roots) if chosen.tsa_roots else []
     stamped, wrong_stamps = check_stamps(kept, seals, roots)

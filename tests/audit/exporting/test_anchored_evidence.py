@@ -30,12 +30,14 @@ def anchors(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def pack(db: None, key: SealingKey, as_role: AsRole, tmp_path: Path, anchors: Path) -> Path:
-    """One event of somebody in batch 1 and one in batch 4; batch 3 is anchored, 4 isn't yet."""
+    """One event of somebody in batch 1 and one in batch 4; batch 3 is anchored, 4 isn't yet, 2 is at another place."""
     actor = Actor.person(make.oid(), "Ada")
     for batch in range(1, 5):
         note(actor=actor if batch in {1, 4} else Actor.system())
         with as_role("portal_sealer"):
             seal_everything(key)
+            if batch == 2:
+                assert anchor_newest(FileAnchor(tmp_path / "other.jsonl", "webhook")) is not None
             if batch == 3:
                 assert anchor_newest(FileAnchor(anchors)) is not None
     with as_role("portal_web"):
@@ -141,6 +143,8 @@ def test_where_the_next_anchor_is_far_the_pack_holds_its_own_seals_only(
 ) -> None:
     assert list(evidence._links([1, 4])) == [1, 2, 3]
     monkeypatch.setattr(evidence, "MOST_LINKS_OF_ONE", 1)
+    assert list(evidence._links([1, 4])) == [1, 2], "to the other place"
+    monkeypatch.setattr(evidence, "MOST_LINKS_OF_ONE", 0)
     assert list(evidence._links([1, 4])) == []
     monkeypatch.setattr(evidence, "MOST_LINKS_OF_ONE", 2)
     monkeypatch.setattr(evidence, "MOST_LINKS", 2)
