@@ -28,6 +28,12 @@ DROP FUNCTION {name}();
 
 _VERSION = ("policy_ruleversion", "policy_ruleversion_is_final")
 _TERMS = ("policy_terms", "policy_terms_are_final")
+# As the check names them: each with the function that it calls.
+GUARDS = {
+    f"{table}.{table}_{guard}": name
+    for table, name in (_VERSION, _TERMS)
+    for guard in ("final", "untruncated")
+}
 INSTALL = _install(*_VERSION, "A rule version never changes: write the next version instead.")
 REMOVE = _remove(*_VERSION)
 INSTALL_TERMS = _install(*_TERMS, "The terms of a request never change: write other terms instead.")

@@ -12,10 +12,12 @@ from datetime import datetime
 
 from django.db import connection
 
+from audit.ledger.checks import expect_guards
 from audit.ledger.findings import Finding
 from audit.ledger.unexplained import register_further
 from policy.document import document_hash
 from policy.events import RULE_RETIRED, RULE_VERSIONED
+from policy.guards import GUARDS
 from policy.models import Rule, RuleVersion
 
 # In no web process's name: Postgres refuses it events of the portal itself.
@@ -84,3 +86,4 @@ def _words(number: int | None) -> str:
 def register_all() -> None:
     """Have `audit_verify` ask; called once when Django starts."""
     register_further(unexplained_rules)
+    expect_guards(GUARDS)

@@ -200,6 +200,11 @@ WHERE to_regproc('public.' || calls) IS NOT NULL AND NOT EXISTS (
     SELECT FROM pg_trigger WHERE tgrelid = to_regclass('public.' || split_part(name, '.', 1))
       AND tgname = split_part(name, '.', 2) AND tgenabled IN ('A', 'O')
 )
+UNION ALL  -- each month has its own: of the trail's it would inherit none against TRUNCATE
+SELECT inhrelid::regclass::text || '.audit_event_untruncated' FROM pg_inherits
+WHERE inhparent = to_regclass('public.audit_event') AND NOT EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = inhrelid AND tgname = 'audit_event_untruncated' AND tgenabled = 'A'
+)
 """
 # A function for triggers that none calls: what it guarded isn't any more. One of an extension is there for others' use.
 _UNCALLED = """

@@ -70,6 +70,22 @@ def test_a_guard_that_is_off_is_reported(committed_db: str, postgres_server: Pos
         assert (lost.id, f"{name}.audit_event_actor." in lost.msg) == ("ledger.E015", True)
         owner.execute(f"ALTER TABLE {name} ENABLE ALWAYS TRIGGER audit_event_actor")
         assert check_guards(databases=["default"]) == []
+        for table, trigger in (
+            (name, "audit_event_untruncated"),  # each month's own, which its parent's says nothing of
+            ("policy_ruleversion", "policy_ruleversion_final"),  # whose function another trigger calls still
+            ("policy_terms", "policy_terms_untruncated"),
+        ):
+            found = owner.execute(
+                "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname = %s AND tgrelid = %s::regclass",
+                [trigger, table],
+            )
+            ((made,),) = found.fetchall()
+            owner.execute(f"DROP TRIGGER {trigger} ON {table}")
+            (lost,) = check_guards(databases=["default"])
+            assert (lost.id, f" {table}.{trigger}." in lost.msg) == ("ledger.E015", True)
+            owner.execute(made)
+            owner.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}")
+            assert check_guards(databases=["default"]) == []
         for change in ("DISABLE", "ENABLE"):  # no longer ALWAYS
             owner.execute(f"ALTER TABLE notifications_preference {change} TRIGGER watched_went")
             (lost,) = check_watched(databases=["default"])
