@@ -142,7 +142,8 @@ SELECT data #>> '{fields,settings}' FROM (
 
 # What the sealer wrote of its own settings: its newest word.
 _NOTED = """
-SELECT told::text, at < clock_timestamp() - make_interval(secs => %s) FROM audit_sealer_settings ORDER BY id DESC LIMIT 1
+SELECT told::text, at < clock_timestamp() - make_interval(secs => %s) AND at >= coalesce(%s, '-infinity'::timestamptz)
+FROM audit_sealer_settings ORDER BY id DESC LIMIT 1
 """
 TELL_WITHIN = timedelta(minutes=10)
 
@@ -202,10 +203,10 @@ def note_settings(_process: str, told: Told) -> None:
                 cursor.execute("INSERT INTO audit_sealer_settings (told) VALUES (%s)", [json.dumps(told)])
 
 
-def noted(*, since: timedelta = timedelta(0)) -> Told:
-    """The sealer's newest word, if it is older than that; nothing where it has said nothing."""
+def noted(*, since: timedelta = timedelta(0), after: datetime | None = None) -> Told:
+    """The sealer's newest word, if it is older than that and not from before; nothing where it has said nothing."""
     with connection.cursor() as cursor:
-        cursor.execute(_NOTED, [since.total_seconds()])
+        cursor.execute(_NOTED, [since.total_seconds(), after])
         row = cursor.fetchone()
     told: dict[str, str] = json.loads(row[0]) if row and row[1] else {}
     return told
@@ -234,14 +235,17 @@ def _of_sealer(said: Mapping[str, object]) -> Told:
     return {name: str(said[name])[:longest] for name in own if name in said}
 
 
-def unexplained_settings(_gone_until: datetime | None) -> Iterator[Finding]:
-    """A finding where the newest event doesn't say what the sealer has said of its settings for some minutes."""
+def unexplained_settings(gone_until: datetime | None) -> Iterator[Finding]:
+    """A finding where the newest event doesn't say what the sealer has said of its settings for some minutes.
+
+    Where none is left, what it said before `gone_until` (real time) may have been in one that was removed.
+    """
     if not may_read("audit_sealer_settings"):
         return
-    told = _of_sealer(noted(since=TELL_WITHIN))
     with connection.cursor() as cursor:
         cursor.execute(_NEWEST)
         row = cursor.fetchone()
+    told = _of_sealer(noted(since=TELL_WITHIN, after=None if row else gone_until))
     said: dict[str, str] = json.loads(row[0]) if row and row[0] else {}
     other = sorted(name for name in told if told[name] != said.get(name))
     if other:

@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -208,6 +208,11 @@ def test_what_the_sealer_goes_by_is_told_by_a_worker(
 
     assert recorded_settings.note_once in sealing._first
     tell()
+    monkeypatch.setattr(recorded_settings, "TELL_WITHIN", timedelta(0))
+    begin("first")
+    now = datetime.now(UTC)
+    assert [each.code for each in unexplained_settings(now - timedelta(hours=1))] == ["change_unexplained"]
+    assert list(unexplained_settings(now + timedelta(hours=1))) == [], "the event was removed with its month"
     for bucket in ("first", "first", "second"):
         begin(bucket)
         tell()
@@ -220,11 +225,11 @@ def test_what_the_sealer_goes_by_is_told_by_a_worker(
     assert {f"sealer: {name}" for name in theirs} <= set(first.data["fields"]["settings"])
 
     # What no worker tells of is found, and nobody but the sealer says it, or takes it back.
-    monkeypatch.setattr(recorded_settings, "TELL_WITHIN", timedelta(0))
     assert list(unexplained_settings(None)) == []
     begin("third")
     with as_role("portal_sealer"):
-        assert [each.code for each in unexplained_settings(None)] == ["change_unexplained"]
+        for gone_until in (None, now + timedelta(hours=1)):
+            assert [each.code for each in unexplained_settings(gone_until)] == ["change_unexplained"]
     with connection.cursor() as cursor:
         for role, statement in (
             ("portal_worker", "INSERT INTO audit_sealer_settings (told) VALUES ('{}')"),
