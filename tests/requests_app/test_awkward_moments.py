@@ -165,6 +165,26 @@ def test_what_others_take_away_on_its_way_is_not_waited_for_until_the_window_is_
         assert play.play_out().problem == "It was taken out of Entra before AWS showed it."
 
 
+def test_what_entra_lacked_on_the_way_is_looked_for_at_once_when_aws_shows_it(as_role: AsRole) -> None:
+    with stage(as_role, on_demand=False) as play:
+        play.decide(play.ask(duration=timedelta(hours=4)))
+        play.play_to("provisioning")
+        behind = play.world.faults.add("pim.read", "stale", seconds=7200)
+        Grant.objects.update(holder_checked_at=play.time.now - timedelta(minutes=11))
+        assert look(play).unseen_since is None, (
+            "what was seen a moment ago is on one replica and not on another"
+        )
+        play.step(timedelta(minutes=45))
+        grant = look(play)
+        assert (grant.status, grant.unseen_since) == ("active", play.time.now)
+        assert grant.next_action_at is not None
+        assert grant.next_action_at <= play.time.now + UNSEEN_FOR
+        play.world.faults.remove(behind.id)
+        play.step(UNSEEN_FOR)
+        grant = look(play)
+        assert (grant.status, grant.unseen_since) == ("active", None)
+
+
 def ended_early_unseen(play: Stage) -> Grant:
     """The holder is done with it, and the first look at it afterwards is a replica's that is behind."""
     play.decide(play.ask(duration=timedelta(hours=4)))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from audit.ledger.models import Event
 from base import crash
 from clients import errors
 from clients.registry import clients
@@ -214,6 +215,42 @@ def test_an_approver_of_whom_pim_wants_more_holds_up_no_other_and_is_waited_for_
         sign_in(play, who=lea)
     play.play_to("active")
     assert reviewers(play)[-1] == (play.boss if other_signed_in else lea).object_id
+
+
+def test_after_an_ask_that_was_lost_pim_is_asked_again_ever_more_rarely(two: tuple[Stage, Person]) -> None:
+    """Lea is no approver of PIM's; the boss is, and isn't signed in."""
+    play, _ = two
+    approvers(play, play.boss)
+    play.world.faults.add(PIM_POST, "lose_request", count=1)
+    waiting(play)
+    asked = len(requests(play))
+    for _ in range(20):
+        play.step(personal.LOOK_EVERY)
+        play.work()
+    assert len(requests(play)) - asked <= 5
+    sign_in(play, who=play.boss)
+    play.play_to("active")
+
+
+def test_an_approver_whose_sign_in_entra_could_not_answer_for_is_not_asked_to_sign_in(
+    two: tuple[Stage, Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play, _ = two
+    approvers(play, play.boss)
+    sign_in(play, who=play.boss)
+    port = type(clients().personal)
+    plain, busy = port.sign_in, [True]
+
+    def busy_once_for_the_boss(self: Any, refresh_token: str, **more: Any) -> Any:
+        if play.boss.object_id in refresh_token and busy:
+            busy.clear()
+            raise errors.Unreachable("Entra is busy.")
+        return plain(self, refresh_token, **more)
+
+    monkeypatch.setattr(port, "sign_in", busy_once_for_the_boss)
+    play.play_to("active")
+    assert reviewers(play)[-1] == play.boss.object_id
+    assert "grant.waits_for_sign_in" not in set(Event.objects.values_list("type", flat=True))
 
 
 def test_where_nobody_has_approved_nobody_is_waited_for(play: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ taken for longer, or, where that is over, on one of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from base.clock import business_now
@@ -58,6 +58,9 @@ class Approver:
     person: Person
     tokens: PersonTokens
     newest: int  # the newest row of tokens of all who approved, as it was before any was used
+    failure: errors.ClientError | None = (
+        None  # for which another's token, signed in as they are, couldn't be used
+    )
 
 
 def signed_in_approvers(grant: Grant) -> list[Approver]:
@@ -80,10 +83,13 @@ def signed_in_approvers(grant: Grant) -> list[Approver]:
             waits.append(each)
         else:
             found.append(Approver(person, tokens, newest))
+    failed = next((each for each in waits if each.failure is not None), None)
+    if found and failed:
+        return [replace(each, failure=failed.failure) for each in found]
     if found:
         return found
-    if failed := [each for each in waits if each.failure is not None]:
-        raise failed[0]
+    if failed:
+        raise failed
     raise _waits_for(people, row=max((each.row for each in waits), default=0), claims=_claims_of(waits))
 
 
@@ -132,6 +138,11 @@ def pass_on(claim: Claim, request: PimRequest, approvers: Sequence[Approver] = (
         return ""
     if not people:
         return NOT_AN_APPROVER
+    if not again and (failure := willing[0].failure) is not None:
+        postpone(
+            claim, failure
+        )  # whoever isn't heard yet has signed in, and Entra's answer for them was no answer
+        return ""
     claims = next((each for each in again.values() if each), "")
     personal.wait(claim, _waits_for(people, row=willing[0].newest, claims=claims))
     return ""

@@ -191,7 +191,8 @@ def keep_waiting(claim: Claim) -> None:
 def wait(claim: Claim, waits: MustWaitError, *, costly: bool = False) -> None:
     """Give the lease back until whom it waits for may have signed in, or, for a failure, until its next try.
 
-    `costly`: each look asks the clouds once more, so that they become rarer.
+    `costly`: each look asks the clouds once more, so that they become rarer; as they do while it isn't known whether
+    something that was sent has landed, for which `still_waits` lets each look through.
     """
     if waits.failure is not None:
         postpone(claim, waits.failure)
@@ -201,6 +202,7 @@ def wait(claim: Claim, waits: MustWaitError, *, costly: bool = False) -> None:
         if grant.status != GrantStatus.ACTIVATING:  # its holder was done with it meanwhile
             rest(grant)
             return
+        costly = costly or grant.unknown_writes > 0
         if (grant.problem_code, grant.problem) != (waits.code, waits.sentence):
             _record(grant, waits)
         every = max(LOOK_EVERY, back_off(grant.failures)) if costly else LOOK_EVERY

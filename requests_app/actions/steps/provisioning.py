@@ -144,7 +144,10 @@ def _settle(grant: Grant, view: AwsView, waiting: str, wait: timedelta | None) -
             arrived_at=grant.arrived_at or now,
             problem="",
             problem_code="",
-            next_action_at=now if grant.extension_owed else min(over_at(grant), now + LOOK_EVERY),
+            # What Entra lacked on the way is looked for again at once: one look has cast the doubt.
+            next_action_at=now
+            if grant.extension_owed or grant.unseen_since
+            else min(over_at(grant), now + LOOK_EVERY),
             **RESTED,
         )
     else:

@@ -19,7 +19,7 @@ from clients.registry import clients
 from clients.types import PimRequest, PimRequestStatus, Reading, RemovalOrder
 from requests_app.actions import attempts
 from requests_app.actions.claiming import RESTED, Claim, note, rest, settle
-from requests_app.actions.leaving import end_for_a_leaver, look_is_due
+from requests_app.actions.leaving import CHECK_EVERY, end_for_a_leaver, look_is_due
 from requests_app.actions.moving import move
 from requests_app.actions.steps import hastening, passing, personal
 from requests_app.actions.steps.extending import (
@@ -97,10 +97,14 @@ def end_window(claim: Claim) -> None:
 
 def end_if_gone_on_the_way(claim: Claim) -> bool:
     """PROVISIONING: True when somebody took the membership away in Entra, so that nothing will bring it to AWS; the
-    lease is then given back. Looked at as often as the holder is; what can't be read ends nothing."""
+    lease is then given back. Looked at as often as the holder is; what can't be read ends nothing, and what was first
+    seen a moment ago may be missing on a replica that is behind."""
     grant = claim.grant
-    since = grant.unseen_since
-    if not (look_is_due(grant) if since is None else business_now() - since >= UNSEEN_FOR):
+    if grant.unseen_since is not None:
+        due = business_now() - grant.unseen_since >= UNSEEN_FOR
+    else:
+        due = look_is_due(grant) and _seen_long_ago(grant)
+    if not due:
         return False
     try:
         view = look_at_entra(grant)
@@ -131,6 +135,10 @@ def end_if_gone_on_the_way(claim: Claim) -> bool:
             **RESTED,
         )
     return True
+
+
+def _seen_long_ago(grant: Grant) -> bool:
+    return grant.seen_in_entra_at is None or business_now() - grant.seen_in_entra_at >= CHECK_EVERY
 
 
 def _in_doubt(grant: Grant, now: datetime) -> bool:
