@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Enter
@@ -12,6 +13,7 @@ GROUP = "AWS - Database Admin Production"
 WHY = "Roll back the shop to the release of this morning"
 
 
+@pytest.mark.proof
 def test_an_approval_is_two_clicks_from_the_mail(enter: Enter) -> None:
     jonas, helena = enter("Jonas Lindqvist"), enter(scheme="dark", width=390)
     helena.open("/demo/mail/?to=helena.brandt@acme.example")

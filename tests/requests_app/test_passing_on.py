@@ -433,6 +433,7 @@ def test_a_death_leaves_one_activation(asked: Stage, point: str) -> None:
     check_invariants(asked, grant.intervals.get().item)
 
 
+@pytest.mark.proof(about=20)
 def test_why_a_request_that_waited_in_pim_for_a_disabled_holder_came_to_nothing_is_said(
     asked: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
