@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -131,8 +132,16 @@ def rows(entries: Sequence[Entry]) -> list[Row]:
 
 
 def _shown(piece: Piece) -> Piece:
-    """The piece with nothing in it that is invisible, or reorders the sentence around it."""
-    return replace(piece, value=visible(piece.value)) if isinstance(piece.value, str) else piece
+    """The piece as people read it, with nothing in it that is invisible, or reorders the sentence around it."""
+    match piece.value:
+        case str(text):
+            return replace(piece, value=visible(text))
+        case [*several] if all(isinstance(each, str) for each in several):
+            return replace(piece, value=visible(", ".join(several)))
+        case dict() | list() as nested:
+            return replace(piece, value=visible(json.dumps(nested, ensure_ascii=False)))
+        case _:
+            return piece
 
 
 def _says_something(value: Any) -> bool:

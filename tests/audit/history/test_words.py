@@ -31,3 +31,10 @@ def test_every_declared_event_can_be_shown_even_with_nothing_in_it() -> None:
         odd = {field: ["not", "what", 7, "was declared"] for field in declared.fields}
         shown = Row(Entry(Event(id=1, type=name, outcome="done", actor_kind="person", data={"fields": odd})))
         assert sentence(shown.entry)
+
+
+def test_what_an_event_lists_is_read_as_words_with_nothing_hidden() -> None:
+    said = {"app_roles": ["Auditor", "Opera\u202etor"], "first_time": False}
+    event = Event(id=1, type="signin.succeeded", outcome="done", actor_kind="person", data={"fields": said})
+    facts = {name: str(piece) for name, piece in Row(Entry(event)).facts}
+    assert facts == {"App roles": "Auditor, Opera\\u202etor", "First time": "no"}
