@@ -309,6 +309,7 @@ def _unused(period: Period) -> Figure:
                 for each in found.some
             ),
         ],
+        [f"{len(found.some)} of them are named here."] if found.unused > len(found.some) else (),
     )
 
 

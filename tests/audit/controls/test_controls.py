@@ -229,6 +229,7 @@ def test_an_eligibility_is_unused_when_no_access_of_the_period_came_of_it() -> N
     assert named.isdisjoint(pairs)
     (figure,) = [each for each in controls_page(MONTH).figures if each.key == "unused"]
     assert len(figure.behind) == 1 + len(named)
+    assert list(figure.details) == ["20 of them are named here."]
     assert f"person={found.some[0].person_object_id}&group=" in figure.behind[1].address
 
 
