@@ -47,6 +47,9 @@ class Unreadable(Exception):
     """The pack, or a file in it, isn't what it should be."""
 
 
+# --- Hashes: what a leaf, a batch and a seal are the digest of
+
+
 def sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
@@ -80,6 +83,9 @@ def seal_of(seal: dict[str, Any]) -> bytes:
     return sha256(bytes.fromhex(seal["prev_seal"]) + bytes.fromhex(seal["root"]) + numbers)
 
 
+# --- Reading a pack
+
+
 def read_pack(
     path: str,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str], dict[str, bytes]]:
@@ -111,6 +117,9 @@ def read_pack(
         raise Unreadable(f"The pack can't be read: {type(error).__name__}: {error}") from error
     beside = {name: data for name, data in files.items() if name not in ("events.jsonl", "seals.jsonl")}
     return events, seals, wrong, beside
+
+
+# --- Seals, and the keys that signed them
 
 
 class Key:
@@ -176,6 +185,9 @@ def check_seals(
     return found, wrong
 
 
+# --- Events
+
+
 def check_events(events: Sequence[dict[str, Any]], seals: dict[int, dict[str, Any]]) -> list[str]:
     """What is wrong with the events."""
     wrong: list[str] = []
@@ -229,6 +241,9 @@ def removed_in(events: Sequence[dict[str, Any]]) -> list[str]:
                 f"{fields['first_batch']} to {fields['last_batch']} sealed them."
             )
     return told
+
+
+# --- What was noted or anchored outside
 
 
 def check_noted(noted: Sequence[str], seals: dict[int, dict[str, Any]]) -> list[str]:
@@ -476,6 +491,9 @@ def load_roots(path: str) -> list[x509.Certificate]:
         return x509.load_pem_x509_certificates(Path(path).read_bytes())
     except (OSError, ValueError) as error:
         raise Unreadable(f"The roots {path} can't be read: {error}") from error
+
+
+# --- The command line
 
 
 SPAN = re.compile(r"(?P<path>.+)@(?P<since>[^@]*)\.\.(?P<until>[^@]*)")

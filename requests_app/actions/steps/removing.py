@@ -83,16 +83,7 @@ def end_window(claim: Claim) -> None:
             # An extension that PIM never held, with too little left to assign anew, is over with the earlier end.
             over = not missing or grant.over_in_pim(now)
             reason = EndReason.WINDOW_OVER if over else EndReason.REMOVED_ELSEWHERE
-            move(
-                grant,
-                GrantStatus.REMOVING,
-                actor=Actor.worker(),
-                fields={"group_name": grant.group.display_name, "reason": reason.label},
-                end_reason=reason,
-                removal_started_at=now,
-                next_action_at=now,
-                **RESTED,
-            )
+            _put_on_its_way_out(grant, reason, now)
 
 
 def end_if_gone_on_the_way(claim: Claim) -> bool:
@@ -124,17 +115,21 @@ def end_if_gone_on_the_way(claim: Claim) -> bool:
             note(grant, unseen_since=grant.unseen_since or now)
             return False
         reason = EndReason.WINDOW_OVER if grant.over_in_pim(now) else EndReason.REMOVED_ELSEWHERE
-        move(
-            grant,
-            GrantStatus.REMOVING,
-            actor=Actor.worker(),
-            fields={"group_name": grant.group.display_name, "reason": reason.label},
-            end_reason=reason,
-            removal_started_at=now,
-            next_action_at=now,
-            **RESTED,
-        )
+        _put_on_its_way_out(grant, reason, now)
     return True
+
+
+def _put_on_its_way_out(grant: Grant, reason: EndReason, now: datetime) -> None:
+    move(
+        grant,
+        GrantStatus.REMOVING,
+        actor=Actor.worker(),
+        fields={"group_name": grant.group.display_name, "reason": reason.label},
+        end_reason=reason,
+        removal_started_at=now,
+        next_action_at=now,
+        **RESTED,
+    )
 
 
 def _seen_long_ago(grant: Grant) -> bool:
