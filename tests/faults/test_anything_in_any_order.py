@@ -11,7 +11,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from pytest_django import DjangoDbBlocker
 
 from audit.ledger.models import Event
-from requests_app.lifecycle import DecisionStatus
+from requests_app.lifecycle import DecisionStatus, GrantStatus
 from requests_app.models import Decision, Grant
 from tests.support import servers
 from tests.support.anything import Anything
@@ -132,6 +132,36 @@ def test_what_is_asked_for_again_waits_for_what_leaves(
         one.approve_the_newest(0)
         one.work_until_quiet()
         one.all_invariants_hold()
+    finally:
+        one.teardown()
+
+
+@pytest.mark.proof
+def test_what_is_revoked_before_provisioning_was_asked_for_never_arrives(
+    postgres_server: servers.PostgresServer,
+    django_db_blocker: DjangoDbBlocker,
+    as_role: AsRole,
+    worker_id: str,
+) -> None:
+    """A worker died behind PIM's yes: PIM lets go after five minutes, and Entra's cycle comes after that."""
+    one = machine(postgres_server, django_db_blocker, as_role, f"revoked_{worker_id}")()
+    try:
+        one.begin(0)
+        one.submit(0, 0, 10, None)
+        one.approve_the_newest(0)
+        one.crash("activating.before_settle", kept=False)
+        one.revoke(0, 0)
+        one.work_until_quiet()
+        one.advance(6)
+        one.work_until_quiet()
+        one.advance(120)
+        one.work_until_quiet()
+        one.all_invariants_hold()
+        grant = Grant.objects.get()
+        assert (grant.status, grant.problem) == (
+            GrantStatus.NEVER_ARRIVED,
+            "It was revoked before AWS showed the membership.",
+        )
     finally:
         one.teardown()
 

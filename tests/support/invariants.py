@@ -11,7 +11,8 @@ I3  for every row one event a version, and the trail replayed gives the row
 I4  nothing is lost: all comes to an end
 I5  PIM was given one assignment for each grant, at most
 I6  what the portal calls ready is in Entra and in AWS, and what it calls over is in neither
-I7  what was approved isn't refused without a cause outside, or earlier access of the pair that was still on its way out
+I7  what was approved isn't refused without a cause outside: somebody who ended it before a cycle could carry it, or earlier
+    access of the pair that was still on its way out, is one
 I8  every write to a cloud has its event, with its client-request-id and, once known, its outcome
 I9  the audit trail, sealed, verifies
 I10 no more goes along the enterprise application's narrow path than the settings say
@@ -39,7 +40,15 @@ from audit.ledger.verifying import verify
 from identity.humans import same_human
 from identity.models import Person
 from requests_app.actions.steps import pacing
-from requests_app.lifecycle import ITEM, TERMINAL, DecisionStatus, GrantStatus, ItemStatus, WaiverStatus
+from requests_app.lifecycle import (
+    ITEM,
+    TERMINAL,
+    DecisionStatus,
+    EndReason,
+    GrantStatus,
+    ItemStatus,
+    WaiverStatus,
+)
 from requests_app.models import Attempt, Decision, Grant, GrantInterval, RequestItem, Verdict
 from requests_app.unexplained import unexplained_facts
 from requests_app.waivers.models import Waiver
@@ -68,6 +77,8 @@ SHOWN_WITHIN = timedelta(minutes=5)
 # A window of which less than this is left may be too short: PIM takes no less than its minimum, as the person it is asked
 # for a little less than what is left, and there is what the death of a worker costs.
 TOO_LITTLE = settings.PIM_MINIMUM + timedelta(minutes=3)
+# Time between two of Entra's provisioning cycles; within it what changed has been carried without being asked for.
+A_CYCLE = timedelta(minutes=40)
 # Statuses in which a page says that access is on its way out.
 SHOWN_AS_LEAVING = frozenset({GrantStatus.REMOVING, GrantStatus.DEPROVISIONING, GrantStatus.DRAINING})
 
@@ -98,6 +109,8 @@ class Access(NamedTuple):
     ended_at: datetime | None
     holder_checked_at: datetime | None
     last_write_at: datetime | None
+    end_reason: str
+    removal_started_at: datetime | None
     problem: str
 
 
@@ -393,8 +406,22 @@ def _no_refusal_without_cause(scene: Scene) -> Iterator[str]:
         if grant.status in {GrantStatus.NOT_GRANTED, GrantStatus.NEVER_ARRIVED}:
             if not grant.problem:
                 yield f"I7 grant {grant.pk} is {grant.status}, and nothing says why"
-            if scene.pair(grant) not in scene.excused and not _waited_for_the_earlier(scene, grant):
+            if scene.pair(grant) in scene.excused or _ended_before_a_cycle(grant):
+                continue
+            if not _waited_for_the_earlier(scene, grant):
                 yield f"I7 grant {grant.pk} is {grant.status} without a cause outside: {grant.problem}"
+
+
+def _ended_before_a_cycle(grant: Access) -> bool:
+    """Whether somebody gave it back or revoked it sooner than Entra's own cycle has to come. A worker that died before it
+    asked for provisioning on demand leaves only the cycle, and PIM lets go of an assignment after five minutes.
+    """
+    return (
+        grant.status == GrantStatus.NEVER_ARRIVED
+        and grant.end_reason in {EndReason.ENDED_EARLY, EndReason.REVOKED}
+        and grant.removal_started_at is not None
+        and grant.removal_started_at < grant.starts_at + A_CYCLE
+    )
 
 
 def _waited_for_the_earlier(scene: Scene, grant: Access) -> bool:
