@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from django.db import connection
+from django_subatomic.db import transaction
 
 from audit.ledger.models import Event
 from requests_app.lifecycle import (
@@ -28,6 +32,15 @@ from tests.support.world_clients import Calls
 ON_ITS_WAY = timedelta(seconds=20)
 # Out of Entra and of AWS by read-back; only the longest possible session is waited for.
 OVER = TERMINAL | {GrantStatus.DRAINING}
+
+
+@contextmanager
+def one_moment() -> Iterator[None]:
+    """All that is read within it is of one moment: workers go on while a run is judged, and what was told is then older than
+    the row."""
+    with transaction(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
 
 
 def owed() -> dict[str, int]:

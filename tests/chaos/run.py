@@ -16,6 +16,7 @@ from identity.models import Person
 from policy.loading import load_rules
 from policy.reading import read_rules
 from policy.requestable import requestability
+from simulator.world.world import World
 from stack.postgres import DATABASE
 from stack.private import private_dir
 from stack.running import Stack
@@ -30,7 +31,9 @@ SPEED = 60.0
 LOOK_SECONDS = 0.1
 AS_PERSON_EVERY = 3  # one PIM group in so many is activated as the person
 ENOUGH_FOR_EACH = 50  # requests among which some are emergencies
-HURRY = 0.75  # of the time in which people would just have asked for as much as is wanted: pages are slow at times
+# Of the time in which people would just have asked for as much as is wanted: pages are slow at times, a quarter of what is
+# asked for gets no answer, and who has all that they may ask for has to wait.
+HURRY = 0.5
 SAVED_WITHIN = 15.0  # seconds until the simulated clouds have written what they hold
 
 
@@ -41,7 +44,7 @@ class Plan:
     duration: float = 900.0  # seconds of kills
     requests: int = 500
     kills: int = 300
-    requesters: int = 20
+    requesters: int = 30
     approvers: int = 6
     postgres_restarts: int = 3
     settle: float = 600.0  # seconds, at most, until nothing is owed
@@ -100,7 +103,9 @@ def run(plan: Plan, folder: Path) -> Result:
         seconds = time.monotonic() - began
         with pointed_at(server, DATABASE, role="portal_worker"):
             settled = _settle(plan, breaker, crowd)
-            return _judge(plan, stack, history, breaker, seconds, settled)
+            world = _world(stack)
+            with ending.one_moment():
+                return _judge(plan, stack, world, history, breaker, seconds, settled)
 
 
 def cast(stack: Stack, plan: Plan, folder: Path) -> tuple[list[str], dict[str, list[str]]]:
@@ -189,15 +194,25 @@ def _settle(plan: Plan, breaker: Breaker, crowd: Crowd) -> float:
     return time.monotonic() - began
 
 
-def _judge(
-    plan: Plan, stack: Stack, history: History, breaker: Breaker, seconds: float, settled: float
-) -> Result:
+def _world(stack: Stack) -> World:
+    """The simulated clouds, once they have written what they hold now."""
     world_file = stack.state_dir / "simulator" / "world.json"
     changed = time.time()
     until = time.monotonic() + SAVED_WITHIN
     while world_file.stat().st_mtime < changed and time.monotonic() < until:
         time.sleep(0.2)
-    world = ending.saved_world(stack.state_dir / "simulator", stack.anchors)
+    return ending.saved_world(stack.state_dir / "simulator", stack.anchors)
+
+
+def _judge(
+    plan: Plan,
+    stack: Stack,
+    world: World,
+    history: History,
+    breaker: Breaker,
+    seconds: float,
+    settled: float,
+) -> Result:
     actions = under_their_grants(history.actions, ending.first_requests())
     verdicts = check(actions, ending.effects())
     # A word that was stored and then refused, with its reason, isn't lost; nor an end that came another way.

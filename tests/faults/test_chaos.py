@@ -6,11 +6,14 @@ import os
 import subprocess
 import sys
 
+import psycopg
 import pytest
+from django.contrib.sessions.models import Session
 
+from tests.chaos.ending import one_moment
 from tests.chaos.history import Action, Effect, Outcome, Verdicts, check, under_their_grants
 from tests.chaos.run import Plan
-from tests.support.servers import ROOT
+from tests.support.servers import ROOT, PostgresServer
 
 # Two minutes of breaking, and then until nothing is owed.
 SHORT = {
@@ -67,6 +70,17 @@ def test_a_plan_is_read_from_the_environment() -> None:
     assert (plan.duration, plan.kills, plan.requests) == (60.0, 9, Plan().requests)
     with pytest.raises(ValueError, match="many"):
         Plan.read({"KILLS": "many"})
+
+
+def test_a_run_is_judged_as_it_was_at_one_moment(committed_db: str, postgres_server: PostgresServer) -> None:
+    with (
+        one_moment(),
+        psycopg.connect(postgres_server.conninfo("portal_owner", committed_db), autocommit=True) as other,
+    ):
+        before = Session.objects.count()
+        other.execute("INSERT INTO django_session VALUES ('a', 'somebody', now())")
+        assert Session.objects.count() == before
+    assert Session.objects.count() == before + 1
 
 
 @pytest.mark.proof
