@@ -51,10 +51,13 @@ class Timeline:
     counted: int | None  # only on the first page
     facets: Sequence[Facet] = ()  # likewise
     cut: bool = False  # whether there are, or may be, more than were counted
+    total: int | None = None  # how many there are with those, where it is known
 
     @property
     def facet_words(self) -> str:
         """Over what the facets are counted."""
+        if self.cut and self.total is not None:
+            return f"counted over the newest {self.counted:,} of {self.total:,} matches"
         if self.cut:
             return f"counted over the newest {self.counted:,} matches; there may be more"
         return "counted over all matches"
@@ -64,9 +67,10 @@ class Timeline:
         """How many there are, as far as it was counted."""
         if self.counted is None:
             return ""
-        if self.cut:
+        if self.cut and self.total is None:
             return f"{self.counted:,} events or more"
-        return f"{self.counted:,} event{'' if self.counted == 1 else 's'}"
+        number = self.counted if self.total is None else self.total
+        return f"{number:,} event{'' if number == 1 else 's'}"
 
 
 def timeline(wanted: Mapping[str, Any], before: Position | None) -> Timeline:
@@ -80,7 +84,8 @@ def timeline(wanted: Mapping[str, Any], before: Position | None) -> Timeline:
         page = reading.events(chosen, before=before)
         return Timeline(rows(page.entries), page.older, None)
     page, found = reading.opening(chosen)
-    return Timeline(rows(page.entries), page.older, found.counted, _named(found, wanted), found.cut)
+    facets = _named(found, wanted)
+    return Timeline(rows(page.entries), page.older, found.counted, facets, found.cut, found.total)
 
 
 def event_filter(wanted: Mapping[str, Any]) -> EventFilter:

@@ -24,7 +24,16 @@ from django_subatomic.db import transaction
 from audit.ledger.canonical import commitment
 from audit.ledger.gathering import Once, Requests, among, over_candidates
 from audit.ledger.models import Event, Outcome, PersonalWords
-from audit.ledger.wording import COMMON, SAMPLE, likely_rare, terms_of, try_words, with_words, worded_types
+from audit.ledger.wording import (
+    COMMON,
+    MOST_NAMED,
+    SAMPLE,
+    likely_rare,
+    terms_of,
+    try_words,
+    with_words,
+    worded_types,
+)
 from base.clock import business_clock, business_now
 from base.errors import Invalid
 
@@ -154,12 +163,14 @@ def count(wanted: EventFilter) -> int:
 class Facets:
     """How the newest matches divide: for each of FACETS its most frequent values, counted over at most 10,000 events.
 
-    Of common words, and of very many requests, at most 500. `cut`: older matches were not counted.
+    Of words, and of very many requests, at most 500. `cut`: older matches were not counted. `total`: how many matches there
+    are with those, where it is known.
     """
 
     counted: int
     values: Mapping[str, Sequence[tuple[str, int]]]
     cut: bool = False
+    total: int | None = None
 
 
 # The newest matches are found once, as a page's are, and then counted by each of the four.
@@ -191,18 +202,30 @@ def opening(wanted: EventFilter) -> tuple[Page, Facets]:
         if tried is None and not wanted.words and isinstance(wanted.requests, QuerySet):
             tried = _of_many_requests(wanted, wanted.requests, FACETS)
         if tried is None:
-            return _page(list(_newest(wanted, None, PAGE + 1)), PAGE), _divided(wanted)
+            worded = with_words(wanted.words) if wanted.words else None
+            if worded is not None and len(worded) == 1:
+                return _of_rare_words(wanted, worded)
+            return _page(list(_newest(wanted, None, PAGE + 1, worded=worded)), PAGE), _divided(wanted, worded)
         enough = tried.whole or len(tried.rows) > PAGE
         keys = tried.rows[: PAGE + 1] if enough else list(_newest(wanted, None, PAGE + 1))
         return _page(keys, PAGE), _counted(tried.rows[:most], cut=not tried.whole)
 
 
-def _divided(wanted: EventFilter) -> Facets:
+def _of_rare_words(wanted: EventFilter, worded: Sequence[Q]) -> tuple[Page, Facets]:
+    """The page and the facets of words that few events have: all their keys are in an index, and no more rows are read than
+    are counted."""
+    keys = list(_newest(wanted, None, MOST_NAMED, worded=worded))
+    counted = _columns_by_keys(keys[:MOST_WORDED], FACETS)
+    facets = _counted(counted, cut=len(keys) > len(counted))
+    return _page(keys[: PAGE + 1], PAGE), replace(facets, total=len(keys))
+
+
+def _divided(wanted: EventFilter, worded: Sequence[Q] | None = None) -> Facets:
     """The facets of what indexes find; one statement."""
     values: dict[str, list[tuple[str, int]]] = {name: [] for name in FACETS}
     counted = 0
     try:
-        newest = _newest(wanted, None, MOST_COUNTED + 1, FACETS)
+        newest = _newest(wanted, None, MOST_COUNTED + 1, FACETS, worded=worded)
         matches, parameters = newest.query.sql_with_params()
     except EmptyResultSet:
         return Facets(0, values)
@@ -375,13 +398,18 @@ def _columns_by_keys(keys: Sequence[Mapping[str, Any]], more: Sequence[str]) -> 
 
 
 def _newest(
-    wanted: EventFilter, before: Position | None, most: int, more: Sequence[str] = ()
+    wanted: EventFilter,
+    before: Position | None,
+    most: int,
+    more: Sequence[str] = (),
+    *,
+    worded: Sequence[Q] | None = None,
 ) -> QuerySet[Event, Any]:
     """Keys (at, id) of the newest `most` matches, one index walk per value of the filter's rarest kind.
 
-    `more` are columns that the rows have besides.
+    `more` are columns that the rows have besides; `worded` is what `with_words` gave, where it was asked already.
     """
-    walks = list(_walks(wanted))
+    walks = list(_walks(wanted, worded))
     conditions = _reachable() & _time(wanted)
     if before is not None:
         conditions &= Q(at__lte=before.at) & (Q(at__lt=before.at) | Q(id__lt=before.id))
@@ -398,13 +426,13 @@ def _newest(
     return parts[0].union(*parts[1:], all=apart).order_by("-at", "-id")[:most]
 
 
-def _walks(wanted: EventFilter) -> Iterator[Q]:
+def _walks(wanted: EventFilter, worded: Sequence[Q] | None = None) -> Iterator[Q]:
     """The filter as conditions of which each is served by one index, together covering it."""
     if wanted.words:
         bare = replace(wanted, words="", types=wanted.types and worded_types(wanted.types))
         if wanted.types and not bare.types:
             return  # none of these can have words
-        found = with_words(wanted.words)
+        found = with_words(wanted.words) if worded is None else worded
         if len(found) == 1:  # few are named: whatever else is asked is tried on each
             yield found[0] & _people(wanted) & _rest(bare)
         else:

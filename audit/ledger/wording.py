@@ -76,17 +76,19 @@ class _Among(Func):
     output_field = BooleanField()
 
 
+# What one word was found in has all of one word.
+_ALSO = "(%(all)s::text = %(one)s::text OR {vector} @@ to_tsquery('simple', %(all)s))"
 # The index looks for one word; the others are looked for in what it finds. A beginning that every text has would else be
 # collected a million times before the rare one beside it counts.
 _FOUND = f"""
 SELECT event_id, has FROM (
-    SELECT event_id, public.audit_words(words) @@ to_tsquery('simple', %(all)s) AS has FROM audit_pii
+    SELECT event_id, {_ALSO.format(vector="public.audit_words(words)")} AS has FROM audit_pii
     WHERE public.audit_words(words) @@ to_tsquery('simple', %(one)s)
       AND field IN ({", ".join(f"'{name}'" for name in SEARCHED_WORDS)}) LIMIT %(most)s
 ) AS written
 UNION ALL
 SELECT id, has FROM (
-    SELECT id, public.audit_reference_words(data) @@ to_tsquery('simple', %(all)s) AS has FROM audit_event
+    SELECT id, {_ALSO.format(vector="public.audit_reference_words(data)")} AS has FROM audit_event
     WHERE public.audit_reference_words(data) @@ to_tsquery('simple', %(one)s) LIMIT %(most)s
 ) AS referred
 """  # noqa: S608 - names of this module only

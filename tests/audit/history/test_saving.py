@@ -78,7 +78,9 @@ def test_facets_are_the_counts_of_what_the_search_finds(monkeypatch: pytest.Monk
 
 
 def test_a_search_for_nothing_has_no_facets() -> None:
-    assert opening(EventFilter(words="nowhere"))[1] == reading.Facets(0, {name: [] for name in FACETS})
+    assert opening(EventFilter(words="nowhere"))[1] == reading.Facets(
+        0, {name: [] for name in FACETS}, total=0
+    )
 
 
 def test_a_facet_leads_to_what_it_counted(some: tuple[Person, PimGroup], auditor: Client) -> None:

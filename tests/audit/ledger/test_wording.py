@@ -7,6 +7,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django_subatomic.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -104,6 +105,28 @@ def test_common_words_are_found_by_trying_as_by_their_index(monkeypatch: pytest.
         9,
         True,
     )
+
+
+@pytest.mark.django_db
+def test_of_rare_words_the_newest_are_counted_and_it_is_known_how_many_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = [submit("CHG-1", "The disk is full"), submit("DISK-2"), submit("", "disk")]
+    monkeypatch.setattr(reading, "MOST_WORDED", 2)
+    monkeypatch.setattr(reading, "PAGE", 2)
+    for wanted in (EventFilter(words="disk"), EventFilter(words="disk", people=(ADA.object_id,))):
+        with CaptureQueriesContext(connection) as captured:
+            page, facets = opening(wanted)
+        assert [entry.event.id for entry in page.entries] == written[:0:-1]
+        assert page.older is not None
+        assert (facets.counted, facets.cut, facets.total) == (2, True, 3)
+        assert facets.values["type"] == [("request.submitted", 2)]
+        # Their index is asked once for the page and the facets.
+        assert sum("AS referred" in query["sql"] for query in captured) == 1
+    page, facets = opening(EventFilter(words="full"))
+    assert [entry.event.id for entry in page.entries] == written[:1]
+    assert (facets.counted, facets.cut, facets.total) == (1, False, 1)
+    assert opening(EventFilter(words="full", people=("somebody",)))[1].total == 0
 
 
 @pytest.mark.django_db
