@@ -25,7 +25,7 @@ import redis
 import structlog
 
 from clients.environment import setting
-from clients.errors import ClientError, OutcomeUnknown, Throttled, Unreachable
+from clients.errors import ClientError, OutcomeUnknown, Throttled, TokenThrottled, Unreachable
 
 _log = structlog.get_logger("clients.breaker")
 
@@ -33,6 +33,7 @@ _log = structlog.get_logger("clients.breaker")
 CLOUDS: Mapping[str, str] = {
     "graph": "Microsoft Graph",
     "provisioning": "Entra's provisioning service",
+    "sign-in": "Entra's sign-in service",
     "sso-admin": "IAM Identity Center",
     "identitystore": "AWS's identity store",
     "organizations": "AWS Organizations",
@@ -77,6 +78,8 @@ def verdict(error: ClientError | None) -> Verdict:
     match error:
         case None:
             return Verdict.ANSWERED
+        case TokenThrottled():
+            return Verdict.NOTHING
         case Throttled():
             return Verdict.NOTHING if error.code == "LocalRateLimit" else Verdict.ANSWERED
         case Unreachable() | OutcomeUnknown():

@@ -34,6 +34,10 @@ class Throttled(Unreachable):
         self.retry_after = retry_after
 
 
+class TokenThrottled(Throttled):
+    """Entra's token endpoint asks to wait, and its bucket is held: the call that needed a token was never made."""
+
+
 class StillRunning(Throttled):
     """A question that lasts is being worked on; with `page` the port is asked for its answer, after `retry_after`."""
 

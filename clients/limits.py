@@ -5,7 +5,8 @@ operation at 20 per second (IAM Identity Center user guide, "Limits"); Organizat
 takes two look-ups per second in each account and Region (its API reference, LookupEvents). Other
 tools of the same account share these buckets, so the portal takes at most about 60 % of each. The five calls
 in ten seconds of provisionOnDemand are kept in PostgreSQL, strictly (`requests_app.narrow_path`); its bucket
-here carries the vendor's 429 alone.
+here carries the vendor's 429 alone. Entra's token endpoint is another service than Graph and says 429 for itself: its
+bucket is taken by requests for a token only, so that whoever has one goes on.
 
 The bucket lives in Redis as one number per name, the theoretical arrival time of the next call
 (the generic cell rate algorithm), moved by one script and on Redis's own clock. When Redis is away, each
@@ -66,7 +67,9 @@ RATES: Mapping[str, Rate] = {
     ),  # AWS takes 3,500 writes a second of a prefix; this only bounds ourselves
     "graph": Rate(50, burst=50),
     "graph-on-demand": Rate(10, burst=10),
+    "entra-token": Rate(10, burst=10),  # Entra's own limit isn't published
 }
+SIGN_IN = "entra-token"
 
 
 class Limiter(Protocol):
@@ -258,4 +261,13 @@ def build_limiter(environ: Mapping[str, str]) -> Limiter:
     return SharedLimiter(rates, connection)
 
 
-__all__ = ["RATES", "Limiter", "LocalLimiter", "Rate", "SharedLimiter", "build_limiter", "rates_from"]
+__all__ = [
+    "RATES",
+    "SIGN_IN",
+    "Limiter",
+    "LocalLimiter",
+    "Rate",
+    "SharedLimiter",
+    "build_limiter",
+    "rates_from",
+]

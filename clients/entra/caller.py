@@ -38,8 +38,8 @@ from clients.entra import failures
 from clients.entra.config import EntraConfig
 from clients.entra.credential import build_credential
 from clients.entra.loop import LoopThread
-from clients.errors import ClientError, StepUpRequired, Throttled, Unreachable
-from clients.limits import Limiter
+from clients.errors import ClientError, StepUpRequired, Throttled, TokenThrottled, Unreachable
+from clients.limits import SIGN_IN, Limiter
 from clients.observing import watching
 from clients.types import Reading, Receipt
 
@@ -192,7 +192,7 @@ class GraphCaller:
             "POST token",
             lambda: self._signed_in.get_token(self._config.graph_scope),
             port=port,
-            bucket="graph",
+            bucket=SIGN_IN,
             write=False,
             client_request_id=str(uuid.uuid4()),
         )
@@ -209,10 +209,10 @@ class GraphCaller:
         finally:
             _person.reset(before)
 
-    def elsewhere[T](self, operation: str, work: Callable[[], Awaitable[T]], *, port: str) -> Reading[T]:
-        """Run what speaks to another service than Graph under the same rules as a read; `work` raises port errors."""
+    def at_sign_in[T](self, operation: str, work: Callable[[], Awaitable[T]], *, port: str) -> Reading[T]:
+        """Run what speaks to Entra's token endpoint under the same rules as a read; `work` raises port errors."""
         return self._run(
-            operation, work, port=port, bucket="graph", write=False, client_request_id=str(uuid.uuid4())
+            operation, work, port=port, bucket=SIGN_IN, write=False, client_request_id=str(uuid.uuid4())
         )
 
     @property
@@ -251,10 +251,9 @@ class GraphCaller:
         write: bool,
         client_request_id: str,
     ) -> Reading[Any]:
-        cloud = "provisioning" if port == "entra.provisioning" else "graph"
         with (
             watching(port, operation, client_request_id=client_request_id) as watched,
-            guarded(self._breaker, cloud),
+            guarded(self._breaker, _circuit(port, bucket)),
         ):
             self._limiter.acquire(bucket)
             call = _Call(client_request_id)
@@ -264,6 +263,8 @@ class GraphCaller:
                 )
             except TimeoutError:
                 raise self._late(call, write=write) from None
+            except TokenThrottled:
+                raise  # the credential holds its own bucket, and Graph was never asked
             except Throttled as error:
                 self._limiter.hold(bucket, error.retry_after)
                 raise
@@ -293,7 +294,7 @@ class GraphCaller:
 
     def _build_client(self, http: httpx.AsyncClient) -> Any:
         try:
-            credential = self._credential or build_credential(self._config)
+            credential = self._credential or build_credential(self._config, self._limiter)
         except (OSError, ValueError) as error:
             reason = type(error).__name__
             raise failures.no_token(reason, refused=True, receipt=Receipt("")) from error
@@ -351,7 +352,8 @@ class GraphCaller:
             if answer is None:
                 raise ValueError("an empty answer")
             return answer
-        except ClientError:
+        except ClientError as error:
+            error.receipt = error.receipt or call.receipt
             raise
         except APIError as error:
             raise self._from_api(error, call, write=write) from error
@@ -390,6 +392,13 @@ class GraphCaller:
         if not call.sent:
             return failures.not_sent("Timeout", receipt=call.receipt)
         return failures.interrupted("Timeout", write=write, receipt=call.receipt)
+
+
+def _circuit(port: str, bucket: str) -> str:
+    """Which cloud a call is of (`clients.breaker.CLOUDS`)."""
+    if bucket == SIGN_IN:
+        return "sign-in"
+    return "provisioning" if port == "entra.provisioning" else "graph"
 
 
 def configuration(builder: Any, **query: Any) -> Any:

@@ -46,7 +46,7 @@ class GraphPersonalPim:
 
     def sign_in(self, refresh_token: str, *, context: str = "") -> Reading[PersonTokens]:
         """See the port."""
-        return self._caller.elsewhere(
+        return self._caller.at_sign_in(
             "POST token", lambda: refresh(self._config, refresh_token, context=context), port=_PORT
         )
 

@@ -18,7 +18,8 @@ import httpx
 
 from clients import errors
 from clients.entra.config import EntraConfig
-from clients.types import PersonTokens
+from clients.entra.failures import retry_after
+from clients.types import PersonTokens, Receipt
 
 _SECONDS = 10.0
 UNCLEAR = "Entra's sign-in service gave no clear answer. The call is tried again."
@@ -44,6 +45,7 @@ async def refresh(config: EntraConfig, refresh_token: str, *, context: str) -> P
         errors.StepUpRequired: the person must sign in with the claims that it carries.
         errors.SignInNeeded: the token is over, or the consent was withdrawn.
         errors.NotPermitted: Entra refuses the worker itself.
+        errors.Throttled: it asks to wait; the caller holds the endpoint's bucket for everybody.
         errors.Unreachable: no answer that says anything; nothing was changed.
     """
     if not (config.signin_client_id and config.signin_secret):
@@ -62,16 +64,29 @@ async def refresh(config: EntraConfig, refresh_token: str, *, context: str) -> P
         "claims": json.dumps(claims),
     }
     trusted = ssl.create_default_context(cafile=config.ca_bundle or None)
-    async with httpx.AsyncClient(verify=trusted, timeout=_SECONDS, follow_redirects=False) as client:
-        response = await client.post(f"{config.authority}/{config.tenant_id}/oauth2/v2.0/token", data=form)
+    try:
+        async with httpx.AsyncClient(verify=trusted, timeout=_SECONDS, follow_redirects=False) as client:
+            response = await client.post(
+                f"{config.authority}/{config.tenant_id}/oauth2/v2.0/token", data=form
+            )
+    except httpx.HTTPError as error:
+        raise errors.Unreachable(UNCLEAR, code=type(error).__name__) from error
+    if response.status_code == 429:
+        raise errors.Throttled(
+            "Entra's sign-in service asks to wait.",
+            retry_after=retry_after(response.headers.get("retry-after")),
+            code="429",
+        )
     try:
         answer = response.json()
     except ValueError:
         answer = None
-    if not isinstance(answer, dict) or response.status_code >= 500 or response.status_code == 429:
+    if not isinstance(answer, dict) or response.status_code >= 500:
         raise errors.Unreachable(UNCLEAR, code=str(response.status_code))
     if response.status_code != 200:
-        raise refusal(answer, claims)
+        refused = refusal(answer, claims)
+        refused.receipt = Receipt("", vendor_request_id=str(answer.get("trace_id", ""))[:100])
+        raise refused
     access, next_refresh = answer.get("access_token"), answer.get("refresh_token", "")
     if not isinstance(access, str) or not isinstance(next_refresh, str):
         raise errors.Unreachable("Entra's sign-in service answered without a token.", code="NoToken")

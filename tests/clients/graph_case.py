@@ -17,7 +17,7 @@ GROUP = "a1000000-0000-4000-8000-000000000001"
 PERSON = "b2000000-0000-4000-8000-000000000002"
 PRINCIPAL = "c3000000-0000-4000-8000-000000000003"
 
-FAST = {name: Rate(10_000, burst=10_000) for name in ("graph", "graph-on-demand")}
+FAST = {name: Rate(10_000, burst=10_000) for name in ("graph", "graph-on-demand", "entra-token")}
 
 
 class FixedToken:

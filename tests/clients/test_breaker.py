@@ -35,6 +35,7 @@ from clients.errors import (
     OutcomeUnknown,
     PolicyRefused,
     Throttled,
+    TokenThrottled,
     Unreachable,
 )
 from clients.types import Receipt
@@ -127,6 +128,7 @@ def test_a_probe_that_never_came_back_is_forgotten() -> None:
         (OutcomeUnknown("x"), Verdict.FAILED),
         (Throttled("x", retry_after=SHORT, code="429"), Verdict.ANSWERED),
         (Throttled("x", retry_after=SHORT, code="LocalRateLimit"), Verdict.NOTHING),
+        (TokenThrottled("x", retry_after=SHORT, code="429"), Verdict.NOTHING),
         (NotFound("x", receipt=Receipt("a", "b")), Verdict.ANSWERED),
         (PolicyRefused("x", receipt=Receipt("a", "b")), Verdict.ANSWERED),
         (NotPermitted("no credential at all"), Verdict.NOTHING),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ import pytest
 
 from clients import registry
 from clients.entra.build import EntraAdapters, build_entra
-from clients.errors import NotPermitted
+from clients.errors import NotPermitted, Throttled, TokenThrottled, Unreachable
 from clients.limits import LocalLimiter
 from clients.registry import Clients
 from clients.types import (
@@ -182,19 +183,22 @@ def test_the_whole_catalogue_is_read(clouds: dict[str, Any], ports: Clients) -> 
     assert len(groups) == len(managed_groups(clouds)) >= 20
 
 
-def with_credential(clouds: dict[str, Any], name: str, value: str) -> EntraAdapters:
+def with_credential(
+    clouds: dict[str, Any], name: str, value: str, limiter: LocalLimiter | None = None
+) -> EntraAdapters:
     environ = environment(clouds)
     del environ["ENTRA_WORKER_CERTIFICATE_PATH"]
-    return build_entra({**environ, name: value}, limiter=LocalLimiter(FAST))
+    return build_entra({**environ, name: value}, limiter=limiter or LocalLimiter(FAST))
 
 
-@pytest.mark.parametrize(
-    ("name", "known_as"),
-    [
-        ("ENTRA_WORKER_CLIENT_SECRET", "worker_client_secret"),
-        ("ENTRA_WORKER_FEDERATED_TOKEN_FILE", "worker_federated_token_file"),
-    ],
-)
+OTHERS = [
+    ("ENTRA_WORKER_CLIENT_SECRET", "worker_client_secret"),
+    ("ENTRA_WORKER_FEDERATED_TOKEN_FILE", "worker_federated_token_file"),
+]
+CREDENTIALS = [*OTHERS, ("ENTRA_WORKER_CERTIFICATE_PATH", "worker_certificate_path")]
+
+
+@pytest.mark.parametrize(("name", "known_as"), OTHERS)
 def test_other_credentials_work_too(clouds: dict[str, Any], name: str, known_as: str) -> None:
     with closing(with_credential(clouds, name, clouds[known_as])) as entra:
         assert entra.directory.application_groups().value
@@ -248,3 +252,76 @@ def test_a_disabled_worker_is_for_an_operator(clouds: dict[str, Any], ports: Cli
         control(clouds, "POST", "/tokens", worker_enabled=True)
     assert caught.value.sentence.endswith(".")
     assert ports.directory.application_groups().value
+
+
+# --- Entra's token endpoint, when it can't or won't
+
+
+def tokens_asked_for(clouds: dict[str, Any]) -> int:
+    calls = control(clouds, "GET", "/calls?count=500")["calls"]
+    return sum("oauth2/v2.0/token" in each["what"] for each in calls)
+
+
+@pytest.mark.parametrize(("name", "known_as"), CREDENTIALS)
+def test_a_token_endpoint_that_asks_to_wait_is_left_alone_by_all_and_graph_is_not(
+    clouds: dict[str, Any], name: str, known_as: str
+) -> None:
+    at = [1000.0]
+    limiter = LocalLimiter(FAST, now=lambda: at[0])
+    first, second, other = (with_credential(clouds, name, clouds[known_as], limiter) for _ in range(3))
+    with closing(first), closing(second), closing(other):
+        held = other.directory.application_groups().value
+        control(clouds, "POST", "/faults", operation="entra.POST token", kind="throttle", retry_after=40)
+        began, before = time.monotonic(), tokens_asked_for(clouds)
+        with pytest.raises(TokenThrottled, match="asks to wait") as caught:
+            first.directory.application_groups()
+        assert caught.value.retry_after == timedelta(seconds=40)
+        assert tokens_asked_for(clouds) == before + 1
+        at[0] += 30
+        with pytest.raises(TokenThrottled) as caught:
+            second.directory.application_groups()
+        assert caught.value.retry_after == timedelta(seconds=10)
+        assert tokens_asked_for(clouds) == before + 1
+        assert time.monotonic() - began < 10, "nobody sleeps it off"
+        assert other.directory.application_groups().value == held, "who has a token goes on"
+        at[0] += 11
+        assert second.directory.application_groups().value == held
+
+
+@pytest.mark.parametrize(
+    ("credential", "fault"),
+    [
+        (OTHERS[0], {"kind": "error", "status": 503, "retry_after": 40}),
+        (OTHERS[1], {"kind": "error", "status": 503, "retry_after": 40}),
+        (CREDENTIALS[2], {"kind": "lose_request"}),
+    ],
+)
+def test_a_token_endpoint_that_is_away_is_no_refusal(
+    clouds: dict[str, Any], credential: tuple[str, str], fault: dict[str, Any]
+) -> None:
+    name, known_as = credential
+    made = control(clouds, "POST", "/faults", operation="entra.POST token", count=20, **fault)
+    with closing(with_credential(clouds, name, clouds[known_as])) as entra:
+        began = time.monotonic()
+        with pytest.raises(Unreachable, match="sign-in service") as caught:
+            entra.directory.application_groups()
+        assert not isinstance(caught.value, Throttled)
+        assert time.monotonic() - began < 10
+        httpx.delete(f"{clouds['control_url']}/faults/{made['id']}").raise_for_status()
+        assert entra.directory.application_groups().value, "and nothing of it is remembered"
+
+
+def test_a_token_that_ages_is_used_while_none_is_to_be_had(clouds: dict[str, Any]) -> None:
+    name, known_as = OTHERS[0]
+    limiter = LocalLimiter(FAST)
+    with closing(with_credential(clouds, name, clouds[known_as], limiter)) as entra:
+        held = entra.directory.application_groups().value
+        cache: Any = entra.caller._signed_in._credential._cae_cache
+        for entry in cache._cache["AccessToken"].values():
+            entry["refresh_on"] = "1"
+        control(clouds, "POST", "/faults", operation="entra.POST token", kind="throttle", retry_after=40)
+        before = tokens_asked_for(clouds)
+        assert entra.directory.application_groups().value == held
+        assert tokens_asked_for(clouds) == before + 1
+        assert entra.directory.application_groups().value == held
+        assert tokens_asked_for(clouds) == before + 1, "its bucket is held all the same"
