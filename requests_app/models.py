@@ -90,6 +90,8 @@ class RequestItem(models.Model):
             models.Index(
                 fields=["group", "created_at"], condition=Q(status="pending"), name="item_pending_by_group"
             ),
+            # An account's or a permission set's requests, thousands of them: their items lie all over the table.
+            models.Index(fields=["id"], include=["request"], name="item_request"),
             # What was decided in a period, and how long that took.
             models.Index(
                 fields=["decided_at"],

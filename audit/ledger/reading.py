@@ -45,7 +45,9 @@ MOST_OF_A_CASE = 2_000
 MOST_TRIED = 10_000
 MOST_TRIED_BY_INDEX = 50_000  # where the index alone says whose request each is
 MOST_WORDED = 500
-MOST_WORDED_OF_MANY = 150  # where each lies among hundreds of other requests'
+MOST_TRIED_WORDED = (
+    100  # where each that is tried is read for its words, and may lie among hundreds of others
+)
 FACETS = ("type", "outcome", "actor_oid", "group_oid")
 MOST_OF_A_FACET = 10  # values of each, the most frequent first
 STATEMENT_TIMEOUT = timedelta(seconds=3)
@@ -163,8 +165,8 @@ def count(wanted: EventFilter) -> int:
 class Facets:
     """How the newest matches divide: for each of FACETS its most frequent values, counted over at most 10,000 events.
 
-    Of words, and of very many requests, at most 500. `cut`: older matches were not counted. `total`: how many matches there
-    are with those, where it is known.
+    Of rare words, and of very many requests, at most 500, and fewer of common words. `cut`: older matches were not counted.
+    `total`: how many matches there are with those, where it is known.
     """
 
     counted: int
@@ -196,8 +198,7 @@ def opening(wanted: EventFilter) -> tuple[Page, Facets]:
         Invalid: the search took longer than it may.
     """
     with bounded():
-        many = isinstance(wanted.requests, QuerySet)
-        most = min(MOST_WORDED, MOST_WORDED_OF_MANY) if many and wanted.words else MOST_WORDED
+        most = MOST_TRIED_WORDED if wanted.words else MOST_WORDED
         tried = _common(wanted, None, most + 1, FACETS)
         if tried is None and not wanted.words and isinstance(wanted.requests, QuerySet):
             tried = _of_many_requests(wanted, wanted.requests, FACETS)
@@ -421,8 +422,8 @@ def _newest(
         return Event.objects.none()
     if len(parts) == 1:
         return parts[0]
-    # Walks over types, groups or requests share no event, and so are merged without looking at all of them.
-    apart = not wanted.people and not wanted.words
+    # But for words, walks share no event, and so are merged without looking at all of them.
+    apart = not wanted.words
     return parts[0].union(*parts[1:], all=apart).order_by("-at", "-id")[:most]
 
 
@@ -441,7 +442,7 @@ def _walks(wanted: EventFilter, worded: Sequence[Q] | None = None) -> Iterator[Q
         rest = _rest(replace(wanted, people=()))
         for person in wanted.people:
             yield Q(actor_oid=person) & rest
-            yield Q(about_oid=person) & rest
+            yield Q(about_oid=person) & ~Q(actor_oid__in=wanted.people) & rest
     elif wanted.requests is not None:
         # Many are tried on the newest events, of each type apart: its index says whose request an event is.
         apart = isinstance(wanted.requests, QuerySet | Once)

@@ -100,7 +100,7 @@ def test_common_words_are_found_by_trying_as_by_their_index(monkeypatch: pytest.
     assert [len(ids) for ids in pages[2]] == [21, 10, 0]
     assert opening(EventFilter(words="disk"))[1].counted == 21
     assert not opening(EventFilter(words="disk"))[1].cut
-    monkeypatch.setattr(reading, "MOST_WORDED", 9)
+    monkeypatch.setattr(reading, "MOST_TRIED_WORDED", 9)
     assert (opening(EventFilter(words="disk"))[1].counted, opening(EventFilter(words="disk"))[1].cut) == (
         9,
         True,
