@@ -22,17 +22,19 @@ from audit.history.presentation import rows
 from audit.ledger import tsa_anchor
 from audit.ledger.anchors import SignedSeal
 from audit.ledger.canonical import instant
-from audit.ledger.merkle import audit_path
+from audit.ledger.merkle import Tree
 from audit.ledger.models import AnchorReceipt, Event, Leaf, PersonalWords, Seal
 from audit.ledger.reading import Entry
 from base.clock import real_now
 from base.visible import visible
 
 FORMAT = 1
-MOST_EVENTS = 2_000
+# Of as many, a page to read takes most of some nine seconds and 80 MB: what a request may take of the web process.
+MOST_EVENTS = 10_000
 # From a batch to the next anchored one are the seals of a minute, unless a place was away; so far it is looked for.
 MOST_LINKS_OF_ONE = 100
 MOST_LINKS = 20_000
+_LEAVES_AT_ONCE = 20_000
 _NOTHING: Mapping[str, bytes] = {}
 VERIFIER = Path(offline.__file__).with_name("access_portal_verify.py")
 
@@ -126,22 +128,42 @@ def _events(entries: Sequence[Entry], proofs: Mapping[int, Mapping[str, Any]]) -
 
 
 def _proofs(ids: Sequence[int]) -> tuple[dict[int, Mapping[str, Any]], list[Seal]]:
-    """Each sealed event's place and path, and the seals of their batches. Reads one batch's leaves at a time."""
+    """Each sealed event's place and path, and the seals of their batches. Each batch is read and hashed once."""
     places: dict[int, list[tuple[int, int]]] = {}
     for event_id, batch, index in Leaf.objects.filter(event_id__in=ids).values_list(
         "event_id", "batch", "idx"
     ):
         places.setdefault(batch, []).append((event_id, index))
     proofs: dict[int, Mapping[str, Any]] = {}
-    for batch, inside in places.items():
-        leaves = [
-            bytes(leaf)
-            for leaf in Leaf.objects.filter(batch=batch).order_by("idx").values_list("leaf", flat=True)
-        ]
-        for event_id, index in inside:
-            path = [each.hex() for each in audit_path(leaves, index)]
+    for batch, leaves in _leaves(list(places)):
+        tree = Tree(leaves)
+        for event_id, index in places[batch]:
+            path = [each.hex() for each in tree.path(index)]
             proofs[event_id] = {"batch": batch, "index": index, "path": path}
     return proofs, list(Seal.objects.filter(batch__in={*places, *_links(list(places))}).order_by("batch"))
+
+
+def _leaves(batches: Sequence[int]) -> Iterator[tuple[int, list[bytes]]]:
+    """Each batch's leaves: small batches, of which there may be thousands, many in a query, and a large one alone."""
+    together: list[int] = []
+    waiting = 0
+    sizes = dict(Seal.objects.filter(batch__in=batches).values_list("batch", "n"))
+    for batch in batches:
+        size = sizes.get(batch, _LEAVES_AT_ONCE)
+        if waiting + size > _LEAVES_AT_ONCE:
+            yield from _leaves_of(together)
+            together, waiting = [], 0
+        together.append(batch)
+        waiting += size
+    yield from _leaves_of(together)
+
+
+def _leaves_of(batches: Sequence[int]) -> Iterator[tuple[int, list[bytes]]]:
+    found: dict[int, list[bytes]] = {}
+    rows = Leaf.objects.filter(batch__in=batches).order_by("batch", "idx").values_list("batch", "leaf")
+    for batch, leaf in rows:
+        found.setdefault(batch, []).append(bytes(leaf))
+    yield from found.items()
 
 
 _LINKS = """

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from audit.exporting.evidence import MOST_EVENTS
 from audit.ledger.models import ActorKind, Event
 from audit.ledger.reading import Entry, Position, events_at
 from policy.events import RULE_VERSIONED
 from policy.models import Terms
 
 MOST = 500  # wordings in a pack
-_MOST_TERMS = 2_000
 
 
 def rule_events(entries: Sequence[Entry]) -> Sequence[Entry]:
@@ -23,7 +23,7 @@ def rule_events(entries: Sequence[Entry]) -> Sequence[Entry]:
     judged = (
         Terms.objects.filter(request_items__request__in=requests)
         .distinct()
-        .values_list("judged_by", flat=True)[:_MOST_TERMS]
+        .values_list("judged_by", flat=True)[:MOST_EVENTS]
     )
     wanted = {(each["name"], each["number"]) for terms in judged for each in terms}
     if not wanted:

@@ -13,6 +13,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from audit.exporting.evidence import MOST_EVENTS, Pack, make_pack
+from audit.exporting.rules import MOST as MOST_WORDINGS
 from audit.exporting.rules import rule_events
 from audit.exporting.running import KEEP, cancel
 from audit.exporting.streaming import FORMS, stream
@@ -153,7 +154,13 @@ def _send(
     request_id: UUID | None = None,
     beside: Mapping[str, bytes] = MappingProxyType({}),
 ) -> HttpResponse | FileResponse:
-    pack: Pack = make_pack(entries, title=title, about=about, beside=beside, also=rule_events(entries))
+    wordings = rule_events(entries)
+    if len(wordings) >= MOST_WORDINGS:
+        about = [
+            *about,
+            f"Of the wordings of rules only the newest {MOST_WORDINGS:,}: older ones are left out, if there are any.",
+        ]
+    pack: Pack = make_pack(entries, title=title, about=about, beside=beside, also=wordings)
     record_alone(
         "export.packed",
         actor=actor_of(request),

@@ -30,23 +30,39 @@ def root_hash(leaves: Sequence[bytes]) -> bytes:
     if not level:
         return EMPTY_ROOT
     while len(level) > 1:
-        pairs = [node_hash(left, right) for left, right in zip(level[::2], level[1::2], strict=False)]
-        level = pairs + level[len(pairs) * 2 :]
+        level = _above(level)
     return level[0]
 
 
+def _above(level: list[bytes]) -> list[bytes]:
+    pairs = [node_hash(left, right) for left, right in zip(level[::2], level[1::2], strict=False)]
+    return pairs + level[len(pairs) * 2 :]
+
+
+class Tree:
+    """A tree with all its levels, hashed once: for the paths of many of its leaves."""
+
+    def __init__(self, leaves: Sequence[bytes]) -> None:
+        self._levels = [list(leaves)]
+        while len(self._levels[-1]) > 1:
+            self._levels.append(_above(self._levels[-1]))
+
+    def path(self, index: int) -> list[bytes]:
+        """The hashes beside the way from a leaf to the head, lowest first: RFC 6962 section 2.1.1. Raises IndexError."""
+        if not 0 <= index < len(self._levels[0]):
+            raise IndexError(index)
+        found = []
+        for level in self._levels[:-1]:
+            beside = index ^ 1
+            if beside < len(level):
+                found.append(level[beside])
+            index //= 2
+        return found
+
+
 def audit_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """The hashes beside the way from a leaf to the head, lowest first: RFC 6962 section 2.1.1. Raises IndexError."""
-    level, path = list(leaves), []
-    if not 0 <= index < len(level):
-        raise IndexError(index)
-    while len(level) > 1:
-        beside = index ^ 1
-        if beside < len(level):
-            path.append(level[beside])
-        pairs = [node_hash(left, right) for left, right in zip(level[::2], level[1::2], strict=False)]
-        level, index = pairs + level[len(pairs) * 2 :], index // 2
-    return path
+    """The path of one leaf. Raises IndexError."""
+    return Tree(leaves).path(index)
 
 
 def seal_hash(prev_seal: bytes, root: bytes, n: int, batch: int, at: datetime) -> bytes:

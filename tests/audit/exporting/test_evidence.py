@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django_subatomic.db import transaction
 
+from audit.exporting import evidence
 from audit.exporting.evidence import MOST_EVENTS, VERIFIER, make_pack
 from audit.exporting.offline.access_portal_verify import main, root_of
+from audit.ledger import merkle
 from audit.ledger.keys import SealingKey, make_key
-from audit.ledger.merkle import audit_path, root_hash
-from audit.ledger.models import Seal
+from audit.ledger.merkle import audit_path, node_hash, root_hash
+from audit.ledger.models import Leaf, Seal
 from audit.ledger.reading import EventFilter, events
 from audit.ledger.recorder import Actor
 from audit.ledger.sealing import seal_everything
@@ -99,6 +103,29 @@ def edit(name: str, number: int, change: Callable[[dict[str, Any]], None]) -> Ca
         files[name] = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
     return act
+
+
+def test_each_batch_is_read_and_hashed_once(pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many of its events, and of how many batches, a pack holds."""
+    hashed: list[bytes] = []
+
+    def counting(left: bytes, right: bytes) -> bytes:
+        hashed.append(left)
+        return node_hash(left, right)
+
+    monkeypatch.setattr(merkle, "node_hash", counting)
+    sealed = [*Leaf.objects.order_by("batch", "idx").values_list("event_id", "batch")]
+    most = sum(seal.n - 1 for seal in Seal.objects.all())
+    with CaptureQueriesContext(connection) as of_all:
+        proofs, _ = evidence._proofs([event for event, _ in sealed])
+    assert len(proofs) == len(sealed)
+    assert len({batch for _, batch in sealed}) == 2
+    assert len(hashed) == most
+    with CaptureQueriesContext(connection) as of_one:
+        evidence._proofs([sealed[0][0]])
+    assert len(of_all) == len(of_one)
+    monkeypatch.setattr(evidence, "_LEAVES_AT_ONCE", 1)
+    assert evidence._proofs([event for event, _ in sealed])[0] == proofs
 
 
 def test_it_is_proven_by_a_program_that_knows_nothing_of_the_portal(pack: Path) -> None:

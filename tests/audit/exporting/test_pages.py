@@ -110,7 +110,7 @@ def test_a_pack_of_a_person_and_of_a_period(item: RequestItem, auditor: Client) 
 
 
 def test_a_pack_holds_the_wordings_of_the_rules_that_judged_it(
-    item: RequestItem, auditor: Client, as_role: AsRole
+    item: RequestItem, auditor: Client, as_role: AsRole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [judge] = item.terms.judged_by
     judged = judge["name"], judge["number"]
@@ -144,6 +144,10 @@ def test_a_pack_holds_the_wordings_of_the_rules_that_judged_it(
         rules = [said["fields"] for said in events if said["type"] == "rule.versioned"]
         assert [(rule["name"], rule["number"]) for rule in rules] == [(judge["name"], judge["number"])]
         assert rules[0]["document"] == {"quorum": 1}
+    monkeypatch.setattr(views, "MOST_WORDINGS", 1)
+    cut = auditor.post(f"/audit/requests/{item.request_id}/evidence/")
+    with zipfile.ZipFile(io.BytesIO(cut.getvalue())) as pack:
+        assert "Of the wordings of rules only the newest 1:" in pack.read("README.txt").decode()
 
 
 @pytest.mark.parametrize(
@@ -178,7 +182,7 @@ def test_what_is_too_much_for_one_pack_can_be_taken_in_parts() -> None:
     """Together they hold every event once: a minute that is named as the last is meant to its end."""
     of = [entry_of("grant.revoked", business_at=AT - timedelta(seconds=40 * n)) for n in range(3)]
     assert views.too_many_words(of) == (
-        "An evidence pack holds at most 2,000 events, and more fit. Name a person, or take it in parts: the newest from "
+        "An evidence pack holds at most 10,000 events, and more fit. Name a person, or take it in parts: the newest from "
         "2026-05-01 12:29 on, and what is older to 2026-05-01 12:28."
     )
     assert "in parts" not in views.too_many_words(of[:1])
