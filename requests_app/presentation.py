@@ -113,14 +113,27 @@ def standing(item_status: str, grant: Grant | None) -> Standing:
     )
     if status == GrantStatus.NOT_GRANTED and grant.problem:
         sentence = grant.problem
-    if status == GrantStatus.REMOVING and grant.problem_code == QUEUED:
-        return Standing(tone, "Removal queued", "Ending. PIM lets it go at", grant.next_action_at)
+    if due := queued_until(grant):
+        return Standing(tone, "Removal queued", "Ending. PIM lets it go at", due)
     if grant.waits_for_person or grant.waits_for_approver:
         who = "the requester" if grant.waits_for_person else "an approver"
         return Standing("waiting", WAITS, f"Approved. Waiting for {who} to sign in again.")
     if status == GrantStatus.SCHEDULED and grant.starts_at > business_now():
         return Standing("waiting", "Scheduled", "Approved. It begins", grant.starts_at)
     return Standing(tone, words, sentence, until)
+
+
+def queued_until(grant: Grant) -> datetime | None:
+    """Until when PIM keeps what is being removed, while that is to come: then it goes, whenever PIM is read again."""
+    due = grant.next_action_at
+    queued = grant.status == GrantStatus.REMOVING and grant.problem_code == QUEUED
+    return due if queued and due is not None and due > business_now() else None
+
+
+def problem_words(grant: Grant) -> str:
+    """What keeps it, by the newest look; nothing of PIM's first five minutes once they are over."""
+    over = grant.problem_code == QUEUED and queued_until(grant) is None
+    return "" if over else grant.problem
 
 
 def phases(
@@ -272,8 +285,10 @@ def _departure(grant: Grant | None) -> tuple[Step, ...]:
 
 
 def _left(name: str, at: datetime | None, current: bool, grant: Grant) -> Step:
+    if current and (due := queued_until(grant)):
+        return Step(name, "now", note=f"{grant.problem} It is due at", until=due)
     if current and grant.problem_code == QUEUED:
-        return Step(name, "now", note=f"{grant.problem} It is due at", until=grant.next_action_at)
+        return Step(name, "now", note="Being removed now: the first five minutes are over")
     if current:
         return Step(name, "now", note=grant.problem or "Waiting to read back that it is gone")
     return Step(name, "done" if at else "next", at)

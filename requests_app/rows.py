@@ -16,7 +16,7 @@ from requests_app.deliberation.models import Attention
 from requests_app.deliberation.reading import attention_to
 from requests_app.models import Grant, GrantInterval, RequestItem, RequestScope
 from requests_app.overdue import overdue
-from requests_app.presentation import Standing, standing
+from requests_app.presentation import Standing, queued_until, standing
 from requests_app.targets import due_at
 
 
@@ -34,6 +34,7 @@ def fingerprint_of(grant: Grant) -> tuple[object, ...]:
         grant.revision,
         grant.sure_until,
         grant.problem,
+        queued_until(grant),
         grant.extension_problem,
     )
 

@@ -26,7 +26,7 @@ from requests_app.models import (
     RequestItem,
     RequestScope,
 )
-from requests_app.presentation import Phase, Standing, phases, standing
+from requests_app.presentation import Phase, Standing, phases, problem_words, standing
 from requests_app.rows import ScopeSet, scope_sets
 from requests_app.shown import Part, what_was_shown
 
@@ -52,6 +52,10 @@ class CaseItem:
     @property
     def standing(self) -> Standing:
         return standing(self.item.status, self.grant)
+
+    @property
+    def problem(self) -> str:
+        return problem_words(self.grant) if self.grant else ""
 
     @property
     def phases(self) -> Sequence[Phase]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import uuid
 from datetime import timedelta
 
@@ -271,6 +273,18 @@ def test_a_queued_removal_says_when(world: World, ada: Visitor) -> None:
     page = main_of(ada.get(page_of(item)))
     assert "Removal queued" in page
     assert page.count(due.isoformat(timespec="seconds")) >= 2
+    live = re.search(r'hx-get="([^"]+)"', page)
+    assert live
+    assert ada.get(html.unescape(live[1])).status_code == 204
+
+    # Once its time has come it is not queued any more, also before PIM is read again.
+    Grant.objects.filter(pk=grant.pk).update(next_action_at=business_now() - timedelta(seconds=1))
+    changed = ada.get(html.unescape(live[1]))
+    assert changed.status_code == 200
+    for words in (changed.content.decode(), main_of(ada.get(page_of(item)))):
+        assert "queued" not in words
+        assert "Being removed from Entra." in words
+        assert "Being removed now" in words
 
 
 # --- Extending
