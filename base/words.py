@@ -1,4 +1,4 @@
-"""Times and spans in words, in UTC: as pages say them before any script has run."""
+"""Times, spans and bounded counts in words, in UTC: as pages say them before any script has run."""
 
 from __future__ import annotations
 
@@ -33,6 +33,11 @@ def moment_words(moment: datetime, now: datetime) -> str:
         return clock
     year = "" if moment.year == now.year else f" {moment.year}"
     return f"{moment.day} {moment:%b}{year}, {clock}"
+
+
+def count_words(number: int, most: int) -> str:
+    """A number that was counted to one more than `most` at most."""
+    return f"more than {most:,}" if number > most else f"{number:,}"
 
 
 def _joined(*parts: tuple[int, str]) -> str:

@@ -12,11 +12,11 @@ from typing import Any
 
 import redis
 from django.conf import settings
-from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
+from django.db.models import Count, Min, Q, QuerySet
 
 from audit.forwarding.carrying import StreamState, stream_states
 from audit.ledger.anchoring import AnchorState, anchor_states
-from audit.ledger.models import Event, Leaf
+from audit.ledger.waiting import waiting_for_seal
 from base.clock import business_clock, business_now, real_now
 from catalog.freshness import PartAge, ProvisioningHealth, ages, provisioning_health
 from clients.breaker import CircuitState, circuit_states
@@ -34,7 +34,7 @@ from requests_app.cutting import removing
 from requests_app.cutting.models import FastRemoval, SeveringPlace
 from requests_app.estimates import Hop, hops
 from requests_app.models import Decision, Grant
-from requests_app.overdue import Overdue, overdue_grants
+from requests_app.overdue import Overdue, number_overdue, overdue_grants
 from requests_app.waivers.models import Waiver
 
 # Owed work that nobody has taken for this long (real time) is stuck.
@@ -44,7 +44,6 @@ WORKER_GONE_AFTER = timedelta(hours=1)
 # What besides grants may be stuck, each with a process of its own or a worker that has to take it.
 DECISION, WAIVER, FAST_REMOVAL, SEVERING = "decision", "waiver", "fast_removal", "severing"
 MOST_OVERDUE = 20
-MOST_UNSEALED = 1000
 _REDIS_TIMEOUT_SECONDS = 0.5
 
 
@@ -65,11 +64,11 @@ class Facts:
     waiting: int  # grants whose next look is postponed after a failure
     oldest_owed_at: datetime | None  # business time
     overdue: Sequence[Overdue]  # the longest first
-    overdue_count: int
+    overdue_count: int  # of all; 10,001 means more than 10,000
     findings: Mapping[str, int]  # open, by kind
     last_drift: DriftRun | None
     seal_lag: timedelta  # real time
-    unsealed: int
+    unsealed: int  # 10,001 means more than 10,000
     anchors: Sequence[AnchorState]  # the configured ones
     streams: Sequence[StreamState]  # the configured ones
     expiries: Sequence[Expiry]
@@ -90,7 +89,7 @@ def facts() -> Facts:
     """Read everything; about twenty queries whatever there is."""
     now, real = business_now(), real_now()
     reachable, problem, circuits, budgets = _redis(real)
-    waiting, lag = unsealed(real)
+    unsealed = waiting_for_seal(real)
     overdue = overdue_grants(now)
     stuck, oldest = _stuck(now, real)
     last = Grant.objects.order_by("-created_at")
@@ -112,11 +111,11 @@ def facts() -> Facts:
         waiting=Grant.objects.filter(retry_at__gt=real, failures__gt=0).count(),
         oldest_owed_at=oldest,
         overdue=overdue[:MOST_OVERDUE],
-        overdue_count=len(overdue),
+        overdue_count=number_overdue(overdue, now),
         findings=_by(Finding.objects.filter(status=FindingStatus.OPEN), "kind"),
         last_drift=DriftRun.objects.exclude(status=DriftRun.Status.RUNNING).order_by("-started_at").first(),
-        seal_lag=lag,
-        unsealed=waiting,
+        seal_lag=unsealed.lag,
+        unsealed=unsealed.number,
         anchors=anchor_states(settings.AUDIT_ANCHORS),
         streams=stream_states(settings.AUDIT_STREAMS),
         expiries=list(Expiry.objects.order_by("ends_at")),
@@ -205,12 +204,3 @@ def _owed_rows() -> Iterator[tuple[str, QuerySet[Any], str]]:
     if removing.owed_at_all():
         yield FAST_REMOVAL, FastRemoval.objects.all(), "next_action_at"
     yield SEVERING, SeveringPlace.objects.all(), "next_action_at"
-
-
-def unsealed(real: datetime) -> tuple[int, timedelta]:
-    """How many of the newest events wait for their seal, and how long the oldest of them has."""
-    newest = Event.objects.filter(at__gt=real - timedelta(days=2)).order_by("-at", "-id")
-    sealed = Leaf.objects.filter(event_id=OuterRef("id"))
-    rows = list(newest.annotate(sealed=Exists(sealed)).values_list("at", "sealed")[:MOST_UNSEALED])
-    waiting = [at for at, is_sealed in rows if not is_sealed]
-    return len(waiting), max(real - min(waiting), timedelta(0)) if waiting else timedelta(0)

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from audit.ledger.waiting import MOST_WAITING
 from base.clock import business_clock
-from base.words import duration_words
+from base.words import count_words, duration_words
 from catalog.freshness import HealthState, real_age
 from oversight.expiries import LABELS, WARN_BEFORE
 from oversight.facts import (
@@ -22,6 +23,7 @@ from oversight.facts import (
 from oversight.models import DriftRun, Expiry
 from oversight.reaching import BEAT as REACH
 from requests_app.lifecycle import GrantStatus
+from requests_app.overdue import MOST_COUNTED
 
 SWEEP, WATCH = "task:requests_app.tasks.sweep", "task:oversight.tasks.watch"
 # What besides grants may be stuck, in words.
@@ -72,6 +74,13 @@ class Health:
     def troubles(self) -> Sequence[Hop]:
         """The hops that need somebody."""
         return [hop for hop in self.hops if hop.tone == "problem"]
+
+    @property
+    def overdue_words(self) -> str:
+        """How many grants are past their target, as the beginning of a sentence."""
+        count = self.facts.overdue_count
+        number = count_words(count, MOST_COUNTED).capitalize()
+        return f"{number} grant{' is' if count == 1 else 's are'}"
 
     @property
     def grants(self) -> Sequence[tuple[str, int, int]]:
@@ -125,9 +134,8 @@ def _machines(found: Facts) -> Iterator[Hop]:
             tone, state = ("live", "Works") if age <= LATE_BEAT else ("waiting", "Quiet")
             yield Hop(f"Worker {name.partition(':')[2]}", tone, state, _seen(at))
     late = found.seal_lag > LATE_SEAL
-    sentence = (
-        f"{found.unsealed} events wait for their seal, the oldest for {duration_words(found.seal_lag)}."
-    )
+    number = count_words(found.unsealed, MOST_WAITING).capitalize()
+    sentence = f"{number} events wait for their seal, the oldest for {duration_words(found.seal_lag)}."
     yield Hop(
         "Sealer",
         "problem" if late else "live",

@@ -31,7 +31,7 @@ class FactsCollector(Collector):
         found = self._facts
         yield _by("grants", "Grants that are not over, by status.", "status", found.grants.items())
         yield _by("stuck", "Owed work that nobody takes, by status.", "status", found.stuck.items())
-        yield _one("overdue_grants", "Grants past their target.", found.overdue_count)
+        yield _one("overdue_grants", "Grants past their target, 10,001 at most.", found.overdue_count)
         yield _one("postponed_grants", "Grants whose next look waits after a failure.", found.waiting)
         oldest = (found.now - found.oldest_owed_at).total_seconds() if found.oldest_owed_at else 0.0
         yield _one("oldest_owed_seconds", "Age of the oldest owed action, business time.", max(0.0, oldest))
@@ -52,7 +52,7 @@ class FactsCollector(Collector):
         yield _by("heartbeat_age_seconds", "Since a task or worker last ran, real time.", "name", ages)
         yield _one("redis_up", "Whether the broker answers.", int(found.redis_reachable))
         yield _one("seal_lag_seconds", "Age of the oldest unsealed event.", found.seal_lag.total_seconds())
-        yield _one("unsealed_events", "Events that wait for their seal.", found.unsealed)
+        yield _one("unsealed_events", "Events that wait for their seal, 10,001 at most.", found.unsealed)
         lags = ((each.place, each.lag.total_seconds()) for each in found.anchors)
         yield _by("anchor_lag_seconds", "Age of the oldest seal that a place doesn't cover.", "place", lags)
         late = ((each.name, each.lag.total_seconds()) for each in found.streams)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Case, DateTimeField, ExpressionWrapper, F, Q, QuerySet, Value, When
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce, Greatest
 
 from base.clock import business_now
 from requests_app.lifecycle import EndReason, GrantStatus
@@ -15,6 +17,7 @@ from requests_app.models import Grant
 
 ENTRA, AWS = "Entra", "AWS"
 MOST = 200
+MOST_COUNTED = 10_000
 
 _STILL_IN_ENTRA = (GrantStatus.ACTIVATING, GrantStatus.PROVISIONING, GrantStatus.ACTIVE)
 
@@ -59,21 +62,50 @@ def _target(grant: Grant) -> tuple[str, datetime] | None:
             return None
 
 
+def _due() -> Case:
+    """`_target` for a statement: by when each grant has to be out of the hop that it is in."""
+    stands_until = Case(
+        When(status=GrantStatus.ACTIVATING, then=F("ends_at")),
+        default=Coalesce("fell_back_to", "ends_at"),
+        output_field=DateTimeField(),
+    )
+    begun = Case(
+        When(end_reason=EndReason.WINDOW_OVER, then=stands_until),
+        default=Coalesce("removal_started_at", stands_until),
+        output_field=DateTimeField(),
+    )
+    at_soonest = _after(F("assigned_at"), settings.PIM_MINIMUM)
+    return Case(
+        When(status__in=_STILL_IN_ENTRA, then=_after(stands_until, settings.OVERDUE_ENTRA)),
+        When(  # where it was never assigned, the greatest is the other of the two
+            status=GrantStatus.REMOVING, then=_after(Greatest(begun, at_soonest), settings.OVERDUE_ENTRA)
+        ),
+        When(status=GrantStatus.DEPROVISIONING, then=_after(F("out_of_entra_at"), settings.OVERDUE_AWS)),
+        output_field=DateTimeField(),
+    )
+
+
+def _after(moment: Combinable, span: timedelta) -> Combinable:
+    return ExpressionWrapper(moment + Value(span), output_field=DateTimeField())
+
+
+def _late(now: datetime) -> QuerySet[Grant]:
+    # All that isn't over owes a next action: few rows, and they have an index.
+    return Grant.objects.filter(next_action_at__isnull=False).annotate(due=_due()).filter(due__lt=now)
+
+
 def overdue_grants(now: datetime | None = None, *, untold: bool = False) -> Sequence[Overdue]:
-    """Overdue removals, the longest first; one bounded query. `untold`: only those that the trail hasn't been told of."""
+    """Overdue removals, the longest first, at most MOST; one query. `untold`: only what the trail hasn't been told of."""
     now = now or business_now()
-    entra, aws = now - settings.OVERDUE_ENTRA, now - settings.OVERDUE_AWS
-    candidates = Grant.objects.filter(
-        Q(status__in=_STILL_IN_ENTRA, ends_at__lt=entra)
-        | Q(status__in=_STILL_IN_ENTRA, fell_back_to__lt=entra)
-        | Q(status=GrantStatus.REMOVING, ends_at__lt=entra)
-        | Q(status=GrantStatus.REMOVING, fell_back_to__lt=entra)
-        | Q(status=GrantStatus.REMOVING, removal_started_at__lt=entra)
-        | Q(status=GrantStatus.DEPROVISIONING, out_of_entra_at__lt=aws),
-        next_action_at__isnull=False,  # as of all that isn't over: few rows, and they have an index
-    ).select_related("person", "group", "first_request")
+    found = _late(now).select_related("person", "group", "first_request")
     if untold:
         in_aws = Q(status=GrantStatus.DEPROVISIONING)
-        candidates = candidates.filter(in_aws & Q(overdue_aws_at=None) | ~in_aws & Q(overdue_entra_at=None))
-    found = [late for grant in candidates.order_by("ends_at", "pk")[:MOST] if (late := overdue(grant, now))]
-    return sorted(found, key=lambda late: late.since)
+        found = found.filter(in_aws & Q(overdue_aws_at=None) | ~in_aws & Q(overdue_entra_at=None))
+    return [late for grant in found.order_by(F("due"), "pk")[:MOST] if (late := overdue(grant, now))]
+
+
+def number_overdue(listed: Sequence[Overdue], now: datetime | None = None) -> int:
+    """How many are overdue, where `overdue_grants` gave these; MOST_COUNTED + 1 means more than MOST_COUNTED."""
+    if len(listed) < MOST:
+        return len(listed)
+    return _late(now or business_now())[: MOST_COUNTED + 1].count()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -18,15 +19,15 @@ from audit.controls.measuring import SelfApprovals, Spread, Undecidable, Without
 from audit.controls.periods import Period
 from audit.ledger.anchoring import AnchorState, anchor_states
 from audit.ledger.reading import MOST_COUNTED
-from base.clock import business_now, real_now
+from audit.ledger.waiting import waiting_for_seal
+from base.clock import business_clock, business_now, real_now
 from base.words import duration_words
 from catalog.models import PimGroup
-from oversight.facts import unsealed
 from oversight.health import LATE_ANCHOR, LATE_SEAL
 from oversight.models import FindingKind
 from requests_app.activity.recorded import coverage_words
 from requests_app.estimates import short_words
-from requests_app.overdue import overdue_grants
+from requests_app.overdue import number_overdue, overdue_grants
 
 GOOD, LOOK, PLAIN = "live", "problem", "ended"
 _WORDS = {GOOD: "As it should be", LOOK: "Look into it", PLAIN: "For information"}
@@ -166,14 +167,14 @@ def _self_approvals(found: SelfApprovals, period: Period) -> Figure:
 
 def _late_removals(removed: Spread, period: Period) -> Figure:
     late, overdue = measuring.events_of("grant.overdue", period), overdue_grants()
-    still = len(overdue)
+    still = number_overdue(overdue)
     return Figure(
         "late_removals",
         "Removals past their target",
         _number(late),
         f"Told once for each hop: later than {duration_words(settings.OVERDUE_ENTRA)} in Entra, or "
         f"{duration_words(settings.OVERDUE_AWS)} in AWS. {_plural(removed.number, 'membership')} left AWS in the period; "
-        f"{_plural(still, 'removal')} {'is' if still == 1 else 'are'} overdue now.",
+        f"{_number(still)} {'removal is' if still == 1 else 'removals are'} overdue now.",
         LOOK if late or still else GOOD,
         [
             Behind(period.timeline("grant.overdue"), "Removals that were late"),
@@ -333,15 +334,26 @@ def _unused_access(period: Period) -> Figure:
 
 
 def _seal_lag() -> Figure:
-    waiting, lag = unsealed(real_now())
+    waiting = waiting_for_seal(real_now())
+    events = (
+        Behind(_timeline_from(waiting.since), "Events from the oldest that waits on")
+        if waiting.since
+        else Behind(reverse("audit_timeline"), "The newest events, each with its seal")
+    )
     return Figure(
         "seal_lag",
         "Seal lag",
-        short_words(lag),
-        f"{_plural(waiting, 'event')} of the trail {'waits' if waiting == 1 else 'wait'} for a seal now.",
-        LOOK if lag > LATE_SEAL else GOOD,
-        [Behind(reverse("operations"), "Health of the sealer")],
+        short_words(waiting.lag),
+        f"{_number(waiting.number)} {'event of the trail waits' if waiting.number == 1 else 'events of the trail wait'} "
+        "for a seal now.",
+        LOOK if waiting.lag > LATE_SEAL else GOOD,
+        [events, Behind(reverse("operations"), "Health of the sealer")],
     )
+
+
+def _timeline_from(moment: datetime) -> str:
+    """The events from that minute on (business time)."""
+    return f"{reverse('audit_timeline')}?{urlencode({'since': f'{moment:%Y-%m-%dT%H:%M}'})}"
 
 
 def _anchor_lag() -> Iterator[Figure]:
@@ -371,5 +383,16 @@ def _anchor(state: AnchorState) -> Figure:
         short_words(state.lag),
         f"How long the oldest seal that isn't at this place has waited. {known}",
         LOOK if late or state.at is None else GOOD,
-        [Behind(reverse("operations"), "Health of the anchors")],
+        [*_behind_anchor(state), Behind(reverse("operations"), "Health of the anchors")],
     )
+
+
+def _behind_anchor(state: AnchorState) -> Iterator[Behind]:
+    if state.waits_since is not None:
+        address = _timeline_from(business_clock().at(state.waits_since))
+        yield Behind(address, "Events from the oldest seal that isn't there on")
+    if state.newest_event is not None:
+        yield Behind(
+            reverse("audit_event", args=[state.newest_event]),
+            "The newest event that it covers, with its proof",
+        )

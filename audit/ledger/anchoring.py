@@ -125,15 +125,19 @@ class AnchorState:
     batch: int | None
     at: datetime | None  # of the receipt, real time
     lag: timedelta  # real time; zero when it covers everything
+    waits_since: datetime | None = None  # the first event of the oldest seal that isn't there, real time
+    newest_event: int | None = None  # that it covers
 
 
 _STATES = """
 SELECT given.place, kept.batch, kept.at,
-       coalesce(greatest(clock_timestamp() - waiting.at - make_interval(secs => given.meant), interval '0'), interval '0')
+       coalesce(greatest(clock_timestamp() - waiting.at - make_interval(secs => given.meant), interval '0'), interval '0'),
+       coalesce((SELECT at FROM audit_leaf WHERE batch = waiting.batch ORDER BY idx LIMIT 1), waiting.at),
+       (SELECT event_id FROM audit_leaf WHERE batch <= kept.batch ORDER BY batch DESC, idx DESC LIMIT 1)
 FROM unnest(%s::text[], %s::float[]) WITH ORDINALITY AS given (place, meant, number)
 LEFT JOIN LATERAL (SELECT batch, at FROM audit_anchor WHERE place = given.place ORDER BY batch DESC LIMIT 1)
     kept ON true
-LEFT JOIN LATERAL (SELECT at FROM audit_seal WHERE batch > coalesce(kept.batch, 0) ORDER BY batch LIMIT 1)
+LEFT JOIN LATERAL (SELECT batch, at FROM audit_seal WHERE batch > coalesce(kept.batch, 0) ORDER BY batch LIMIT 1)
     waiting ON true
 ORDER BY given.number
 """

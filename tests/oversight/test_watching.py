@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -34,6 +35,7 @@ from clients.breaker import SharedBreaker, Verdict
 from clients.errors import ClientError, NotPermitted
 from clients.notify.build import build_notifiers
 from clients.types import Notice
+from identity.models import Person
 from notifications import channels, sending
 from notifications.models import Message
 from notifications.sending import send_owed
@@ -56,6 +58,7 @@ from oversight.models import (
 from requests_app.cutting.models import FastRemoval, SeveringPlace
 from requests_app.lifecycle import EndReason, GrantStatus
 from requests_app.models import Grant
+from requests_app.overdue import overdue, overdue_grants
 from tests.pages.conftest import World, main_of
 from tests.pages.moving import bring
 from tests.requests_app import factories as make
@@ -66,8 +69,13 @@ from tests.support.fake_notifier import FakeNotifier
 pytestmark = pytest.mark.django_db
 
 
-def a_grant(world: World, status: GrantStatus = GrantStatus.ACTIVE, **changes: object) -> Grant:
-    grant = make.scheduled_grant(world.ask())
+def a_grant(
+    world: World, status: GrantStatus = GrantStatus.ACTIVE, person: Person | None = None, **changes: Any
+) -> Grant:
+    asked = changes.pop("asked", timedelta(hours=1))
+    with world.as_role("portal_web"):
+        item = make.pending_item(person or world.ada, world.group, world.rule, duration=asked)
+    grant = make.scheduled_grant(item)
     bring(grant, status)
     Grant.objects.filter(pk=grant.pk).update(**changes)
     return grant
@@ -92,6 +100,55 @@ def test_a_removal_that_began_early_is_overdue_by_its_own_target(world: World) -
     raise_and_clear(found)
     alert = Alert.objects.get(kind=AlertKind.OVERDUE)
     assert alert.sentence.endswith("is still in Entra, overdue for 35 min.")
+
+
+def test_all_that_are_overdue_are_counted_and_the_longest_are_named(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the same judgement as of each alone, so that nothing that is in time stands before what is late."""
+    now, early = business_now() + timedelta(hours=3), EndReason.ENDED_EARLY
+    monkeypatch.setattr("oversight.facts.business_now", lambda: now)
+
+    def ago(minutes: int) -> datetime:
+        return now - timedelta(minutes=minutes)
+
+    later = {"asked": timedelta(hours=4)}
+    kinds: list[tuple[GrantStatus, dict[str, Any]]] = [
+        (GrantStatus.ACTIVE, {}),
+        (GrantStatus.ACTIVE, {**later, "fell_back_to": ago(6)}),
+        (GrantStatus.ACTIVE, {**later, "fell_back_to": ago(4)}),
+        (GrantStatus.ACTIVATING, {**later, "fell_back_to": ago(6)}),
+        (GrantStatus.REMOVING, {"removal_started_at": now, "end_reason": early}),
+        (GrantStatus.REMOVING, {"removal_started_at": now, "end_reason": EndReason.WINDOW_OVER}),
+        (GrantStatus.REMOVING, {**later, "removal_started_at": ago(8), "end_reason": early}),
+        (
+            GrantStatus.REMOVING,
+            {**later, "removal_started_at": ago(8), "assigned_at": ago(9), "end_reason": early},
+        ),
+        (GrantStatus.REMOVING, {**later, "removal_started_at": None, "end_reason": early}),
+        (GrantStatus.DEPROVISIONING, {"out_of_entra_at": ago(10)}),
+        (GrantStatus.DEPROVISIONING, {"out_of_entra_at": ago(150)}),
+        (GrantStatus.DRAINING, {}),
+    ]
+    made = [a_grant(world, status, make.person(), **changes) for status, changes in kinds]
+    each = [late for row in made if (late := overdue(Grant.objects.get(pk=row.pk), now))]
+    assert len(each) == 5
+    longest = sorted(each, key=lambda late: late.since)
+    assert [late.grant for late in overdue_grants(now)] == [late.grant for late in longest]
+    monkeypatch.setattr("requests_app.overdue.MOST", 2)
+    monkeypatch.setattr("oversight.facts.MOST_OVERDUE", 1)
+    found = health()
+    assert [late.grant for late in found.facts.overdue] == [longest[0].grant]
+    assert found.facts.overdue_count == len(each)
+    assert found.overdue_words == f"{len(each)} grants are"
+    page = main_of(world.sign_in(world.cy, "Operator").get("/operations/"))
+    assert f"{len(each)} grants are past the target." in page
+    assert "The 1 that should have been out the longest:" in page
+    monkeypatch.setattr("requests_app.overdue.MOST_COUNTED", 3)
+    assert facts().overdue_count == 4
+    assert replace(found, facts=replace(found.facts, overdue_count=10_001)).overdue_words == (
+        "More than 10,000 grants are"
+    )
 
 
 def test_work_that_nobody_takes_is_stuck_and_work_that_waits_is_not(world: World) -> None:

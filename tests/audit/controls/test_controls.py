@@ -22,7 +22,10 @@ from audit.controls.figures import controls_page
 from audit.controls.frameworks import EDITIONS, SUPPORTED
 from audit.controls.measuring import Part, Spread
 from audit.controls.periods import MOST_DAYS, Period, PeriodForm
-from base.clock import business_now
+from audit.ledger.anchoring import AnchorState
+from audit.ledger.models import Event
+from audit.ledger.waiting import Waiting
+from base.clock import business_now, real_now
 from catalog.models import Eligibility, PimGroup
 from identity.absences.declaring import declare
 from identity.models import DirectoryGroup, DirectoryMembership
@@ -37,6 +40,7 @@ from requests_app.waivers.models import OwedReview
 from requests_app.waivers.reviewing import review
 from tests.audit.history.conftest import AsRole, auditor, browser_of
 from tests.audit.history.test_as_of import nodes
+from tests.audit.ledger.factories import note
 from tests.audit.ledger.test_reading import explain
 from tests.pages.conftest import World, world
 from tests.pages.moving import bring, decide
@@ -498,6 +502,28 @@ def test_a_removal_that_is_overdue_now_leads_to_its_case(
     assert "1 removal is overdue now." in found.sentence
     assert found.tone == figures.LOOK
     assert [each.address for each in found.behind[1:]] == [f"/audit/requests/{item.request_id}/"]
+
+
+def test_the_lags_of_seals_and_anchors_lead_to_the_events_behind_them(
+    auditor: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = Event.objects.get(id=note("waits"))
+    state = AnchorState("file", 3, real_now(), timedelta(0), waits_since=event.at, newest_event=event.id)
+    monkeypatch.setattr(figures, "anchor_states", lambda places: [state])
+    today = business_now().date()
+    shown = {each.name: each for each in controls_page(Period(today, today)).figures}
+    seal, anchor = shown["Seal lag"], shown["Anchor lag: file"]
+    (page, *_), (since, proof, _) = seal.behind, anchor.behind
+    assert page.address == since.address
+    assert "waits" in auditor.get(page.address).content.decode()
+    assert auditor.get(proof.address).status_code == 200
+    for figure in (seal, anchor):
+        assert figure.behind[-1].address == "/operations/"
+    waiting = Waiting(10_001, timedelta(hours=1), event.business_at)
+    monkeypatch.setattr(figures, "waiting_for_seal", lambda real: waiting)
+    assert figures._seal_lag().sentence == "More than 10,000 events of the trail wait for a seal now."
+    monkeypatch.setattr(figures, "waiting_for_seal", lambda real: Waiting(0, timedelta(0), None))
+    assert figures._seal_lag().behind[0].address == "/audit/"
 
 
 def test_controls_stand_in_their_publishers_order() -> None:

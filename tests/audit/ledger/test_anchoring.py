@@ -19,7 +19,7 @@ from audit.ledger.anchoring import Anchorer, anchor_newest, anchor_states, start
 from audit.ledger.anchors import AnchorError, FileAnchor, SignedSeal, WebhookAnchor
 from audit.ledger.checks import check_anchors
 from audit.ledger.keys import SealingKey, make_key
-from audit.ledger.models import AnchorReceipt, Seal
+from audit.ledger.models import AnchorReceipt, Leaf, Seal
 from audit.ledger.places import configured
 from audit.ledger.sealing import seal_everything
 from audit.ledger.syslog_anchor import SyslogAnchor
@@ -247,6 +247,9 @@ def test_pages_and_metrics_say_how_far_behind_a_place_is(
         file, webhook = anchor_states(["file", "webhook"])
         assert (file.batch, file.lag, webhook.batch, webhook.at) == (1, NOW, None, None)
         assert webhook.lag > NOW
+        sealed_first = Leaf.objects.get(batch=1)
+        assert (file.waits_since, file.newest_event) == (None, sealed_first.event_id)
+        assert (webhook.waits_since, webhook.newest_event) == (sealed_first.at, None)
         hops = {hop.name: hop for hop in health().hops}
     assert hops["Anchor of seals: file"].state == "Works"
     assert hops["Anchor of seals: webhook"].state == "Nothing anchored yet"
