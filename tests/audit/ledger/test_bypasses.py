@@ -318,6 +318,7 @@ CHANGES_OF_RULES = (
     "decided_by_id = proposed_by_id",
     "decision_reason = 'Because'",
     "problem = 'Because'",
+    """wrote = '[["New", "new version", 2]]'""",
 )
 
 

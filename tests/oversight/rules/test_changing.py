@@ -9,6 +9,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from audit.ledger.models import Event
 from base import crash
+from base.clock import business_now
 from base.errors import Conflict, Denied, DomainError, Invalid, Missing
 from identity.models import Person
 from oversight.rules import applying, interests, pages
@@ -17,6 +18,7 @@ from oversight.rules.interests import named_by_proposals
 from oversight.rules.models import RuleChange
 from oversight.rules.proposing import accept, reject, withdraw
 from oversight.rules.state import in_force
+from oversight.rules.unexplained import unexplained_changes
 from policy.document import parse_document
 from policy.models import Rule, RuleVersion
 from tests.oversight.rules.conftest import Desk, load, wording
@@ -66,6 +68,8 @@ def test_a_change_is_applied_once_another_operator_accepts_it(desk: Desk) -> Non
     assert proposed["rules"] == f"added New; retired {old}"
     assert proposed["wording"][old] is None
     assert carry_changes() == 0
+    assert list(unexplained_changes(None)) == []
+    assert list(unexplained_changes(business_now())) == []
 
 
 def test_what_only_a_proposal_names_is_read_from_the_directory(desk: Desk) -> None:
