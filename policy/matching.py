@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from base.readymade import Readymade
 from policy.demands import Demands, combine
 from policy.floor import NO_FLOOR, raised
 from policy.models import Rule, RuleVersion
@@ -105,8 +106,13 @@ def _reason(version: RuleVersion, ask: Ask) -> str:
 
 def current_versions() -> list[RuleVersion]:
     """The current versions of all rules in force; one query."""
-    return list(
+    return _CURRENT.rows()
+
+
+_CURRENT = Readymade(
+    lambda: (
         RuleVersion.objects.filter(pk__in=Rule.objects.filter(retired=False).values("current"))
         .select_related("rule")
         .order_by("rule__name")
     )
+)

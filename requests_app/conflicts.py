@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from base.clock import business_now
+from base.readymade import Readymade
 from base.words import moment_words
 from requests_app.lifecycle import DecisionStatus, ItemStatus
 from requests_app.models import Decision, RequestItem, Verdict
@@ -32,8 +35,7 @@ def about_to_be_decided(item: RequestItem, verdict: str) -> str:
 
     A denial is always taken, unless another one is being checked: it must not wait behind an approval.
     """
-    at_stage = item.decisions.filter(stage=item.stage).exclude(status=DecisionStatus.REFUSED)
-    words = list(at_stage.select_related("approver").order_by("submitted_at"))
+    words = _AT_STAGE.rows(item.pk, item.stage)
     owed = [word for word in words if word.status == DecisionStatus.SUBMITTED]
     settling = [word for word in owed if word.verdict == Verdict.DENY]
     approvals = [word for word in words if word.verdict == Verdict.APPROVE]
@@ -46,6 +48,18 @@ def about_to_be_decided(item: RequestItem, verdict: str) -> str:
         f"{_who_did(settling[-1])} just before you, and that is being checked: your decision was not taken. If theirs "
         "isn't counted, decide then."
     )
+
+
+_AT_STAGE = Readymade(
+    lambda item_id, stage: (
+        Decision.objects.filter(item=item_id, stage=stage)
+        .exclude(status=DecisionStatus.REFUSED)
+        .select_related("approver")
+        .order_by("submitted_at")
+    ),
+    UUID,
+    int,
+)
 
 
 def _who_did(decision: Decision) -> str:

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db.models import F, Q, QuerySet
 
 from base.clock import business_clock, real_now
+from base.readymade import Readymade
 from requests_app.lifecycle import GrantStatus
 from requests_app.models import Grant
 from requests_app.path_models import NarrowPath, PathKind, PathTicket, PathUse
@@ -30,6 +31,8 @@ PATIENCE = timedelta(seconds=10)
 NOT_SENT = "portal.not_sent"
 # No more of the queue is looked at; a queue of this length is an hour and a half.
 MOST_TICKETS = 2000
+# No path has more places than this.
+MOST_PLACES = 100
 
 # A ticket is void once its grant has moved on.
 WAITS_IN: dict[str, frozenset[str]] = {
@@ -50,12 +53,12 @@ def window() -> timedelta:
     return business_clock().real_duration(settings.NARROW_PATH_SPAN) + LEAVES_WITHIN + TRAVELS_WITHIN
 
 
-def valid_tickets() -> QuerySet[PathTicket]:
-    """Tickets whose grants still wait for what they are for."""
+def valid_tickets(whose: str = "") -> QuerySet[PathTicket]:
+    """Tickets whose grants still wait for what they are for, of this application or by default of the own one."""
     still = Q()
     for kind, statuses in WAITS_IN.items():
         still |= Q(kind=kind, grant__status__in=statuses)
-    return PathTicket.objects.filter(still, application=application())
+    return PathTicket.objects.filter(still, application=whose or application())
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +93,19 @@ class Turns:
 def read_turns(path: NarrowPath | None) -> Turns:
     """The places as they are now. One query."""
     now = real_now()
-    taken = PathUse.objects.filter(application=application(), frees_at__gt=now).order_by("-frees_at")
-    frees = list(taken.values_list("frees_at", flat=True)[: settings.NARROW_PATH_PLACES])
+    frees = _TAKEN.rows(application(), now)[: settings.NARROW_PATH_PLACES]
     return Turns(now=now, frees=frees, held_until=path.held_until if path else None)
+
+
+_TAKEN = Readymade(
+    lambda whose, now: (
+        PathUse.objects.filter(application=whose, frees_at__gt=now)
+        .order_by("-frees_at")
+        .values_list("frees_at", flat=True)[:MOST_PLACES]
+    ),
+    str,
+    datetime,
+)
 
 
 @dataclass(frozen=True, slots=True)

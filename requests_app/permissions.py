@@ -6,11 +6,13 @@ Whether a group can be asked for at all, now, is `policy.requestable`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from uuid import UUID
 
 from django.db.models import Q
 
 from base.clock import business_now
 from base.errors import Conflict, Denied, Missing
+from base.readymade import Readymade
 from identity.humans import is_human, same_human
 from identity.models import Person, User
 from policy.delegation import Right, has_right, rights
@@ -45,7 +47,17 @@ def words_in_right_of(person: Person) -> Q:
 
 def words_on(item: RequestItem) -> Sequence[Decision]:
     """Every decision on the item, the oldest first, with who made it and in whose right. One query."""
-    return list(item.decisions.select_related("approver", "absence__person").order_by("submitted_at"))
+    return _WORDS.rows(item.pk)
+
+
+_WORDS = Readymade(
+    lambda item_id: (
+        Decision.objects.filter(item=item_id)
+        .select_related("approver", "absence__person")
+        .order_by("submitted_at")
+    ),
+    UUID,
+)
 
 
 def _unused(person: Person, found: Sequence[Right], words: Iterable[Decision]) -> list[Right]:

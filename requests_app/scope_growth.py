@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db.models import F
 
+from base.readymade import Readymade
 from catalog.models import AccountAssignment, PimGroup
 from requests_app.models import Grant, RequestItem, RequestScope
 
@@ -17,10 +18,15 @@ def growth(grant: Grant) -> str:
 
     One query while it is as some of what was approved saw it, which is nearly always, else five.
     """
-    as_it_was = RequestItem.objects.filter(
-        interval__grant=grant, scope_hash=F("interval__grant__group__scope_hash")
-    )
-    return "" if as_it_was.exists() else growths([grant], grant.group).get(grant.pk, "")
+    return "" if _AS_IT_WAS.rows(grant.pk) else growths([grant], grant.group).get(grant.pk, "")
+
+
+_AS_IT_WAS = Readymade(
+    lambda grant_id: RequestItem.objects.filter(
+        interval__grant=grant_id, scope_hash=F("interval__grant__group__scope_hash")
+    ).values_list("pk", flat=True)[:1],
+    UUID,
+)
 
 
 def growths(grants: Sequence[Grant], group: PimGroup) -> Mapping[UUID, str]:

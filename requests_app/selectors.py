@@ -11,6 +11,7 @@ from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 
 from base.clock import business_now
 from base.errors import Invalid, Missing
+from base.readymade import Readymade
 from catalog.models import PimGroup
 from identity.absences.reading import in_whose_right, was_away
 from identity.humans import is_human
@@ -129,10 +130,26 @@ def my_grants(person: Person) -> Sequence[Grant]:
 def extendable_grant(person: Person, group: PimGroup, wanted_start: datetime | None = None) -> Grant | None:
     """The access through the group that a request for this start (by default now) would lengthen, or None."""
     now = business_now()
-    same = Grant.objects.filter(person=person, group=group, status__in=ENDABLE, starts_at__lte=now)
     if wanted_start is not None and wanted_start > now:
-        same = same.filter(ends_at__gte=wanted_start)
-    return same.select_related("group").order_by("-starts_at").first()
+        return _EXTENDABLE_THEN.first(person.pk, group.pk, now, wanted_start)
+    return _EXTENDABLE.first(person.pk, group.pk, now)
+
+
+def _extendable(person_id: int, group_id: int, now: datetime, *later: Q) -> QuerySet[Grant]:
+    same = Grant.objects.filter(
+        *later, person=person_id, group=group_id, status__in=ENDABLE, starts_at__lte=now
+    )
+    return same.select_related("group").order_by("-starts_at")[:1]
+
+
+_EXTENDABLE = Readymade(_extendable, int, int, datetime)
+_EXTENDABLE_THEN = Readymade(
+    lambda person_id, group_id, now, start: _extendable(person_id, group_id, now, Q(ends_at__gte=start)),
+    int,
+    int,
+    datetime,
+    datetime,
+)
 
 
 def home(person: Person) -> Home:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Exists, OuterRef, Q, QuerySet, Value
 
+from base.readymade import Readymade
 from identity.absences.models import Absence
 from identity.humans import MARK, is_human, same_human
 from identity.models import Person
@@ -48,16 +49,39 @@ def was_away(person: str, at: str) -> Exists:
 
 def own_absence(person: Person, at: datetime) -> Absence | None:
     """The absence in force of this human, or None. One query."""
+    if person.mark:
+        return _OF_THE_HUMAN.first(at, person.pk, person.mark)
+    return _OF_THE_ACCOUNT.first(at, person.pk)
+
+
+def _newest(at: datetime, person: Person) -> QuerySet[Absence]:
     rows = standing_at(at).filter(is_human(person, "person")).select_related("delegate", "person")
-    return rows.order_by("-ends_at", "pk").first()
+    return rows.order_by("-ends_at", "pk")[:1]
+
+
+_OF_THE_ACCOUNT = Readymade(lambda at, key: _newest(at, Person(pk=key)), datetime, int)
+_OF_THE_HUMAN = Readymade(
+    lambda at, key, mark: _newest(at, Person(pk=key, employee_id=mark)), datetime, int, str
+)
 
 
 def stood_in_for(person: Person, at: datetime) -> Sequence[Absence]:
     """The absences in which this account stands in, the oldest first; none for who may not. One query."""
     if not person.enabled or person.guest:
         return ()
-    rows = standing_at(at).filter(delegate=person).select_related("person").order_by("begins_at", "pk")
-    return [each for each in rows[:MOST_STOOD_IN_FOR] if not same_human(person, each.person)]
+    return [each for each in _STOOD_IN_FOR.rows(at, person.pk) if not same_human(person, each.person)]
+
+
+_STOOD_IN_FOR = Readymade(
+    lambda at, delegate: (
+        standing_at(at)
+        .filter(delegate=delegate)
+        .select_related("person")
+        .order_by("begins_at", "pk")[:MOST_STOOD_IN_FOR]
+    ),
+    datetime,
+    int,
+)
 
 
 def in_whose_right(person: Person, at: datetime) -> Sequence[tuple[Person, frozenset[str]]]:

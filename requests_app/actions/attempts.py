@@ -18,6 +18,7 @@ from django_subatomic.db import transaction
 
 from base.clock import real_now
 from base.crash import crash_point, register
+from base.readymade import insert, set_columns
 from clients import errors
 from clients.breaker import CircuitOpen
 from clients.registry import clients
@@ -81,7 +82,7 @@ def read[T](grant: Grant, kind: Attempt.Kind, call: Callable[[], Reading[T]]) ->
 def _leave(attempt: Attempt, result: dict[str, Any]) -> None:
     for name, value in result.items():
         setattr(attempt, name, value)
-    attempt.save(force_insert=True)
+    insert(attempt)
 
 
 def place_for(grant: Grant, path: PathKind) -> Place | Wait:
@@ -226,7 +227,7 @@ def _begin_write(
         if kind in _GIVING:
             stop_if_frozen(grant)
         attempt = _begun(grant, kind, KEEP_WRITES)
-        attempt.save(force_insert=True)
+        insert(attempt)
         if facts:
             note(grant, **facts)
         _record(grant, f"{_EVENTS[kind]}_sent", call_id or str(attempt.pk), sent)
@@ -237,7 +238,7 @@ def _finish_write[T](grant: Grant, attempt: Attempt, answer: Answer[T], *, call_
     outcome = outcome_of(answer.error)
     with transaction():
         result = _result(outcome, answer.receipt, answer.error)
-        Attempt.objects.filter(pk=attempt.pk).update(**result)
+        set_columns(Attempt, {"pk": attempt.pk}, result)
         _record(
             grant,
             f"{_EVENTS[Attempt.Kind(attempt.kind)]}_answered",

@@ -7,6 +7,7 @@ does the same. An escalated stage is terms of its own: whoever may decide from t
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -17,6 +18,7 @@ from audit.ledger.recorder import Actor, record
 from base.clock import business_now
 from base.crash import crash_point, register
 from base.errors import DomainError
+from base.readymade import Readymade
 from policy.terms import keep_escalated
 from requests_app.actions.fetching import lock_item
 from requests_app.lifecycle import ItemStatus
@@ -32,16 +34,23 @@ register("chasing.before_commit")
 
 def chase_unanswered() -> int:
     """Remind and escalate where it is due; gives for how many requests. One transaction each."""
-    due = RequestItem.objects.filter(status=ItemStatus.PENDING, chase_at__lte=business_now()).order_by(
-        "chase_at"
-    )
     chased = 0
-    for item_id in due.values_list("pk", flat=True)[:MOST_CHASED]:
+    for item_id in _DUE.rows(business_now()):
         try:
             chased += _chase(item_id)
         except (DomainError, IntegrityError) as error:
             log.exception("chase_failed", item=str(item_id), error=type(error).__name__)
     return chased
+
+
+_DUE = Readymade(
+    lambda now: (
+        RequestItem.objects.filter(status=ItemStatus.PENDING, chase_at__lte=now)
+        .order_by("chase_at")
+        .values_list("pk", flat=True)[:MOST_CHASED]
+    ),
+    datetime,
+)
 
 
 def _chase(item_id: UUID) -> int:

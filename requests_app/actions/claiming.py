@@ -7,7 +7,7 @@ the lease is still ours). A worker that dies in between leaves a lease that runs
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,10 +16,11 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, Q
+from django.db.models import Exists, Q, QuerySet
 from django_subatomic.db import transaction
 
 from base.clock import business_now, real_now
+from base.readymade import Readymade, ReadymadeUpdate, set_columns
 from requests_app.freezes.holding import standing
 from requests_app.models import Grant
 
@@ -63,17 +64,45 @@ def claim_grant(grant_id: UUID, *, early: bool = False) -> Claim | None:
     token = uuid.uuid4()
     now = real_now()
     until = now + settings.LEASE
-    rested = Q() if early else Q(retry_at=None) | Q(retry_at__lte=now)
-    taken = (
-        Grant.objects.filter(pk=grant_id, next_action_at__lte=business_now())
-        .filter(rested, Q(lease_until=None) | Q(lease_until__lt=now))
-        .update(lease_until=until, lease_token=token)
-    )
-    if not taken:
+    take = _TAKE_EARLY if early else _TAKE_RESTED
+    if not take.run(grant_id, business_now(), now, until, token):
         return None
-    rows = Grant.objects.select_related("person", "group").annotate(anything_frozen=Exists(standing()))
-    grant = rows.get(pk=grant_id)
+    (grant,) = _CLAIMED.rows(grant_id)
     return Claim(grant=grant, token=token, until=until, anything_frozen=grant.anything_frozen)
+
+
+def _taking(
+    rested: Callable[[datetime], Q],
+) -> Callable[..., tuple[QuerySet[Grant], dict[str, Any]]]:
+    def build(
+        grant_id: UUID, business: datetime, now: datetime, until: datetime, token: UUID
+    ) -> tuple[QuerySet[Grant], dict[str, Any]]:
+        free = Q(lease_until=None) | Q(lease_until__lt=now)
+        due = Grant.objects.filter(rested(now), free, pk=grant_id, next_action_at__lte=business)
+        return due, {"lease_until": until, "lease_token": token}
+
+    return build
+
+
+_OF_TAKING = (UUID, datetime, datetime, datetime, UUID)
+_TAKE_EARLY = ReadymadeUpdate(_taking(lambda _now: Q()), *_OF_TAKING)
+_TAKE_RESTED = ReadymadeUpdate(_taking(lambda now: Q(retry_at=None) | Q(retry_at__lte=now)), *_OF_TAKING)
+_CLAIMED = Readymade(
+    lambda grant_id: (
+        Grant.objects.select_related("person", "group")
+        .annotate(anything_frozen=Exists(standing()))
+        .filter(pk=grant_id)
+    ),
+    UUID,
+)
+_LOCKED = Readymade(
+    lambda grant_id: (
+        Grant.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("person", "group")
+        .filter(pk=grant_id)
+    ),
+    UUID,
+)
 
 
 @contextmanager
@@ -84,11 +113,7 @@ def settle(claim: Claim) -> Iterator[Grant]:
         LeaseLost: the lease was taken over while we were out.
     """
     with transaction():
-        grant = (
-            Grant.objects.select_for_update(of=("self",), no_key=True)
-            .select_related("person", "group")
-            .get(pk=claim.grant.pk)
-        )
+        (grant,) = _LOCKED.rows(claim.grant.pk)
         if grant.lease_token != claim.token:
             raise LeaseLost(str(grant.pk))
         yield grant
@@ -97,7 +122,7 @@ def settle(claim: Claim) -> Iterator[Grant]:
 
 def note(grant: Grant, **values: Any) -> None:
     """Set columns other than the status on a locked row."""
-    Grant.objects.filter(pk=grant.pk).update(**values)
+    set_columns(Grant, {"pk": grant.pk}, values)
     for name, value in values.items():
         setattr(grant, name, value)
 

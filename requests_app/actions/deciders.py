@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from uuid import UUID
 
 from base.clock import business_now
+from base.readymade import Readymade
 from clients.types import DirectoryUser
 from identity.humans import same_human
 from identity.models import Person
@@ -100,18 +102,35 @@ def fallen_words(item: RequestItem) -> Mapping[Decision, str]:
     Asked of each that was counted longer ago than just now.
     """
     demands, since = item.terms.parsed, business_now() - ASKED_JUST_NOW
-    words = item.decisions.filter(
-        verdict=Verdict.APPROVE, status=DecisionStatus.COUNTED, settled_at__lte=since
-    )
     found = {}
-    for word in words.select_related("approver", "absence__person").order_by("settled_at", "pk"):
+    for word in _WORDS.rows(item.pk, since):
+        word.item = item
         if unfit := _word_unfit(word, item, demands):
             found[word] = f"The approval by {word.approver.display_name} doesn't stand any more. {unfit}"
     return found
 
 
+_WORDS = Readymade(
+    lambda item_id, since: (
+        Decision.objects.filter(
+            item=item_id, verdict=Verdict.APPROVE, status=DecisionStatus.COUNTED, settled_at__lte=since
+        )
+        .select_related("approver", "absence__person")
+        .order_by("settled_at", "pk")
+    ),
+    UUID,
+    datetime,
+)
+_LET_THROUGH = Readymade(
+    lambda item_id: Waiver.objects.filter(item=item_id, status=WaiverStatus.GRANTED).values_list(
+        "pk", flat=True
+    )[:1],
+    UUID,
+)
+
+
 def _fallen(item: RequestItem) -> str:
-    if Waiver.objects.filter(item=item, status=WaiverStatus.GRANTED).exists():
+    if _LET_THROUGH.rows(item.pk):
         return ""
     fallen = fallen_words(item)
     if not fallen:

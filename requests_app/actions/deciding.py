@@ -16,6 +16,7 @@ from audit.ledger.recorder import Actor
 from base.clock import business_now
 from base.crash import crash_point, register
 from base.errors import Conflict, Invalid
+from base.readymade import Readymade
 from catalog.freshness import HealthState, provisioning_health
 from identity.absences.reading import own_absence
 from identity.models import Person
@@ -28,7 +29,7 @@ from requests_app.actions.fetching import lock_decision, lock_item
 from requests_app.actions.granting import UNBOUNDED, Bounds, check_item, close_item, give, window_of
 from requests_app.actions.moving import create, move
 from requests_app.actions.objecting import objection
-from requests_app.actions.submissions import Names, settle_submitted
+from requests_app.actions.submissions import Names, Submitted, settle_submitted
 from requests_app.conflicts import about_to_be_decided, decided_already
 from requests_app.freezes.holding import freeze_for_item
 from requests_app.lifecycle import DecisionStatus, ItemStatus
@@ -175,18 +176,22 @@ def check_decision(*, decision_id: UUID) -> tuple[UUID, ...]:
 
     As `submissions.settle_submitted`, with which it stays submitted while a cloud can't be read.
     """
-    # Not the absence and who is away, which few have: Postgres plans for two tables more for longer than it reads.
-    rows = Decision.objects.select_related(
+    return settle_submitted(_SUBMITTED, decision_id, _check_and_settle, NAMES)
+
+
+# Not the absence and who is away, which few have: Postgres plans for two tables more for longer than it reads.
+_SUBMITTED = Submitted(
+    lambda: Decision.objects.select_related(
         "approver", "item__request", "item__requester", "item__group", "item__terms"
     )
-    return settle_submitted(rows, decision_id, _check_and_settle, NAMES)
+)
 
 
 def _check_and_settle(decision: Decision) -> tuple[UUID, ...]:
     refusal, bounds = _check(decision)
     crash_point("deciding.checked")
     with transaction():
-        due = _settle(decision.pk, refusal, bounds)
+        due = _settle(decision, refusal, bounds)
         crash_point("deciding.before_commit")
     return due
 
@@ -221,12 +226,17 @@ def _lengthened_by_fallen_words(item: RequestItem) -> str:
 
 def _time_given(item: RequestItem, decision: Decision) -> timedelta:
     """For how long it is if this decision counts too."""
-    return time_given(item, [*item.decisions.filter(status=DecisionStatus.COUNTED), decision])
+    return time_given(item, [*_COUNTED.rows(item.pk), decision])
 
 
-def _settle(decision_id: UUID, refusal: str, bounds: Bounds) -> tuple[UUID, ...]:
-    item = lock_item(Decision.objects.values_list("item_id", flat=True).get(pk=decision_id))
-    decision = lock_decision(decision_id)
+_COUNTED = Readymade(
+    lambda item_id: Decision.objects.filter(item=item_id, status=DecisionStatus.COUNTED), UUID
+)
+
+
+def _settle(checked: Decision, refusal: str, bounds: Bounds) -> tuple[UUID, ...]:
+    item = lock_item(checked.item_id)
+    decision = lock_decision(checked.pk)
     if decision.status != DecisionStatus.SUBMITTED:
         return ()
     refusal = refusal or objection(decision, item)
@@ -242,16 +252,15 @@ def _settle(decision_id: UUID, refusal: str, bounds: Bounds) -> tuple[UUID, ...]
 
 def _count_approval(decision: Decision, item: RequestItem, bounds: Bounds) -> tuple[UUID, ...]:
     stages = item.terms.parsed.stages
-    counted = item.decisions.filter(
-        stage=item.stage, verdict=Verdict.APPROVE, status=DecisionStatus.COUNTED
-    ).count()
+    words = _COUNTED.rows(item.pk)
+    counted = sum(word.stage == item.stage and word.verdict == Verdict.APPROVE for word in words)
     last_word = counted + 1 >= stages[item.stage].quorum
     if not last_word or item.stage + 1 < len(stages):
         _count(decision)
         if last_word:
             RequestItem.objects.filter(pk=item.pk).update(stage=item.stage + 1)
         return ()
-    given = _time_given(item, decision)
+    given = time_given(item, [*words, decision])
     window = window_of(item, given, bounds)
     if window.unfit:
         _refuse(decision, window.unfit)

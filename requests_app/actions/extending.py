@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from django_subatomic.db import transaction_required
 
 from audit.ledger.recorder import Subject
 from base.clock import business_now
+from base.readymade import Readymade
 from requests_app.actions.claiming import note
 from requests_app.actions.recording import record_of
 from requests_app.lifecycle import ENDABLE, OPEN, GrantStatus
@@ -28,15 +30,22 @@ def lock_open_windows(
     That is the one in whose window `starts_at` lies, its end included. Of what has begun to end, none is: the item
     then gets a grant of its own. The item must have been locked before.
     """
-    same = Grant.objects.filter(person_id=item.requester_id, group_id=item.group_id, status__in=OPEN)
-    rows = (
-        same.select_for_update(of=("self",), no_key=True)
-        .select_related("person", "group")
-        .order_by("starts_at", "pk")
-    )
+    rows = _OF_THE_PAIR.rows(item.requester_id, item.group_id)
     alive = [grant for grant in rows if grant.status in ENDABLE]
     earlier = next((grant for grant in reversed(alive) if _goes_on_from(grant, starts_at, now)), None)
     return earlier, [grant for grant in alive if grant is not earlier]
+
+
+_OF_THE_PAIR = Readymade(
+    lambda person_id, group_id: (
+        Grant.objects.filter(person_id=person_id, group_id=group_id, status__in=OPEN)
+        .select_for_update(of=("self",), no_key=True)
+        .select_related("person", "group")
+        .order_by("starts_at", "pk")
+    ),
+    int,
+    int,
+)
 
 
 def _goes_on_from(grant: Grant, starts_at: datetime, now: datetime) -> bool:
@@ -79,8 +88,18 @@ def extend(grant: Grant, item: RequestItem, *, ends_at: datetime) -> None:
 
 def items_beyond(grant: Grant, instant: datetime) -> list[RequestItem]:
     """The items whose approved time ends later than that: what the grant gives from then on stands on them."""
-    left = RequestItem.objects.filter(interval__grant=grant, interval__ends_at__gt=instant)
-    return list(left.select_related("requester", "terms").order_by("interval__starts_at"))
+    return _BEYOND.rows(grant.pk, instant)
+
+
+_BEYOND = Readymade(
+    lambda grant_id, instant: (
+        RequestItem.objects.filter(interval__grant=grant_id, interval__ends_at__gt=instant)
+        .select_related("requester", "terms")
+        .order_by("interval__starts_at")
+    ),
+    UUID,
+    datetime,
+)
 
 
 def items_owed(grant: Grant) -> list[RequestItem]:

@@ -18,6 +18,7 @@ from audit.ledger.recorder import Actor, Subject, record
 from base.clock import business_now
 from base.crash import crash_point, register
 from base.errors import Conflict, Denied, DomainError, Missing
+from base.readymade import Readymade
 from catalog.models import AwsAccount, PermissionSet
 from identity.humans import same_human
 from identity.models import Person
@@ -164,13 +165,18 @@ def _operator(person_id: int) -> Person:
 def carry_freezes() -> int:
     """End and close what is open under the freezes that hold; gives how much. Harmless when repeated or run twice."""
     done = 0
-    for row in standing().select_related("frozen_by").order_by("frozen_at", "pk")[:MOST_FREEZES]:
+    for row in _STANDING.rows():
         try:
             done += _carry(row)
         except (DomainError, IntegrityError) as error:
             # One row keeps no other from being carried; the next pass tries it again.
             log.exception("freeze_not_carried", freeze=str(row.pk), error=type(error).__name__)
     return done
+
+
+_STANDING = Readymade(
+    lambda: standing().select_related("frozen_by").order_by("frozen_at", "pk")[:MOST_FREEZES]
+)
 
 
 def _carry(row: Freeze) -> int:

@@ -8,17 +8,19 @@ and a half-read page look the same. What catalogue sync saw only makes the look 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
 from django.db import IntegrityError
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django_subatomic.db import transaction
 
 from audit.ledger.recorder import Actor
 from base.clock import business_now
 from base.crash import crash_point, register
 from base.errors import Conflict, DomainError
+from base.readymade import Readymade
 from catalog.models import Eligibility
 from clients import errors
 from requests_app.actions.checking import fresh_eligibility, fresh_person
@@ -101,21 +103,31 @@ def _without_right(person: str, group: str) -> Q:
 def suspect_leavers() -> int:
     """Have the holders looked at soon whom the catalogue's last reading calls leavers; gives how many grants."""
     now = business_now()
-    unchecked = Q(holder_checked_at=None) | Q(holder_checked_at__lt=now - 2 * CONFIRM_AFTER)
-    suspects = Grant.objects.filter(
-        _without_right("person", "group"), unchecked, status__in=_WATCHED, next_action_at__gt=now
-    )
-    keys = list(suspects.values_list("pk", flat=True)[:MOST])
+    if not (keys := _SUSPECTS.rows(now, now - 2 * CONFIRM_AFTER)):
+        return 0
     return Grant.objects.filter(pk__in=keys, status__in=_WATCHED).update(
         next_action_at=now, holder_checked_at=None
     )
 
 
+def _suspects(now: datetime, checked_before: datetime) -> QuerySet[Grant, UUID]:
+    unchecked = Q(holder_checked_at=None) | Q(holder_checked_at__lt=checked_before)
+    rows = Grant.objects.filter(
+        _without_right("person", "group"), unchecked, status__in=_WATCHED, next_action_at__gt=now
+    )
+    return rows.values_list("pk", flat=True)[:MOST]
+
+
+_SUSPECTS = Readymade(_suspects, datetime, datetime)
+_OF_LEAVERS = Readymade(
+    lambda: RequestItem.objects.filter(
+        _without_right("requester", "group"), status=ItemStatus.PENDING
+    ).select_related("requester")[:MOST]
+)
+
+
 def close_requests_of_leavers() -> int:
     """Close what nobody has to decide any more, for the catalogue's reading says that its requester left."""
-    rows = RequestItem.objects.filter(
-        _without_right("requester", "group"), status=ItemStatus.PENDING
-    ).select_related("requester")
     return sum(
         close_item(
             item,
@@ -123,7 +135,7 @@ def close_requests_of_leavers() -> int:
             if item.requester.enabled
             else "The account of the requester is disabled or gone in Entra.",
         )
-        for item in rows[:MOST]
+        for item in _OF_LEAVERS.rows()
     )
 
 

@@ -16,6 +16,7 @@ from psycopg.errors import UniqueViolation
 
 from audit.ledger.recorder import Actor, Subject, record
 from base.errors import Conflict
+from base.readymade import insert, set_columns
 from catalog.models import PimGroup
 from identity.models import Person
 from requests_app.lifecycle import DECISION, GRANT, ITEM, WAIVER, Edge, Machine
@@ -50,7 +51,7 @@ def create(
     machine = machine_of(row)
     edge = _edge(machine, None, row.status)
     try:
-        row.save(force_insert=True)
+        insert(row)
     except IntegrityError as error:
         raise Conflict(f"{machine.subject}.exists", _already(machine)) from error
     _record(row, machine, edge, actor, fields, words)
@@ -77,7 +78,7 @@ def move(
     edge = _edge(machine, source, target)
     values = {"status": target, "version": row.version + 1, **changes}
     try:
-        updated = type(row).objects.filter(pk=row.pk, version=row.version, status=source).update(**values)
+        updated = set_columns(type(row), {"pk": row.pk, "version": row.version, "status": source}, values)
     except IntegrityError as error:
         if not isinstance(error.__cause__, UniqueViolation):
             raise

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from uuid import UUID
+
 from django.db.models import Q
 
+from base.readymade import Readymade
 from identity.humans import human_key, is_human, same_human
 from policy.assurance import unproven
 from requests_app.actions.standing_in import absence_unfit
@@ -78,16 +82,32 @@ def _sign_in_unfit(decision: Decision, item: RequestItem) -> str:
 
 def _revoked_since(decision: Decision, item: RequestItem) -> bool:
     """Whether access of the same person to the same group was revoked after this word was given."""
-    told = Revocation.objects.filter(grant__person=item.requester_id, grant__group=item.group_id)
-    return told.filter(revoked_at__gte=decision.submitted_at).exists()
+    return bool(_REVOKED.rows(item.requester_id, item.group_id, decision.submitted_at))
+
+
+_REVOKED = Readymade(
+    lambda person_id, group_id, since: Revocation.objects.filter(
+        grant__person=person_id, grant__group=group_id, revoked_at__gte=since
+    ).values_list("pk", flat=True)[:1],
+    int,
+    int,
+    datetime,
+)
 
 
 def _no_longer_different(item: RequestItem) -> bool:
     """Whether what was counted stands on fewer humans than words, or on the requester: accounts may be linked later."""
-    words = item.decisions.filter(status=DecisionStatus.COUNTED, verdict=Verdict.APPROVE)
-    approvers = [each.approver for each in words.select_related("approver")]
+    approvers = [each.approver for each in _APPROVALS.rows(item.pk)]
     humans = {human_key(each) for each in approvers}
     return len(humans) < len(approvers) or human_key(item.requester) in humans
+
+
+_APPROVALS = Readymade(
+    lambda item_id: Decision.objects.filter(
+        item=item_id, status=DecisionStatus.COUNTED, verdict=Verdict.APPROVE
+    ).select_related("approver"),
+    UUID,
+)
 
 
 def _has_an_earlier_word(decision: Decision, item: RequestItem) -> bool:

@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Count, Q, QuerySet
 from django_subatomic.db import run_after_commit, transaction
 
 from audit.ledger.recorder import Actor
 from base.clock import business_now, real_now
 from base.crash import crash_point, register
 from base.errors import Conflict, Missing
+from base.readymade import Readymade
 from clients import errors
 from clients.breaker import CircuitOpen
 from requests_app import nudges
@@ -25,6 +26,7 @@ from requests_app.actions.recording import record_of
 from requests_app.models import Grant
 from requests_app.narrow_path import (
     LEAVES_WITHIN,
+    MOST_PLACES,
     MOST_TICKETS,
     NOT_SENT,
     ORDER,
@@ -72,7 +74,7 @@ def take_place(grant: Grant, kind: PathKind) -> Place | Wait:
         return Place(None)
     with transaction():
         turns = read_turns(_lock())
-        own = PathTicket.objects.filter(grant=grant, kind=kind).first()
+        own = _OWN.first(grant.pk, kind)
         ahead = _ahead_of(grant, kind, own, turns.now)
         if ahead >= turns.free:
             _queue(grant, kind, own)
@@ -172,16 +174,14 @@ def leave_queue(grant: Grant, kind: PathKind) -> None:
 
 def call_up() -> tuple[UUID, ...]:
     """The grants whose turn it is: nothing but the queue keeps them from being claimed now. Drops what is over."""
-    if not PathTicket.objects.filter(application=application()).exists():
+    if not _ANYBODY.rows(application()):
         return ()
     with transaction():
         turns = read_turns(_lock())
-        void = PathTicket.objects.filter(application=application()).exclude(
-            pk__in=valid_tickets().values("pk")
-        )
-        void.delete()
-        awake = valid_tickets().filter(_awake(turns.now)).order_by(*ORDER)
-        called = [(t.pk, t.grant_id) for t in awake[: turns.free] if t.called_at is None]
+        if void := _VOID.rows(application()):
+            PathTicket.objects.filter(pk__in=void).delete()
+        awake = _FIRST_AWAKE.rows(application(), turns.now - PATIENCE)[: turns.free]
+        called = [(ticket, grant_id) for ticket, grant_id, called_at in awake if called_at is None]
         PathTicket.objects.filter(pk__in=[pk for pk, _ in called]).update(called_at=turns.now)
         Grant.objects.filter(
             Q(lease_until=None) | Q(lease_until__lt=turns.now), pk__in=[grant_id for _, grant_id in called]
@@ -189,10 +189,45 @@ def call_up() -> tuple[UUID, ...]:
     return tuple(grant_id for _, grant_id in called)
 
 
+_VOID = Readymade(
+    lambda whose: (
+        PathTicket.objects.filter(application=whose)
+        .exclude(pk__in=valid_tickets(whose).values("pk"))
+        .values_list("pk", flat=True)
+    ),
+    str,
+)
+_FIRST_AWAKE = Readymade(
+    lambda whose, called_since: (
+        valid_tickets(whose)
+        .filter(_awake(called_since))
+        .order_by(*ORDER)
+        .values_list("pk", "grant_id", "called_at")[:MOST_PLACES]
+    ),
+    str,
+    datetime,
+)
+
+
 def drop_old_uses() -> None:
     """Delete uses that nobody looks at any more, a bounded number at a time."""
-    old = PathUse.objects.filter(application=application(), frees_at__lt=real_now() - KEEP_USES)
-    PathUse.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:MOST_DROPPED])).delete()
+    if old := _OLD_USES.rows(application(), real_now() - KEEP_USES):
+        PathUse.objects.filter(pk__in=old).delete()
+
+
+_OWN = Readymade(
+    lambda grant_id, kind: PathTicket.objects.filter(grant=grant_id, kind=kind).order_by("pk")[:1], UUID, str
+)
+_ANYBODY = Readymade(
+    lambda whose: PathTicket.objects.filter(application=whose).values_list("pk", flat=True)[:1], str
+)
+_OLD_USES = Readymade(
+    lambda whose, until: PathUse.objects.filter(application=whose, frees_at__lt=until).values_list(
+        "pk", flat=True
+    )[:MOST_DROPPED],
+    str,
+    datetime,
+)
 
 
 def move_to_front(*, ticket_id: int, actor: Actor) -> None:
@@ -224,32 +259,47 @@ def _gone() -> Missing:
 
 
 def _lock() -> NarrowPath:
-    locked = NarrowPath.objects.select_for_update()
-    found = locked.filter(pk=application()).first()
+    found = _PATH.first(application())
     if found is not None:
         return found
     NarrowPath.objects.get_or_create(pk=application())
-    return locked.get(pk=application())
+    return NarrowPath.objects.select_for_update().get(pk=application())
 
 
-def _awake(now: datetime) -> Q:
-    """Tickets that count: not those that were rung for and didn't come."""
-    return Q(called_at=None) | Q(called_at__gt=now - PATIENCE)
+_PATH = Readymade(lambda whose: NarrowPath.objects.select_for_update().filter(pk=whose), str)
+
+
+def _awake(called_since: datetime) -> Q:
+    """Tickets that count: not those that were rung for, earlier than this, and didn't come."""
+    return Q(called_at=None) | Q(called_at__gt=called_since)
 
 
 def _ahead_of(grant: Grant, kind: PathKind, own: PathTicket | None, now: datetime) -> int:
     """How many go before this one, which may have its own ticket already."""
     if own is not None:
-        order = valid_tickets().filter(_awake(now) | Q(pk=own.pk)).order_by(*ORDER)
-        pks = list(order.values_list("pk", flat=True)[:MOST_TICKETS])
+        pks = _IN_ORDER.rows(application(), now - PATIENCE, own.pk)
         return pks.index(own.pk) if own.pk in pks else len(pks)
-    rank = _rank(kind)
-    before = (
-        Q(rank__lt=rank)
-        | Q(rank=rank, front_at__isnull=False)
-        | Q(rank=rank, starts_at__lte=_begin(grant, kind))
-    )
-    return valid_tickets().filter(_awake(now), before).count()
+    return _BEFORE.first(application(), now - PATIENCE, _rank(kind), _begin(grant, kind)) or 0
+
+
+def _before(whose: str, called_since: datetime, rank: int, begin: datetime) -> QuerySet[PathTicket, int]:
+    before = Q(rank__lt=rank) | Q(rank=rank, front_at__isnull=False) | Q(rank=rank, starts_at__lte=begin)
+    counted = valid_tickets(whose).filter(_awake(called_since), before).values("application")
+    return counted.annotate(many=Count("pk")).values_list("many", flat=True)
+
+
+_BEFORE = Readymade(_before, str, datetime, int, datetime)
+_IN_ORDER = Readymade(
+    lambda whose, called_since, own: (
+        valid_tickets(whose)
+        .filter(_awake(called_since) | Q(pk=own))
+        .order_by(*ORDER)
+        .values_list("pk", flat=True)[:MOST_TICKETS]
+    ),
+    str,
+    datetime,
+    int,
+)
 
 
 def _rank(kind: PathKind) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -19,6 +19,7 @@ from django.db.models import Q, QuerySet
 from base.clock import real_now
 from base.crash import crash_point
 from base.errors import DomainError
+from base.readymade import Readymade, ReadymadeUpdate
 from clients import errors
 from requests_app.actions.steps.pacing import back_off
 from requests_app.lifecycle import DecisionStatus
@@ -41,8 +42,45 @@ class Names:
     settled: str
 
 
+class Submitted[Row: (Decision, Waiver)]:
+    """Rows of one kind, `read` with what their checks need."""
+
+    def __init__(self, read: Callable[[], QuerySet[Row]]) -> None:
+        self._one: Readymade[Row] = Readymade(lambda key: read().filter(pk=key), UUID)
+        self._taking = ReadymadeUpdate(
+            lambda key, now, until: (
+                _open(read(), key).filter(
+                    Q(retry_at=None) | Q(retry_at__lte=now), Q(lease_until=None) | Q(lease_until__lt=now)
+                ),
+                {"lease_until": until},
+            ),
+            UUID,
+            datetime,
+            datetime,
+        )
+        self._read: Callable[[], QuerySet[Row]] = read
+
+    def claim(self, key: UUID) -> Row | None:
+        """Take the lease of a row that waits for its check; None when somebody else is at it, or it rests."""
+        now = real_now()
+        return self._one.first(key) if self._taking.run(key, now, now + settings.LEASE) else None
+
+    def postpone(self, row: Row, sentence: str, wait: timedelta | None = None) -> None:
+        """Give the lease back and try again later, after `wait` (real time) or a growing pause."""
+        _open(self._read(), row.pk).update(
+            lease_until=None,
+            retry_at=real_now() + (wait or back_off(row.failures)),
+            failures=row.failures + 1,
+            reason=f"Waiting for the check: {sentence}",
+        )
+
+
+def _open[Row: (Decision, Waiver)](rows: QuerySet[Row], key: UUID) -> QuerySet[Row]:
+    return rows.select_related(None).filter(pk=key, status=SUBMITTED)
+
+
 def settle_submitted[Row: (Decision, Waiver)](
-    rows: QuerySet[Row],
+    rows: Submitted[Row],
     key: UUID,
     settle: Callable[[Row], tuple[UUID, ...]],
     names: Names,
@@ -53,46 +91,22 @@ def settle_submitted[Row: (Decision, Waiver)](
     and is checked again after what the cloud asks for or a growing pause. An error that nobody expected is logged,
     postpones it too, and is raised.
     """
-    if not _claim(rows, key):
+    row, logged = rows.claim(key), {names.row: str(key)}
+    if row is None:
         return ()
-    row, logged = rows.get(pk=key), {names.row: str(key)}
     crash_point(names.claimed)
     try:
         due = settle(row)
     except errors.ClientError as error:
         log.warning(names.postponed, **logged, code=error.code)
         wait = error.retry_after if isinstance(error, errors.Throttled) else None
-        _postpone(rows, row, error.sentence, wait)
+        rows.postpone(row, error.sentence, wait)
         return ()
     except Exception as error:
         log.exception(names.failed, **logged, error=type(error).__name__)
-        _postpone(rows, row, "it failed inside the portal and is tried again.")
+        rows.postpone(row, "it failed inside the portal and is tried again.")
         if isinstance(error, (DomainError, IntegrityError)):
             return ()  # the row moved meanwhile, or a constraint holds: the next check sees why
         raise
     crash_point(names.settled)
     return due
-
-
-def _open[Row: (Decision, Waiver)](rows: QuerySet[Row], key: UUID) -> QuerySet[Row]:
-    return rows.select_related(None).filter(pk=key, status=SUBMITTED)
-
-
-def _claim[Row: (Decision, Waiver)](rows: QuerySet[Row], key: UUID) -> bool:
-    now = real_now()
-    free = _open(rows, key).filter(
-        Q(retry_at=None) | Q(retry_at__lte=now), Q(lease_until=None) | Q(lease_until__lt=now)
-    )
-    return bool(free.update(lease_until=now + settings.LEASE))
-
-
-def _postpone[Row: (Decision, Waiver)](
-    rows: QuerySet[Row], row: Row, sentence: str, wait: timedelta | None = None
-) -> None:
-    """Give the lease back and try again later, after `wait` (real time) or a growing pause."""
-    _open(rows, row.pk).update(
-        lease_until=None,
-        retry_at=real_now() + (wait or back_off(row.failures)),
-        failures=row.failures + 1,
-        reason=f"Waiting for the check: {sentence}",
-    )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import structlog
 from django.db import IntegrityError
-from django.db.models import Case, Q, When
+from django.db.models import Case, Q, QuerySet, When
 from django_subatomic.db import transaction
 
 from audit.ledger.recorder import Actor
 from base.clock import business_now, real_now
 from base.errors import Conflict, DomainError
+from base.readymade import Readymade
 from requests_app.actions.chasing import chase_unanswered
 from requests_app.actions.fetching import lock_item
 from requests_app.actions.freezing import carry_freezes
@@ -58,25 +60,53 @@ def sweep() -> Owed:
     drop_old_uses()
     call_up()
     now = real_now()
-    free = Q(lease_until=None) | Q(lease_until__lt=now)
-    due = Q(retry_at=None) | Q(retry_at__lte=now)
-    decisions = Decision.objects.filter(free, due, status=DecisionStatus.SUBMITTED).order_by("submitted_at")
-    waivers = Waiver.objects.filter(free, due, status=WaiverStatus.SUBMITTED).order_by("submitted_at")
-    grants = Grant.objects.filter(free, due, next_action_at__lte=business_now())
+    decisions, grants, waivers = _DECISIONS.rows(now), _GRANTS.rows(now, business_now()), _WAIVERS.rows(now)
+    return Owed(decisions=tuple(decisions), grants=tuple(grants), waivers=tuple(waivers))
+
+
+def _rests_and_is_free(now: datetime) -> Q:
+    return (Q(lease_until=None) | Q(lease_until__lt=now)) & (Q(retry_at=None) | Q(retry_at__lte=now))
+
+
+def _decisions(now: datetime) -> QuerySet[Decision, UUID]:
+    rows = Decision.objects.filter(_rests_and_is_free(now), status=DecisionStatus.SUBMITTED)
+    return rows.order_by("submitted_at").values_list("pk", flat=True)[:MOST_OWED]
+
+
+def _waivers(now: datetime) -> QuerySet[Waiver, UUID]:
+    rows = Waiver.objects.filter(_rests_and_is_free(now), status=WaiverStatus.SUBMITTED)
+    return rows.order_by("submitted_at").values_list("pk", flat=True)[:MOST_OWED]
+
+
+def _grants(now: datetime, business: datetime) -> QuerySet[Grant, UUID]:
+    grants = Grant.objects.filter(_rests_and_is_free(now), next_action_at__lte=business)
     grants = grants.order_by(TAKING_AWAY_FIRST, "next_action_at")
-    return Owed(
-        decisions=tuple(decisions.values_list("pk", flat=True)[:MOST_OWED]),
-        grants=tuple(grants.values_list("pk", flat=True)[:MOST_OWED]),
-        waivers=tuple(waivers.values_list("pk", flat=True)[:MOST_OWED]),
-    )
+    return grants.values_list("pk", flat=True)[:MOST_OWED]
+
+
+_DECISIONS, _WAIVERS = Readymade(_decisions, datetime), Readymade(_waivers, datetime)
+_GRANTS = Readymade(_grants, datetime, datetime)
+_OVERDUE = Readymade(
+    lambda now: (
+        RequestItem.objects.filter(status=ItemStatus.PENDING, lapses_at__lte=now)
+        .order_by("lapses_at")
+        .values_list("pk", flat=True)[:MOST_OWED]
+    ),
+    datetime,
+)
+_EXPIRED = Readymade(
+    lambda now, most=MOST_EXPIRED: Attempt.objects.filter(expires_at__lt=now).values_list("pk", flat=True)[
+        :most
+    ],
+    datetime,
+)
 
 
 def lapse_unanswered() -> int:
     """Lapse pending items whose time is over; gives how many. One transaction each."""
     now = business_now()
-    overdue = RequestItem.objects.filter(status=ItemStatus.PENDING, lapses_at__lte=now).order_by("lapses_at")
     lapsed = 0
-    for item_id in overdue.values_list("pk", flat=True)[:MOST_OWED]:
+    for item_id in _OVERDUE.rows(now):
         try:
             lapsed += _lapse(item_id)
         except (DomainError, IntegrityError) as error:
@@ -108,6 +138,7 @@ def _lapse(item_id: UUID) -> int:
 
 def drop_expired_attempts() -> int:
     """Delete attempt rows past their keeping time, a bounded number at a time."""
-    expired = Attempt.objects.filter(expires_at__lt=real_now()).values_list("pk", flat=True)[:MOST_EXPIRED]
-    deleted, _ = Attempt.objects.filter(pk__in=list(expired)).delete()
+    if not (expired := _EXPIRED.rows(real_now())[:MOST_EXPIRED]):
+        return 0
+    deleted, _ = Attempt.objects.filter(pk__in=expired).delete()
     return deleted

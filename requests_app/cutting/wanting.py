@@ -14,6 +14,7 @@ from django_subatomic.db import transaction, transaction_required
 from audit.ledger.recorder import Actor
 from base.clock import business_now, real_now
 from base.errors import Conflict
+from base.readymade import Readymade
 from requests_app.actions.fetching import lock_grant
 from requests_app.actions.recording import record_of
 from requests_app.cutting.models import FastRemoval
@@ -118,6 +119,19 @@ def has_successor(grant: Grant) -> bool:
     return others.exclude(pk=grant.pk).exists()
 
 
+_OF_THE_PAIR = Readymade(
+    lambda person_id, group_id, grant_id: (
+        FastRemoval.objects.select_for_update()
+        .filter(grant__person=person_id, grant__group=group_id)
+        .exclude(grant=grant_id)
+        .order_by("pk")
+    ),
+    int,
+    int,
+    UUID,
+)
+
+
 @transaction_required
 def make_way(grant: Grant) -> bool:
     """Before a successor is assigned: stop what would remove its membership. False while a deletion is on its way.
@@ -125,12 +139,7 @@ def make_way(grant: Grant) -> bool:
     Both sides lock the rows of the pair, so that either the remover's intent comes first, and the successor waits for
     its end; or the row is closed first, and nothing is sent any more.
     """
-    rows = list(
-        FastRemoval.objects.select_for_update()
-        .filter(grant__person=grant.person_id, grant__group=grant.group_id)
-        .exclude(grant=grant.pk)
-        .order_by("pk")
-    )
+    rows = _OF_THE_PAIR.rows(grant.person_id, grant.group_id, grant.pk)
     now = real_now()
     if any(row.sending_until is not None and row.sending_until > now for row in rows):
         return False

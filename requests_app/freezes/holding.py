@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django_subatomic.db import transaction_required
 
 from base.once import once_a_page
+from base.readymade import Readymade
 from catalog.models import AccountAssignment, PimGroup
 from identity.humans import accounts_of, is_human
 from identity.models import Person
@@ -37,7 +38,10 @@ def standing() -> QuerySet[Freeze]:
 @once_a_page
 def held() -> Sequence[Freeze]:
     """The freezes that hold, the newest first, as many as a page looks at. One query."""
-    return list(standing().order_by("-frozen_at", "pk")[:MOST_STANDING])
+    return _HELD.rows()
+
+
+_HELD = Readymade(lambda: standing().order_by("-frozen_at", "pk")[:MOST_STANDING])
 
 
 @transaction_required

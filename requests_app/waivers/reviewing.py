@@ -15,6 +15,7 @@ from audit.ledger.recorder import Actor, Subject, record
 from base.clock import business_now
 from base.crash import crash_point, register
 from base.errors import Conflict, Denied, DomainError, Invalid, Missing, Several
+from base.readymade import Readymade
 from identity.humans import same_human
 from identity.models import Person
 from requests_app.models import RequestItem
@@ -126,14 +127,23 @@ def lift_block(*, review_id: UUID, person_id: int, reason: str, actor: Actor) ->
 
 def escalate_overdue() -> int:
     """Let others review too what is overdue, and have it told; gives how many. One transaction each."""
-    overdue = OwedReview.objects.filter(verdict="", escalated_at=None, due_at__lte=business_now())
     escalated = 0
-    for review_id in overdue.order_by("due_at").values_list("pk", flat=True)[:MOST_ESCALATED]:
+    for review_id in _OVERDUE.rows(business_now()):
         try:
             escalated += _escalate(review_id)
         except (DomainError, IntegrityError) as error:
             log.exception("review_not_escalated", review=str(review_id), error=type(error).__name__)
     return escalated
+
+
+_OVERDUE = Readymade(
+    lambda now: (
+        OwedReview.objects.filter(verdict="", escalated_at=None, due_at__lte=now)
+        .order_by("due_at")
+        .values_list("pk", flat=True)[:MOST_ESCALATED]
+    ),
+    datetime,
+)
 
 
 def _escalate(review_id: UUID) -> int:

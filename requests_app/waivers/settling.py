@@ -21,7 +21,7 @@ from requests_app.actions import checking
 from requests_app.actions.fetching import lock_item
 from requests_app.actions.granting import UNBOUNDED, Bounds, check_item, close_item, give, window_of
 from requests_app.actions.moving import move
-from requests_app.actions.submissions import Names, settle_submitted
+from requests_app.actions.submissions import Names, Submitted, settle_submitted
 from requests_app.freezes.holding import freeze_for_item, keep_freezes_out
 from requests_app.lifecycle import ItemStatus, WaiverStatus
 from requests_app.models import RequestItem, Revocation
@@ -51,8 +51,12 @@ def check_waiver(*, waiver_id: UUID) -> tuple[UUID, ...]:
 
     As `submissions.settle_submitted`, with which it stays submitted while a cloud can't be read.
     """
-    rows = Waiver.objects.select_related("item__request", "item__requester", "item__group", "item__terms")
-    return settle_submitted(rows, waiver_id, _check_and_settle, NAMES)
+    return settle_submitted(_SUBMITTED, waiver_id, _check_and_settle, NAMES)
+
+
+_SUBMITTED = Submitted(
+    lambda: Waiver.objects.select_related("item__request", "item__requester", "item__group", "item__terms")
+)
 
 
 def _check_and_settle(waiver: Waiver) -> tuple[UUID, ...]:

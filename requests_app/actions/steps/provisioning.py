@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from audit.ledger.recorder import Actor
 from base.clock import business_clock, business_now
 from base.crash import crash_point, register
+from base.readymade import Readymade
 from clients import errors
 from clients.breaker import CircuitOpen
 from clients.registry import clients
@@ -158,14 +160,7 @@ def _settle(grant: Grant, view: AwsView, waiting: str, wait: timedelta | None) -
 
 def _ask_due_at(grant: Grant) -> datetime | None:
     """From when on Entra is to be asked (again) to carry the membership (business time); None: not at all."""
-    asks = grant.attempts.filter(kind=Attempt.Kind.ON_DEMAND).exclude(outcome=Attempt.Outcome.RETRY)
-    # What was asked for an assignment that PIM has let end says nothing about the one that continues it.
-    continued = Attempt.objects.filter(
-        grant=OuterRef("grant"), kind=Attempt.Kind.ASSIGN, started_at__gt=OuterRef("started_at")
-    )
-    asks = asks.filter(~Exists(continued))
-    outcomes = asks.order_by("-started_at").values_list("outcome", flat=True)
-    asked = list(outcomes[: MOST_ASKS + MOST_LOST_ASKS])
+    asked = _ASKED.rows(grant.pk)
     if not asked:
         return business_now()
     if grant.last_write_at is None:
@@ -180,6 +175,20 @@ def _ask_due_at(grant: Grant) -> datetime | None:
         # was taken out there directly, say) no cycle brings, but this call looks at AWS.
         wait = settings.PROVISIONING_CYCLE
     return grant.last_write_at + wait
+
+
+def _outcomes(grant_id: UUID) -> QuerySet[Attempt, str]:
+    """What came of the newest asks."""
+    asks = Attempt.objects.filter(grant=grant_id, kind=Attempt.Kind.ON_DEMAND)
+    # What was asked for an assignment that PIM has let end says nothing about the one that continues it.
+    continued = Attempt.objects.filter(
+        grant=OuterRef("grant"), kind=Attempt.Kind.ASSIGN, started_at__gt=OuterRef("started_at")
+    )
+    asks = asks.exclude(outcome=Attempt.Outcome.RETRY).filter(~Exists(continued))
+    return asks.order_by("-started_at").values_list("outcome", flat=True)[: MOST_ASKS + MOST_LOST_ASKS]
+
+
+_ASKED = Readymade(_outcomes, UUID)
 
 
 def _ask(claim: Claim) -> _Asked:
@@ -217,21 +226,10 @@ def _companions(first: Grant) -> list[Claim]:
 
     Who is asked for again goes alone, so that one whom Entra can't carry doesn't keep four others waiting twice.
     """
-    again = first.attempts.filter(kind=Attempt.Kind.ON_DEMAND).exclude(outcome=Attempt.Outcome.RETRY)
-    if again.exists():
+    if _ASKED_ALREADY.rows(first.pk):
         return []
-    asked = Attempt.objects.filter(grant=OuterRef("pk"), kind=Attempt.Kind.ON_DEMAND).exclude(
-        outcome=Attempt.Outcome.RETRY
-    )
-    owing = (
-        Grant.objects.filter(
-            ~Exists(asked), group=first.group, status=GrantStatus.PROVISIONING, ends_at__gt=business_now()
-        )
-        .exclude(pk=first.pk)
-        .order_by("starts_at", "pk")
-    )
     found: list[Claim] = []
-    for grant_id in owing.values_list("pk", flat=True)[: 2 * MEMBERS_PER_CALL]:
+    for grant_id in _OWING.rows(first.pk, first.group_id, business_now()):
         if len(found) + 1 >= MEMBERS_PER_CALL:
             break
         claim = claim_grant(grant_id, early=True)
@@ -243,6 +241,29 @@ def _companions(first: Grant) -> list[Claim]:
         leave_queue(claim.grant, PathKind.CARRY)
         found.append(claim)
     return found
+
+
+_ASKED_ALREADY = Readymade(
+    lambda grant_id: (
+        Attempt.objects.filter(grant=grant_id, kind=Attempt.Kind.ON_DEMAND)
+        .exclude(outcome=Attempt.Outcome.RETRY)
+        .values_list("pk", flat=True)[:1]
+    ),
+    UUID,
+)
+
+
+def _owing(first: UUID, group_id: int, now: datetime) -> QuerySet[Grant, UUID]:
+    asked = Attempt.objects.filter(grant=OuterRef("pk"), kind=Attempt.Kind.ON_DEMAND).exclude(
+        outcome=Attempt.Outcome.RETRY
+    )
+    rows = Grant.objects.filter(
+        ~Exists(asked), group=group_id, status=GrantStatus.PROVISIONING, ends_at__gt=now
+    ).exclude(pk=first)
+    return rows.order_by("starts_at", "pk").values_list("pk", flat=True)[: 2 * MEMBERS_PER_CALL]
+
+
+_OWING = Readymade(_owing, UUID, int, datetime)
 
 
 def _give_back(claim: Claim) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.db.models import Exists
 
 from base.clock import business_now, real_now
+from base.readymade import Readymade
 from clients.errors import NotFound
 from clients.registry import clients
 from clients.types import PimAssignment, Receipt
@@ -135,15 +137,21 @@ def _read_membership(grant: Grant, user_id: str) -> AwsView:
 
 def _tracked_groups(grant: Grant) -> dict[str, int]:
     """The other groups in which somebody waits to see this person appear or vanish: store id to our own id."""
-    rows = (
-        Grant.objects.filter(person_id=grant.person_id, status__in=TRACKED, next_action_at__isnull=False)
-        .exclude(group_id=grant.group_id)
+    return dict(_TRACKED_GROUPS.rows(grant.person_id, grant.group_id))
+
+
+_TRACKED_GROUPS: Readymade[tuple[str, int]] = Readymade(
+    lambda person_id, group_id: (
+        Grant.objects.filter(person_id=person_id, status__in=TRACKED, next_action_at__isnull=False)
+        .exclude(group_id=group_id)
         .exclude(group__store_group_id="")
         .order_by("group_id")
         .values_list("group__store_group_id", "group_id")
-        .distinct()
-    )
-    return dict(rows[: GROUPS_PER_CALL - 1])
+        .distinct()[: GROUPS_PER_CALL - 1]
+    ),
+    int,
+    int,
+)
 
 
 def _leave_sightings(
@@ -171,13 +179,27 @@ def nothing_new(grant: Grant, *, member: bool, since: datetime | None) -> bool:
     narrow path has more to do than to look.
     """
     fresh = real_now() - poll_delay(since or business_now()) / 2
-    return Sighting.objects.filter(
-        ~Exists(PathTicket.objects.filter(grant=grant)),
-        person_id=grant.person_id,
-        group_id=grant.group_id,
-        member=member,
-        read_at__gt=fresh,
-    ).exists()
+    found = _MEMBER_LATELY if member else _ABSENT_LATELY
+    return bool(found.rows(grant.pk, grant.person_id, grant.group_id, fresh))
+
+
+def _lately(*, member: bool) -> Readymade[int]:
+    return Readymade(
+        lambda grant_id, person_id, group_id, fresh: Sighting.objects.filter(
+            ~Exists(PathTicket.objects.filter(grant=grant_id)),
+            person_id=person_id,
+            group_id=group_id,
+            member=member,
+            read_at__gt=fresh,
+        ).values_list("pk", flat=True)[:1],
+        UUID,
+        int,
+        int,
+        datetime,
+    )
+
+
+_MEMBER_LATELY, _ABSENT_LATELY = _lately(member=True), _lately(member=False)
 
 
 def _unknown(obstacle: str) -> AwsView:

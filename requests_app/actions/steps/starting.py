@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import UUID
 
 from django.conf import settings
 
 from audit.ledger.recorder import Actor
 from base.clock import business_now
 from base.crash import crash_point, register
+from base.readymade import Readymade
 from requests_app.actions.claiming import RESTED, Claim, rest, settle
 from requests_app.actions.deciders import ASKED_JUST_NOW
 from requests_app.actions.freezing import stop_if_frozen
@@ -90,8 +92,19 @@ def start(claim: Claim) -> None:
 
 def _predecessor(grant: Grant) -> bool:
     """Whether PIM may still hold an earlier grant of the same person and group, or AWS still shows it."""
-    same = Grant.objects.filter(person_id=grant.person_id, group_id=grant.group_id, status__in=HOLDING)
-    return same.exclude(pk=grant.pk).exists()
+    return bool(_EARLIER.rows(grant.person_id, grant.group_id, grant.pk))
+
+
+_EARLIER = Readymade(
+    lambda person_id, group_id, grant_id: (
+        Grant.objects.filter(person_id=person_id, group_id=group_id, status__in=HOLDING)
+        .exclude(pk=grant_id)
+        .values_list("pk", flat=True)[:1]
+    ),
+    int,
+    int,
+    UUID,
+)
 
 
 def _wait(claim: Claim) -> None:
