@@ -12,7 +12,7 @@ from base import crash
 from requests_app.waivers.models import Waiver
 from tests.faults.test_crash_sweep import FAULTS, usual
 from tests.requests_app.conftest import AsRole
-from tests.support.fleet import Fleet
+from tests.support.fleet import LONGEST_EMERGENCY, Fleet
 from tests.support.sweeping import (
     Batch,
     Brokers,
@@ -68,7 +68,8 @@ def run(
         for point in points
         if everything or fault == "none" or point in ALWAYS
     ]
-    return run_batch(as_role, faults, schedules, brokers, doing=Play(in_emergency=True), context="emergency")
+    doing = Play(in_emergency=True, lasts=LONGEST_EMERGENCY)
+    return run_batch(as_role, faults, schedules, brokers, doing=doing, context="emergency")
 
 
 def test_a_worker_dies_at_every_point(as_role: AsRole) -> None:

@@ -50,6 +50,7 @@ from requests_app.waivers.asking import EmergencyAsk
 from requests_app.waivers.models import Waiver
 from requests_app.waivers.settling import check_waiver
 from simulator.sample.builder import Builder, empty_world
+from simulator.world import provisioning as provisioning_job
 from simulator.world import serial
 from simulator.world.clock import WorldClock
 from simulator.world.state import Group, State, User
@@ -314,14 +315,20 @@ def fleet(
     looks: timedelta = LOOK_SELDOM,
     as_person: Collection[int] = (),
     seed: str = "",
+    places: int | None = None,
 ) -> Iterator[Fleet]:
     """A fresh world in which everybody is eligible for every group (with `one_each`, each for their own).
 
     Approvers decide as members of a directory group, from which a play can take them. `looks` is how often
     (business time) a worker looks at what is ready. Groups of these numbers are activated as the person. `seed` is for
-    who wants the same world again: its ids, and how long things take there.
+    who wants the same world again: its ids, and how long things take there. `places` is how many at a time the portal
+    takes of the narrow path, where that isn't what the settings say.
     """
-    with _at(BEGINNING) as time, _sealing_key() if as_person else nullcontext():
+    with (
+        _narrow_path(places) if places else nullcontext(),
+        _at(BEGINNING) as time,
+        _sealing_key() if as_person else nullcontext(),
+    ):
         build = Builder(empty_world(_clock(time), seed=seed or f"fleet {next(_seeds)}"))
         made = _populate(build, people, groups, approvers, one_each=one_each)
         for number in as_person:
@@ -338,6 +345,13 @@ def _sealing_key() -> Iterator[None]:
         public = add_key(path).text
         with override_settings(PERSONAL_TOKEN_PUBLIC_KEY=public, PERSONAL_TOKEN_KEYS_PATH=str(path)):
             yield
+
+
+@contextmanager
+def _narrow_path(places: int) -> Iterator[None]:
+    """Entra lets through one more than the portal takes, for people who activate there."""
+    with override_settings(NARROW_PATH_PLACES=places), patch.object(provisioning_job, "BUCKET", places + 1):
+        yield
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.test import override_settings
 
 from audit.ledger.models import Event
@@ -32,6 +33,10 @@ POST = "graph.POST assignmentScheduleRequests"
 READ = "graph.GET assignmentScheduleInstances"
 MENDED_AFTER = timedelta(hours=1)
 IDLE = timedelta(minutes=10)
+# It ends shortly before a provisioning cycle: who waits for the removal in AWS has looked twice then, not three times.
+A_WINDOW = timedelta(minutes=75)
+# The narrow path lets a third of a batch through at a time, so that everybody else waits in its queue, and not for long.
+THIRDS = 3
 LOOK_AT = 8  # passes between two looks at the invariants
 NOT_YET_READY = {"", "scheduled", "activating", "provisioning"}
 CLAIMED_TO_GIVE = ("provisioning", "active")
@@ -87,6 +92,7 @@ class Play:
     approved_in_pim: bool = False
     # Everybody asks to go without an approval, so that nobody decides.
     in_emergency: bool = False
+    lasts: timedelta = A_WINDOW
 
 
 @dataclass(frozen=True)
@@ -305,13 +311,14 @@ def run_batch(
             one_each=True,
             looks=min(fault.looks for fault in chosen),
             as_person=range(size) if doing.as_person else (),
+            places=max(settings.NARROW_PATH_PLACES, size // THIRDS),
         ) as play,
     ):
         lanes = []
         for number, (schedule, fault) in enumerate(zip(schedules, chosen, strict=True)):
             pair = play.pair(number, number)
             ask = play.ask_in_emergency if doing.in_emergency else play.ask
-            faulty, item = Faults(play.world), ask(number, number)
+            faulty, item = Faults(play.world), ask(number, number, doing.lasts)
             lanes.append(Lane(number, pair, schedule, fault, faulty, item))
             if doing.as_person:
                 play.sign_in(play.people[number][0])
