@@ -12,7 +12,8 @@ MOST_WAITING = 10_000
 _MOST_LATE = 1_000
 
 # The sealer takes the oldest first: what is newer than all that it has sealed waits, whatever it is. A batch may hold
-# nothing but what was committed late, so the newest is sought among many leaves.
+# nothing but what was committed late, so the newest is sought among many leaves. Each event's leaf is looked up by itself:
+# left to join, Postgres may read all leaves while its statistics say that there are few.
 _WAITING = """
 WITH sealed AS MATERIALIZED (
     SELECT max(at) AS at FROM (SELECT at FROM audit_leaf ORDER BY batch DESC, idx DESC LIMIT %(late)s) newest
@@ -27,7 +28,7 @@ WITH sealed AS MATERIALIZED (
 SELECT count(*), min(at), min(business_at) FROM (
     SELECT at, business_at FROM after
     UNION ALL
-    SELECT at, business_at FROM before WHERE NOT EXISTS (SELECT FROM audit_leaf WHERE event_id = before.id)
+    SELECT at, business_at FROM before WHERE (SELECT event_id FROM audit_leaf WHERE event_id = before.id) IS NULL
 ) waiting
 """
 
