@@ -1,7 +1,7 @@
 """Several people, PIM groups and approvers in one small world behind the ports, with one time for all.
 
 Like `stage`, for many grants at once: what it costs to find owed work is shared, so that a schedule of a sweep
-takes a tenth of a second. The product's actions and Celery tasks run as they are; the broker is a list, which
+takes less than a fifth of a second. The product's actions and Celery tasks run as they are; the broker is a list, which
 keeps messages or loses them.
 """
 
@@ -27,6 +27,7 @@ from kombu.exceptions import OperationalError
 from base import clock as base_clock
 from base import crash
 from base.clock import BusinessClock, real_now
+from base.readymade import Readymade
 from catalog.models import PimGroup
 from catalog.modes import set_mode
 from clients import cutters
@@ -76,6 +77,26 @@ TASKS = {
     "waiver": str(tasks.check_waiver.name),
     "grant": str(tasks.advance.name),
 }
+
+
+# When something is due for each row that owes it, in the order of `_latest`.
+OWING = (
+    Readymade(
+        lambda: Grant.objects.filter(next_action_at__isnull=False).values_list(
+            "next_action_at", "retry_at", "lease_until"
+        )
+    ),
+    Readymade(
+        lambda: Decision.objects.filter(status=DecisionStatus.SUBMITTED).values_list(
+            "submitted_at", "retry_at", "lease_until"
+        )
+    ),
+    Readymade(
+        lambda: Waiver.objects.filter(status=WaiverStatus.SUBMITTED).values_list(
+            "submitted_at", "retry_at", "lease_until"
+        )
+    ),
+)
 
 
 @dataclass
@@ -244,22 +265,7 @@ class Fleet:
     def until_next(self) -> timedelta:
         """To the next instant at which something is owed; at least a second."""
         now = self.time.now
-        dues = [
-            *(
-                _latest(*row)
-                for row in Grant.objects.filter(next_action_at__isnull=False).values_list(
-                    "next_action_at", "retry_at", "lease_until"
-                )
-            ),
-            *(
-                _latest(*row)
-                for rows in (
-                    Decision.objects.filter(status=DecisionStatus.SUBMITTED),
-                    Waiver.objects.filter(status=WaiverStatus.SUBMITTED),
-                )
-                for row in rows.values_list("submitted_at", "retry_at", "lease_until")
-            ),
-        ]
+        dues = [_latest(*row) for owing in OWING for row in owing.rows()]
         if removing_fast.owed_at_all():
             removals = FastRemoval.objects.filter(next_action_at__isnull=False)
             dues += [

@@ -28,7 +28,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -37,6 +37,7 @@ from django.conf import settings
 from audit.ledger.keys import SealingKey
 from audit.ledger.sealing import seal_everything
 from audit.ledger.verifying import verify
+from base.readymade import Readymade
 from identity.humans import same_human
 from identity.models import Person
 from requests_app.actions.steps import pacing
@@ -120,6 +121,7 @@ _ELSEWHERE = {
     "store_group_id": "group__store_group_id",
 }
 OF_A_GRANT = tuple(_ELSEWHERE.get(name, name) for name in Access._fields)
+ALL_GRANTS: Readymade[tuple[Any, ...]] = Readymade(lambda: Grant.objects.values_list(*OF_A_GRANT))
 
 
 class Part(NamedTuple):
@@ -169,7 +171,7 @@ class Scene:
     ours: dict[str, list[tuple[ScheduleRequest, Schedule]]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.grants = [Access(*row) for row in Grant.objects.values_list(*OF_A_GRANT)]
+        self.grants = [Access(*row) for row in ALL_GRANTS.rows()]
         self.ours = {}
         schedules = self.world.state.schedules
         self.asked = [
