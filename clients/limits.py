@@ -6,7 +6,8 @@ takes two look-ups per second in each account and Region (its API reference, Loo
 tools of the same account share these buckets, so the portal takes at most about 60 % of each. The five calls
 in ten seconds of provisionOnDemand are kept in PostgreSQL, strictly (`requests_app.narrow_path`); its bucket
 here carries the vendor's 429 alone. Entra's token endpoint is another service than Graph and says 429 for itself: its
-bucket is taken by requests for a token only, so that whoever has one goes on.
+buckets are taken by requests for a token only, so that whoever has one goes on. It counts by application: people's
+tokens, which belong to the sign-in application, have a bucket beside the worker's.
 
 The bucket lives in Redis as one number per name, the theoretical arrival time of the next call
 (the generic cell rate algorithm), moved by one script and on Redis's own clock. When Redis is away, each
@@ -70,6 +71,7 @@ RATES: Mapping[str, Rate] = {
     "entra-token": Rate(10, burst=10),  # Entra's own limit isn't published
 }
 SIGN_IN = "entra-token"
+PEOPLES_SIGN_IN = "entra-token:people"
 
 
 class Limiter(Protocol):
@@ -262,6 +264,7 @@ def build_limiter(environ: Mapping[str, str]) -> Limiter:
 
 
 __all__ = [
+    "PEOPLES_SIGN_IN",
     "RATES",
     "SIGN_IN",
     "Limiter",

@@ -39,7 +39,7 @@ from clients.entra.config import EntraConfig
 from clients.entra.credential import build_credential
 from clients.entra.loop import LoopThread
 from clients.errors import ClientError, StepUpRequired, Throttled, TokenThrottled, Unreachable
-from clients.limits import SIGN_IN, Limiter
+from clients.limits import PEOPLES_SIGN_IN, Limiter
 from clients.observing import watching
 from clients.types import Reading, Receipt
 
@@ -186,17 +186,17 @@ class GraphCaller:
         return Reading(None, answer.receipt)
 
     def token(self, *, port: str) -> Reading[str]:
-        """Our own access token for Graph. It is a secret: read it, and let it go."""
+        """Our own access token for Graph. It is a secret: read it, and let it go.
+
+        It may come from the credential's cache, which says nothing about Entra: no circuit hears of it, and the
+        credential itself takes a place where it has to ask.
+        """
         self._ready()
-        reading = self._run(
-            "POST token",
-            lambda: self._signed_in.get_token(self._config.graph_scope),
-            port=port,
-            bucket=SIGN_IN,
-            write=False,
-            client_request_id=str(uuid.uuid4()),
-        )
-        return Reading(str(reading.value.token), reading.receipt)
+        call = _Call(str(uuid.uuid4()))
+        with watching(port, "POST token", client_request_id=call.client_request_id) as watched:
+            value = self._made(call, lambda: self._signed_in.get_token(self._config.graph_scope), write=False)
+            watched.receipt = call.receipt
+        return Reading(str(value.token), call.receipt)
 
     @contextmanager
     def as_person(self, access_token: str) -> Iterator[None]:
@@ -210,9 +210,14 @@ class GraphCaller:
             _person.reset(before)
 
     def at_sign_in[T](self, operation: str, work: Callable[[], Awaitable[T]], *, port: str) -> Reading[T]:
-        """Run what speaks to Entra's token endpoint under the same rules as a read; `work` raises port errors."""
+        """Ask Entra's token endpoint for a person's token, by the rules of a read; `work` raises port errors."""
         return self._run(
-            operation, work, port=port, bucket=SIGN_IN, write=False, client_request_id=str(uuid.uuid4())
+            operation,
+            work,
+            port=port,
+            bucket=PEOPLES_SIGN_IN,
+            write=False,
+            client_request_id=str(uuid.uuid4()),
         )
 
     @property
@@ -258,11 +263,7 @@ class GraphCaller:
             self._limiter.acquire(bucket)
             call = _Call(client_request_id)
             try:
-                value = self._loop_thread().run(
-                    self._attempts(call, work, write=write), seconds=self._total_seconds + 5
-                )
-            except TimeoutError:
-                raise self._late(call, write=write) from None
+                value = self._made(call, work, write=write)
             except TokenThrottled:
                 raise  # the credential holds its own bucket, and Graph was never asked
             except Throttled as error:
@@ -270,6 +271,14 @@ class GraphCaller:
                 raise
             watched.receipt = call.receipt
             return Reading(value, call.receipt)
+
+    def _made(self, call: _Call, work: Callable[[], Awaitable[Any]], *, write: bool) -> Any:
+        try:
+            return self._loop_thread().run(
+                self._attempts(call, work, write=write), seconds=self._total_seconds + 5
+            )
+        except TimeoutError:
+            raise self._late(call, write=write) from None
 
     def _ready(self) -> Any:
         """The SDK's client. The SDK imports much when asked for a builder: better here than in a timed call."""
@@ -396,7 +405,7 @@ class GraphCaller:
 
 def _circuit(port: str, bucket: str) -> str:
     """Which cloud a call is of (`clients.breaker.CLOUDS`)."""
-    if bucket == SIGN_IN:
+    if bucket == PEOPLES_SIGN_IN:
         return "sign-in"
     return "provisioning" if port == "entra.provisioning" else "graph"
 

@@ -30,6 +30,10 @@ from clients.errors import ClientError, Throttled, TokenThrottled
 from clients.limits import SIGN_IN, Limiter
 from clients.types import Receipt
 
+_ASKED = "Entra's sign-in service asks to wait"
+# Our own pace, or a 429 of before: the bucket doesn't tell which.
+_OTHERS = "Requests for a token have to wait for their turn"
+
 
 class _StopError(requests.RequestException):
     """Ends a request for a token. Of this kind, MSAL goes on with the token that it has, while that one is valid."""
@@ -92,14 +96,14 @@ def _hooks(limiter: Limiter) -> dict[str, Callable[[Any], None]]:
         try:
             limiter.acquire(SIGN_IN)
         except Throttled as error:
-            raise _asking.get().stop(_throttled(error.retry_after, error.code)) from error
+            raise _asking.get().stop(_throttled(_OTHERS, error.retry_after, error.code)) from error
 
     def after(response: Any) -> None:
         answer = response.http_response
         if answer.status_code == 429:
             wait = failures.retry_after(answer.headers.get("Retry-After"))
             limiter.hold(SIGN_IN, wait)
-            raise _asking.get().stop(_throttled(wait, "429"))
+            raise _asking.get().stop(_throttled(_ASKED, wait, "429"))
         if answer.status_code >= 500:
             gone = failures.no_token(str(answer.status_code), refused=False, receipt=Receipt(""))
             raise _asking.get().stop(gone)
@@ -107,9 +111,9 @@ def _hooks(limiter: Limiter) -> dict[str, Callable[[Any], None]]:
     return {"raw_request_hook": before, "raw_response_hook": after}
 
 
-def _throttled(wait: timedelta, code: str) -> TokenThrottled:
+def _throttled(why: str, wait: timedelta, code: str) -> TokenThrottled:
     return TokenThrottled(
-        "Entra's sign-in service asks to wait, so the worker has no token. The call is tried again.",
+        f"{why}, so the worker has no token. The call is tried again.",
         retry_after=wait,
         code=code,
         receipt=Receipt(""),

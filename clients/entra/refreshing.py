@@ -4,7 +4,9 @@ By the sign-in app registration, to which the refresh token belongs, with a secr
 declares cp1: PIM takes an authentication context only of clients that can answer a claims challenge. Sources: the
 identity platform's pages on refresh tokens and on claims challenges, and the error codes of its token endpoint.
 
-A token that Entra refuses is deleted, so only what Entra says of the token itself is such a refusal.
+A token that Entra refuses is deleted, so only what Entra says of the token itself is such a refusal. An application that
+asks too often may get a 429, or, where it asks for a person, an invalid_grant of the number AADSTS50196 ("client request
+loop"), which says nothing of the token either. Source: "Understanding client and server throttling in MSAL.NET".
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ _SECONDS = 10.0
 UNCLEAR = "Entra's sign-in service gave no clear answer. The call is tried again."
 # The person has to do something at Entra: multifactor authentication, a condition of the organisation's.
 _INTERACTION = frozenset({50072, 50074, 50076, 50079, 50097, 50129, 50158, 53000, 53001, 53003, 53004})
+_LOOP = 50196
 # What is said of the grant itself, so that only its person can give another. Anything else says nothing about it.
 _PERSONS = frozenset({"invalid_grant", "consent_required", "login_required"})
 _PASSING = frozenset({"temporarily_unavailable", "server_error", ""})
@@ -72,11 +75,7 @@ async def refresh(config: EntraConfig, refresh_token: str, *, context: str) -> P
     except httpx.HTTPError as error:
         raise errors.Unreachable(UNCLEAR, code=type(error).__name__) from error
     if response.status_code == 429:
-        raise errors.Throttled(
-            "Entra's sign-in service asks to wait.",
-            retry_after=retry_after(response.headers.get("retry-after")),
-            code="429",
-        )
+        raise _asks_to_wait(response.headers.get("retry-after"), "429")
     try:
         answer = response.json()
     except ValueError:
@@ -98,6 +97,8 @@ def refusal(answer: Mapping[str, Any], asked: Mapping[str, Any]) -> errors.Clien
     error = str(answer.get("error", ""))
     numbers = [each for each in answer.get("error_codes", ()) if isinstance(each, int)]
     code = f"AADSTS{numbers[0]}" if numbers else error[:40]
+    if _LOOP in numbers or f"AADSTS{_LOOP}" in str(answer.get("error_description", "")):
+        return _asks_to_wait(None, f"AADSTS{_LOOP}")
     if error == "interaction_required" or set(numbers) & _INTERACTION:
         said = answer.get("claims")
         return errors.StepUpRequired(
@@ -117,4 +118,10 @@ def refusal(answer: Mapping[str, Any], asked: Mapping[str, Any]) -> errors.Clien
         f"Entra refuses the worker as the sign-in application ({code}). An operator must check "
         "ENTRA_SIGNIN_CLIENT_ID, ENTRA_SIGNIN_WORKER_SECRET and the scopes of docs/permissions.md.",
         code=code,
+    )
+
+
+def _asks_to_wait(header: str | None, code: str) -> errors.Throttled:
+    return errors.Throttled(
+        "Entra's sign-in service asks to wait.", retry_after=retry_after(header), code=code
     )
