@@ -37,8 +37,12 @@ class _Statement(NamedTuple):
     text: str
     params: Sequence[Any]
     places: Sequence[tuple[int, int]]
+    many: int  # values
 
     def with_values(self, values: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
+        """Raises ValueError for None, with which the statement would find nothing and seem to have looked."""
+        if len(values) != self.many or any(value is None for value in values):
+            raise ValueError(f"{self.many} values, and not {values}, belong to: {self.text}")
         params = list(self.params)
         for place, number in self.places:
             value, mark = values[number], params[place]
@@ -62,7 +66,7 @@ def _statement(made: tuple[str, Sequence[Any]], marks: Sequence[Any]) -> _Statem
     ]
     if {number for _, number in places} != set(range(len(marks))):
         raise ValueError(f"not every value is a parameter of: {text}")
-    return _Statement(text, params, places)
+    return _Statement(text, params, places, len(marks))
 
 
 class Readymade[Row]:
@@ -104,6 +108,7 @@ class Readymade[Row]:
         statement = _statement(compiler.as_sql(), marks)
         converters = compiler.get_converters([column[0] for column in compiler.select])
         compiler.get_converters = lambda _expressions: converters
+        compiler.connection = None  # each run has that of its own thread
         return queryset, compiler, statement
 
 
@@ -146,8 +151,12 @@ class ReadymadeUpdate:
 
 
 def set_columns(model: type[Model], where: Mapping[str, Any], values: Mapping[str, Any]) -> int:
-    """Set these columns of the rows in which others have these values; gives how many. No expressions, and no None in
-    `where`."""
+    """Set these columns of the rows in which others have these values; gives how many. No expressions.
+
+    Raises ValueError for nothing to set, nothing to find rows by, or None to find them by.
+    """
+    if not values or not where or any(value is None for value in where.values()):
+        raise ValueError(f"nothing to set, or none to find it by: {where}")
     statement, fields = _setting(model, tuple(values), tuple(where))
     using = router.db_for_write(model)
     with mark_for_rollback_on_error(using=using), (connection := connections[using]).cursor() as cursor:
@@ -191,7 +200,8 @@ def insert(row: Model) -> None:
 @cache
 def _inserting(model: type[Model]) -> tuple[str, Sequence[Any]]:
     fields: Sequence[Any] = model._meta.local_concrete_fields
-    if model._meta.auto_field or any(field.generated for field in fields):
+    given = any(field.generated or (field.has_db_default() and not field.has_default()) for field in fields)
+    if model._meta.auto_field or model._meta.parents or given:
         raise ValueError(f"PostgreSQL gives {model.__name__} values of its own.")
     statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
         sql.Identifier(model._meta.db_table),

@@ -67,6 +67,21 @@ def test_what_would_be_built_in_is_refused() -> None:
         first.rows(1)
 
 
+def test_what_would_find_nothing_and_seem_to_have_looked_is_refused() -> None:
+    by_key = Readymade(lambda key: Person.objects.filter(pk=key), int)
+    named = ReadymadeUpdate(
+        lambda name: (Person.objects.filter(display_name=name), {"display_name": name}), str
+    )
+    for wrong in ((None,), (1, 2), ()):
+        with pytest.raises(ValueError, match="values"):
+            by_key.rows(*wrong)
+    with pytest.raises(ValueError, match="values"):
+        named.run(None)
+    for where, values in (({"pk": None}, {"department": "1"}), ({}, {"department": "1"}), ({"pk": 1}, {})):
+        with pytest.raises(ValueError, match="nothing to set"):
+            set_columns(Person, where, values)
+
+
 def test_rows_are_locked_in_a_transaction_only(monkeypatch: pytest.MonkeyPatch) -> None:
     person = make.person()
     locked = Readymade(lambda key: Person.objects.select_for_update().filter(pk=key), int)
