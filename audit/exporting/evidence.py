@@ -33,7 +33,7 @@ FORMAT = 1
 MOST_EVENTS = 10_000
 # From a batch to the next anchored one are the seals of a minute, unless a place was away; so far it is looked for.
 MOST_LINKS_OF_ONE = 100
-MOST_LINKS = 20_000
+MOST_LINKS = 100_000
 _LEAVES_AT_ONCE = 20_000
 _NOTHING: Mapping[str, bytes] = {}
 VERIFIER = Path(offline.__file__).with_name("access_portal_verify.py")

@@ -23,7 +23,7 @@ from audit.history.case import case
 from audit.history.forms import MINUTE, TimelineForm
 from audit.history.searching import event_filter
 from audit.ledger import reading
-from audit.ledger.reading import Entry
+from audit.ledger.reading import Entry, EventFilter
 from audit.ledger.recorder import record_alone
 from base.clock import business_now
 from base.errors import Invalid
@@ -54,10 +54,8 @@ def _export(request: PortalRequest, form: TimelineForm, chosen: str, query: str)
     spend(request.user.person, Act.EXPORT)
     wanted = event_filter(form.cleaned_data)
     if chosen == EVIDENCE:
-        page = reading.events(wanted, limit=MOST_EVENTS)
-        if page.older:
-            raise Invalid("export.too_many", too_many_words(page.entries))
-        return _send(request, page.entries, "Events of the audit trail", query, about=[_search(query)])
+        events = for_a_pack(wanted)
+        return _send(request, events, "Events of the audit trail", query, about=[_search(query)])
     if chosen not in FORMS:
         kinds = ", ".join(form.label for form in FORMS.values())
         raise Invalid("export.form", f"Choose {kinds} or an evidence pack.")
@@ -123,6 +121,20 @@ def case_evidence(request: PortalRequest, request_id: UUID) -> HttpResponseBase:
         beside=beside,
         about=about,
     )
+
+
+def for_a_pack(wanted: EventFilter) -> Sequence[Entry]:
+    """All events that match. Raises Invalid where they are too many, or common words too many to look all of them up."""
+    try:
+        page = reading.events(wanted, limit=MOST_EVENTS)
+    except Invalid as error:
+        newest = reading.newest_tried(wanted) if error.code == "audit.too_slow" else ()
+        if not newest:
+            raise
+        raise Invalid("export.too_many", too_many_words(newest)) from error
+    if page.older:
+        raise Invalid("export.too_many", too_many_words(page.entries))
+    return page.entries
 
 
 def too_many_words(newest: Sequence[Entry]) -> str:

@@ -143,6 +143,17 @@ def events(wanted: EventFilter, *, before: Position | None = None, limit: int = 
         return _page(_keys(wanted, before, limit + 1), limit)
 
 
+def newest_tried(wanted: EventFilter) -> Sequence[Entry]:
+    """The matches of common words among the newest events that are tried, where all of them take too long; none of others.
+
+    Raises:
+        Invalid: the search took longer than it may.
+    """
+    with bounded():
+        common = _common(wanted, None, MOST_TRIED)
+        return _entries(_by_keys(common.rows)) if common is not None else ()
+
+
 def _page(keys: Sequence[Mapping[str, Any]], limit: int) -> Page:
     """The page of these keys, of which one more than it holds says that there are older ones."""
     shown = keys[:limit]

@@ -15,6 +15,7 @@ from identity.models import Person
 from policy.models import Rule
 from requests_app.actions.ending import revoke
 from requests_app.models import Grant, RequestItem, Revocation
+from requests_app.presentation import queued_until
 from tests.requests_app import factories as make
 from tests.requests_app.conftest import AsRole
 from tests.support.stage import Stage, stage
@@ -95,6 +96,19 @@ def test_in_the_first_five_minutes_it_is_queued_and_happens_then(play: Stage) ->
     gone = play.play_to("deprovisioning").out_of_entra_at
     assert gone is not None
     assert timedelta(minutes=5) <= gone - grant.assigned_at < timedelta(minutes=5, seconds=30)
+
+
+def test_what_somebody_takes_out_of_entra_meanwhile_is_queued_no_more(play: Stage) -> None:
+    play.decide(play.ask())
+    play.play_to("active")
+    end_it(play, play.boss)
+    play.work()
+    assert play.grant().problem_code == "queued"
+    play.world.happen("member_removed", group=play.world_group.id, person=play.world_asker.id)
+    play.play(lambda: play.grant().unseen_since is not None, at_most=timedelta(minutes=6))
+    grant = play.grant()
+    assert (grant.status, grant.problem, grant.problem_code) == ("removing", "", "")
+    assert queued_until(grant) is None
 
 
 def test_what_has_not_begun_is_cancelled_and_nothing_is_sent(play: Stage) -> None:

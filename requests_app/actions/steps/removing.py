@@ -190,7 +190,8 @@ def _absent(claim: Claim, view: EntraView, now: datetime) -> None:
             rest(grant, until=now, retry_in=LATE_LANDING)
         elif _comes_unasked(grant, view, now) and _in_doubt(grant, now):
             since = grant.unseen_since or now
-            rest(grant, until=since + UNSEEN_FOR, unseen_since=since)
+            # Whoever took it out, nothing is queued any more.
+            rest(grant, until=since + UNSEEN_FOR, unseen_since=since, problem="", problem_code="")
         else:
             move(
                 grant,

@@ -11,14 +11,18 @@ from uuid import uuid4
 
 import pytest
 from django.test import Client
+from django_subatomic.db import transaction
 
 from audit.exporting import evidence, views
 from audit.ledger.models import Event
+from audit.ledger.reading import EventFilter
 from audit.ledger.recorder import Actor, record_alone
+from audit.ledger.wording import COMMON
+from base.errors import Invalid
 from requests_app.models import RequestItem
 from tests.audit.forwarding.entries import AT, entry_of
 from tests.audit.history.conftest import AsRole
-from tests.audit.ledger.factories import note
+from tests.audit.ledger.factories import ADA, ask, note
 from tests.requests_app import factories as make
 
 pytestmark = pytest.mark.django_db
@@ -176,6 +180,25 @@ def test_too_much_for_a_pack_is_refused(
     answer = auditor.post("/audit/export/", {"person": "Ada", "form": "evidence"})
     assert answer.status_code == 422
     assert "at most 1 events, and more fit. Name a person or a shorter time." in answer.content.decode()
+
+
+@pytest.mark.django_db
+def test_of_common_words_that_take_too_long_it_is_said_where_to_part_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_long(*_args: object, **_more: object) -> None:
+        raise Invalid("audit.too_slow", "This search took longer.")
+
+    with transaction():
+        for _ in range(COMMON):
+            ask(words="Disk is full")
+    assert len(views.for_a_pack(EventFilter(words="disk"))) == COMMON
+    monkeypatch.setattr("audit.ledger.reading.events", too_long)
+    with pytest.raises(Invalid, match="holds at most 10,000 events"):
+        views.for_a_pack(EventFilter(words="disk"))
+    for other in (EventFilter(words="elsewhere"), EventFilter(people=(ADA.object_id,))):
+        with pytest.raises(Invalid, match="took longer"):
+            views.for_a_pack(other)
 
 
 def test_what_is_too_much_for_one_pack_can_be_taken_in_parts() -> None:

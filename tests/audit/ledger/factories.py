@@ -30,6 +30,7 @@ def ask(
     subject: Subject | None = None,
     words: str = "Disk is full",
     request_id: UUID | None = None,
+    about: Actor | None = None,
     fields: Mapping[str, Value] | None = None,
 ) -> int:
     """An event with everything in it, in the caller's transaction."""
@@ -39,8 +40,8 @@ def ask(
         fields=fields or {"group": "Storage", "duration": timedelta(hours=1), "mail": "ada@example.org"},
         words={"justification": words},
         subject=subject or Subject("trial", uuid4(), 1),
-        about_oid=actor.object_id,
-        about_name=actor.name,
+        about_oid=(about or actor).object_id,
+        about_name=(about or actor).name,
         request_id=request_id,
     )
 

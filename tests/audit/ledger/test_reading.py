@@ -77,10 +77,18 @@ def test_a_person_is_found_as_actor_and_as_the_one_concerned_and_only_once() -> 
         both = ask(actor=ADA)
     by_grace = note(actor=GRACE)
     by_ada = note(actor=ADA)
+    with transaction():
+        of_grace = ask(actor=ADA, about=GRACE)
     found = events(EventFilter(people=(ADA.object_id,))).entries
-    assert [entry.event.id for entry in found] == [by_ada, both]
-    everybody = events(EventFilter(people=(ADA.object_id, GRACE.object_id))).entries
-    assert [entry.event.id for entry in everybody] == [by_ada, by_grace, both]
+    assert [entry.event.id for entry in found] == [of_grace, by_ada, both]
+    of_both = EventFilter(people=(ADA.object_id, GRACE.object_id))
+    pages = [events(of_both, limit=2)]
+    while (older := pages[-1].older) is not None:
+        pages.append(events(of_both, before=older, limit=2))
+    assert [entry.event.id for page in pages for entry in page.entries] == [of_grace, by_ada, by_grace, both]
+    worded = EventFilter(people=of_both.people, words="disk")
+    assert [entry.event.id for entry in events(worded).entries] == [of_grace, both]
+    assert (count(of_both), count(worded)) == (4, 2)
     assert events(EventFilter(people=("nobody",))).entries == []
 
 
