@@ -134,8 +134,10 @@ def _machines(found: Facts) -> Iterator[Hop]:
             tone, state = ("live", "Works") if age <= LATE_BEAT else ("waiting", "Quiet")
             yield Hop(f"Worker {name.partition(':')[2]}", tone, state, _seen(at))
     late = found.seal_lag > LATE_SEAL
-    number = count_words(found.unsealed, MOST_WAITING).capitalize()
-    sentence = f"{number} events wait for their seal, the oldest for {duration_words(found.seal_lag)}."
+    number, lag = count_words(found.unsealed, MOST_WAITING).capitalize(), duration_words(found.seal_lag)
+    sentence = f"{number} events wait for their seal, the oldest for {lag}."
+    if found.unsealed == 1:
+        sentence = f"1 event has waited for its seal for {lag}."
     yield Hop(
         "Sealer",
         "problem" if late else "live",

@@ -21,7 +21,7 @@ from audit.ledger.anchoring import AnchorState, anchor_states
 from audit.ledger.reading import MOST_COUNTED
 from audit.ledger.waiting import waiting_for_seal
 from base.clock import business_clock, business_now, real_now
-from base.words import duration_words
+from base.words import count_words, duration_words
 from catalog.models import PimGroup
 from oversight.health import LATE_ANCHOR, LATE_SEAL
 from oversight.models import FindingKind
@@ -174,7 +174,7 @@ def _late_removals(removed: Spread, period: Period) -> Figure:
         _number(late),
         f"Told once for each hop: later than {duration_words(settings.OVERDUE_ENTRA)} in Entra, or "
         f"{duration_words(settings.OVERDUE_AWS)} in AWS. {_plural(removed.number, 'membership')} left AWS in the period; "
-        f"{_number(still)} {'removal is' if still == 1 else 'removals are'} overdue now.",
+        f"{count_words(still, MOST_COUNTED)} {'removal is' if still == 1 else 'removals are'} overdue now.",
         LOOK if late or still else GOOD,
         [
             Behind(period.timeline("grant.overdue"), "Removals that were late"),

@@ -1,4 +1,8 @@
-"""What waits for its seal: counted from the place that the sealer has come to, so that it is all of it, however much."""
+"""What waits for its seal: counted from the place that the sealer has come to, so that a sealer that is gone looks it.
+
+Of what was committed late, before that place, only the newest 1,000 events of two days are looked at: a late one behind more
+of them isn't counted. The sealer finds it in its longer looks. Nor is more than 10,001 events after that place looked at.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +15,24 @@ MOST_WAITING = 10_000
 # Events of before the newest sealed one that are looked at: one that was committed late stands among them.
 _MOST_LATE = 1_000
 
-# The sealer takes the oldest first: what is newer than all that it has sealed waits, whatever it is. A batch may hold
-# nothing but what was committed late, so the newest is sought among many leaves. Each event's leaf is looked up by itself:
-# left to join, Postgres may read all leaves while its statistics say that there are few.
+# The sealer takes the oldest first: what is newer than all that it has sealed waits. A batch may hold nothing but what was
+# committed late, so the newest is sought among many leaves, and not among those whose events say a time that isn't yet: they
+# would hide all that comes before it. Either leaves sealed events behind that place, so each event's leaf is looked up, by
+# itself: left to join, Postgres may read all leaves while its statistics say that there are few.
 _WAITING = """
 WITH sealed AS MATERIALIZED (
-    SELECT max(at) AS at FROM (SELECT at FROM audit_leaf ORDER BY batch DESC, idx DESC LIMIT %(late)s) newest
+    SELECT CASE WHEN count(*) > 0 THEN coalesce(max(at) FILTER (WHERE at <= clock_timestamp()), clock_timestamp()) END AS at
+    FROM (SELECT at FROM audit_leaf ORDER BY batch DESC, idx DESC LIMIT %(late)s) newest
 ), after AS MATERIALIZED (
-    SELECT at, business_at FROM audit_event WHERE at > (SELECT coalesce(at, '-infinity') FROM sealed)
+    SELECT id, at, business_at FROM audit_event WHERE at > (SELECT coalesce(at, '-infinity') FROM sealed)
     ORDER BY at LIMIT %(most)s
 ), before AS MATERIALIZED (
     SELECT id, at, business_at FROM audit_event
     WHERE at <= (SELECT at FROM sealed) AND at > (SELECT at FROM sealed) - interval '2 days'
     ORDER BY at DESC LIMIT %(late)s
 )
-SELECT count(*), min(at), min(business_at) FROM (
-    SELECT at, business_at FROM after
-    UNION ALL
-    SELECT at, business_at FROM before WHERE (SELECT event_id FROM audit_leaf WHERE event_id = before.id) IS NULL
-) waiting
+SELECT count(*), min(at), min(business_at) FROM (SELECT * FROM after UNION ALL SELECT * FROM before) looked_at
+WHERE (SELECT event_id FROM audit_leaf WHERE event_id = looked_at.id) IS NULL
 """
 
 

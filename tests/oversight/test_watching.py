@@ -45,7 +45,7 @@ from oversight.drift.writing import change
 from oversight.events import EXPIRY
 from oversight.expiries import certificate_end, note_certificate
 from oversight.facts import facts
-from oversight.health import health
+from oversight.health import _machines, health
 from oversight.metrics import metrics_text
 from oversight.models import (
     Alert,
@@ -219,6 +219,12 @@ def test_hops_are_judged_by_their_last_sign_of_life(world: World) -> None:
     Heartbeat.objects.update(seen_at=real_now() - timedelta(minutes=5))
     states = {hop.name: hop.state for hop in health().hops}
     assert (states["Sweeper"], states["Worker celery@one"]) == ("Late", "Quiet")
+    for number, sentence in (
+        (1, "1 event has waited for its seal for 1 h."),
+        (10_001, "More than 10,000 events wait for their seal, the oldest for 1 h."),
+    ):
+        behind = replace(health().facts, unsealed=number, seal_lag=timedelta(hours=1))
+        assert [hop.sentence for hop in _machines(behind) if hop.name == "Sealer"] == [sentence]
 
 
 def test_a_heartbeat_is_written_every_few_seconds_only(world: World) -> None:

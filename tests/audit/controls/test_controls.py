@@ -502,6 +502,10 @@ def test_a_removal_that_is_overdue_now_leads_to_its_case(
     assert "1 removal is overdue now." in found.sentence
     assert found.tone == figures.LOOK
     assert [each.address for each in found.behind[1:]] == [f"/audit/requests/{item.request_id}/"]
+    monkeypatch.setattr(figures, "number_overdue", lambda overdue: 10_001)
+    with world.as_role("portal_web"):
+        many = figures._late_removals(measuring.time_to_remove(Period(today, today)), Period(today, today))
+    assert "left AWS in the period; more than 10,000 removals are overdue now." in many.sentence
 
 
 def test_the_lags_of_seals_and_anchors_lead_to_the_events_behind_them(

@@ -44,3 +44,25 @@ def test_what_was_committed_late_waits_among_what_is_sealed(as_role: AsRole) -> 
     with as_role("portal_sealer"):
         Leaf.objects.create(event_id=sealed.id, at=sealed.at, batch=1, idx=0, leaf=bytes(32))
     assert waiting_for_seal(sealed.at) == Waiting(1, sealed.at - late.at, late.business_at)
+
+
+def test_a_sealed_event_of_a_time_that_isnt_yet_hides_nothing_that_waits(as_role: AsRole) -> None:
+    ahead, waits = (Event.objects.get(id=note(text)) for text in ("ahead", "waits"))
+    with as_role("portal_sealer"):
+        Leaf.objects.create(
+            event_id=ahead.id, at=ahead.at + timedelta(days=3), batch=1, idx=0, leaf=bytes(32)
+        )
+    assert waiting_for_seal(waits.at + timedelta(hours=1)) == Waiting(
+        1, timedelta(hours=1), waits.business_at
+    )
+
+
+def test_what_is_sealed_never_waits_however_late_the_newest_seals_are(
+    as_role: AsRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late, sealed = (Event.objects.get(id=note(text)) for text in ("late", "sealed"))
+    with as_role("portal_sealer"):
+        for batch, event in enumerate((sealed, late), start=1):
+            Leaf.objects.create(event_id=event.id, at=event.at, batch=batch, idx=0, leaf=bytes(32))
+    monkeypatch.setattr(waiting, "_MOST_LATE", 1)
+    assert waiting_for_seal(sealed.at).number == 0
