@@ -52,22 +52,32 @@ WHERE NOT EXISTS (SELECT FROM {STEP_SQL} WHERE step.event = event.type AND step.
    OR thing.problem <> coalesce(event.data -> 'fields' ->> 'problem', '')
 ORDER BY 1 LIMIT %(most)s
 """  # noqa: S608 - likewise
-# What applying wrote is what the rules' own events say, which only the portal itself can tell. The very first rules aren't
-# of a change that was proposed. An hour: a month may have been removed between events of one transaction.
+# What applying wrote is what the rules' own events say, which only the portal itself can tell, entry for entry and whole:
+# what has another form differs, and is never a reason to fail. A rule without such an event may be called unchanged, in the
+# version that the change came from. The very first rules aren't of a change that was proposed. An hour: a month may have
+# been removed between events of one transaction.
 _WROTE = f"""
 WITH said AS (
-    SELECT data -> 'fields' ->> 'written_by' AS change,
-           jsonb_agg(jsonb_build_array(data -> 'fields' -> 'name', data -> 'fields' -> 'number')
-                     ORDER BY data -> 'fields' ->> 'name') AS wrote
+    SELECT data -> 'fields' ->> 'written_by' AS change, array_agg(data -> 'fields' ->> 'name') AS names,
+           jsonb_agg(jsonb_build_array(data -> 'fields' -> 'name', CASE
+               WHEN type = 'rule.retired' THEN 'retired'
+               WHEN data -> 'fields' -> 'number' = '1' THEN 'created' ELSE 'new version' END,
+               data -> 'fields' -> 'number')) AS entries
     FROM public.audit_event WHERE type IN ('rule.versioned', 'rule.retired') AND actor_kind = 'system' GROUP BY 1
 )
 SELECT thing.id::text, event.id {_TOLD} AND told.version = thing.version
 LEFT JOIN said ON said.change = 'change ' || thing.id
 WHERE event.type <> 'rules.loaded' AND event.at >= coalesce(%(gone_until)s::timestamptz, '-infinity') + interval '1 hour'
-  AND coalesce(said.wrote, '[]') <> coalesce((
-      SELECT jsonb_agg(jsonb_build_array(entry -> 0, CASE entry ->> 1 WHEN 'retired' THEN NULL ELSE entry -> 2 END)
-                       ORDER BY entry ->> 0)
-      FROM jsonb_array_elements(thing.wrote) entry WHERE entry ->> 1 <> 'unchanged'), '[]')
+  AND coalesce((
+      SELECT jsonb_agg(wrote ORDER BY wrote::text) FROM jsonb_array_elements(said.entries) entry,
+      LATERAL (SELECT CASE entry ->> 1 WHEN 'retired' THEN  -- its event says no number: that of the version it had
+          jsonb_build_array(entry -> 0, 'retired', coalesce(thing.base -> (entry ->> 0), '0')) ELSE entry END AS wrote) each
+  ), '[]') IS DISTINCT FROM CASE jsonb_typeof(thing.wrote) WHEN 'array' THEN coalesce((
+      SELECT jsonb_agg(entry ORDER BY entry::text) FROM jsonb_array_elements(thing.wrote) entry
+      WHERE (entry = jsonb_build_array(entry -> 0, 'unchanged', thing.base -> (entry ->> 0))
+             AND event.type = 'rules.applied' AND jsonb_exists(thing.rules, entry ->> 0)
+             AND entry ->> 0 <> ALL (coalesce(said.names, ARRAY[]::text[]))) IS NOT TRUE
+  ), '[]') ELSE thing.wrote END
 ORDER BY 1 LIMIT %(most)s
 """  # noqa: S608 - likewise
 _BESIDE = "LEFT JOIN public.audit_pii beside ON beside.event_id = event.id AND beside.field = 'reason'"

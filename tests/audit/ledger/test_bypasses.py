@@ -319,6 +319,13 @@ CHANGES_OF_RULES = (
     "decision_reason = 'Because'",
     "problem = 'Because'",
     """wrote = '[["New", "new version", 2]]'""",
+    """wrote = wrote || '[["Z", "unchanged", 9]]'""",
+    """wrote = wrote || '[["New", "unchanged", 1]]'""",
+    """wrote = wrote || '[["X"]]'""",
+    """wrote = wrote || '["anything"]'""",
+    """wrote = wrote || '[{}, null]'""",
+    "wrote = '{}'",
+    "wrote = 'null'",
 )
 
 

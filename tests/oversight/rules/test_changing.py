@@ -12,7 +12,7 @@ from base import crash
 from base.clock import business_now
 from base.errors import Conflict, Denied, DomainError, Invalid, Missing
 from identity.models import Person
-from oversight.rules import applying, interests, pages
+from oversight.rules import applying, interests, pages, unexplained
 from oversight.rules.applying import carry_changes, load_first
 from oversight.rules.interests import named_by_proposals
 from oversight.rules.models import RuleChange
@@ -70,6 +70,47 @@ def test_a_change_is_applied_once_another_operator_accepts_it(desk: Desk) -> Non
     assert carry_changes() == 0
     assert list(unexplained_changes(None)) == []
     assert list(unexplained_changes(business_now())) == []
+
+
+# A rule that stays as it is, one that goes and one that comes were written.
+OTHER_LISTS = (
+    """jsonb_set(wrote, '{0,1}', '"new version"')""",
+    "jsonb_set(wrote, '{0,2}', '9')",
+    "jsonb_set(wrote, '{1,2}', '9')",
+    "jsonb_set(wrote, '{2,2}', '9')",
+    """jsonb_set(wrote, '{1,1}', '"new version"')""",
+    """jsonb_set(wrote, '{1,1}', '"kept"')""",
+    """jsonb_set(wrote, '{1,3}', '"more"', true)""",
+    """wrote || '[["New", "unchanged", null]]'""",
+    """wrote || '[["Z", "unchanged", 9]]'""",
+    """wrote || '[["X"]]'""",
+    "wrote || jsonb_build_array(wrote -> 1)",
+    "wrote - 1",
+    "wrote - 2",
+    "'{}'",
+)
+
+
+def test_what_it_wrote_is_what_the_rules_own_events_say(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    (old,) = in_force()[0]
+    say(accept, desk, desk.propose({"Kept": wording(desk.world.ben)}), desk.otto)
+    carry_changes()
+    change = desk.propose({"New": wording(desk.world.ben), old: None})
+    say(accept, desk, change, desk.otto)
+    carry_changes()
+    change.refresh_from_db()
+    assert change.wrote == [["Kept", "unchanged", 1], ["New", "created", 1], [old, "retired", 1]]
+    assert list(unexplained_changes(None)) == []
+    passed: list[str] = []
+    statement, table = unexplained._WROTE, "public.oversight_rulechange"
+    for other in OTHER_LISTS:
+        # No role of the portal's may write it: the row is read as if somebody had.
+        row = f"CASE id WHEN '{change.pk}' THEN {other} ELSE wrote END AS wrote"
+        as_if = f"(SELECT id, version, rules, base, {row} FROM {table})"  # noqa: S608 - of the list above
+        monkeypatch.setattr(unexplained, "_WROTE", statement.replace(table, as_if))
+        if [each.sentence.split()[3] for each in unexplained_changes(None)] != [str(change.pk)]:
+            passed.append(other)
+    assert passed == []
 
 
 def test_what_only_a_proposal_names_is_read_from_the_directory(desk: Desk) -> None:
