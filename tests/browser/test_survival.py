@@ -23,7 +23,7 @@ FOUR_HOURS = "240"
 WHY = "Restart the instances that hang since the release"
 READ = "graph.GET assignmentScheduleInstances"
 POST = "graph.POST assignmentScheduleRequests"
-WITHIN_SECONDS = 120.0
+WITHIN_SECONDS = 180.0
 
 
 @pytest.mark.proof
@@ -42,7 +42,7 @@ def test_a_request_survives_what_happens_to_the_machines(
         kill_and_restart(running_stack, "worker-1")
         clouds("DELETE", "/faults")
         clouds("POST", "/faults", {"operation": READ, "kind": "error", "count": 3})
-        amara.sees(re.compile("Ready to use until"), patience=90_000)
+        seen(amara, "Ready to use until", running_stack)
         assert in_entra(clouds)
 
         # The holder is done while the broker is away: taken, though nobody can be rung.
@@ -51,11 +51,17 @@ def test_a_request_survives_what_happens_to_the_machines(
         done(amara)
         amara.sees(re.compile("[Bb]eing removed|removal is queued|Waiting"))
         until(lambda: running_stack.redis.process.poll() is None, running_stack)
-        amara.sees("Membership removed; sessions possible until")
+        seen(amara, "Membership removed; sessions possible until", running_stack)
         assert not in_entra(clouds)
     finally:
         clouds("DELETE", "/faults")
         until(lambda: running_stack.ended() == [], running_stack)
+
+
+def seen(visitor: Visitor, text: str, stack: Stack) -> None:
+    """The page comes to show it, while the supervisor looks on: a worker that loses its broker at a bad moment ends, and is
+    started again."""
+    until(lambda: text in visitor.page.get_by_role("main").inner_text(), stack)
 
 
 def ask(enter: Enter) -> Visitor:
@@ -119,5 +125,5 @@ def until(condition: Callable[[], bool], stack: Stack) -> None:
         # Between two looks a service that is about to be started again has no process.
         if not any(watch.due is not None for watch in stack._watched) and condition():
             return
-        assert time.monotonic() < deadline, "not started again"
+        assert time.monotonic() < deadline, "it didn't come about"
         time.sleep(0.2)
