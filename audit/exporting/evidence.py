@@ -138,7 +138,8 @@ def _proofs(ids: Sequence[int]) -> tuple[dict[int, Mapping[str, Any]], list[Seal
     for batch, leaves in _leaves(list(places)):
         tree = Tree(leaves)
         for event_id, index in places[batch]:
-            path = [each.hex() for each in tree.path(index)]
+            # In a batch that lacks a leaf no way leads up from the last: whoever verifies the pack is told so.
+            path = [each.hex() for each in tree.path(index)] if index < len(leaves) else []
             proofs[event_id] = {"batch": batch, "index": index, "path": path}
     return proofs, list(Seal.objects.filter(batch__in={*places, *_links(list(places))}).order_by("batch"))
 

@@ -22,7 +22,7 @@ from audit.exporting.offline.access_portal_verify import main, root_of
 from audit.ledger import merkle
 from audit.ledger.keys import SealingKey, make_key
 from audit.ledger.merkle import audit_path, node_hash, root_hash
-from audit.ledger.models import Leaf, Seal
+from audit.ledger.models import Event, Leaf, Seal
 from audit.ledger.reading import EventFilter, events
 from audit.ledger.recorder import Actor
 from audit.ledger.sealing import seal_everything
@@ -103,6 +103,18 @@ def edit(name: str, number: int, change: Callable[[dict[str, Any]], None]) -> Ca
         files[name] = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
     return act
+
+
+def test_a_batch_that_lacks_a_leaf_is_packed_and_found_wrong(
+    pack: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = evidence._leaves
+    monkeypatch.setattr(
+        evidence, "_leaves", lambda batches: [(batch, leaves[1:]) for batch, leaves in whole(batches)]
+    )
+    oid = str(Event.objects.exclude(actor_oid="").values_list("actor_oid", flat=True).first())
+    assert verify(written(pack.parent, oid)) == 1
+    assert "WRONG" in capsys.readouterr().out
 
 
 def test_each_batch_is_read_and_hashed_once(pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
