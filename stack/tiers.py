@@ -45,13 +45,13 @@ LANES = 2
 
 # What stands in no other tier is "unit".
 TIERS = (
-    Tier("lifecycle", ("tests/requests_app", "tests/oversight"), budget=380),
+    Tier("lifecycle", ("tests/requests_app", "tests/oversight"), budget=400),
     Tier("pages", ("tests/pages", "tests/policy"), budget=100),
-    Tier("trail", ("tests/audit",), budget=130),
-    Tier("unit", (), budget=100),
-    Tier("contract", ("tests/clients", "tests/simulator"), budget=115),
-    Tier("races", ("tests/races",), budget=100),
-    Tier("faults", ("tests/faults",), budget=490),
+    Tier("trail", ("tests/audit",), budget=110),
+    Tier("unit", (), budget=125),
+    Tier("contract", ("tests/clients", "tests/simulator"), budget=145),
+    Tier("races", ("tests/races",), budget=65),
+    Tier("faults", ("tests/faults",), budget=400),
     Tier("browser", ("tests/browser",), budget=450, waits=True),
 )
 # Playwright leaves an event loop running in its process, in which Django refuses to touch a database: the browser's
