@@ -21,6 +21,7 @@ from django_subatomic.db import transaction
 
 from base.clock import business_now, real_now
 from base.readymade import Readymade, ReadymadeUpdate, set_columns
+from requests_app.actions.fetching import lock_grant
 from requests_app.freezes.holding import standing
 from requests_app.models import Grant
 
@@ -95,14 +96,6 @@ _CLAIMED = Readymade(
     ),
     UUID,
 )
-_LOCKED = Readymade(
-    lambda grant_id: (
-        Grant.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("person", "group")
-        .filter(pk=grant_id)
-    ),
-    UUID,
-)
 
 
 @contextmanager
@@ -113,7 +106,7 @@ def settle(claim: Claim) -> Iterator[Grant]:
         LeaseLost: the lease was taken over while we were out.
     """
     with transaction():
-        (grant,) = _LOCKED.rows(claim.grant.pk)
+        grant = lock_grant(claim.grant.pk)
         if grant.lease_token != claim.token:
             raise LeaseLost(str(grant.pk))
         yield grant
