@@ -65,6 +65,10 @@ class EntraDirectory(Protocol):
         """Members of a group; `transitive` flattens nested groups into people."""
         ...
 
+    def read_owners(self, group_id: str) -> Reading[tuple[str, ...]]:
+        """Object ids of the people who own a group; applications that do are left out."""
+        ...
+
     def application_groups(self) -> Reading[frozenset[str]]:
         """Object ids of the groups assigned to the enterprise application, the only ones that SCIM carries."""
         ...

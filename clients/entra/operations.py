@@ -18,6 +18,7 @@ OPERATIONS: Mapping[str, frozenset[str]] = {
     "EntraDirectory.read_members": frozenset(
         {"GET /groups/{id}/members", "GET /groups/{id}/transitiveMembers"}
     ),
+    "EntraDirectory.read_owners": frozenset({"GET /groups/{id}/owners"}),
     "EntraDirectory.application_groups": frozenset({"GET /servicePrincipals/{id}/appRoleAssignedTo"}),
     "EntraPim.group_eligibilities": frozenset({f"GET {_PIM}/eligibilityScheduleInstances"}),
     "EntraPim.principal_eligibilities": frozenset({f"GET {_PIM}/eligibilityScheduleInstances"}),

@@ -124,6 +124,10 @@ class Builder:
         self.world.directory.put_member(group, principal.id, schedule_id=None)
         group.members[principal.id].added_at = self.world.now() - SINCE
 
+    def owner(self, group: Group, person: User) -> None:
+        """Somebody who owns the group."""
+        self.world.directory.add_owner(group.id, person.id)
+
     def eligible(
         self,
         group: Group,

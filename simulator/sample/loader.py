@@ -179,6 +179,8 @@ class _Loader:
         self._groups[name] = group
         if entry.get("managed", True):
             self._world.state.managed_group_ids.append(group.id)
+        for owner in entry.get("owners", []):
+            self._builder.owner(group, self._people[owner])
         policy = entry["policy"]
         settings: dict[str, Any] = {"activation_maximum": policy["maximum"]}
         if "rules" in policy or policy.get("no_justification"):

@@ -87,6 +87,14 @@ class Directory:
         seen.pop(group_id, None)
         return self._resolve(list(seen))
 
+    def owner_ids(self, group_id: str) -> list[str]:
+        """Ids of the people and applications that own a group; those of a group from on-premises are unknown here.
+
+        Raises WorldError 404.
+        """
+        group = self.group(group_id)
+        return [] if group.on_premises_sync_enabled else list(group.owners)
+
     def member_groups(self, principal_id: str, *, transitive: bool = True) -> list[Group]:
         """Groups that hold this principal."""
         found: dict[str, Group] = {}
@@ -145,6 +153,28 @@ class Directory:
         if principal_id in group.members:
             self.take_member(group, principal_id)
         self._world.journal("member removed", f"{self.name(principal_id)} removed from {group.display_name}")
+
+    def add_owner(self, group_id: str, principal_id: str) -> None:
+        """Make a person or an application an owner through the plain Groups API. Raises WorldError 404, 400 for an owner."""
+        group = self.group(group_id)
+        if self.find_user(principal_id) is None and principal_id != self.application.id:
+            raise not_found(principal_id)
+        if principal_id in group.owners:
+            raise bad_request(
+                "Request_BadRequest",
+                "One or more added object references already exist for the following modified properties: "
+                "'owners'.",
+            )
+        group.owners.append(principal_id)
+        self._world.journal("owner added", f"{self.name(principal_id)} owns {group.display_name}")
+
+    def remove_owner(self, group_id: str, principal_id: str) -> None:
+        """Take an ownership away through the plain Groups API. Raises WorldError 404."""
+        group = self.group(group_id)
+        if principal_id not in group.owners:
+            raise not_found(principal_id)
+        group.owners.remove(principal_id)
+        self._world.journal("owner removed", f"{self.name(principal_id)} no longer owns {group.display_name}")
 
     def put_member(self, group: Group, principal_id: str, *, schedule_id: str | None) -> None:
         """For the world's own parts: make somebody a member, or hand the membership to another schedule."""

@@ -367,6 +367,21 @@ def test_members_of_an_unknown_group_is_an_error(server: Scripted, directory: Gr
         directory.read_members(GROUP)
 
 
+def test_owners_are_people_and_told_by_their_type(server: Scripted, directory: GraphDirectory) -> None:
+    person = {"@odata.type": "#microsoft.graph.user", "id": PERSON.upper()}
+    unreadable = {"@odata.type": "#microsoft.graph.user", "id": "other", "displayName": None}
+    program = {"@odata.type": "#microsoft.graph.servicePrincipal", "id": "program"}
+    link = f"{server.origin}/v1.0/groups/{GROUP}/owners?$skiptoken=x"
+    server.reply(
+        Reply(body={"value": [person, program], "@odata.nextLink": link}),
+        Reply(body={"value": [unreadable, person]}),
+    )
+
+    assert directory.read_owners(GROUP).value == (PERSON.lower(), "other")
+    assert urlsplit(server.asked[0].path).path.endswith(f"/groups/{GROUP}/owners")
+    assert query(server.asked[0])["$select"] == "id"
+
+
 # --- provisioning
 
 

@@ -29,6 +29,7 @@ CALLS: dict[str, Callable[[Adapters], object]] = {
     "EntraDirectory.read_members": lambda entra: [
         entra.directory.read_members(TEAM, transitive=each) for each in (False, True)
     ],
+    "EntraDirectory.read_owners": lambda entra: entra.directory.read_owners(ADMINS),
     "EntraDirectory.application_groups": lambda entra: entra.directory.application_groups(),
     "EntraPim.group_eligibilities": lambda entra: entra.pim.group_eligibilities(ADMINS),
     "EntraPim.principal_eligibilities": lambda entra: entra.pim.principal_eligibilities(ADA),

@@ -79,6 +79,7 @@ ENTRA = (
         "old_keys_stay_published",
         ("tests/identity/test_simulated_entra.py::test_new_keys_are_met_without_a_restart",),
     ),
+    Question("owners_list_applications", (f"{_HERE}::test_an_application_that_owns_a_group_is_nobody",)),
     Question(
         "member_groups_per_call",
         unmet="memberships are read from the groups' side",

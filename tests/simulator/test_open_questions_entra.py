@@ -124,6 +124,18 @@ def test_whose_manager_an_application_may_read(graph: RunningGraph, entra: Adapt
         entra.directory.read_manager(ADA)
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_an_application_that_owns_a_group_is_nobody(
+    graph: RunningGraph, entra: Adapters, listed: bool
+) -> None:
+    graph.world.switches.owners_list_applications = listed
+    with graph.front.lock:
+        graph.world.directory.add_owner(ADMINS, graph.world.directory.application.id)
+        graph.world.directory.add_owner(ADMINS, BEN)
+    assert len(graph.values(f"/groups/{ADMINS}/owners")) == (2 if listed else 1)
+    assert entra.directory.read_owners(ADMINS).value == (BEN,)
+
+
 @pytest.mark.parametrize("works", [True, False])
 def test_names_do_not_come_from_expanding(graph: RunningGraph, entra: Adapters, works: bool) -> None:
     graph.world.switches.expand_group_works = works

@@ -71,6 +71,7 @@ class FakeClouds:
     managers: dict[str, str] = field(default_factory=dict)  # user id to user id
     groups: dict[str, DirectoryGroup] = field(default_factory=dict)
     members: dict[str, list[str]] = field(default_factory=dict)  # group id to user ids, flattened
+    owners: dict[str, list[str]] = field(default_factory=dict)  # group id to user ids
     application: set[str] = field(default_factory=set)
     eligibilities: list[PimEligibility] = field(default_factory=list)
     policies: dict[str, PimPolicy] = field(default_factory=dict)
@@ -137,6 +138,11 @@ class _Directory(_Port):
             raise NotFound("There is no such group.")
         users = tuple(self.clouds.users[each] for each in self.clouds.members.get(group_id, []))
         return self.clouds.say("read_members", GroupMembers(users, ()), group_id)
+
+    def read_owners(self, group_id: str) -> Reading[tuple[str, ...]]:
+        if group_id not in self.clouds.groups:
+            raise NotFound("There is no such group.")
+        return self.clouds.say("read_owners", tuple(self.clouds.owners.get(group_id, [])), group_id)
 
     def application_groups(self) -> Reading[frozenset[str]]:
         return self.clouds.say("application_groups", frozenset(self.clouds.application))

@@ -87,6 +87,14 @@ class WorldDirectory(WorldPort):
 
         return self._read("graph.GET members", answer)
 
+    def read_owners(self, group_id: str) -> Reading[tuple[str, ...]]:
+        directory = self._world.directory
+
+        def answer() -> tuple[str, ...]:
+            return tuple(each for each in directory.owner_ids(group_id) if directory.find_user(each))
+
+        return self._read("graph.GET owners", answer)
+
     def application_groups(self) -> Reading[frozenset[str]]:
         return self._read(
             "graph.GET appRoleAssignedTo",

@@ -7,6 +7,7 @@ from flask import Blueprint
 from simulator.entra.graph import render
 from simulator.entra.graph.core import Answer, Context, GraphFront
 from simulator.entra.graph.errors import bad_request, denied, not_found
+from simulator.entra.graph.permissions import accepted
 
 
 def _groups(context: Context) -> Answer:
@@ -26,6 +27,30 @@ def _members(context: Context, id: str) -> Answer:  # noqa: A002
 def _transitive_members(context: Context, id: str) -> Answer:  # noqa: A002
     members = context.world.directory.transitive_members(id)
     return _directory_objects(context, [render.directory_object(each) for each in members])
+
+
+def _owners(context: Context, id: str) -> Answer:  # noqa: A002
+    directory = context.world.directory
+    listed = {}
+    if context.world.switches.owners_list_applications:
+        listed = {row["id"]: render.service_principal_object(row) for row in _service_principal_rows(context)}
+    rows = []
+    for each in directory.owner_ids(id):
+        person = directory.find_user(each)
+        row = listed.get(each) if person is None else render.directory_object(person)
+        if row is not None:
+            rows.append(row)
+    if not _may_read_people(context):
+        rows = [
+            {name: value if name in ("@odata.type", "id") else None for name, value in row.items()}
+            for row in rows
+        ]
+    return _directory_objects(context, rows)
+
+
+def _may_read_people(context: Context) -> bool:
+    kind = "delegated" if context.caller.delegated else "application"
+    return bool(accepted()["GET /users/{id}"][kind] & context.caller.permissions)
 
 
 def _directory_objects(context: Context, rows: list[dict[str, Any]]) -> Answer:
@@ -158,6 +183,7 @@ def add_routes(front: GraphFront, blueprint: Blueprint) -> None:
     front.route(blueprint, "GET", "/groups/{id}", _group)
     front.route(blueprint, "GET", "/groups/{id}/members", _members)
     front.route(blueprint, "GET", "/groups/{id}/transitiveMembers", _transitive_members)
+    front.route(blueprint, "GET", "/groups/{id}/owners", _owners)
     front.route(blueprint, "GET", "/groups/{id}/appRoleAssignments", _app_role_assignments)
     front.route(blueprint, "GET", "/users/{id}", _user)
     front.route(blueprint, "GET", "/users/{id}/manager", _manager)

@@ -90,6 +90,11 @@ def directory_object(value: User | Group) -> dict[str, Any]:
     return {"@odata.type": "#microsoft.graph.group", **group(value)}
 
 
+def service_principal_object(row: dict[str, Any]) -> dict[str, Any]:
+    """A service principal among a group's owners, with its type."""
+    return {"@odata.type": "#microsoft.graph.servicePrincipal", **row}
+
+
 def _service_principal(*, object_id: str, app_id: str, name: str, tenant_id: str) -> dict[str, Any]:
     return {
         "id": object_id,

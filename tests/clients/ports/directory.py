@@ -58,6 +58,21 @@ def members_are_read_directly_and_through_groups(cloud: Cloud) -> None:
         cloud.clients.directory.read_members(NOBODY)
 
 
+@case("EntraDirectory.read_owners")
+def owners_are_read(cloud: Cloud) -> None:
+    small, directory = cloud.small, cloud.clients.directory
+    assert directory.read_owners(small.group.id).value == ()
+    for owner in (small.bob.id, small.ada.id, small.world.directory.application.id):
+        small.world.directory.add_owner(small.group.id, owner)
+    assert directory.read_owners(small.group.id).value == (small.bob.id, small.ada.id)
+    small.world.directory.remove_owner(small.group.id, small.bob.id)
+    assert directory.read_owners(small.group.id).value == (small.ada.id,)
+    small.group.on_premises_sync_enabled = True
+    assert directory.read_owners(small.group.id).value == ()
+    with pytest.raises(errors.NotFound):
+        directory.read_owners(NOBODY)
+
+
 @case("EntraDirectory.application_groups")
 def groups_of_the_application_are_read(cloud: Cloud) -> None:
     small = cloud.small

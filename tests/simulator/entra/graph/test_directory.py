@@ -49,6 +49,26 @@ def test_members_and_their_members(graph: RunningGraph) -> None:
     assert "accountEnabled" not in plain[0]
 
 
+def test_owners_and_what_is_told_of_them(graph: RunningGraph) -> None:
+    directory = graph.world.directory
+    with graph.front.lock:
+        for each in (BEN, directory.application.id, DOT):
+            directory.add_owner(READERS, each)
+    path = f"/groups/{READERS}/owners"
+    people = graph.values(path, select="id,accountEnabled,displayName")
+    assert [(row["id"], row["accountEnabled"]) for row in people] == [(BEN, True), (DOT, False)]
+    assert {row["@odata.type"] for row in people} == {"#microsoft.graph.user"}
+    graph.world.switches.owners_list_applications = True
+    kinds = [str(row["@odata.type"]) for row in graph.values(path)]
+    assert [kind.rpartition(".")[2] for kind in kinds] == ["user", "servicePrincipal", "user"]
+    least = graph.app_token(["GroupMember.Read.All"])
+    (row, *_) = graph.get(path, token=least).json()["value"]
+    assert {name for name, value in row.items() if value is not None} == {"@odata.type", "id"}
+    assert graph.get(path, token=graph.app_token(["User.Read.All"])).status_code == 403
+    directory.group(READERS).on_premises_sync_enabled = True
+    assert graph.values(path) == []
+
+
 def test_user_and_what_must_be_selected(graph: RunningGraph) -> None:
     user = graph.get(f"/users/{DOT}").json()
     assert "accountEnabled" not in user
@@ -94,6 +114,10 @@ def test_small_pages_lose_nothing(tmp_path: Path) -> None:
     with running_graph(tmp_path, page_size=1) as graph:
         assert set(ids(graph.values("/groups"))) == {ADMINS, READERS, TEAM, FREE}
         assert set(ids(graph.values(f"/groups/{TEAM}/members", select="id"))) == {BEN, CAM}
+        with graph.front.lock:
+            for each in (ADA, BEN):
+                graph.world.directory.add_owner(TEAM, each)
+        assert ids(graph.values(f"/groups/{TEAM}/owners", select="id")) == [ADA, BEN]
 
 
 def test_permissions_are_the_contracts() -> None:
