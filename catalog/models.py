@@ -154,6 +154,7 @@ class PimGroup(models.Model):
     search = SearchVectorField(null=True)  # group, permission sets, accounts, tags
     synced_at = models.DateTimeField(null=True)  # business time
     eligibilities_read_at = models.DateTimeField(null=True)  # business time
+    owners_read_at = models.DateTimeField(null=True)  # business time
 
     class Meta:
         indexes: ClassVar = [
@@ -184,6 +185,18 @@ class AccountAssignment(models.Model):
             models.UniqueConstraint(
                 fields=["group", "account", "permission_set"], name="account_assignment_once"
             ),
+        ]
+
+
+class GroupOwner(models.Model):
+    """A person owns a PIM group in Entra, by whichever way (`PimGroup.owners_read_at` says as of when)."""
+
+    group = models.ForeignKey(PimGroup, on_delete=models.CASCADE, related_name="owners")
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["group", "person"], name="group_owner_once"),
         ]
 
 

@@ -1,4 +1,4 @@
-"""PIM groups: what they are in Entra, their PIM policy, their twin in IAM Identity Center, what they open."""
+"""PIM groups: what they are in Entra, who owns them, their PIM policy, their twin in IAM Identity Center, what they open."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from catalog.models import PimGroup
 from catalog.sync.assignments import write_assignments
 from catalog.sync.differences import write_differences
 from catalog.sync.joining import Join, StoreGroups
+from catalog.sync.owners import read_owners
 from catalog.sync.policies import write_policy, write_policy_problem
 from catalog.sync.scopes import refresh_scope
 from catalog.sync.work import Work
@@ -26,7 +27,7 @@ PER_STEP = 8
 
 
 class Groups:
-    """The list of groups with its joins, then policy and account assignments of each managed one."""
+    """The list of groups with its joins, then policy, account assignments and owners of each managed one."""
 
     def advance(self, work: Work) -> bool:
         """See the engine's Part."""
@@ -137,6 +138,7 @@ def _read_each(work: Work) -> bool:
     rows = {row.object_id: row for row in PimGroup.objects.filter(object_id__in=some, present=True)}
     _read_policies(work, rows)
     _read_assignments(work, rows)
+    read_owners(work, rows)
     PimGroup.objects.filter(pk__in=[row.pk for row in rows.values()]).update(synced_at=business_now())
     work.cursor["groups"] = rest
     return not rest

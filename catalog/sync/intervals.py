@@ -29,5 +29,8 @@ PERSON_FRESH_FOR = timedelta(seconds=60)
 MANAGED_POLICIES_FRESH_FOR = timedelta(hours=24)
 # Whoever decides is read again when a page asks and they are older than this; and no page asks more often.
 DECIDER_FRESH_FOR = timedelta(seconds=60)
+# Owners of groups change seldom. What was read longer ago than the second says nothing about now.
+OWNERS_FRESH_FOR = timedelta(hours=6)
+OWNERS_BELIEVED_FOR = timedelta(hours=24)
 # Account tags: one slow call each.
 TAGS_FRESH_FOR = timedelta(days=7)

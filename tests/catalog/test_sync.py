@@ -24,7 +24,7 @@ from catalog.models import (
 )
 from catalog.sync.directory import Interest
 from catalog.sync.engine import LEASE, Outcome, due_parts, run_part
-from catalog.sync.intervals import INTERVALS
+from catalog.sync.intervals import INTERVALS, OWNERS_FRESH_FOR
 from catalog.sync.work import Work
 from clients.errors import NotPermitted, Refused, Throttled, Unreachable
 from clients.types import GroupAssignment, StoreGroup
@@ -35,6 +35,7 @@ from tests.support.fake_clouds import (
     BEN,
     BILLING,
     CLEO,
+    DORA,
     EC2,
     ENGINEERS,
     FakeClouds,
@@ -68,6 +69,10 @@ def opened(number: int = EC2) -> set[tuple[str, str]]:
 def eligible_people(number: int = EC2) -> dict[str, str]:
     rows = Eligibility.objects.filter(group=the_group(number)).select_related("person", "through")
     return {row.person.display_name: str(row.through or "directly") for row in rows}
+
+
+def owners(number: int = EC2) -> set[str]:
+    return set(the_group(number).owners.values_list("person__display_name", flat=True))
 
 
 def events(name: str) -> list[dict[str, Any]]:
@@ -108,6 +113,50 @@ def test_one_call_a_group_and_nothing_written_when_nothing_changed(clouds: FakeC
     assert Event.objects.count() == before
     for run in SyncRun.objects.order_by("-pk")[: len(INTERVALS)]:
         assert not any(number for name, number in run.changes.items() if name != "people_read"), run.part
+
+
+def test_owners_of_managed_groups_are_read_seldom_and_become_people(clouds: FakeClouds, step: Step) -> None:
+    clouds.owners = {guid(EC2): [guid(DORA), guid(ADA)]}
+    clouds.users[guid(DORA)] = a_user(DORA, "Dora Dent")
+    sync()
+    assert owners() == {"Ada Ames", "Dora Dent"}
+    assert owners(BILLING) == set()
+    assert the_group(BILLING).owners_read_at, "nobody is an answer too"
+    assert clouds.calls["read_owners"] == 2
+    clouds.owners = {guid(EC2): [guid(DORA)], guid(BILLING): [guid(ADA)]}
+    step(OWNERS_FRESH_FOR)
+    sync(Part.GROUPS)
+    assert clouds.calls["read_owners"] == 2
+    step(timedelta(seconds=1))
+    sync(Part.GROUPS)
+    assert (owners(), owners(BILLING), clouds.calls["read_owners"]) == ({"Dora Dent"}, {"Ada Ames"}, 4)
+
+
+def test_owners_that_all_go_are_read_twice_first(clouds: FakeClouds, step: Step) -> None:
+    clouds.owners = {guid(EC2): [guid(ADA)]}
+    sync()
+    clouds.owners = {}
+    step(OWNERS_FRESH_FOR + timedelta(seconds=1))
+    sync(Part.GROUPS)
+    assert owners() == {"Ada Ames"}
+    sync(Part.GROUPS)
+    assert owners() == set()
+
+
+def test_owners_that_can_not_be_read_stop_nothing_and_age(
+    clouds: FakeClouds, step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catalog.sync.groups.PER_STEP", 1)
+    clouds.owners = {guid(EC2): [guid(ADA)], guid(BILLING): [guid(ADA)]}
+    clouds.failing_for["read_owners", guid(BILLING)] = Refused("No.", code="x")
+    sync()
+    assert (owners(), the_group(BILLING).owners_read_at) == ({"Ada Ames"}, None)
+    read_at = the_group().owners_read_at
+    step(OWNERS_FRESH_FOR + timedelta(seconds=1))
+    clouds.failing["read_owners"] = NotPermitted("No.", code="x")
+    sync(Part.GROUPS)
+    assert (owners(), the_group().owners_read_at) == ({"Ada Ames"}, read_at)
+    assert clouds.calls["read_owners"] == 3, "where owners may not be read, a run asks once"
 
 
 def test_no_call_is_made_inside_a_transaction(clouds: FakeClouds) -> None:
