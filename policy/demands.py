@@ -140,8 +140,12 @@ class Demands:
     def _reminded_at(self) -> list[timedelta]:
         if self.remind_after is None:
             return []
-        ages = [self.remind_after * (2**number - 1) for number in range(1, self.most_reminders + 1)]
-        return [age for age in ages if age < self.lapses_after]
+        ages, age, pause = list[timedelta](), self.remind_after, self.remind_after
+        while age < self.lapses_after and len(ages) < self.most_reminders:
+            ages.append(age)
+            pause *= 2
+            age += pause
+        return ages
 
     def at(self, moment: datetime) -> Demands:
         """What is demanded of a request that is made at this instant: the quorum as it is then."""

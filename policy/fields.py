@@ -60,9 +60,17 @@ def ids(raw: Mapping[str, Any], field: str) -> frozenset[str]:
     return frozenset(value)
 
 
+def span_of(text: str) -> timedelta | None:
+    """A text that is an ISO 8601 duration, and not longer than any that can be told."""
+    try:
+        return parse_duration(text)
+    except OverflowError:
+        return None
+
+
 def duration(value: object, field: str) -> timedelta:
     """An ISO 8601 duration longer than nothing."""
-    parsed = parse_duration(value) if isinstance(value, str) else None
+    parsed = span_of(value) if isinstance(value, str) else None
     if parsed is None or parsed <= timedelta(0):
         raise Invalid(
             "rule.duration", f"{field}: {value!r} is not a duration such as PT8H or P1D.", field=field

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import structlog
 from django.db import DatabaseError
+from django.db.models import Q
 from django_subatomic.db import run_after_commit, transaction, transaction_required
 
 from audit.ledger.recorder import Actor, Subject, record
@@ -19,12 +20,12 @@ from base.crash import crash_point, register
 from base.errors import Conflict, DomainError
 from catalog.nudges import want_approvers
 from catalog.sync import directory
-from oversight.rules.comparing import compare
 from oversight.rules.models import OPEN, RuleChange
 from oversight.rules.proposing import STALE, second_refusal
-from oversight.rules.state import Documents, hold_still, in_force, serialised, summary
+from oversight.rules.reading import differing, read
+from oversight.rules.state import Documents, hold_still, in_force, serialised
 from oversight.rules.told import rules_digest
-from policy.document import RuleDocument, parse_document
+from policy.document import RuleDocument
 from policy.loading import Loaded, put_in_force
 from policy.models import Rule
 from requests_app.actions.ending import clean_reason
@@ -35,32 +36,47 @@ register("rules.before_applied", "rules.applied")
 
 # What one pass looks at; the next one follows in seconds.
 MOST = 50
+FAILED = "A worker couldn't apply what is proposed; its log says why. Propose it anew."
 
 
 def carry_changes() -> int:
     """Apply what was accepted, and close what is stale; gives how much. Harmless when repeated or run twice."""
-    done, versions = 0, in_force()[1]
-    rows = RuleChange.objects.filter(status__in=OPEN).order_by("proposed_at", "pk")
-    for change_id, status, base in list(rows.values_list("pk", "status", "base")[:MOST]):
-        if status == RuleChange.Status.PROPOSED and base == versions:
-            continue
+    done = 0
+    still_good = Q(status=RuleChange.Status.PROPOSED, base=in_force()[1])
+    rows = RuleChange.objects.filter(status__in=OPEN).exclude(still_good).order_by("proposed_at", "pk")
+    for change_id in list(rows.values_list("pk", flat=True)[:MOST]):
         try:
-            done += _carry(change_id)
+            done += _carry_or_close(change_id)
         except (DomainError, DatabaseError) as error:
             # One row keeps no other from being carried; the next pass tries it again.
             log.exception("rule_change_not_carried", change=str(change_id), error=type(error).__name__)
     return done
 
 
+def _carry_or_close(change_id: UUID) -> bool:
+    """What fails because of what the change says, whoever wrote it so, would fail again: it is closed."""
+    try:
+        return _carry(change_id)
+    except (DomainError, DatabaseError):
+        raise
+    except Exception as error:
+        log.exception("rule_change_closed", change=str(change_id), error=type(error).__name__)
+    with transaction():
+        change = _locked(change_id)
+        if change is not None:
+            _settle(change, RuleChange.Status.STALE, "rules.not_applied", problem=FAILED)
+    return change is not None
+
+
+def _locked(change_id: UUID) -> RuleChange | None:
+    hold_still()
+    changes = RuleChange.objects.select_for_update(of=("self",)).select_related("proposed_by", "decided_by")
+    return changes.filter(pk=change_id, status__in=OPEN).first()
+
+
 def _carry(change_id: UUID) -> bool:
     with transaction():
-        hold_still()
-        change = (
-            RuleChange.objects.select_for_update(of=("self",))
-            .select_related("proposed_by", "decided_by")
-            .filter(pk=change_id, status__in=OPEN)
-            .first()
-        )
+        change = _locked(change_id)
         if change is None:
             return False
         if problem := _problem(change):
@@ -69,7 +85,7 @@ def _carry(change_id: UUID) -> bool:
         if change.status != RuleChange.Status.ACCEPTED:
             return False
         before, _ = in_force()
-        loaded = put_in_force(_parsed(change), written_by=f"change {change.pk}", retire_others=True)
+        loaded = put_in_force(read(change.rules), written_by=f"change {change.pk}", retire_others=True)
         crash_point("rules.before_applied")
         _settle(change, RuleChange.Status.APPLIED, "rules.applied", before=before, wrote=loaded)
         run_after_commit(_read_approvers)
@@ -90,14 +106,10 @@ def _problem(change: RuleChange) -> str:
     if refusal := second_refusal(change, change.decided_by):
         return refusal
     try:
-        _parsed(change)
+        read(change.rules)
     except DomainError as error:
         return f"The proposed wording can't be read by this release: {error.sentence} Propose it anew."
     return ""
-
-
-def _parsed(change: RuleChange) -> dict[str, RuleDocument]:
-    return {name: parse_document(raw) for name, raw in change.rules.items()}
 
 
 def load_first(rules: Mapping[str, RuleDocument], *, reason: str) -> Sequence[Loaded] | None:
@@ -130,7 +142,7 @@ def load_first(rules: Mapping[str, RuleDocument], *, reason: str) -> Sequence[Lo
             subject=Subject("rule_change", change.pk, 1),
             fields={
                 "change_id": change.pk,
-                "rules": summary(compare({}, change.rules)),
+                "rules": differing({}, change.rules),
                 "rules_digest": rules_digest(change.pk),
             },
             words={"reason": words},
@@ -156,7 +168,7 @@ def _settle(
         problem=problem,
         wrote=_wrote(wrote),
     )
-    rules = summary(compare(in_force()[0] if before is None else before, change.rules))
+    rules = differing(in_force()[0] if before is None else before, change.rules)
     record(
         event,
         actor=Actor.worker(),

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from django.utils.dateparse import parse_duration
-
 from base.words import duration_words
+from policy.fields import span_of
 
 # Fields whose code name says too little.
 TITLES = {
@@ -161,6 +160,6 @@ def value_words(value: object, names: Mapping[str, str]) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = str(value)
-    if _ISO.fullmatch(text) and (span := parse_duration(text)) is not None:
+    if _ISO.fullmatch(text) and (span := span_of(text)) is not None:
         return duration_words(span)
     return names.get(text, text)

@@ -11,6 +11,7 @@ from uuid import UUID
 from base.errors import Invalid, Missing
 from oversight.rules.models import RuleChange
 from oversight.rules.naming import names_of
+from oversight.rules.reading import has_their_shape
 from oversight.rules.state import in_force
 from policy.document import RuleDocument, parse_document
 from policy.models import Rule
@@ -34,11 +35,14 @@ def draft(*, rule_id: str = "", change_id: str = "") -> Draft:
 
     Raises:
         Missing: no such rule in force, or no such change.
+        Invalid: the change doesn't say rules.
     """
     documents, versions = in_force()
     only, source = "", None
     if change_id:
         source = _change(change_id)
+        if not has_their_shape(source.rules):
+            raise Invalid("rules.shape", "What this change says isn't rules, and nothing to begin with.")
         documents = source.rules
     elif rule_id:
         only = _rule_name(rule_id)

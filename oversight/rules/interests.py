@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from base.errors import Invalid
 from catalog.sync.directory import Interest, register_interest
 from oversight.rules.models import OPEN, RuleChange
+from oversight.rules.reading import read
 from policy.demands import Approvers
-from policy.document import RuleDocument, parse_document
+from policy.document import RuleDocument
 from policy.waiving import Named
 
 
@@ -30,10 +28,10 @@ def named_by_proposals() -> Interest:
     )
 
 
-def _readable(rules: Mapping[str, Mapping[str, Any]]) -> list[RuleDocument]:
+def _readable(rules: object) -> list[RuleDocument]:
     """The documents of a proposal; none of one that this release can't read, which a worker closes with that reason."""
     try:
-        return [parse_document(raw) for raw in rules.values()]
+        return list(read(rules).values())
     except Invalid:
         return []
 

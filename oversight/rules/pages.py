@@ -16,6 +16,7 @@ from oversight.rules.comparing import Difference, compare
 from oversight.rules.models import OPEN, RuleChange, RuleEffect
 from oversight.rules.naming import names_of
 from oversight.rules.planning import Turn
+from oversight.rules.reading import has_their_shape, read
 from oversight.rules.replaying import Outcome
 from oversight.rules.state import as_written_today, in_force
 from policy.demands import parse_demands
@@ -31,6 +32,7 @@ MOST_VERSIONS = 10
 MOST_FIELDS = 200  # differences of one change that a page shows
 MOST_DOUBTS = 50
 MOST_PEOPLE = 8  # named for one PIM group
+LARGEST_NUMBER = 2**31  # of a version, which no column holds
 
 TONES = {
     RuleChange.Status.PROPOSED: "waiting",
@@ -266,7 +268,9 @@ def change_page(change: RuleChange) -> ChangePage:
     """What a change is about. Twenty-five queries at most."""
     before = _base_of(change)
     names = names_of([before, change.rules])
-    differences, cut = _bounded(compare(before, change.rules, names))
+    # What isn't rules differs in nothing that could be shown; a doubt says so.
+    found = compare(before, change.rules, names) if has_their_shape(change.rules) else []
+    differences, cut = _bounded(found)
     return ChangePage(
         change=change,
         tone=TONES[RuleChange.Status(change.status)],
@@ -282,7 +286,7 @@ def change_page(change: RuleChange) -> ChangePage:
 def _doubts(change: RuleChange, names: Collection[str]) -> list[Doubt]:
     """What is worth a look in the rules that change, and in all of them together."""
     try:
-        found = doubts({name: parse_document(raw) for name, raw in change.rules.items()})
+        found = doubts(read(change.rules))
     except Invalid as error:
         return [Doubt("", f"This release can't read what is proposed: {error.sentence}")]
     return [each for each in found if not each.rule or each.rule in names][:MOST_DOUBTS]
@@ -290,13 +294,11 @@ def _doubts(change: RuleChange, names: Collection[str]) -> list[Doubt]:
 
 def _base_of(change: RuleChange) -> dict[str, Any]:
     """The documents that it was made from. One query."""
-    rows = RuleVersion.objects.filter(
-        rule__name__in=change.base, number__in=set(change.base.values())
-    ).select_related("rule")
+    base: Mapping[str, Any] = change.base if isinstance(change.base, Mapping) else {}
+    numbers = {each for each in base.values() if type(each) is int and 0 < each < LARGEST_NUMBER}
+    rows = RuleVersion.objects.filter(rule__name__in=base, number__in=numbers).select_related("rule")
     return {
-        row.rule.name: as_written_today(row.document)
-        for row in rows
-        if change.base[row.rule.name] == row.number
+        row.rule.name: as_written_today(row.document) for row in rows if base[row.rule.name] == row.number
     }
 
 

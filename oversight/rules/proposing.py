@@ -19,6 +19,7 @@ from identity.models import Person
 from oversight.rules.comparing import compare
 from oversight.rules.models import RuleChange
 from oversight.rules.nudging import nudge
+from oversight.rules.reading import differing
 from oversight.rules.state import changed_wording, in_force, serialised, summary
 from oversight.rules.told import rules_digest
 from policy.document import RuleDocument
@@ -184,7 +185,7 @@ def _decide(
             event,
             actor=actor,
             subject=Subject("rule_change", change.pk, change.version + 1),
-            fields={"change_id": change.pk, "rules": summary(compare(before, change.rules))},
+            fields={"change_id": change.pk, "rules": differing(before, change.rules)},
             words={"reason": words},
         )
         run_after_commit(nudge)

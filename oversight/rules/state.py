@@ -11,6 +11,7 @@ from django_subatomic.db import transaction_required
 from oversight.rules.comparing import Difference, Kind, compare
 from policy.document import RuleDocument, parse_document, serialise_document
 from policy.matching import current_versions
+from policy.schema import LONGEST_NAME
 
 # Of the advisory lock that is held while rules are written or judged to be the same; any number that is nobody else's.
 LOCK = 0x52756C65
@@ -52,7 +53,7 @@ def summary(differences: Sequence[Difference]) -> str:
     verbs = {Kind.ADDED: "added", Kind.CHANGED: "changed", Kind.RETIRED: "retired"}
     parts = []
     for kind, verb in verbs.items():
-        if names := [each.name for each in differences if each.kind is kind]:
+        if names := [each.name[:LONGEST_NAME] for each in differences if each.kind is kind]:
             more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
             parts.append(f"{verb} {', '.join(names[:MOST_NAMED])}{more}")
     return "; ".join(parts) or "nothing"

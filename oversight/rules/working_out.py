@@ -12,13 +12,12 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import DatabaseError, IntegrityError
+from django.db import IntegrityError
 from django.db.models import Q
 from django.utils.dateparse import parse_datetime
 from django_subatomic.db import durable
 
 from base.clock import business_now, real_now
-from base.errors import DomainError
 from identity.models import Person
 from oversight.rules.deciding import Deciders, decided_by
 from oversight.rules.models import OPEN, RuleChange, RuleEffect
@@ -152,7 +151,8 @@ def work_out_slice() -> bool:
             if real_now() >= deadline:
                 ended = False
                 break
-    except (DomainError, DatabaseError, ValueError) as error:
+    except Exception as error:
+        # Whatever a change says keeps no other from being worked out.
         log.exception("rule_effect_failed", change=str(effect.change_id), error=type(error).__name__)
         return _failed(effect)
     ours = RuleEffect.objects.filter(pk=effect.pk, lease_until=lease)

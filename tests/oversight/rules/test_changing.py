@@ -6,19 +6,23 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
+from django_subatomic import db as subatomic
 
 from audit.ledger.models import Event
+from audit.ledger.recorder import Subject, record
 from base import crash
 from base.clock import business_now
 from base.errors import Conflict, Denied, DomainError, Invalid, Missing
 from identity.models import Person
-from oversight.rules import applying, interests, pages, unexplained
+from oversight.rules import applying, pages, reading, unexplained
 from oversight.rules.applying import carry_changes, load_first
 from oversight.rules.interests import named_by_proposals
-from oversight.rules.models import RuleChange
+from oversight.rules.models import RuleChange, RuleEffect
 from oversight.rules.proposing import accept, reject, withdraw
 from oversight.rules.state import in_force
+from oversight.rules.told import rules_digest
 from oversight.rules.unexplained import unexplained_changes
+from oversight.rules.working_out import work_out_slice
 from policy.document import parse_document
 from policy.models import Rule, RuleVersion
 from tests.oversight.rules.conftest import Desk, load, wording
@@ -195,22 +199,83 @@ def test_the_worker_judges_the_second_operator_again(desk: Desk) -> None:
     assert "New" not in in_force()[1]
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(Invalid("test", "A rule has no field moon."), "no field moon"), (TypeError(), "no rule can have")],
+)
 def test_what_this_release_can_not_read_is_closed_with_that_reason(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
 ) -> None:
     change = desk.propose({"New": wording(desk.world.ben)})
     say(accept, desk, change, desk.otto)
 
     def unreadable(_: object) -> None:
-        raise Invalid("test", "A rule has no field moon.")
+        raise error
 
-    for module in (applying, interests, pages):
-        monkeypatch.setattr(module, "parse_document", unreadable)
+    monkeypatch.setattr(reading, "parse_document", unreadable)
     assert named_by_proposals().groups == frozenset()
     assert "can't read" in pages.change_page(pages.change_or_missing(change.pk)).doubts[0].sentence
     carry_changes()
     change.refresh_from_db()
-    assert (change.status, "no field moon" in change.problem) == ("stale", True)
+    assert (change.status, words in change.problem) == ("stale", True)
+
+
+def forge(desk: Desk, rules: Any) -> RuleChange:
+    """What a web process writes past its own checks."""
+    base = in_force()[1]
+    with desk.as_role("portal_web"), subatomic.transaction():
+        change = RuleChange.objects.create(
+            rules=rules, base=base, proposed_by=desk.pia, proposed_at=business_now(), reason=WHY
+        )
+        record(
+            "rules.proposed",
+            actor=make.actor(desk.pia),
+            subject=Subject("rule_change", change.pk, 1),
+            fields={
+                "change_id": change.pk,
+                "rules": "anything",
+                "rules_digest": rules_digest(change.pk),
+                "wording": {},
+                "base": base,
+                "proposed_by": desk.pia.object_id,
+                "restores": None,
+            },
+            words={"reason": WHY},
+        )
+    return change
+
+
+def test_what_are_no_rules_is_closed_with_a_sentence_and_keeps_no_other_from_being_carried(
+    desk: Desk,
+) -> None:
+    rule = wording(desk.world.ben)
+    no_rules: dict[str, Any] = {
+        "isn't rules by name": {"X": ["stages"]},
+        "by name, each a mapping": {"X": rule, "Y": 5},
+        "It isn't rules": {},
+        "not a duration": {"X": {**rule, "lapses_after": "P99999999999D"}},
+        "at most 128 characters": {"X" * 300_000: rule},
+        "A worker couldn't apply": {"X": {**rule, "stages": [{"people": ["x" * 1_000_000]}]}},
+    }
+    forged = {words: forge(desk, rules) for words, rules in no_rules.items()}
+    rejected, honest = forge(desk, {"X": 5}), desk.propose({"New": rule})
+    assert desk.world.ben.object_id in named_by_proposals().people
+    for _ in range(3 * len(forged) + 9):
+        RuleEffect.objects.update(lease_until=None)
+        work_out_slice()
+    assert RuleEffect.objects.get(change=honest).status == "done"
+    say(reject, desk, rejected, desk.otto)
+    for change in [*forged.values(), honest]:
+        assert pages.change_page(pages.change_or_missing(change.pk)).change == change
+        say(accept, desk, change, desk.otto)
+    assert carry_changes() == len(forged) + 1
+    for words, change in forged.items():
+        change.refresh_from_db()
+        assert (change.status, words in change.problem) == ("stale", True), change.problem
+    assert [status_of(each) for each in (rejected, honest)] == ["rejected", "applied"]
+    told = Event.objects.filter(type="rules.not_applied").order_by("id").values_list("data", flat=True)
+    assert [each["fields"]["rules"] for each in told][:2] == [reading.UNREADABLE] * 2
+    connection.check_constraints()
 
 
 def test_all_of_a_change_is_applied_or_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
