@@ -1,8 +1,9 @@
 """One, four and sixteen writers: the ledger's event beside a change, against other ways to keep an audit trail.
 
 Each does the same: lock a row, change it, tell of it, commit, through Django's ORM as the product does. They differ in
-what they tell: nothing; a plain row of JSON; an event of the ledger; the same row in a chain of hashes, for which writers
-take turns; and what django-auditlog makes of the change.
+what they tell: nothing; the facts of an event as a row of a plain table, inserted by the ORM, to which the others are
+compared; one column of JSON, inserted by SQL that is written by hand; an event of the ledger; the plain row in a chain of
+hashes, for which writers take turns; and what django-auditlog makes of the change.
 """
 
 from __future__ import annotations
@@ -16,16 +17,18 @@ from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from statistics import median, quantiles
-from typing import Self
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
 import psycopg
+from django.apps.registry import Apps
 from django.conf import settings
-from django.db import connection, connections
+from django.db import connection, connections, models
 from django.test import override_settings
 from django_subatomic.db import transaction
 
 from audit.ledger.recorder import Actor, record
+from base.clock import business_now
 from benchmarks.measuring import Figure
 from benchmarks.setting import acting_as, database
 from identity.models import Person, User
@@ -37,7 +40,8 @@ from tests.support.servers import PostgresServer
 
 ROUNDS = 7
 WRITERS = (1, 4, 16)
-CHANGES = 25  # of each writer, in each go
+CHANGES = 50  # of each writer, in each go
+COMPARED_WITH = "a plain insert"
 HELD = 0.005  # seconds of other work in a transaction, after its event and before its end
 _PATIENCE = 300.0  # seconds for one go
 _LOCK = 0x636861696E
@@ -46,26 +50,64 @@ _PLAIN = """
 CREATE SCHEMA plain;
 CREATE TABLE plain.requests_app_grant (LIKE public.requests_app_grant INCLUDING ALL);
 INSERT INTO plain.requests_app_grant SELECT * FROM public.requests_app_grant;
-CREATE TABLE plain.log (
+CREATE TABLE plain.bare (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     body jsonb NOT NULL
 );
-CREATE TABLE plain.chain (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    body jsonb NOT NULL,
-    hash bytea NOT NULL
-);
 GRANT USAGE ON SCHEMA plain TO portal_worker;
 GRANT SELECT, UPDATE ON plain.requests_app_grant TO portal_worker;
-GRANT SELECT, INSERT ON plain.log, plain.chain TO portal_worker;
+GRANT SELECT, INSERT ON plain.bare TO portal_worker;
 """
-# The other trail's own table, as its model says; what it points to is left away.
-_AUDITLOG = """
-GRANT SELECT, INSERT ON plain.auditlog_logentry TO portal_worker;
+# The other trails' own tables, as their models say; what django-auditlog's points to is left away.
+_OTHERS = """
+GRANT SELECT, INSERT ON plain.log, plain.chain, plain.auditlog_logentry TO portal_worker;
 GRANT SELECT ON public.django_content_type TO portal_worker;
 """
+
+
+class _Plain(models.Model):
+    """What an application without a ledger writes beside a change: who did what to whom, in columns, and the rest."""
+
+    at = models.DateTimeField()
+    type = models.TextField()
+    outcome = models.TextField()
+    actor = models.UUIDField()
+    actor_name = models.TextField()
+    about = models.UUIDField()
+    about_name = models.TextField()
+    group = models.UUIDField()
+    request = models.UUIDField()
+    grant = models.UUIDField()
+    version = models.IntegerField()
+    data = models.JSONField()
+
+    class Meta:
+        abstract = True
+        app_label = "benchmarks"
+        apps = Apps()  # of their own: the product has no such models
+
+
+class PlainRow(_Plain):
+    """A row of it, with no index but its key."""
+
+    objects: ClassVar = models.Manager["PlainRow"]()
+
+    class Meta(_Plain.Meta):
+        abstract = False
+        db_table = "log"
+
+
+class ChainedRow(_Plain):
+    """The same with the hash of itself and of the row before."""
+
+    objects: ClassVar = models.Manager["ChainedRow"]()
+
+    hash = models.BinaryField()
+
+    class Meta(_Plain.Meta):
+        abstract = False
+        db_table = "chain"
 
 
 def run(
@@ -75,7 +117,7 @@ def run(
     changes: int = CHANGES,
     rounds: int = ROUNDS,
 ) -> Iterator[Figure]:
-    """How many changes a second each way allows, as the ratio to the plain row's of the same round."""
+    """How many changes a second each way allows, as the ratio to the plain insert's of the same round."""
     for number in writers:
         with ExitStack() as stack:
             name = stack.enter_context(database(server))
@@ -92,16 +134,16 @@ def _ratios(crew: _Crew, changes: int, rounds: int, *, held: float) -> Iterator[
         order = [*order[1:], order[0]]
         for way in order:
             taken[way].append(crew.go(way, changes, held))
-    plain = taken["a plain row"][1:]
+    plain = taken[COMPARED_WITH][1:]
     for way, seconds in taken.items():
-        if way == "a plain row":
+        if way == COMPARED_WITH:
             continue
         ratios = [one / other for one, other in zip(plain, seconds[1:], strict=True)]
         low, _, high = quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
         many = f"{crew.number} writer{'s' if crew.number > 1 else ''}"
         more = f", {HELD * 1000:.0f} ms of other work" if held else ""
         yield Figure(
-            f"writers: {way}, {many}{more}, to a plain row",
+            f"writers: {way}, {many}{more}, to {COMPARED_WITH}",
             f"{median(ratios):.2f}",
             f"{low:.2f} to {high:.2f}",
             f"{crew.number * changes / median(seconds[1:]):.0f} changes a second "
@@ -171,9 +213,10 @@ def _make_trails(server: PostgresServer, name: str) -> None:
         from auditlog.models import LogEntry  # a model that isn't installed before
 
         with connection.schema_editor() as editor:
-            editor.create_model(LogEntry)
+            for each in (PlainRow, ChainedRow, LogEntry):
+                editor.create_model(each)
         with connection.cursor() as cursor:
-            cursor.execute(_AUDITLOG)
+            cursor.execute(_OTHERS)
 
 
 def _with_auditlog() -> override_settings:
@@ -233,26 +276,30 @@ class _Teller:
             "vendor_request_id": "8a1f",
         }
 
-    def body(self, grant: Grant) -> str:
-        """The same with everybody concerned, as one text."""
-        return json.dumps(
-            {
-                "type": "grant.out_of_entra",
-                "actor": self._boss.person.object_id,
-                "actor_name": self._boss.person.display_name,
-                "about": self._person.object_id,
-                "about_name": self._person.display_name,
-                "group": self._group.object_id,
-                "request": str(self._request),
-                "grant": str(grant.pk),
-                "version": grant.version,
-                **self.facts(grant),
-            }
-        )
+    def row(self, grant: Grant) -> dict[str, Any]:
+        """The same with everybody concerned, as columns."""
+        boss = self._boss.person
+        return {
+            "at": business_now(),
+            "type": "grant.out_of_entra",
+            "outcome": "done",
+            "actor": boss.object_id,
+            "actor_name": boss.display_name,
+            "about": self._person.object_id,
+            "about_name": self._person.display_name,
+            "group": self._group.object_id,
+            "request": self._request,
+            "grant": grant.pk,
+            "version": grant.version,
+            "data": self.facts(grant),
+        }
 
     def plain(self, grant: Grant) -> None:
+        PlainRow.objects.create(**self.row(grant))
+
+    def bare(self, grant: Grant) -> None:
         with connection.cursor() as cursor:
-            cursor.execute("INSERT INTO plain.log (body) VALUES (%s)", [self.body(grant)])
+            cursor.execute("INSERT INTO plain.bare (body) VALUES (%s)", [_text(self.row(grant))])
 
     def ledger(self, grant: Grant) -> None:
         boss = self._boss.person
@@ -269,16 +316,19 @@ class _Teller:
 
     def chain(self, grant: Grant) -> None:
         """The lock in a statement of its own: whoever reads the last hash in the same one reads an old one."""
-        body = self.body(grant)
+        row = self.row(grant)
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-            cursor.execute("SELECT hash FROM plain.chain ORDER BY id DESC LIMIT 1")
-            last = cursor.fetchone()
-            digest = hashlib.sha256((bytes(last[0]) if last else b"") + body.encode()).digest()
-            cursor.execute("INSERT INTO plain.chain (body, hash) VALUES (%s, %s)", [body, digest])
+        last = ChainedRow.objects.order_by("-pk").values_list("hash", flat=True).first()
+        digest = hashlib.sha256(bytes(last or b"") + _text(row).encode()).digest()
+        ChainedRow.objects.create(**row, hash=digest)
 
     def nothing(self, grant: Grant) -> None:
         """Nothing more: django-auditlog's signals have done it, or nobody does."""
+
+
+def _text(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, default=str)
 
 
 def _auditlog(actor: User) -> ExitStack:
@@ -296,7 +346,8 @@ def _auditlog(actor: User) -> ExitStack:
 type Tell = Callable[[_Teller, Grant], None]
 WAYS: Mapping[str, Tell] = {
     "no trail": _Teller.nothing,
-    "a plain row": _Teller.plain,
+    COMPARED_WITH: _Teller.plain,
+    "a bare row of JSON": _Teller.bare,
     "an event of the ledger": _Teller.ledger,
     "a locked chain of hashes": _Teller.chain,
     "django-auditlog": _Teller.nothing,
