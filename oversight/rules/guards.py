@@ -21,7 +21,18 @@ BEGIN{ERASURE_PASSES}
         IF NEW.version <> 1 OR NEW.decided_by_id IS NOT NULL THEN
             RAISE EXCEPTION 'rule change: begins undecided' USING ERRCODE = 'check_violation';
         END IF;
+        -- Neither are numbers so long, nor values in so many others, that no process could read the row any more.
+        IF jsonb_typeof(NEW.rules) <> 'object' OR jsonb_typeof(NEW.base) <> 'object'
+           OR concat(NEW.rules, NEW.base, NEW.wrote) ~ '[0-9]{{255}}'
+           OR jsonb_path_exists(jsonb_build_array(NEW.rules, NEW.base, NEW.wrote), '$.**{{30 to last}}') THEN
+            RAISE EXCEPTION 'rule change: begins as rules by name, made from versions by name'
+                USING ERRCODE = 'check_violation';
+        END IF;
         IF NEW.status = 'proposed' AND NEW.proposed_by_id IS NOT NULL THEN
+            IF NEW.wrote <> '[]' OR NEW.problem <> '' OR NEW.decided_at IS NOT NULL OR NEW.decision_reason <> '' THEN
+                RAISE EXCEPTION 'rule change: begins before anything came of it'
+                    USING ERRCODE = 'check_violation';
+            END IF;
             RETURN NEW;
         END IF;
         IF NEW.status = 'applied' AND NEW.proposed_by_id IS NULL AND current_user = 'portal_worker'

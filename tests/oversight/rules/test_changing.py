@@ -404,6 +404,39 @@ def test_no_process_inserts_what_is_decided_already(desk: Desk) -> None:
             RuleChange.objects.create(**values, **more)
 
 
+DEEP = "replace('{\"N\": 0}', '0', repeat('[', 40) || repeat(']', 40))"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("wrote", '\'[["New", "created", 1]]\''),
+        ("wrote", "'{}'"),
+        ("problem", "'None'"),
+        ("decided_at", "proposed_at"),
+        ("decision_reason", "'Yes'"),
+        ("rules", "'[\"New\"]'"),
+        ("rules", "'null'"),
+        ("base", "'1'"),
+        ("rules", "concat('{\"N\": ', repeat('9', 5000), '}')"),
+        ("rules", DEEP),
+    ],
+)
+def test_a_proposal_begins_as_rules_and_with_nothing_come_of_it(desk: Desk, column: str, value: str) -> None:
+    desk.propose({"New": wording(desk.world.ben)})
+    names = [str(each.column) for each in RuleChange._meta.concrete_fields]
+    cast = RuleChange._meta.get_field(column).db_type(connection)
+    other = {"id": "gen_random_uuid()", column: f"({value})::{cast}"}
+    columns, values = ", ".join(names), ", ".join(other.get(each, each) for each in names)
+    statement = f"INSERT INTO oversight_rulechange ({columns}) SELECT {values} FROM oversight_rulechange"  # noqa: S608 - of the list above
+    with (
+        desk.as_role("portal_web"),
+        pytest.raises(IntegrityError, match="rule change: begins"),
+        transaction.atomic(),
+    ):
+        connection.cursor().execute(statement)
+
+
 def test_a_step_without_its_event_is_refused(desk: Desk) -> None:
     change = desk.propose({"New": wording(desk.world.ben)})
     with desk.as_role("portal_web"):
