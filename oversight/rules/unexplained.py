@@ -53,9 +53,9 @@ WHERE NOT EXISTS (SELECT FROM {STEP_SQL} WHERE step.event = event.type AND step.
 ORDER BY 1 LIMIT %(most)s
 """  # noqa: S608 - likewise
 # What applying wrote is what the rules' own events say, which only the portal itself can tell, entry for entry and whole:
-# what has another form differs, and is never a reason to fail. A rule without such an event may be called unchanged, in the
-# version that the change came from. The very first rules aren't of a change that was proposed. An hour: a month may have
-# been removed between events of one transaction.
+# what has another form differs, and is never a reason to fail. Each rule without such an event is called unchanged once, in
+# the version that the change came from. The very first rules aren't of a change that was proposed. An hour: a month may
+# have been removed between events of one transaction.
 _WROTE = f"""
 WITH said AS (
     SELECT data -> 'fields' ->> 'written_by' AS change, array_agg(data -> 'fields' ->> 'name') AS names,
@@ -69,14 +69,17 @@ SELECT thing.id::text, event.id {_TOLD} AND told.version = thing.version
 LEFT JOIN said ON said.change = 'change ' || thing.id
 WHERE event.type <> 'rules.loaded' AND event.at >= coalesce(%(gone_until)s::timestamptz, '-infinity') + interval '1 hour'
   AND coalesce((
-      SELECT jsonb_agg(wrote ORDER BY wrote::text) FROM jsonb_array_elements(said.entries) entry,
-      LATERAL (SELECT CASE entry ->> 1 WHEN 'retired' THEN  -- its event says no number: that of the version it had
-          jsonb_build_array(entry -> 0, 'retired', coalesce(thing.base -> (entry ->> 0), '0')) ELSE entry END AS wrote) each
+      SELECT jsonb_agg(wrote ORDER BY wrote::text) FROM (
+          SELECT CASE entry ->> 1 WHEN 'retired' THEN  -- its event says no number: that of the version it had
+              jsonb_build_array(entry -> 0, 'retired', coalesce(thing.base -> (entry ->> 0), '0')) ELSE entry END AS wrote
+          FROM jsonb_array_elements(said.entries) entry
+          UNION ALL
+          SELECT jsonb_build_array(name, 'unchanged', thing.base -> name)
+          FROM jsonb_each(CASE jsonb_typeof(thing.rules) WHEN 'object' THEN thing.rules ELSE '{{}}' END) rule (name, word)
+          WHERE event.type = 'rules.applied' AND name <> ALL (coalesce(said.names, ARRAY[]::text[]))
+      ) each
   ), '[]') IS DISTINCT FROM CASE jsonb_typeof(thing.wrote) WHEN 'array' THEN coalesce((
       SELECT jsonb_agg(entry ORDER BY entry::text) FROM jsonb_array_elements(thing.wrote) entry
-      WHERE (entry = jsonb_build_array(entry -> 0, 'unchanged', thing.base -> (entry ->> 0))
-             AND event.type = 'rules.applied' AND jsonb_exists(thing.rules, entry ->> 0)
-             AND entry ->> 0 <> ALL (coalesce(said.names, ARRAY[]::text[]))) IS NOT TRUE
   ), '[]') ELSE thing.wrote END
 ORDER BY 1 LIMIT %(most)s
 """  # noqa: S608 - likewise

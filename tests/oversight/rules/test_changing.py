@@ -78,6 +78,9 @@ def test_a_change_is_applied_once_another_operator_accepts_it(desk: Desk) -> Non
 
 # A rule that stays as it is, one that goes and one that comes were written.
 OTHER_LISTS = (
+    "wrote - 0",
+    "wrote || jsonb_build_array(wrote -> 0)",
+    "jsonb_set(wrote, '{0,0}', '\"New\"')",
     """jsonb_set(wrote, '{0,1}', '"new version"')""",
     "jsonb_set(wrote, '{0,2}', '9')",
     "jsonb_set(wrote, '{1,2}', '9')",
