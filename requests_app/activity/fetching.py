@@ -100,7 +100,7 @@ class _Reading:
             while cursor["todo"]:
                 cursor = self._one(cursor)
                 if real_now() >= deadline and cursor["todo"]:
-                    self._rest(retry_in=None)
+                    self._queue()
                     return True
         except Unreachable as error:
             self._wait(cursor, error)
@@ -148,10 +148,12 @@ class _Reading:
         except Refused as error:
             if not cursor["page"]:
                 return self._gap(cursor, error.sentence, error.code)
-            # The page isn't known any more: this question begins anew, and a gap when that goes on.
-            if cursor["tries"] >= PATIENCE:
+            # The page isn't known any more: this question begins anew, and is a gap when that goes on. Its first page
+            # is answered each time, so what is counted here outlasts answers.
+            restarts = cursor.get("restarts", 0)
+            if restarts >= PATIENCE:
                 return self._gap(cursor, error.sentence, error.code)
-            return self._save({**cursor, **_fresh(), "tries": cursor["tries"] + 1})
+            return self._save({**cursor, **_fresh(), "restarts": restarts + 1})
         return self._count(cursor, question, holder, page)
 
     def _count(
@@ -257,10 +259,14 @@ class _Reading:
         leasing.note(row, cursor=cursor, lease_until=real_now() + settings.LEASE)
         return cursor
 
-    def _rest(self, *, retry_in: timedelta | None, cursor: Mapping[str, Any] | None = None) -> None:
+    def _rest(self, *, retry_in: timedelta, cursor: Mapping[str, Any]) -> None:
         with leasing.settle(self._claim) as row:
-            kept = row.cursor if cursor is None else cursor
-            leasing.rest(row, until=row.next_action_at, retry_in=retry_in, cursor=kept)
+            leasing.rest(row, until=row.next_action_at, retry_in=retry_in, cursor=cursor)
+
+    def _queue(self) -> None:
+        """The slice is over: those that are due by now go first, so that a long reading keeps nobody's from beginning."""
+        with leasing.settle(self._claim) as row:
+            leasing.rest(row, until=business_now())
 
     def _place(self, cursor: Mapping[str, Any]) -> ActivityPlace:
         account, region, name = cursor["todo"][0]
@@ -294,7 +300,7 @@ class _Reading:
 
 def _fresh() -> dict[str, Any]:
     """The part of a cursor that a question begins with."""
-    return {"page": "", "pages": 0, "tries": 0, "tally": tallying.empty()}
+    return {"page": "", "pages": 0, "tries": 0, "restarts": 0, "tally": tallying.empty()}
 
 
 def _granted(grant: Grant) -> Mapping[str, frozenset[str]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
 from django.test import override_settings
 
-from clients.errors import QueryFailed, StillRunning
+from clients.errors import QueryFailed, Refused, StillRunning
 from clients.registry import clients
 from clients.types import Reading, TrailPage, TrailQuestion
 from requests_app.activity.fetching import PATIENCE, owed, read_activity, read_owed
@@ -246,6 +247,35 @@ def test_a_query_that_has_failed_is_a_gap_at_once_and_not_asked_anew(here: Scene
     assert (pages, look.cursor) == (["", "query 8"], {})
     (gap,) = ActivityPlace.objects.exclude(problem="")
     assert (gap.region, gap.problem) == ("us-east-1", "The query 8 has ended.")
+
+
+def test_a_page_that_is_refused_again_and_again_is_a_gap_and_lets_others_go_first(here: Scene) -> None:
+    here.grant()
+    here.play.step(timedelta(minutes=16))
+    plan()
+    trail, asked = clients().trail, []
+    original: Callable[..., Reading[TrailPage]] = type(trail).look_up.__get__(trail)
+
+    def look_up(_: object, question: TrailQuestion, *, page: str = "") -> Reading[TrailPage]:
+        if (question.account_id, question.region) != (here.account.id, "eu-west-1"):
+            return original(question, page=page)
+        asked.append(page)
+        assert len(asked) <= 4 * PATIENCE, "it goes on for ever"
+        if page:
+            raise Refused("The token isn't known.", code="InvalidNextTokenException")
+        found = original(question)
+        return replace(found, value=replace(found.value, next_page="7"))
+
+    (look_id,) = owed()
+    with patch.object(type(trail), "look_up", look_up):
+        here.play.step(timedelta(minutes=1))
+        assert read_activity(look_id=look_id, seconds=0)
+        look = ActivityLook.objects.get()
+        assert look.next_action_at == here.play.time.now, "behind those that were due before the slice ended"
+        look = read(here)
+    assert (asked, look.cursor) == (["", "7"] * (PATIENCE + 1), {})
+    (gap,) = ActivityPlace.objects.exclude(problem="")
+    assert (gap.region, gap.problem) == ("eu-west-1", "The token isn't known.")
 
 
 def test_cloudtrail_is_waited_for_and_then_it_is_a_gap(here: Scene) -> None:
