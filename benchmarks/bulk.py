@@ -269,17 +269,13 @@ def _write(
         ("promise", "encode(sha256(%(salt)s::bytea || convert_to(person.display_name, 'UTF8')), 'hex')"),
     ):
         text = f"replace({text}, '@{mark}@', {value})"
+    kept = (
+        "jsonb_build_object('field', 'about', 'salt', encode(%(salt)s, 'hex'), 'words', person.display_name)"
+    )
     statement = f"""
-        WITH event AS (
-            INSERT INTO audit_event (canon)
-            SELECT {text}
-            FROM (SELECT n %% %(requests)s AS i FROM generate_series(0, %(number)s - 1) AS n) AS numbers
-            JOIN identity_person person ON person.object_id = {_id(_PERSON, "i %% %(people)s")}
-            RETURNING id, about_oid
-        )
-        INSERT INTO audit_pii (event_id, field, salt, words)
-        SELECT event.id, 'about', %(salt)s, person.display_name
-        FROM event JOIN identity_person person ON person.object_id = event.about_oid
+        SELECT count(public.audit_record({text}, jsonb_build_array({kept})::text))
+        FROM (SELECT n %% %(requests)s AS i FROM generate_series(0, %(number)s - 1) AS n) AS numbers
+        JOIN identity_person person ON person.object_id = {_id(_PERSON, "i %% %(people)s")}
     """  # noqa: S608 - names of this module only
     values: dict[str, str | int | bytes] = {
         "text": canonical(document),

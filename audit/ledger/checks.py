@@ -28,6 +28,7 @@ from audit.ledger.sql import (
     RECEIPTS,
     ROWS_GUARD,
     SEALER_SETTINGS,
+    WORDS_GUARD,
 )
 from audit.ledger.syslog_anchor import SyslogAnchor
 from audit.ledger.tsa_anchor import RootsError, load_roots
@@ -179,6 +180,7 @@ _LATER = {
     f"{SEALER_SETTINGS}.": f"public.{SEALER_SETTINGS}",
     ACTOR_GUARD: "public.audit_refuse_actor",
     ROWS_GUARD: "public.audit_require_rows",
+    WORDS_GUARD: "public.audit_refuse_words",
     **dict.fromkeys(COLUMNS_GUARDS, "public.audit_derive"),
 }
 # Any other trigger of the application's, on whatever table, that is off in the sessions of everybody or of most, or that is

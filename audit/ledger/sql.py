@@ -137,6 +137,7 @@ APPEND_ONLY = ("audit_version", "audit_leaf", "audit_seal")
 RECEIPTS = "audit_anchor"  # of a later migration than the others
 ACTOR_GUARD = "audit_event.audit_event_actor"  # likewise
 ROWS_GUARD = "audit_event.audit_event_rows"  # likewise
+WORDS_GUARD = "audit_pii.audit_pii_event"  # likewise
 # Likewise; the second is a constraint.
 COLUMNS_GUARDS = ("audit_event.audit_event_derived", "audit_event.audit_event_says")
 SEALER_SETTINGS = "audit_sealer_settings"  # likewise
@@ -144,7 +145,7 @@ GUARDED_TABLES = ("audit_event", "audit_pii", *APPEND_ONLY, RECEIPTS, SEALER_SET
 # Triggers that must never be off, as table.trigger, and a constraint.
 GUARDS = frozenset(
     {f"{table}.{table}_{guard}" for table in GUARDED_TABLES for guard in ("unchanged", "untruncated")}
-    | {"audit_event.audit_event_version", ACTOR_GUARD, ROWS_GUARD, *COLUMNS_GUARDS}
+    | {"audit_event.audit_event_version", ACTOR_GUARD, ROWS_GUARD, WORDS_GUARD, *COLUMNS_GUARDS}
 )
 
 
@@ -416,6 +417,43 @@ CREATE TRIGGER audit_event_derived BEFORE INSERT ON public.audit_event
 ALTER TABLE public.audit_event ENABLE ALWAYS TRIGGER audit_event_derived;
 ALTER TABLE public.audit_event ADD CONSTRAINT audit_event_says
     CHECK (public.audit_says(canon, {", ".join(DERIVED)})) NOT VALID;
+"""
+
+# Words stand beside the event that their session wrote last, and no other: whoever may add some could otherwise take the
+# places of coming events, none of which could be recorded then. Compared by the trigger's condition, which costs an event
+# next to nothing; a session that wrote no event has no last one, and is refused by Postgres itself. It looks at the
+# sequence with its caller's rights, so those who write words may read it.
+WORDS_OF_EVENT = """
+CREATE FUNCTION public.audit_refuse_words() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'Words stand beside the event that was just written; those beside event % are refused.', NEW.event_id
+        USING ERRCODE = 'integrity_constraint_violation';
+END
+$$;
+DO $$
+DECLARE
+    numbers text := pg_catalog.pg_get_serial_sequence('public.audit_event', 'id');
+BEGIN
+    EXECUTE pg_catalog.format(
+        'CREATE TRIGGER audit_pii_event BEFORE INSERT ON public.audit_pii FOR EACH ROW '
+        'WHEN (NEW.event_id IS DISTINCT FROM pg_catalog.currval(%L)) EXECUTE FUNCTION public.audit_refuse_words()',
+        numbers);
+    EXECUTE pg_catalog.format(
+        'GRANT SELECT ON SEQUENCE %s TO portal_web, portal_worker, portal_remover, portal_severer', numbers);
+END
+$$;
+ALTER TABLE public.audit_pii ENABLE ALWAYS TRIGGER audit_pii_event;
+"""
+DROP_WORDS_OF_EVENT = """
+DROP TRIGGER audit_pii_event ON public.audit_pii;
+DROP FUNCTION public.audit_refuse_words();
+DO $$
+BEGIN
+    EXECUTE pg_catalog.format(
+        'REVOKE SELECT ON SEQUENCE %s FROM portal_web, portal_worker, portal_remover, portal_severer',
+        pg_catalog.pg_get_serial_sequence('public.audit_event', 'id'));
+END
+$$;
 """
 
 DROP = """

@@ -119,6 +119,7 @@ def _fill_scopes(server: PostgresServer, name: str, person: int, group: int, ver
 def _fill_words(server: PostgresServer, name: str) -> None:
     """What somebody wrote, beside three quarters of the events; one in 500 of them says something rare."""
     with psycopg.connect(server.conninfo("portal_owner", name), autocommit=True) as owner:
+        owner.execute("ALTER TABLE audit_pii DISABLE TRIGGER audit_pii_event")
         owner.execute(
             "INSERT INTO audit_pii (event_id, field, salt, words) SELECT id, 'justification', '0123456789abcdef',"
             " 'The common disk is full' || CASE WHEN id % 500 = 0 THEN ', rarely' ELSE '' END"

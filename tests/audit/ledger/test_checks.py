@@ -50,6 +50,7 @@ def test_a_guard_that_is_off_is_reported(committed_db: str, postgres_server: Pos
         for change, undone, reported in (
             ("audit_event DISABLE TRIGGER audit_event_unchanged", "ENABLE ALWAYS", "E003"),
             ("audit_event DISABLE TRIGGER audit_event_actor", "ENABLE ALWAYS", "E003"),
+            ("audit_pii DISABLE TRIGGER audit_pii_event", "ENABLE ALWAYS", "E003"),
             ("audit_seal ENABLE TRIGGER audit_seal_untruncated", "ENABLE ALWAYS", "E003"),  # no longer ALWAYS
             ("audit_version DISABLE TRIGGER subject_grant", "ENABLE ALWAYS", "E007"),
             ("requests_app_grant DISABLE TRIGGER lifecycle_event", "ENABLE ALWAYS", "E007"),

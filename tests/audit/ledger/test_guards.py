@@ -28,7 +28,7 @@ CANON = (
 )
 
 
-def run(statement: str, *arguments: str | UUID) -> None:
+def run(statement: str, *arguments: str | int | UUID) -> None:
     with transaction(), connection.cursor() as cursor:
         cursor.execute(statement, arguments)
 
@@ -111,6 +111,36 @@ def test_the_sealer_writes_no_event_and_reads_nobodys_words(as_role: AsRole) -> 
         ):
             with pytest.raises(ProgrammingError, match="permission denied"):
                 run(statement)
+
+
+WORDS = (
+    "INSERT INTO audit_pii "
+    "SELECT number, %s, '0123456789abcdef', 'x' FROM generate_series(%s::bigint, %s::bigint) AS number"
+)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("role", ["portal_web", "portal_worker", "portal_remover", "portal_severer"])
+def test_words_stand_beside_the_event_that_was_just_written(role: str, as_role: AsRole) -> None:
+    """Or whoever may add words could take the places of those of coming events, none of which could be recorded then."""
+    before = note()
+    with as_role(role):
+        now = note()
+        run(WORDS, "comment", now, now)
+        for first, last in ((now + 1, now + 500), (now, now + 1), (before, before)):
+            with pytest.raises(IntegrityError, match="stand beside the event that was just written"):
+                run(WORDS, "about", first, last)
+        assert note() == now + 1
+
+
+def test_not_even_the_owner_puts_words_beside_another_event(mighty: psycopg.Connection) -> None:
+    with pytest.raises(psycopg.Error, match="not yet defined in this session"):
+        mighty.execute(WORDS, ["about", 1, 1])
+    if mighty.info.user == "postgres":
+        mighty.execute("SET session_replication_role = replica")
+    mighty.execute("INSERT INTO audit_event (canon) VALUES (%s)", [CANON])
+    with pytest.raises(psycopg.IntegrityError, match="just written"):
+        mighty.execute(WORDS, ["about", 1, 1])
 
 
 @pytest.mark.django_db
