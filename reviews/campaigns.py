@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -17,9 +17,9 @@ from base.errors import Conflict, Invalid, Missing
 from catalog.models import Eligibility, PimGroup
 from identity.models import Person
 from identity.selectors import people
-from reviews.choosing import those_who_decide
+from reviews.choosing import Chosen, choose
 from reviews.events import CAMPAIGN
-from reviews.models import Campaign, ReviewEntry, Reviewer, Verdict
+from reviews.models import Campaign, ReviewedBy, ReviewEntry, Reviewer, Unowned, Verdict
 from reviews.unexplained import digests
 
 MOST_ENTRIES = 50_000
@@ -38,8 +38,16 @@ GROUP BY held.person_id, held.group_id
 """
 
 
-def start_campaign(*, name: str, due_on: date, begins: str, by: Person, actor: Actor) -> UUID:
-    """Take the eligibilities of the managed groups whose name begins so ("" for all), and whoever decides as reviewers.
+def start_campaign(
+    *,
+    name: str,
+    due_on: date,
+    begins: str,
+    by: Person,
+    actor: Actor,
+    reviewed_by: str = ReviewedBy.OWNERS,
+) -> UUID:
+    """Take the eligibilities of the managed groups whose name begins so ("" for all), and their reviewers.
 
     Raises:
         Invalid: nothing to review, or more than MOST_ENTRIES; due before today; no name.
@@ -64,21 +72,17 @@ def start_campaign(*, name: str, due_on: date, begins: str, by: Person, actor: A
     if held.count() > MOST_ENTRIES:
         sentence = f"These are more than {MOST_ENTRIES:,} eligibilities. Write more of the groups' names."
         raise Invalid("review.many", sentence, field="begins")
-    reviewers = those_who_decide(groups, asking=by, at=now)
+    chosen = choose(groups, by=ReviewedBy(reviewed_by), asking=by, at=now)
     with transaction():
-        campaign = Campaign.objects.create(name=name, due_on=due_on, started_at=now, started_by=by)
+        campaign = Campaign.objects.create(
+            name=name, due_on=due_on, started_at=now, started_by=by, reviewed_by=reviewed_by
+        )
         with connection.cursor() as cursor:
             cursor.execute(_TAKE, [campaign.pk, keys, now])
             entries = cursor.rowcount
         used = set(campaign.entries.order_by().values_list("group", flat=True).distinct())
-        rows = [
-            Reviewer(campaign=campaign, group_id=key, person=person)
-            for key, those in reviewers.items()
-            for person in those
-            if key in used
-        ]
-        Reviewer.objects.bulk_create(rows, batch_size=2_000)
-        entries_digest, reviewers_digest = digests(campaign.pk)
+        reviewers = _keep_chosen(campaign, chosen, used)
+        entries_digest, reviewers_digest, unowned_digest = digests(campaign.pk)
         record(
             "review.started",
             actor=actor,
@@ -87,13 +91,34 @@ def start_campaign(*, name: str, due_on: date, begins: str, by: Person, actor: A
                 "due_on": due_on.isoformat(),
                 "entries": entries,
                 "groups": len(used),
-                "reviewers": len({row.person_id for row in rows}),
+                "reviewers": reviewers,
+                "reviewed_by": campaign.reviewed_by,
+                "by_owners": len(chosen.owned & used),
                 "entries_digest": entries_digest,
                 "reviewers_digest": reviewers_digest,
+                "unowned_digest": unowned_digest,
             },
             rows=(CAMPAIGN.stands(campaign),),
         )
     return campaign.pk
+
+
+def _keep_chosen(campaign: Campaign, chosen: Chosen, used: Collection[int]) -> int:
+    """Keep who reviews these groups; gives how many people do."""
+    rows = [
+        Reviewer(campaign=campaign, group_id=key, person=person, as_owner=key in chosen.owned)
+        for key, those in chosen.reviewers.items()
+        for person in those
+        if key in used
+    ]
+    Reviewer.objects.bulk_create(rows, batch_size=2_000)
+    without = [
+        Unowned(campaign=campaign, group_id=key, why=why)
+        for key, why in chosen.without.items()
+        if key in used
+    ]
+    Unowned.objects.bulk_create(without, batch_size=2_000)
+    return len({row.person_id for row in rows})
 
 
 def add_reviewer(*, campaign_id: UUID, group_object_id: str, who: str, actor: Actor) -> Person:

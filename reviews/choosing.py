@@ -1,22 +1,64 @@
-"""Who reviews a PIM group unless an operator says otherwise: whoever decides on requests for it."""
+"""Who reviews a PIM group unless an operator says otherwise: its owners in Entra, or whoever decides on requests for it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Q
 
-from catalog.models import PimGroup
+from base.clock import business_clock, real_now
+from catalog.models import GroupOwner, PimGroup
+from catalog.sync.intervals import OWNERS_BELIEVED_FOR
 from identity.models import DirectoryMembership, Person
 from policy.asking import read_asks
 from policy.matching import current_versions
 from policy.models import RuleVersion
 from policy.scope import Ask, Scope
 from policy.sources import resolve
+from reviews.models import ReviewedBy, WithoutOwners
 
 # Of a large approver group the first by name; an operator may add others.
 MOST_BY_DEFAULT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """By group: who reviews it, and why its owners don't where they should."""
+
+    reviewers: Mapping[int, Sequence[Person]]
+    owned: frozenset[int]  # groups whose reviewers are their owners
+    without: Mapping[int, WithoutOwners]
+
+
+def choose(groups: Sequence[PimGroup], *, by: ReviewedBy, asking: Person, at: datetime) -> Chosen:
+    """Owners where they are wanted, known and able; whoever decides on requests everywhere else. Few queries."""
+    if by is ReviewedBy.DECIDERS:
+        return Chosen(those_who_decide(groups, asking=asking, at=at), frozenset(), {})
+    owners, without = _owners(groups)
+    decide = those_who_decide([group for group in groups if group.pk in without], asking=asking, at=at)
+    return Chosen({**owners, **decide}, frozenset(owners), without)
+
+
+def _owners(groups: Sequence[PimGroup]) -> tuple[dict[int, list[Person]], dict[int, WithoutOwners]]:
+    """Owners who can review, by group; and the groups for which there are none, with why."""
+    believed_since = business_clock().at(real_now() - OWNERS_BELIEVED_FOR)
+    named: dict[int, list[Person]] = {}
+    rows = GroupOwner.objects.filter(group__in=groups).select_related("person")
+    for row in rows.order_by("person__display_name", "pk"):
+        named.setdefault(row.group_id, []).append(row.person)
+    owners: dict[int, list[Person]] = {}
+    without: dict[int, WithoutOwners] = {}
+    for group in groups:
+        able = [person for person in named.get(group.pk, ()) if person.enabled and not person.guest]
+        if group.owners_read_at is None or group.owners_read_at < believed_since:
+            without[group.pk] = WithoutOwners.UNREAD
+        elif able:
+            owners[group.pk] = able[:MOST_BY_DEFAULT]
+        else:
+            without[group.pk] = WithoutOwners.UNABLE if group.pk in named else WithoutOwners.NOBODY
+    return owners, without
 
 
 def those_who_decide(groups: Sequence[PimGroup], *, asking: Person, at: datetime) -> dict[int, list[Person]]:

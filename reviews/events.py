@@ -35,9 +35,14 @@ STARTED = EventType(
         **_OF,
         "due_on": Field(),
         **dict.fromkeys(("entries", "groups", "reviewers"), _NUMBER),
+        "reviewed_by": Field(
+            optional=True
+        ),  # `models.ReviewedBy`; before there was a choice, whoever decides
+        "by_owners": Field(Kind.NUMBER, optional=True),  # of how many groups
         # Of all that it began with: `unexplained.digests`.
         "entries_digest": Field(optional=True),
         "reviewers_digest": Field(optional=True),
+        "unowned_digest": Field(optional=True),
     },
     tells=(CAMPAIGN,),
 )

@@ -10,7 +10,7 @@ from django import forms
 from base.clock import business_now
 from base.inputs import NO_DAY
 from requests_app.forms import RefusableForm
-from reviews.models import Verdict
+from reviews.models import ReviewedBy, Verdict
 
 
 class StartForm(RefusableForm):
@@ -32,6 +32,14 @@ class StartForm(RefusableForm):
         max_length=128,
         required=False,
         help_text="Empty for all managed groups.",
+    )
+    reviewed_by = forms.ChoiceField(
+        label="Who reviews",
+        choices=ReviewedBy.choices,
+        widget=forms.RadioSelect,
+        initial=ReviewedBy.OWNERS,
+        help_text="Owners who are disabled or guests can't review. Nobody reviews their own eligibility.",
+        error_messages={"required": "Say who is to review."},
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

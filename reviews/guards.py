@@ -109,6 +109,39 @@ ALTER TABLE public.reviews_reviewentry ENABLE ALWAYS TRIGGER told, ENABLE ALWAYS
     ENABLE ALWAYS TRIGGER stays;
 ALTER TABLE public.reviews_reviewer ENABLE ALWAYS TRIGGER told, ENABLE ALWAYS TRIGGER said_once;
 """  # noqa: S608 - made from names that stand here
+# Who reviews as an owner, and which groups have none and why, is said by the start as well, and never changes.
+CHOICE_SQL = f"""
+CREATE FUNCTION public.reviews_owners_told() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $guard$
+BEGIN
+    IF EXISTS (SELECT FROM (SELECT DISTINCT campaign_id FROM added WHERE as_owner) AS each
+               WHERE EXISTS ({_STARTED} each.campaign_id::text) OR EXISTS ({_CLOSED} each.campaign_id)) THEN
+        RAISE EXCEPTION 'reviewer: who reviews as an owner comes when it starts'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END
+$guard$;
+REVOKE ALL ON FUNCTION public.reviews_owners_told() FROM PUBLIC;
+CREATE TRIGGER owners_told AFTER INSERT ON public.reviews_reviewer
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.reviews_owners_told();
+CREATE TRIGGER told AFTER INSERT ON public.reviews_unowned
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.reviews_entries_told();
+CREATE TRIGGER said_once BEFORE UPDATE OR DELETE ON public.reviews_unowned
+    FOR EACH ROW EXECUTE FUNCTION public.reviews_said_once();
+CREATE TRIGGER said_once BEFORE UPDATE ON public.reviews_campaign FOR EACH ROW
+    WHEN (OLD.reviewed_by IS DISTINCT FROM NEW.reviewed_by) EXECUTE FUNCTION public.reviews_said_once();
+ALTER TABLE public.reviews_reviewer ENABLE ALWAYS TRIGGER owners_told;
+ALTER TABLE public.reviews_unowned ENABLE ALWAYS TRIGGER told, ENABLE ALWAYS TRIGGER said_once;
+ALTER TABLE public.reviews_campaign ENABLE ALWAYS TRIGGER said_once;
+"""  # noqa: S608 - likewise
+NO_CHOICE_SQL = """
+DROP TRIGGER owners_told ON public.reviews_reviewer;
+DROP TRIGGER told ON public.reviews_unowned;
+DROP TRIGGER said_once ON public.reviews_unowned;
+DROP TRIGGER said_once ON public.reviews_campaign;
+DROP FUNCTION public.reviews_owners_told();
+"""
 # For the check: each with the function that it calls.
 GUARDS = {
     "reviews_reviewentry.decider": "reviews_reviewentry_decider",
@@ -117,6 +150,10 @@ GUARDS = {
     "reviews_reviewentry.stays": "reviews_said_once",
     "reviews_reviewer.told": "reviews_reviewer_told",
     "reviews_reviewer.said_once": "reviews_said_once",
+    "reviews_reviewer.owners_told": "reviews_owners_told",
+    "reviews_unowned.told": "reviews_entries_told",
+    "reviews_unowned.said_once": "reviews_said_once",
+    "reviews_campaign.said_once": "reviews_said_once",
 }
 NOT_TOLD_SQL = """
 DROP TRIGGER told ON public.reviews_reviewentry;

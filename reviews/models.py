@@ -1,4 +1,4 @@
-"""Campaigns, who reviews which PIM group in them, and one entry for each eligibility that is reviewed."""
+"""Campaigns, who reviews which PIM group in them and why they do, and one entry for each eligibility that is reviewed."""
 
 from __future__ import annotations
 
@@ -17,6 +17,21 @@ class Verdict(models.TextChoices):
     REMOVE = "remove", "Remove"
 
 
+class ReviewedBy(models.TextChoices):
+    """Who reviews a PIM group when a campaign begins."""
+
+    OWNERS = "owners", "Owners in Entra, or else whoever decides on requests"
+    DECIDERS = "deciders", "Whoever decides on requests"
+
+
+class WithoutOwners(models.TextChoices):
+    """Why a PIM group isn't reviewed by its owners."""
+
+    UNREAD = "unread", "who owns it was not read from Entra in the last 24 hours"
+    NOBODY = "nobody", "Entra names no owner"
+    UNABLE = "unable", "its owners in Entra are disabled or guests"
+
+
 class Campaign(models.Model):
     """One review of the eligibilities that PIM had when it began. Times are business time."""
 
@@ -27,6 +42,9 @@ class Campaign(models.Model):
     started_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
     closed_at = models.DateTimeField(null=True)
     closed_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
+    reviewed_by = models.CharField(
+        max_length=8, choices=ReviewedBy, default=ReviewedBy.DECIDERS, db_default=ReviewedBy.DECIDERS
+    )
 
     class Meta:
         constraints: ClassVar = [
@@ -52,12 +70,26 @@ class Reviewer(models.Model):
     campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="reviewers")
     group = models.ForeignKey(PimGroup, on_delete=models.PROTECT, related_name="+")
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="reviewing")
+    as_owner = models.BooleanField(default=False, db_default=False)  # in Entra, when the campaign began
 
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["campaign", "group", "person"], name="reviewer_once"),
         ]
         indexes: ClassVar = [models.Index(fields=["person", "campaign"], name="reviewer_by_person")]
+
+
+class Unowned(models.Model):
+    """A PIM group of a campaign by owner for which whoever decides on requests reviews, and why."""
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="unowned")
+    group = models.ForeignKey(PimGroup, on_delete=models.PROTECT, related_name="+")
+    why = models.CharField(max_length=8, choices=WithoutOwners)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["campaign", "group"], name="unowned_once"),
+        ]
 
 
 class ReviewEntry(models.Model):

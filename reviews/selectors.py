@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +20,7 @@ from identity.humans import MARK, is_human, same_human
 from identity.models import Person
 from requests_app.activity.recorded import UNREAD, RecordedUse, coverage_words
 from reviews.deciding import last_accesses, last_uses
-from reviews.models import Campaign, ReviewEntry, Reviewer, Verdict
+from reviews.models import Campaign, ReviewedBy, ReviewEntry, Reviewer, Unowned, Verdict, WithoutOwners
 
 PAGE = 50
 CAMPAIGNS = 25
@@ -54,6 +55,7 @@ class GroupProgress:
     remove: int
     reviewers: Sequence[Person]
     nobody: int  # undecided entries that none of the reviewers may decide on, being their own
+    why_reviewers: str  # why these review it, where the review is by owner
 
     @property
     def nobody_words(self) -> str:
@@ -81,6 +83,7 @@ class ReviewerProgress:
 
     name: str
     groups: int
+    owned: int  # of these groups, as their owner in Entra
     all: int
     undecided: int
     decided: int  # by themselves
@@ -94,6 +97,7 @@ class Progress:
     page: Page[PimGroup]
     groups: Sequence[GroupProgress]
     reviewers: Sequence[ReviewerProgress]
+    without_owners: Sequence[str]  # sentences about the groups that their owners don't review
     all: int
     keep: int
     remove: int
@@ -134,7 +138,7 @@ def progress(campaign_id: UUID, number: str = "1") -> Progress:
         .order_by("person__display_name", "pk")
     ):
         whose.setdefault(row.group_id, []).append(row.person)
-    lost = _nobodys(campaign, shown)
+    lost, without = _nobodys(campaign, shown), _without_owners(campaign)
     groups = [
         GroupProgress(
             group,
@@ -143,10 +147,36 @@ def progress(campaign_id: UUID, number: str = "1") -> Progress:
             counts[group.pk]["remove"],
             whose.get(group.pk, []),
             lost.get(group.pk, 0),
+            _why_reviewers(campaign, without.get(group.pk)),
         )
         for group in shown
     ]
-    return Progress(campaign, page, groups, _by_reviewer(campaign), **entries.aggregate(**of))
+    reviewers = _by_reviewer(campaign)
+    return Progress(campaign, page, groups, reviewers, _counted(without), **entries.aggregate(**of))
+
+
+def _without_owners(campaign: Campaign, *groups: PimGroup) -> dict[int, WithoutOwners]:
+    """By group: why its owners don't review it; of all groups unless some are named. At most one query."""
+    if campaign.reviewed_by != ReviewedBy.OWNERS:
+        return {}
+    rows = Unowned.objects.filter(campaign=campaign)
+    rows = rows.filter(group__in=groups) if groups else rows
+    return {group: WithoutOwners(why) for group, why in rows.values_list("group", "why")}
+
+
+def _why_reviewers(campaign: Campaign, why: WithoutOwners | None) -> str:
+    if campaign.reviewed_by != ReviewedBy.OWNERS:
+        return ""
+    return f"whoever decides on requests: {why.label}" if why else "owners in Entra"
+
+
+def _counted(without: Mapping[int, WithoutOwners]) -> Sequence[str]:
+    numbers = Counter(without.values())
+    return [
+        f"{numbers[why]:,} PIM group{'' if numbers[why] == 1 else 's'}: {why.label}."
+        for why in WithoutOwners
+        if numbers[why]
+    ]
 
 
 # Counted by group first: a large review has many entries of a group, each of which has many reviewers.
@@ -155,7 +185,7 @@ WITH counted AS MATERIALIZED (
     SELECT group_id, count(*) AS number, count(*) FILTER (WHERE verdict = '') AS undecided
     FROM reviews_reviewentry WHERE campaign_id = %(campaign)s GROUP BY group_id
 ), reviewing AS MATERIALIZED (
-    SELECT person_id, group_id FROM reviews_reviewer WHERE campaign_id = %(campaign)s
+    SELECT person_id, group_id, as_owner FROM reviews_reviewer WHERE campaign_id = %(campaign)s
 ), account AS MATERIALIZED (
     SELECT person_id, person_id AS id FROM reviewing
     UNION
@@ -171,9 +201,10 @@ WITH counted AS MATERIALIZED (
     SELECT decided_by_id AS person_id, count(*) AS number FROM reviews_reviewentry
     WHERE campaign_id = %(campaign)s AND verdict <> '' GROUP BY decided_by_id
 )
-SELECT display_name, groups, reviewed.number - coalesce(own.number, 0),
+SELECT display_name, groups, owned, reviewed.number - coalesce(own.number, 0),
        reviewed.undecided - coalesce(own.undecided, 0) AS waiting, coalesce(word.number, 0)
-FROM (SELECT person_id, count(*) AS groups, sum(number)::bigint AS number, sum(undecided)::bigint AS undecided
+FROM (SELECT person_id, count(*) AS groups, count(*) FILTER (WHERE as_owner) AS owned,
+             sum(number)::bigint AS number, sum(undecided)::bigint AS undecided
       FROM reviewing JOIN counted USING (group_id) GROUP BY person_id) reviewed
 JOIN identity_person person ON person.id = person_id LEFT JOIN own USING (person_id) LEFT JOIN word USING (person_id)
 ORDER BY waiting DESC, display_name, person_id LIMIT %(most)s
@@ -188,11 +219,12 @@ def _by_reviewer(campaign: Campaign) -> Sequence[ReviewerProgress]:
 
 @dataclass(frozen=True, slots=True)
 class ReviewedGroup:
-    """One PIM group of a campaign and who reviews it."""
+    """One PIM group of a campaign, who reviews it, and why, where the review is by owner."""
 
     campaign: Campaign
     group: PimGroup
-    reviewers: Sequence[Person]
+    reviewers: Sequence[Reviewer]
+    why_reviewers: str
 
 
 def reviewed_group(campaign_id: UUID, object_id: str) -> ReviewedGroup:
@@ -202,8 +234,9 @@ def reviewed_group(campaign_id: UUID, object_id: str) -> ReviewedGroup:
     group = PimGroup.objects.filter(object_id=object_id, pk__in=reviewed).first()
     if group is None:
         raise Missing("review.group_missing", "This access review has no such PIM group.")
-    people = Person.objects.filter(reviewing__campaign=campaign, reviewing__group=group)
-    return ReviewedGroup(campaign, group, list(people.order_by("display_name", "pk")))
+    rows = Reviewer.objects.filter(campaign=campaign, group=group).select_related("person")
+    why = _why_reviewers(campaign, _without_owners(campaign, group).get(group.pk))
+    return ReviewedGroup(campaign, group, list(rows.order_by("person__display_name", "pk")), why)
 
 
 def _nobodys(campaign: Campaign, groups: Sequence[PimGroup]) -> dict[int, int]:

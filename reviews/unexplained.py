@@ -18,6 +18,7 @@ from audit.ledger.checks import expect_guards
 from audit.ledger.findings import Finding
 from audit.ledger.unexplained import may_read, register_further
 from reviews.guards import GUARDS
+from reviews.models import ReviewedBy
 
 MOST = 10_000
 # What the sealer reads for this, beside what it reads already.
@@ -25,6 +26,7 @@ READS = {
     "reviews_reviewentry": "through",
     "reviews_reviewer": "campaign_id, group_id, person_id",
 }
+READS_CHOICE = {"reviews_campaign": "reviewed_by", "reviews_unowned": "campaign_id, group_id, why"}
 
 
 def _digest(line: str, only: str = "true") -> str:
@@ -42,20 +44,24 @@ SELECT whose.campaign_id::text AS campaign, pim.object_id AS group_oid, person.o
 FROM public.reviews_reviewer whose JOIN public.catalog_pimgroup pim ON pim.id = whose.group_id
 JOIN public.identity_person person ON person.id = whose.person_id
 """
+_UNOWNED = "pim.object_id || ':' || whose.why"
+_UNOWNED_OF = "FROM public.reviews_unowned whose JOIN public.catalog_pimgroup pim ON pim.id = whose.group_id"
 _BEGINS = f"""
 SELECT (SELECT {_digest(_ENTRY)} FROM public.reviews_reviewentry entry WHERE entry.campaign_id = %(campaign)s),
-       (SELECT {_digest(_REVIEWER)} FROM ({_REVIEWERS} WHERE whose.campaign_id = %(campaign)s) AS now)
+       (SELECT {_digest(_REVIEWER)} FROM ({_REVIEWERS} WHERE whose.campaign_id = %(campaign)s) AS now),
+       (SELECT {_digest(_UNOWNED)} {_UNOWNED_OF} WHERE whose.campaign_id = %(campaign)s)
 """  # noqa: S608 - of names that stand here
 
 
-def digests(campaign: UUID) -> tuple[str, str]:
-    """Of the entries, and of the reviewers, as they stand now: for the event of the start."""
+def digests(campaign: UUID) -> tuple[str, str, str]:
+    """Of the entries, the reviewers, and the groups without owners, as they stand now: for the event of the start."""
     with connection.cursor() as cursor:
         cursor.execute(_BEGINS, {"campaign": campaign})
-        ((entries, reviewers),) = cursor.fetchall()
-    return entries, reviewers
+        ((entries, reviewers, unowned),) = cursor.fetchall()
+    return entries, reviewers, unowned
 
 
+_NOTHING = "encode(sha256(''), 'hex')"
 _STARTED = """
 SELECT id, data #>> '{fields,campaign_id}' AS campaign, data -> 'fields' AS said
 FROM public.audit_event WHERE type = 'review.started'
@@ -85,7 +91,20 @@ WITH told AS (
 )
 SELECT campaign, began.id FROM campaigns FULL JOIN ({_STARTED}) began USING (campaign)
 WHERE campaigns.other OR began.said ? 'reviewers_digest'
-      AND began.said ->> 'reviewers_digest' <> coalesce(campaigns.digest, encode(sha256(''), 'hex'))
+      AND began.said ->> 'reviewers_digest' <> coalesce(campaigns.digest, {_NOTHING})
+ORDER BY 1 LIMIT %(most)s
+"""  # noqa: S608 - likewise
+
+
+# Starts from before there was a choice have whoever decides review.
+_CHOICE = f"""
+SELECT told.campaign, told.id FROM ({_STARTED}) told
+JOIN public.reviews_campaign chosen ON chosen.id::text = told.campaign
+LEFT JOIN (
+    SELECT whose.campaign_id::text AS campaign, {_digest(_UNOWNED)} AS digest {_UNOWNED_OF} GROUP BY 1
+) stands ON stands.campaign = told.campaign
+WHERE coalesce(told.said ->> 'reviewed_by', '{ReviewedBy.DECIDERS}') <> chosen.reviewed_by
+   OR coalesce(told.said ->> 'unowned_digest', {_NOTHING}) <> coalesce(stands.digest, {_NOTHING})
 ORDER BY 1 LIMIT %(most)s
 """  # noqa: S608 - likewise
 
@@ -96,9 +115,13 @@ def unexplained_reviews(_gone_until: datetime | None) -> Iterator[Finding]:
     Where the event of a start went with a removed month, nothing is compared with it; nothing at all where this process may
     not read reviews.
     """
-    if not may_read("reviews_reviewentry", "reviews_reviewer"):
+    if not may_read("reviews_reviewentry", "reviews_reviewer", "reviews_unowned"):
         return
-    for what, statement in (("What access review {} began with", _ENTRIES), ("Who reviews in {}", _WHO)):
+    for what, statement in (
+        ("What access review {} began with", _ENTRIES),
+        ("Who reviews in {}", _WHO),
+        ("How the reviewers of {} were chosen", _CHOICE),
+    ):
         for campaign, event_id in _rows(statement):
             sentence = f"{what.format(campaign)} isn't what its events say."
             yield Finding("change_unexplained", sentence, None, event_id)

@@ -27,6 +27,7 @@ def test_eligibilities_are_reviewed_and_the_removals_leave_as_a_table(
     pedro.page.get_by_label("PIM groups whose name").fill(GROUP)
     pedro.click("button", "Start the review")
     pedro.sees("undecided")
+    pedro.sees("owners in Entra")
     progress = pedro.page.url.removeprefix(pedro.origin)
     pedro.click("link", f"Change the reviewers of {GROUP}")
     pedro.sees("Helena Brandt")

@@ -324,7 +324,9 @@ def what_to_send(world: World) -> dict[str, Sent]:
         "/reviews/<uuid:campaign_id>/": Sent(
             {"campaign_id": campaign}, {"entry": str(entry), "verdict": "keep", "reason": "On call"}
         ),
-        "/operations/reviews/new/": Sent(form={"name": "Next", "due_on": end["day"], "begins": ""}),
+        "/operations/reviews/new/": Sent(
+            form={"name": "Next", "due_on": end["day"], "begins": "", "reviewed_by": "owners"}
+        ),
         "/operations/reviews/<uuid:campaign_id>/": Sent({"campaign_id": campaign}),
         "/operations/reviews/<uuid:campaign_id>/groups/<uuid:group_id>/": Sent(
             {"campaign_id": campaign, "group_id": world.group.object_id}, {"who": world.cy.object_id}

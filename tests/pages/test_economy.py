@@ -298,7 +298,7 @@ MOST_QUERIES = {
     "reviews": 14,
     "review": 17,
     "campaigns": 14,
-    "campaign": 18,
+    "campaign": 19,
     "campaign to start": 11,
     "reviewers": 14,
     "components": 10,

@@ -22,6 +22,7 @@ type AsRole = Callable[[str], AbstractContextManager[None]]
 
 # What the owner does, each of which is refused, and found once nothing is in the way.
 ANOTHER = "(SELECT max(id) FROM identity_person)"
+OTHER = "(SELECT max(id) FROM catalog_pimgroup)"
 FIRST = "WHERE id = (SELECT min(id) FROM {})"
 ENTRY, REVIEWER = (FIRST.format(f"reviews_{table}") for table in ("reviewentry", "reviewer"))
 COPIED = "INSERT INTO reviews_{0} (person_id, {1}) SELECT {2}, {1} FROM reviews_{0} LIMIT 1"
@@ -36,6 +37,10 @@ PAST_THE_GUARDS = (
     f"DELETE FROM reviews_reviewer {REVIEWER}",  # noqa: S608 - likewise
     "DELETE FROM reviews_reviewer WHERE id = (SELECT max(id) FROM reviews_reviewer)",
     COPIED.format("reviewer", "campaign_id, group_id", ANOTHER),
+    "UPDATE reviews_campaign SET reviewed_by = 'deciders'",
+    "UPDATE reviews_unowned SET why = 'nobody'",
+    "DELETE FROM reviews_unowned",
+    f"INSERT INTO reviews_unowned (campaign_id, group_id, why) SELECT campaign_id, {OTHER}, why FROM reviews_unowned",  # noqa: S608 - likewise
 )
 REFUSED = r"began with stays|comes when it starts|how they came or went"
 
@@ -49,7 +54,7 @@ def test_a_review_is_of_what_it_began_with_and_reviewers_come_and_go_with_events
 ) -> None:
     settings.ENTRA_TENANT_ID = make.TENANT
     ada, ben, cy, dee = (make.person(name) for name in ("Ada", "Ben", "Cy", "Dee"))
-    group = make.pim_group()
+    group, _ = make.pim_group("AWS - Reviewed"), make.pim_group("AWS - Not reviewed")
     make.rule(ben, cy, groups=(group,))
     for person in (ada, dee):
         make.eligibility(person, group)
@@ -68,6 +73,8 @@ def test_a_review_is_of_what_it_began_with_and_reviewers_come_and_go_with_events
             ReviewEntry.objects.bulk_create([ReviewEntry(**entry)])
         with pytest.raises(DatabaseError, match="how they came or went"), atomic():
             Reviewer.objects.create(campaign_id=review, group=group, person=stranger)
+        with pytest.raises(DatabaseError, match="as an owner comes when it starts"), atomic():
+            Reviewer.objects.create(campaign_id=review, group=group, person=stranger, as_owner=True)
         with pytest.raises(DatabaseError, match="how they came or went"), atomic():
             Reviewer.objects.filter(person=ada).delete()
     with as_role("portal_sealer"):
@@ -77,7 +84,7 @@ def test_a_review_is_of_what_it_began_with_and_reviewers_come_and_go_with_events
         for statement in PAST_THE_GUARDS:
             with pytest.raises(DatabaseError, match=REFUSED), atomic():
                 cursor.execute(statement)
-        for table in ("reviews_reviewentry", "reviews_reviewer"):
+        for table in ("reviews_reviewentry", "reviews_reviewer", "reviews_unowned", "reviews_campaign"):
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
         for statement in PAST_THE_GUARDS:
             with atomic():

@@ -17,7 +17,7 @@ from pytest_django import Settings
 from audit.ledger.models import Event, PersonalWords
 from base.clock import business_now
 from base.errors import Conflict, Denied, DomainError, Invalid, Missing
-from catalog.models import PimGroup
+from catalog.models import GroupOwner, PimGroup
 from identity.models import DirectoryGroup, Person
 from requests_app.activity.models import ActivityUse
 from requests_app.lifecycle import GrantStatus
@@ -26,7 +26,7 @@ from reviews.campaigns import add_reviewer, close_campaign, remove_reviewer, sta
 from reviews.deciding import decide
 from reviews.events import CAMPAIGN, ENTRY
 from reviews.exporting import COLUMNS, lines
-from reviews.models import Campaign, ReviewEntry, Reviewer
+from reviews.models import Campaign, ReviewEntry, Reviewer, Unowned
 from reviews.selectors import is_reviewing, open_reviews, progress, removals, sheet
 from tests.pages.conftest import Visitor, World, world
 from tests.pages.moving import bring
@@ -140,6 +140,88 @@ def test_whoever_decides_on_requests_reviews_unless_an_operator_says_otherwise(s
             add_reviewer(campaign_id=scene.campaign, group_object_id=group, who=who, actor=actor)
     with pytest.raises(Missing):
         add_reviewer(campaign_id=scene.campaign, group_object_id=make.oid(), who="Cy", actor=actor)
+
+
+def test_owners_review_and_whoever_decides_where_a_group_has_none(scene: Scene) -> None:
+    world, now = scene.world, business_now()
+    with world.as_role("portal_worker"):
+        guest, gone = make.person("Gus Guest", guest=True), make.person("Gone Girl", enabled=False)
+        owner, other = make.person("Owen Owner"), make.person("Zoe Zimmer")
+        third, fourth = make.pim_group("AWS - Third"), make.pim_group("AWS - Unread")
+        make.rule(world.cy, groups=(third, fourth))
+        for group in (third, fourth):
+            make.eligibility(world.ada, group)
+        owners = {scene.first: (owner, guest, gone, other), third: (guest, gone), fourth: (owner,)}
+        for group, people in owners.items():
+            GroupOwner.objects.bulk_create(GroupOwner(group=group, person=each) for each in people)
+        PimGroup.objects.exclude(pk=fourth.pk).update(owners_read_at=now)
+        PimGroup.objects.filter(pk=fourth.pk).update(owners_read_at=now - timedelta(hours=24, seconds=9))
+
+    def begin(**chosen: str) -> tuple[UUID, dict[str, list[str]]]:
+        made = start_campaign(
+            name="By owner",
+            due_on=now.date(),
+            begins="AWS - ",
+            by=scene.operator,
+            actor=make.actor(scene.operator),
+            **chosen,
+        )
+        found: dict[str, list[str]] = {}
+        for row in Reviewer.objects.filter(campaign=made).order_by("person__display_name"):
+            found.setdefault(row.group.display_name, []).append(row.person.display_name)
+        return made, found
+
+    made, found = begin()
+    assert found["AWS - First"] == ["Owen Owner", "Zoe Zimmer"]
+    assert found["AWS - Second"] == ["Ben Boss"], "it has no owner"
+    assert found["AWS - Third"] == found["AWS - Unread"] == ["Cy Bystander"]
+    event = told("review.started")[-1].data["fields"]
+    assert (event["reviewed_by"], event["by_owners"], event["reviewers"]) == ("owners", 1, 4)
+    shown = progress(made)
+    words = {each.group.display_name: each.why_reviewers for each in shown.groups}
+    assert words["AWS - First"] == "owners in Entra"
+    assert words["AWS - Second"].endswith("requests: Entra names no owner")
+    assert words["AWS - Third"].endswith("its owners in Entra are disabled or guests")
+    assert words["AWS - Unread"].endswith("who owns it was not read from Entra in the last 24 hours")
+    assert [each.partition(":")[0] for each in shown.without_owners] == [
+        "1 PIM group",
+        "2 PIM groups",
+        "1 PIM group",
+    ]
+    assert {each.name: (each.groups, each.owned) for each in shown.reviewers} == {
+        "Owen Owner": (1, 1),
+        "Zoe Zimmer": (1, 1),
+        "Ben Boss": (2, 0),
+        "Cy Bystander": (2, 0),
+    }
+    olga = world.sign_in(scene.operator, "Operator")
+    assert "1 as owner" in text_of(olga, f"/operations/reviews/{made}/")
+    page = text_of(olga, f"/operations/reviews/{made}/groups/{scene.first.object_id}/")
+    assert "they were chosen so: owners in Entra." in page
+    assert page.count("owned the group when the review began") == 2
+    entry = ReviewEntry.objects.get(campaign=made, group=scene.first)
+    decide(
+        campaign_id=made,
+        entry_ids=[entry.pk],
+        verdict="remove",
+        reason="Left",
+        by=owner,
+        actor=make.actor(owner),
+    )
+    with pytest.raises(Missing):
+        decide(
+            campaign_id=made,
+            entry_ids=[entry.pk],
+            verdict="keep",
+            reason="x",
+            by=world.ben,
+            actor=make.actor(world.ben),
+        )
+    other_made, found = begin(reviewed_by="deciders")
+    assert found["AWS - First"] == ["Ben Boss", "Cy Bystander"]
+    assert told("review.started")[-1].data["fields"]["by_owners"] == 0
+    assert not progress(other_made).without_owners
+    assert not Unowned.objects.filter(campaign=other_made).exists()
 
 
 def test_a_decision_is_kept_with_its_reason_and_both_words_are_in_the_trail(scene: Scene) -> None:
@@ -355,11 +437,19 @@ def test_an_operator_starts_changes_reviewers_and_closes(scene: Scene) -> None:
     olga = scene.world.sign_in(scene.operator, "Operator")
     due = (business_now() + timedelta(days=9)).date().isoformat()
     assert olga.post("/operations/reviews/new/", name="", due_on=due).status_code == 422
-    assert olga.post("/operations/reviews/new/", name="Next", due_on=due, begins="zzz").status_code == 422
-    started = olga.post("/operations/reviews/new/", name="Next", due_on=due, begins="AWS - Sec")
+    assert (
+        olga.post(
+            "/operations/reviews/new/", name="Next", due_on=due, begins="zzz", reviewed_by="deciders"
+        ).status_code
+        == 422
+    )
+    chosen = {"name": "Next", "due_on": due, "begins": "AWS - Sec", "reviewed_by": "owners"}
+    assert olga.post("/operations/reviews/new/", **chosen | {"reviewed_by": "anybody"}).status_code == 422
+    started = olga.post("/operations/reviews/new/", **chosen)
     page = text_of(olga, started["Location"])
     assert "2: 0 to keep, 0 to remove, 2 undecided" in page
     assert "1 that nobody may review" in page
+    assert "1 PIM group: who owns it was not read from Entra in the last 24 hours." in page
     group = f"{started['Location']}groups/{scene.second.object_id}/"
     assert olga.post(group, who="nobody of this name").status_code == 422
     assert olga.post(group, who="Cy").status_code == 302
