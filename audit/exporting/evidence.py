@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import time
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,10 +32,13 @@ from base.visible import visible
 FORMAT = 1
 # Of as many, a page to read takes most of some nine seconds and 80 MB: what a request may take of the web process.
 MOST_EVENTS = 10_000
+# Of what they say, in bytes: several times as much as so many events have, though each may be as long as 256 KB.
+MOST_BYTES = 32_000_000
 # From a batch to the next anchored one are the seals of a minute, unless a place was away; so far it is looked for.
 MOST_LINKS_OF_ONE = 100
 MOST_LINKS = 100_000
 _LEAVES_AT_ONCE = 20_000
+_EVENTS_AT_ONCE = 500
 _NOTHING: Mapping[str, bytes] = {}
 VERIFIER = Path(offline.__file__).with_name("access_portal_verify.py")
 
@@ -80,7 +84,6 @@ def make_pack(
         "stamps": (stamps := _stamps(seals)),
     }
     files = {
-        "events.jsonl": _lines(_events(entries, proofs)),
         "seals.jsonl": _lines(_seal(seal) for seal in seals),
         "case.html": render_to_string("audit/pack.html", page).encode(),
         "README.txt": render_to_string("audit/pack.txt", page).encode(),
@@ -88,30 +91,50 @@ def make_pack(
         **stamps,
         **beside,
     }
-    manifest = {
-        "format": FORMAT,
-        "title": title,
-        "about": about,
-        "made_at": instant(real_now()),
-        "events": len(entries),
-        "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
-    }
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as pack:
+        texts = _write_events(pack, _events(entries, proofs))
+        manifest = {
+            "format": FORMAT,
+            "title": title,
+            "about": about,
+            "made_at": instant(real_now()),
+            "events": len(entries),
+            "files": {
+                "events.jsonl": texts,
+                **{name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+            },
+        }
         for name, data in {**files, "manifest.json": json.dumps(manifest, indent=1).encode()}.items():
             pack.writestr(name, data)
     file.seek(0)
     return Pack(file, len(entries), hashlib.sha256(file.getbuffer()).hexdigest())
 
 
+def _write_events(pack: zipfile.ZipFile, events: Iterator[Mapping[str, Any]]) -> str:
+    """The texts of events, line by line, so that they are never in memory together; gives the file's SHA-256."""
+    digest = hashlib.sha256()
+    kept = zipfile.ZipInfo("events.jsonl", date_time=time.localtime()[:6])
+    kept.compress_type, kept.external_attr = zipfile.ZIP_DEFLATED, 0o600 << 16
+    with pack.open(kept, "w") as file:
+        for event in events:
+            line = _line(event)
+            digest.update(line)
+            file.write(line)
+    return digest.hexdigest()
+
+
 def _events(entries: Sequence[Entry], proofs: Mapping[int, Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for begin in range(0, len(entries), _EVENTS_AT_ONCE):
+        yield from _some_events(entries[begin : begin + _EVENTS_AT_ONCE], proofs)
+
+
+def _some_events(
+    entries: Sequence[Entry], proofs: Mapping[int, Mapping[str, Any]]
+) -> Iterator[Mapping[str, Any]]:
     ids = [entry.event.id for entry in entries]
     times = [entry.event.at for entry in entries]
-    found = (
-        Event.objects.filter(id__in=ids, at__gte=min(times), at__lte=max(times))
-        if times
-        else Event.objects.none()
-    )
+    found = Event.objects.filter(id__in=ids, at__gte=min(times), at__lte=max(times))
     texts = dict(found.values_list("id", "canon"))
     words: dict[int, dict[str, Any]] = {}
     for kept in PersonalWords.objects.filter(event_id__in=ids):
@@ -206,4 +229,8 @@ def _seal(seal: Seal) -> Mapping[str, Any]:
 
 
 def _lines(objects: Iterator[Mapping[str, Any]]) -> bytes:
-    return "".join(json.dumps(each, sort_keys=True) + "\n" for each in objects).encode()
+    return b"".join(map(_line, objects))
+
+
+def _line(of: Mapping[str, Any]) -> bytes:
+    return f"{json.dumps(of, sort_keys=True)}\n".encode()

@@ -12,7 +12,7 @@ from django.http import FileResponse, HttpResponse, HttpResponseBase, StreamingH
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from audit.exporting.evidence import MOST_EVENTS, Pack, make_pack
+from audit.exporting.evidence import MOST_BYTES, MOST_EVENTS, Pack, make_pack
 from audit.exporting.rules import MOST as MOST_WORDINGS
 from audit.exporting.rules import rule_events
 from audit.exporting.running import KEEP, cancel
@@ -124,24 +124,26 @@ def case_evidence(request: PortalRequest, request_id: UUID) -> HttpResponseBase:
 
 
 def for_a_pack(wanted: EventFilter) -> Sequence[Entry]:
-    """All events that match. Raises Invalid where they are too many, or common words too many to look all of them up."""
+    """All events that match. Raises Invalid where they are too many or too long, or common words too many to look all up."""
     try:
-        page = reading.events(wanted, limit=MOST_EVENTS)
+        page = reading.events(wanted, limit=MOST_EVENTS, most_bytes=MOST_BYTES)
     except Invalid as error:
-        newest = reading.newest_tried(wanted) if error.code == "audit.too_slow" else ()
+        newest = reading.newest_tried(wanted, most_bytes=MOST_BYTES) if error.code == "audit.too_slow" else ()
         if not newest:
             raise
         raise Invalid("export.too_many", too_many_words(newest)) from error
     if page.older:
-        raise Invalid("export.too_many", too_many_words(page.entries))
+        too_long = len(page.entries) < MOST_EVENTS
+        raise Invalid("export.too_many", too_many_words(page.entries, too_long=too_long))
     return page.entries
 
 
-def too_many_words(newest: Sequence[Entry]) -> str:
+def too_many_words(newest: Sequence[Entry], *, too_long: bool = False) -> str:
     """Why these, the newest of what was found, are no pack, and where to part them from the older ones."""
+    most = f"{MOST_BYTES // 1_000_000:,} MB of events" if too_long else f"{MOST_EVENTS:,} events"
     moments = [entry.event.business_at for entry in newest]
     last, first = max(moments), min(moments).replace(second=0, microsecond=0)
-    sentence = f"An evidence pack holds at most {MOST_EVENTS:,} events, and more fit."
+    sentence = f"An evidence pack holds at most {most}, and more fit."
     if last < first + MINUTE:
         return f"{sentence} Name a person or a shorter time."
     return (

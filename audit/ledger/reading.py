@@ -12,13 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import accumulate
 from typing import Any, Self
 from uuid import UUID
 
 import psycopg
 from django.core.exceptions import EmptyResultSet
 from django.db import OperationalError, connection
-from django.db.models import Q, QuerySet
+from django.db.models import F, Func, IntegerField, Q, QuerySet, Sum
 from django_subatomic.db import transaction
 
 from audit.ledger.canonical import commitment
@@ -133,32 +135,50 @@ class Page:
     older: Position | None
 
 
-def events(wanted: EventFilter, *, before: Position | None = None, limit: int = PAGE) -> Page:
-    """The newest events that match, older than `before`.
+def events(
+    wanted: EventFilter, *, before: Position | None = None, limit: int = PAGE, most_bytes: int | None = None
+) -> Page:
+    """The newest events that match, older than `before`; with `most_bytes`, no more than have so many together.
 
     Raises:
         Invalid: the search took longer than it may; the sentence says what to do.
     """
     with bounded():
-        return _page(_keys(wanted, before, limit + 1), limit)
+        return _page(_keys(wanted, before, limit + 1), limit, most_bytes)
 
 
-def newest_tried(wanted: EventFilter) -> Sequence[Entry]:
+def newest_tried(wanted: EventFilter, *, most_bytes: int | None = None) -> Sequence[Entry]:
     """The matches of common words among the newest events that are tried, where all of them take too long; none of others.
+
+    With `most_bytes`, no more than have so many together.
 
     Raises:
         Invalid: the search took longer than it may.
     """
     with bounded():
         common = _common(wanted, None, MOST_TRIED)
-        return _entries(_by_keys(common.rows)) if common is not None else ()
+        return _entries(_by_keys(_within(common.rows, most_bytes))) if common is not None else ()
 
 
-def _page(keys: Sequence[Mapping[str, Any]], limit: int) -> Page:
+def _page(keys: Sequence[Mapping[str, Any]], limit: int, most_bytes: int | None = None) -> Page:
     """The page of these keys, of which one more than it holds says that there are older ones."""
-    shown = keys[:limit]
-    last = shown[-1] if len(keys) > limit else None
+    shown = _within(keys[:limit], most_bytes)
+    last = shown[-1] if len(keys) > len(shown) else None
     return Page(_entries(_by_keys(shown)), Position(last["at"], last["id"]) if last else None)
+
+
+def _within(keys: Sequence[Mapping[str, Any]], most_bytes: int | None) -> Sequence[Mapping[str, Any]]:
+    """The first of these, one at least, whose texts and words have no more bytes together. Postgres counts them."""
+    if most_bytes is None or not keys:
+        return keys
+    length = partial(Func, function="octet_length", output_field=IntegerField())
+    ids, times = [key["id"] for key in keys], [key["at"] for key in keys]
+    of_events = Event.objects.filter(id__in=ids, at__gte=min(times), at__lte=max(times))
+    lengths = Counter(dict(of_events.values_list("id", length(F("canon")))))
+    words = PersonalWords.objects.filter(event_id__in=ids).values_list("event_id").order_by()
+    lengths.update(dict(words.annotate(long=Sum(length(F("words"))))))
+    so_far = accumulate(lengths[number] for number in ids)
+    return keys[: max(1, sum(1 for each in so_far if each <= most_bytes))]
 
 
 def count(wanted: EventFilter) -> int:

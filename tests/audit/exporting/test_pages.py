@@ -15,7 +15,7 @@ from django_subatomic.db import transaction
 
 from audit.exporting import evidence, views
 from audit.ledger.models import Event
-from audit.ledger.reading import EventFilter
+from audit.ledger.reading import EventFilter, events
 from audit.ledger.recorder import Actor, record_alone
 from audit.ledger.wording import COMMON
 from base.errors import Invalid
@@ -180,6 +180,25 @@ def test_too_much_for_a_pack_is_refused(
     answer = auditor.post("/audit/export/", {"person": "Ada", "form": "evidence"})
     assert answer.status_code == 422
     assert "at most 1 events, and more fit. Name a person or a shorter time." in answer.content.decode()
+
+
+def test_too_long_for_a_pack_is_refused_before_it_is_read(
+    auditor: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = "x" * 200_000
+    for text in ("first", long, long):
+        note(text)
+    newest = Event.objects.order_by("-id").values_list("canon", flat=True)[:3]
+    whole = sum(map(len, newest)) + 3 * len(ADA.name)
+    for most, fit in ((whole, 3), (whole - 1, 2), (whole - 200_000, 1), (1, 1)):
+        page = events(EventFilter(people=(ADA.object_id,)), most_bytes=most)
+        assert (len(page.entries), page.older is None) == (fit, fit == 3)
+    for _ in range(3):
+        note(long)
+    monkeypatch.setattr(views, "MOST_BYTES", 1_000_000)
+    answer = auditor.post("/audit/export/", {"form": "evidence"})
+    assert answer.status_code == 422
+    assert "at most 1 MB of events, and more fit. Name a person" in answer.content.decode()
 
 
 @pytest.mark.django_db
