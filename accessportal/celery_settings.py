@@ -14,7 +14,8 @@ REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
 
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# A task that a killed worker held comes back within about two minutes; no task may live that long.
+# A task that a killed worker held comes back within about two minutes; no task may live that long that is acknowledged
+# only after its work.
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 120,
     # Queues are asked in the order in which they stand in CELERY_TASK_QUEUES.
@@ -77,4 +78,5 @@ CELERY_BEAT_SCHEDULE = {
     "sessions": _every("identity.tasks.clear_expired_sessions", timedelta(hours=1)),
     "exports": _every("audit.exporting.tasks.forget_exports", timedelta(hours=1)),
     "erasure": _every("audit.ledger.tasks.erase_words", timedelta(hours=1)),
+    "verification": _every("audit.ledger.tasks.verify", timedelta(minutes=1)),
 }

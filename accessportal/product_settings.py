@@ -106,6 +106,10 @@ AUDIT_ANCHOR_TSA_MINUTES = env.int("AUDIT_ANCHOR_TSA_MINUTES", 60)  # for pages,
 # How long words and names beside events are kept: NAME=DAYS by blanks (audit.ledger.retention); "" for ever.
 AUDIT_WORDS_KEPT_DAYS = env.str("AUDIT_WORDS_KEPT_DAYS", "")
 AUDIT_EVENTS_KEPT_DAYS = env.str("AUDIT_EVENTS_KEPT_DAYS", "")  # the same of the events themselves
+# At which hour of the day (UTC, business time) a worker begins to verify the whole trail, and the sealer's public keys that
+# it trusts, each PATH or PATH@SINCE..UNTIL, by commas; without one, no signature is checked.
+AUDIT_VERIFY_HOUR = env.int("AUDIT_VERIFY_HOUR", 3)
+AUDIT_VERIFY_KEYS: list[str] = env.list("AUDIT_VERIFY_KEYS", [])
 
 # --- The trail for other machines
 

@@ -88,6 +88,7 @@ def wanted(facts: Facts) -> Iterator[Wanted]:
                 f"Seals have not reached {anchor.place} for {duration_words(anchor.lag)}. "
                 "The sealer's log says why under anchor.failed.",
             )
+    yield from _verification(facts)
     yield from _rules(facts)
     for circuit in facts.circuits:
         if circuit.open:
@@ -97,6 +98,28 @@ def wanted(facts: Facts) -> Iterator[Wanted]:
                 f"{circuit.name} has not answered {circuit.failures} times in a row; its calls are postponed.",
                 code=circuit.code,
             )
+
+
+def _verification(facts: Facts) -> Iterator[Wanted]:
+    state = facts.verification
+    whole = state.whole
+    if whole is not None and whole.findings:
+        found = "1 thing" if whole.findings == 1 else f"{whole.findings:,} things"
+        yield Wanted(
+            AlertKind.DIFFERS,
+            "ledger",
+            f"A verification of the whole audit trail found {found} not as sealed or told: {whole.names}. Treat it as an "
+            "incident: keep a copy of the database before anything else, then have manage.py audit_verify say all of it "
+            "(docs/operations.md, “The audit trail doesn't verify”).",
+        )
+    if span := state.overdue(facts.real):
+        yield Wanted(
+            AlertKind.UNVERIFIED,
+            "ledger",
+            f"No verification of the whole audit trail has ended for {duration_words(span)}. {WORKERS} The worker's log "
+            "says more under verification.postponed; manage.py audit_verify verifies it at once (docs/operations.md, “The "
+            "audit trail isn't verified”).",
+        )
 
 
 def _rules(facts: Facts) -> Iterator[Wanted]:

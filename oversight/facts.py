@@ -16,6 +16,7 @@ from django.db.models import Count, Min, Q, QuerySet
 
 from audit.forwarding.carrying import StreamState, stream_states
 from audit.ledger.anchoring import AnchorState, anchor_states
+from audit.ledger.scheduled import VerificationState, verification_state
 from audit.ledger.waiting import waiting_for_seal
 from base.clock import business_clock, business_now, real_now
 from catalog.freshness import PartAge, ProvisioningHealth, ages, provisioning_health
@@ -71,6 +72,7 @@ class Facts:
     unsealed: int  # 10,001 means more than 10,000
     anchors: Sequence[AnchorState]  # the configured ones
     streams: Sequence[StreamState]  # the configured ones
+    verification: VerificationState
     expiries: Sequence[Expiry]
     out_of_reach: Sequence[RuleOutOfReach]  # rules in force, by name
     alerts: int
@@ -118,6 +120,7 @@ def facts() -> Facts:
         unsealed=unsealed.number,
         anchors=anchor_states(settings.AUDIT_ANCHORS),
         streams=stream_states(settings.AUDIT_STREAMS),
+        verification=verification_state(),
         expiries=list(Expiry.objects.order_by("ends_at")),
         out_of_reach=list(
             RuleOutOfReach.objects.filter(rule__retired=False).select_related("rule").order_by("rule__name")

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from audit.ledger.models import Verification
+from audit.ledger.scheduled import VerificationState
 from audit.ledger.waiting import MOST_WAITING
 from base.clock import business_clock
 from base.words import count_words, duration_words
@@ -146,6 +148,7 @@ def _machines(found: Facts) -> Iterator[Hop]:
         sentence if late else "",
     )
     yield from _anchors(found)
+    yield _verification(found)
     yield from _streams(found)
 
 
@@ -164,6 +167,44 @@ def _anchors(found: Facts) -> Iterator[Hop]:
             _seen(anchor.at),
             sentence if late else "",
         )
+
+
+def _verification(found: Facts) -> Hop:
+    """When the whole trail was last verified, and what that found; and how it is with the one under way."""
+    state, whole = found.verification, found.verification.whole
+    tone, word, sentence = "waiting", "Not verified yet", ""
+    if whole is not None:
+        tone, word = "live", "Works"
+        sentence = f"nothing in {whole.events:,} events up to batch {whole.last_batch:,}"
+        if not whole.keys:
+            tone, word = "waiting", "Without signatures"
+            sentence += (
+                "; signatures are checked once AUDIT_VERIFY_KEYS names the sealer's public key for workers"
+            )
+    told = verification_words(state, found.real)
+    if state.newest is not None and (state.newest.problem or state.stands_still(found.real)):
+        tone, word, sentence = "waiting", "Not finished", told
+    if state.overdue(found.real):
+        tone, word, sentence = "problem", "Late", told
+    if whole is not None and whole.findings:
+        tone, word = "problem", "Differs"
+        sentence = f"Not as sealed or told: {whole.names}. Have the trail verified (manage.py audit_verify)."
+    return Hop("Verification of the trail", tone, word, _seen(whole.finished_at if whole else None), sentence)
+
+
+def verification_words(state: VerificationState, real: datetime) -> str:
+    """How it is with a verification that hasn't ended, in sentences; "" where there is none."""
+    newest = state.newest
+    if newest is None or newest.status == Verification.Status.DONE:
+        return ""
+    verb = "was given up" if newest.status == Verification.Status.GIVEN_UP else "isn't finished"
+    begun = f"{business_clock().at(newest.started_at):%Y-%m-%d %H:%M} UTC"
+    words = [f"The one of {begun} {verb}; it came to batch {newest.last_batch:,}."]
+    if newest.problem:
+        words.append(f"{newest.problem}.")
+    if state.stands_still(real):
+        words.append(f"Nobody has gone on with it for {duration_words(real - newest.moved_at)}.")
+    return " ".join(words)
 
 
 def _streams(found: Facts) -> Iterator[Hop]:

@@ -55,6 +55,7 @@ class FactsCollector(Collector):
         yield _one("unsealed_events", "Events that wait for their seal, 10,001 at most.", found.unsealed)
         lags = ((each.place, each.lag.total_seconds()) for each in found.anchors)
         yield _by("anchor_lag_seconds", "Age of the oldest seal that a place doesn't cover.", "place", lags)
+        yield from self._verification()
         late = ((each.name, each.lag.total_seconds()) for each in found.streams)
         yield _by("stream_lag_seconds", "Age of the oldest event that a receiver lacks.", "stream", late)
         sent = ((each.name, each.sent) for each in found.streams)
@@ -75,6 +76,15 @@ class FactsCollector(Collector):
                 "drift_age_seconds", "Since the last comparison began.", _age(found.now, run.started_at)
             )
             yield _one("drift_groups_not_looked", "Groups it could not compare.", run.not_looked)
+
+    def _verification(self) -> Iterator[Metric]:
+        found, state = self._facts, self._facts.verification
+        if state.since is not None:
+            age = _age(found.real, state.since)
+            yield _one("verification_age_seconds", "Since the whole trail was last verified, or owed.", age)
+        if state.whole is not None:
+            yield _one("verification_findings", "What the last verification found.", state.whole.findings)
+            yield _one("verification_events", "Sealed events that it verified.", state.whole.events)
 
     def _clouds(self) -> Iterator[Metric]:
         found = self._facts

@@ -164,6 +164,8 @@ class AlertKind(models.TextChoices):
     ANCHOR_LAG = "anchor_lag", "Seals are not anchored"
     BREAKER = "breaker", "A cloud does not answer"
     OUT_OF_REACH = "out_of_reach", "A rule that lacks people"
+    DIFFERS = "differs", "The audit trail isn't as it was sealed"
+    UNVERIFIED = "unverified", "The audit trail is not verified"
 
 
 class Alert(models.Model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from audit.ledger.scheduled import owe_first
 from notifications.sending import send_owed
 from oversight.alerts import raise_and_clear
 from oversight.drift.runs import Outcome, run_if_due
@@ -14,6 +15,7 @@ def watch() -> Outcome:
     """Alerts first, which take a moment; the comparison has its own bound of thirty seconds."""
     note_certificate()
     check_rules_if_due()
+    owe_first()
     raise_and_clear(facts())
     send_owed()
     return run_if_due()

@@ -98,6 +98,7 @@ CONCERNS: Mapping[str, frozenset[str]] = {
     "AUDIT_STREAM_SYSLOG_CONFIRMS": frozenset({WORKER}),
     "AUDIT_STREAM_SYSLOG_PAYLOAD": frozenset({WORKER}),
     "AUDIT_STREAM_WEBHOOK_URL": frozenset({WORKER}),
+    "AUDIT_VERIFY_KEYS": frozenset({WORKER}),
     "AUDIT_ANCHOR_SYSLOG": frozenset({SEALER}),
     "AUDIT_ANCHOR_SYSLOG_CA_BUNDLE": frozenset({SEALER}),
     "WEB_BIND": frozenset({WEB}),

@@ -363,7 +363,8 @@ class Stack:
             write_private(key_path, pem.decode())
         # For whoever verifies: the demo's auditor finds it beside the key.
         key = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
-        key_path.with_name(f"{key_path.name}.pub").write_bytes(
+        public_path = key_path.with_name(f"{key_path.name}.pub")
+        public_path.write_bytes(
             key.public_key().public_bytes(
                 serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
             )
@@ -374,6 +375,7 @@ class Stack:
         return {
             "SECRET_KEY": secret_key_path.read_text(),
             "SEALING_KEY_PATH": str(key_path),
+            "AUDIT_VERIFY_KEYS": str(public_path),
             **self._token_keys(),
         }
 

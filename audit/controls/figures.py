@@ -19,11 +19,12 @@ from audit.controls.measuring import SelfApprovals, Spread, Undecidable, Without
 from audit.controls.periods import Period
 from audit.ledger.anchoring import AnchorState, anchor_states
 from audit.ledger.reading import MOST_COUNTED
+from audit.ledger.scheduled import VerificationState, verification_state
 from audit.ledger.waiting import waiting_for_seal
 from base.clock import business_clock, business_now, real_now
 from base.words import count_words, duration_words
 from catalog.models import PimGroup
-from oversight.health import LATE_ANCHOR, LATE_SEAL
+from oversight.health import LATE_ANCHOR, LATE_SEAL, verification_words
 from oversight.models import FindingKind
 from requests_app.activity.recorded import coverage_words
 from requests_app.estimates import short_words
@@ -107,6 +108,7 @@ def controls_page(period: Period) -> ControlsPage:
         _unused(period),
         _unused_access(period),
         _seal_lag(),
+        _verification(verification_state(), period),
         *_anchor_lag(),
     ]
     charts = [
@@ -354,6 +356,34 @@ def _seal_lag() -> Figure:
 def _timeline_from(moment: datetime) -> str:
     """The events from that minute on (business time)."""
     return f"{reverse('audit_timeline')}?{urlencode({'since': f'{moment:%Y-%m-%dT%H:%M}'})}"
+
+
+def _verification(state: VerificationState, period: Period) -> Figure:
+    whole, late = state.whole, state.overdue(real_now())
+    behind = [
+        Behind(period.timeline("ledger.verified"), "Verifications in the period that found nothing"),
+        Behind(period.timeline("ledger.differs"), "Those that found something"),
+        Behind(reverse("operations"), "Health of the verification"),
+    ]
+    unfinished = f" {words}" if (words := verification_words(state, real_now())) else ""
+    if whole is None or whole.finished_at is None:
+        sentence = f"No worker has verified the whole trail yet.{unfinished}"
+        return Figure("verification", "Verification", "Not yet", sentence, LOOK if late else PLAIN, behind)
+    if whole.event_id is not None:
+        behind = [Behind(reverse("audit_event", args=[whole.event_id]), "The last verification"), *behind]
+    signatures = f"signatures checked with {whole.keys}" if whole.keys else "signatures not checked"
+    found = f" Not as sealed or told: {whole.names}." if whole.findings else ""
+    # That nobody is told the sealer's key is for an operator to mend, and an auditor verifies with a copy of their own.
+    return Figure(
+        "verification",
+        "Verification",
+        _plural(whole.findings, "finding") if whole.findings else "Sound",
+        f"A worker last verified the whole trail on {business_clock().at(whole.finished_at):%Y-%m-%d %H:%M} UTC: "
+        f"{_plural(whole.events, 'sealed event')} up to batch {whole.last_batch:,}, {signatures}.{found}{unfinished}",
+        LOOK if whole.findings or late or not whole.keys else GOOD,
+        behind,
+        ["It believes its own machine: verify with a key and anchors from elsewhere, too."],
+    )
 
 
 def _anchor_lag() -> Iterator[Figure]:

@@ -70,5 +70,6 @@ SUPPORTED: Mapping[str, Sequence[Controls]] = {
     "unused": _of("CC6.3", "A.5.18 A.8.2", "7.2.4", "AC-6(7)"),
     "unused_access": _of("CC6.3", "A.5.18 A.8.2", "7.2.4", "AC-6(7)"),
     "seal_lag": _of("CC7.2", "A.8.15 A.5.33", "10.3.2 10.3.4", "AU-9(3) AU-10"),
+    "verification": _of("CC7.2", "A.8.15 A.5.33", "10.3.4", "AU-9(3)"),
     "anchor_lag": _of("CC7.2", "A.8.15 A.5.33", "10.3.3", "AU-9(2)"),
 }

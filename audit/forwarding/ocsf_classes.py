@@ -188,6 +188,8 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType({
     "ledger.row_words_erased": Meaning(API, 4, _MEDIUM),
     "ledger.month_removed": Meaning(API, 4, _MEDIUM),
     "ledger.rows_known": Meaning(API, 1, _LOW),
+    "ledger.verified": _READ,
+    "ledger.differs": Meaning(API, 2, _HIGH),
     **dict.fromkeys(("export.began", "export.finished", "export.cancelled", "export.failed"), _READ),
     "export.packed": _READ,
     "activity.viewed": _READ,

@@ -16,7 +16,7 @@ from django.db.backends.utils import CursorWrapper
 
 from audit.ledger import retention, retirement
 from audit.ledger.anchors import KINDS
-from audit.ledger.keys import KeyFileError, load_key
+from audit.ledger.keys import KeyFileError, load_key, load_public_keys
 from audit.ledger.registry import registered
 from audit.ledger.retention import RetentionError
 from audit.ledger.rights import check_rights
@@ -322,6 +322,23 @@ def check_retention(**_: Any) -> list[CheckMessage]:
     return found
 
 
+def check_verification(**_: Any) -> list[CheckMessage]:
+    """AUDIT_VERIFY_HOUR is an hour, and the worker can read the keys that AUDIT_VERIFY_KEYS names."""
+    found: list[CheckMessage] = []
+    if not 0 <= settings.AUDIT_VERIFY_HOUR <= 23:
+        hint = "It is the hour of the day, in UTC, at which the trail is verified: 0 to 23."
+        found.append(
+            Error(f"AUDIT_VERIFY_HOUR is {settings.AUDIT_VERIFY_HOUR}.", hint=hint, id="ledger.E016")
+        )
+    if settings.PORTAL_PROCESS == "worker":
+        try:
+            load_public_keys(settings.AUDIT_VERIFY_KEYS)
+        except KeyFileError as error:
+            hint = "It is PATH or PATH@SINCE..UNTIL of the sealer's public keys, with commas between them, or nothing."
+            found.append(Error(f"AUDIT_VERIFY_KEYS: {error}", hint=hint, id="ledger.E017"))
+    return found
+
+
 def expect_guards(triggers: Mapping[str, str]) -> None:
     """Have the check name these when they are gone or off: each as table.trigger, with the function that it calls."""
     _EXPECTED.update(triggers)
@@ -332,6 +349,7 @@ def register_all() -> None:
     register(check_sealing_key, Tags.security)
     register(check_anchors, Tags.security)
     register(check_retention, Tags.security)
+    register(check_verification, Tags.security)
     register(check_guards, Tags.database)
     register(check_rights, Tags.database)
     register(check_watched, Tags.database)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from audit.ledger.models import Outcome
 from audit.ledger.registry import EventType, Field, Kind, register
 
 KEY_ANNOUNCED = EventType(
@@ -67,7 +68,32 @@ ROWS_KNOWN = EventType(
     tells=None,
 )
 
+_VERIFICATION = {
+    "events": Field(Kind.NUMBER),
+    "batches": Field(Kind.NUMBER),
+    "last_batch": Field(Kind.NUMBER),  # the newest seal that it came to
+    "took": Field(Kind.DURATION),  # of work, without the pauses between its pieces
+    "signatures": Field(),  # with which keys they were checked, or that they weren't
+}
+VERIFIED = EventType(
+    "ledger.verified",
+    "{actor} verified the whole audit trail: {events} events up to batch {last_batch} are as they were sealed, "
+    "signatures {signatures}",
+    _VERIFICATION,
+)
+DIFFERS = EventType(
+    "ledger.differs",
+    "{actor} verified the whole audit trail, and it isn't as it was sealed and told: {names}",
+    {
+        **_VERIFICATION,
+        "findings": Field(Kind.NUMBER),
+        "first_bad_batch": Field(Kind.NUMBER, optional=True),  # none: every sealed batch is sound
+        "names": Field(),  # of the findings, each once, with how many there are and where the first is
+    },
+    outcome=Outcome.FAILED,
+)
+
 
 def register_all() -> None:
     """Declare this app's event types."""
-    register(KEY_ANNOUNCED, WORDS_ERASED, ROW_WORDS_ERASED, MONTH_REMOVED, ROWS_KNOWN)
+    register(KEY_ANNOUNCED, WORDS_ERASED, ROW_WORDS_ERASED, MONTH_REMOVED, ROWS_KNOWN, VERIFIED, DIFFERS)

@@ -1,13 +1,15 @@
 """The ledger's rows, mapped for reading. Tables, guards and rights are made by the migration in SQL.
 
-Events are written through `recorder` only, seals through `sealing` only.
+Events are written through `recorder` only, seals through `sealing` only. A verification's place is a row like any other.
 """
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.db import models
+from django.db.models import Q
 
 
 class Outcome(models.TextChoices):
@@ -123,3 +125,61 @@ class AnchorReceipt(models.Model):
     class Meta:
         managed = False
         db_table = "audit_anchor"
+
+
+class Verification(models.Model):
+    """One verification of the whole trail, step by step. What came out is an event; this is how far it is. Real time."""
+
+    class Status(models.TextChoices):
+        RUNNING = "running", "Under way"
+        DONE = "done", "Done"
+        GIVEN_UP = "given_up", "Given up"
+
+    status = models.CharField(max_length=8, choices=Status, default=Status.RUNNING)
+    started_at = models.DateTimeField()
+    moved_at = models.DateTimeField()  # when a step last began or ended
+    retry_at = models.DateTimeField(null=True)  # not before
+    finished_at = models.DateTimeField(null=True)
+    unverified_since = (
+        models.DateTimeField()
+    )  # the end of the last whole one before; of the first, when it was owed
+    step = models.CharField(max_length=128, blank=True)  # what comes next, by audit.ledger.verifying
+    cursor = models.JSONField(null=True)  # the seal up to which the chain was verified
+    events = models.BigIntegerField(default=0)
+    batches = models.BigIntegerField(default=0)
+    last_batch = models.BigIntegerField(default=0)
+    keys = models.TextField(blank=True)  # ids of those whose signatures were looked at; "": none was
+    findings = models.BigIntegerField(default=0)
+    named = models.JSONField(default=dict)  # how many by name, and where the first is; of ten names
+    first_bad_batch = models.BigIntegerField(null=True)
+    seconds = models.FloatField(default=0)  # of work, without the pauses
+    tries = models.IntegerField(default=0)  # of the step that comes next
+    problem = models.TextField(blank=True)  # why the last try of it failed
+    event_id = models.BigIntegerField(null=True)  # what came out
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["status"], condition=Q(status="running"), name="verification_one_at_a_time"
+            ),
+        ]
+
+    @property
+    def verified_until(self) -> datetime:
+        """When the trail was last verified whole, as far as this row knows."""
+        done = self.status == self.Status.DONE and self.finished_at
+        return self.finished_at if done and self.finished_at else self.unverified_since
+
+    @property
+    def names(self) -> str:
+        """What was found in words: each name once, with how many there are and where the first is."""
+        many_first = sorted(self.named.items(), key=lambda named: (-named[1]["many"], named[0]))
+        said = [_found(code, each["many"], each["first"]) for code, each in many_first]
+        more = self.findings - sum(each["many"] for each in self.named.values())
+        return "; ".join([*said, *([f"and {more:,} more"] if more else [])])
+
+
+def _found(code: str, many: int, first: str) -> str:
+    if many == 1:
+        return f"{code} ({first})" if first else code
+    return f"{code} {many:,} times{f', first at {first}' if first else ''}"

@@ -94,6 +94,10 @@ class Removed:
         """The first instant that is not in a removed month; months go in their order."""
         return self.months[-1].until if self.months else None
 
+    def covers(self, at: datetime) -> bool:
+        """Whether an event of that time is told to be removed."""
+        return self.until is not None and at < self.until
+
 
 NOTHING = Removed(0, (), ())
 
@@ -277,40 +281,45 @@ def _rows(statement: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
     return rows
 
 
-class Remains:
-    """What verification sees of the removed months while it goes through the leaves."""
+_LEAVES = """
+SELECT leaf.at, leaf.leaf, event.id IS NULL
+FROM audit_leaf leaf JOIN audit_seal seal ON seal.batch = leaf.batch
+LEFT JOIN audit_event event ON event.id = leaf.event_id AND event.at = leaf.at AND event.at < %(until)s
+WHERE leaf.at < %(until)s ORDER BY leaf.batch, leaf.idx
+"""
 
-    def __init__(self, gone: Removed) -> None:
-        self._gone = gone
-        self._seen = {month.name: (hashlib.sha256(), 0) for month in gone.months}
-        self._here: dict[str, int] = {}  # events that are there all the same
 
-    def covers(self, at: datetime) -> bool:
-        """Whether an event of that time is told to be removed."""
-        return self._gone.until is not None and at < self._gone.until
+def removal_findings(gone: Removed) -> Iterator[Finding]:
+    """Each removed month whose leaves aren't those that its removal told of, or whose events are here.
 
-    def take(self, at: datetime, leaf: bytes, *, gone: bool) -> None:
-        """A leaf of a removed month, in the order of batch and place, and whether its event is gone."""
-        # What came before the first month stands in its partition, which reaches back to the beginning of time.
-        name = max(f"{at:%Y-%m}", self._gone.months[0].name)
-        digest, count = self._seen[name]
-        digest.update(leaf)
-        self._seen[name] = (digest, count + 1)
-        if not gone:
-            self._here[name] = self._here.get(name, 0) + 1
-
-    def findings(self) -> Iterator[Finding]:
-        """Each removed month whose leaves aren't those that its removal told of, or whose events are here."""
-        for month in self._gone.months:
-            digest, count = self._seen[month.name]
-            told = f"Event {self._gone.event_id} says that {month.name} was removed"
-            if count != month.events or digest.hexdigest() != month.leaves:
-                sentence = (
-                    f"{told} with {month.events} events, and the {count} leaves of that time aren't theirs."
-                )
-                yield Finding("removal_differs", sentence, month.first_batch or None)
-            elif here := self._here.get(month.name):
-                yield Finding("removal_undone", f"{told}, and {here} events of that time are here.")
+    Reads the sealed leaves of all of them, in the caller's transaction.
+    """
+    if not gone.months:
+        return
+    seen = {month.name: (hashlib.sha256(), 0) for month in gone.months}
+    here: dict[str, int] = {}  # events that are there all the same
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(_LEAVES, {"until": gone.until})
+        while rows := cursor.fetchmany(_CHUNK):
+            for at, leaf, missing in rows:
+                # What came before the first month stands in its partition, which reaches back to the beginning of time.
+                name = max(f"{at:%Y-%m}", gone.months[0].name)
+                digest, count = seen[name]
+                digest.update(leaf)
+                seen[name] = (digest, count + 1)
+                if not missing:
+                    here[name] = here.get(name, 0) + 1
+    for month in gone.months:
+        digest, count = seen[month.name]
+        told = f"Event {gone.event_id} says that {month.name} was removed"
+        if count != month.events or digest.hexdigest() != month.leaves:
+            sentence = (
+                f"{told} with {month.events} events, and the {count} leaves of that time aren't theirs."
+            )
+            yield Finding("removal_differs", sentence, month.first_batch or None)
+        elif here.get(month.name):
+            sentence = f"{told}, and {here[month.name]} events of that time are here."
+            yield Finding("removal_undone", sentence)
 
 
 def words_of(gone: Removed) -> str:

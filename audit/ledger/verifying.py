@@ -7,11 +7,12 @@ rewritten with a stolen key. For that, it compares the seals with those that are
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain
-from typing import Any
+from typing import Any, Self
 
 from cryptography.x509 import Certificate
 from django.db import connection
@@ -24,7 +25,7 @@ from audit.ledger.events import KEY_ANNOUNCED
 from audit.ledger.findings import Finding
 from audit.ledger.keys import Trust, TrustedKey, judge
 from audit.ledger.merkle import NO_SEAL, leaf_hash, root_hash, seal_hash
-from audit.ledger.retirement import NOTHING, Remains, Removed, removed
+from audit.ledger.retirement import NOTHING, Removed, removal_findings, removed
 from audit.ledger.tsa_anchor import stamp_findings
 from audit.ledger.unexplained import Further, unexplained
 from audit.ledger.verifying_words import words_are_readable, words_findings
@@ -47,6 +48,7 @@ class Report:
     unsealed: int = 0  # recent events that the sealer hasn't come to yet
     findings: list[Finding] = field(default_factory=list)
     more_findings: int = 0  # beyond those that are listed
+    by_code: dict[str, tuple[int, Finding]] = field(default_factory=dict)  # how many of all, and the first
     anchored: Compared | None = None  # the comparison with anchors, if there was one
     removed: Removed = NOTHING  # months whose events are gone, and told to be
     words_read: bool = True  # whether what people wrote was compared with what was promised of it
@@ -61,8 +63,47 @@ class Report:
         return min((finding.batch for finding in self.findings if finding.batch is not None), default=None)
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The seal up to which the chain was verified: what the next one has to follow."""
+
+    batch: int
+    seal: bytes
+    key_id: str
+    at: datetime
+
+    def document(self) -> dict[str, Any]:
+        """For a row."""
+        return {
+            "batch": self.batch,
+            "seal": self.seal.hex(),
+            "key_id": self.key_id,
+            "at": self.at.isoformat(),
+        }
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """As `document` wrote it."""
+        at = datetime.fromisoformat(document["at"])
+        return cls(int(document["batch"]), bytes.fromhex(document["seal"]), document["key_id"], at)
+
+
+@dataclass(slots=True)
+class Walk:
+    """How far the chain was verified, and when one part of the way is enough."""
+
+    reached: Reached | None = None
+    ended: bool = False
+    enough: Callable[[], bool] = lambda: False
+
+
+type Step = Callable[[Report], Iterator[Finding]]
+type Keys = Mapping[str, TrustedKey]
+CHAIN = "chain"
+
+
 def verify(
-    keys: Mapping[str, TrustedKey],
+    keys: Keys,
     *,
     anchors: Iterable[str] | None = None,
     roots: Sequence[Certificate] = (),
@@ -78,43 +119,112 @@ def verify(
     first `most_findings`, counts the rest.
     """
     report = Report(anchored=Compared() if anchors is not None else None)
-    with transaction(), connection.cursor() as cursor:
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        for finding in chain(
-            found_before,
+    with _snapshot():
+        found = (
             _everything(keys, report, anchors, roots),
-            (finding for check in beside for finding in check(report.removed.until)),
-        ):
-            if len(report.findings) < most_findings:
-                report.findings.append(finding)
-            else:
-                report.more_findings += 1
+            *(step(report) for step in _besides(beside).values()),
+        )
+        _collect(report, chain(found_before, *found), most_findings)
     return report
 
 
+def verify_step(
+    name: str,
+    keys: Keys | None,
+    walk: Walk,
+    *,
+    beside: Iterable[Further] = (),
+    most_findings: int = 100,
+    limit: timedelta = timedelta(0),
+) -> Report:
+    """One of `step_names`, in a snapshot of its own; of the chain, what follows `walk` until that has enough.
+
+    Without `keys` no signature is looked at. No statement takes longer than `limit`, if there is one.
+    """
+    report = Report()
+    with _snapshot(limit):
+        unreadable = list(_read_removed(report))
+        steps = {**_steps(keys, walk), **_besides(beside)}
+        first = name == next(iter(steps))
+        _collect(report, chain(unreadable if first else (), steps[name](report)), most_findings)
+    return report
+
+
+def step_names(beside: Iterable[Further] = ()) -> list[str]:
+    """What a verification consists of, in its order; all but comparing with what is kept outside."""
+    return [*_steps(None, Walk()), *_besides(beside)]
+
+
+@contextmanager
+def _snapshot(limit: timedelta = timedelta(0)) -> Iterator[None]:
+    """One state of the database for everything that is read, whatever the role's own limit of a statement is.
+
+    A statement ends soon after its client does, so that a process that is killed leaves nothing running.
+    """
+    with transaction(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        cursor.execute(f"SET LOCAL statement_timeout = {round(limit.total_seconds() * 1000)}")
+        cursor.execute("SET LOCAL client_connection_check_interval = '10s'")
+        yield
+
+
+def _collect(report: Report, found: Iterable[Finding], most: int) -> None:
+    for finding in found:
+        many, first = report.by_code.get(finding.code, (0, finding))
+        report.by_code[finding.code] = many + 1, first
+        if len(report.findings) < most:
+            report.findings.append(finding)
+        else:
+            report.more_findings += 1
+
+
 def _everything(
-    keys: Mapping[str, TrustedKey],
+    keys: Keys,
     report: Report,
     anchors: Iterable[str] | None,
     roots: Sequence[Certificate] = (),
 ) -> Iterator[Finding]:
+    yield from _read_removed(report)
+    # The anchors first: what they say must not get lost among many findings.
+    if report.anchored is not None and anchors is not None:
+        yield from report.anchored.compare(anchors, keys)
+    if roots:
+        yield from stamp_findings(roots)
+    for step in _steps(keys, Walk()).values():
+        yield from step(report)
+
+
+def _read_removed(report: Report) -> Iterator[Finding]:
     try:
         report.removed = removed()
     except ValueError as error:
         yield Finding("removal_unreadable", str(error))
-    # The anchors first: what they say must not get lost among many findings.
-    if report.anchored is not None and anchors is not None:
-        yield from report.anchored.compare(anchors, keys)
-    yield from _verify_receipts()
-    if roots:
-        yield from stamp_findings(roots)
-    yield from _verify_chain(keys, report)
-    yield from _verify_unsealed(report)
-    yield from _verify_versions(report.removed.until)
-    yield from unexplained()
-    yield from unexplained_rows()
-    report.words_read = words_are_readable()
-    yield from words_findings()
+
+
+def _steps(keys: Keys | None, walk: Walk) -> dict[str, Step]:
+    """The parts of a verification. Each stands by itself: none needs what another has read."""
+
+    def words(report: Report) -> Iterator[Finding]:
+        report.words_read = words_are_readable()
+        yield from words_findings()
+
+    return {
+        "receipts": lambda _: _verify_receipts(),
+        CHAIN: lambda report: _verify_chain(keys, report, walk),
+        "removals": lambda report: removal_findings(report.removed),
+        "unsealed": _verify_unsealed,
+        "versions": lambda report: _verify_versions(report.removed.until),
+        "kinds": lambda _: unexplained(),
+        "rows": lambda _: unexplained_rows(),
+        "words": words,
+    }
+
+
+def _besides(checks: Iterable[Further]) -> dict[str, Step]:
+    def step(check: Further) -> Step:
+        return lambda report: check(report.removed.until)
+
+    return {f"{check.__module__}.{check.__name__}": step(check) for check in checks}
 
 
 def _rows(statement: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -135,16 +245,15 @@ def _verify_receipts() -> Iterator[Finding]:
         yield Finding("receipt_differs", sentence, batch)
 
 
-def _verify_chain(keys: Mapping[str, TrustedKey], report: Report) -> Iterator[Finding]:
-    previous: SignedSeal | None = None
-    left = Remains(report.removed)
-    # The first seal is number 1: what claims to be of a batch before that would be passed by below, and not be unsealed.
-    for (batch,) in _rows(
-        "SELECT DISTINCT batch FROM audit_leaf WHERE batch < 1 ORDER BY batch LIMIT %s", [_MOST]
-    ):
-        yield _no_seal(batch)
+def _verify_chain(keys: Keys | None, report: Report, walk: Walk) -> Iterator[Finding]:
+    if walk.reached is None:
+        # The first seal is number 1: what claims to be of a batch before that would be passed by below, and not be unsealed.
+        for (batch,) in _rows(
+            "SELECT DISTINCT batch FROM audit_leaf WHERE batch < 1 ORDER BY batch LIMIT %s", [_MOST]
+        ):
+            yield _no_seal(batch)
     while True:
-        after = previous.batch if previous else 0
+        after = walk.reached.batch if walk.reached else 0
         chunk = [
             SignedSeal(batch, n, bytes(root), bytes(prev), bytes(seal), key_id, bytes(signature), at)
             for batch, n, root, prev, seal, key_id, signature, at in _rows(
@@ -155,15 +264,15 @@ def _verify_chain(keys: Mapping[str, TrustedKey], report: Report) -> Iterator[Fi
         ]
         leaves = _leaves(after, chunk[-1].batch if chunk else None)
         for seal in chunk:
-            yield from _verify_seal(seal, previous, keys, report.removed)
-            yield from _verify_batch(seal, previous, leaves.pop(seal.batch, []), left)
+            yield from _verify_seal(seal, walk.reached, keys, report.removed)
+            yield from _verify_batch(seal, walk.reached, leaves.pop(seal.batch, []), report.removed)
             report.batches += 1
             report.events += seal.n
-            previous = seal
+            walk.reached = Reached(seal.batch, seal.seal, seal.key_id, seal.at)
         for batch in sorted(leaves):
             yield _no_seal(batch)
-        if not chunk:
-            yield from left.findings()
+        walk.ended = not chunk
+        if walk.ended or walk.enough():
             return
 
 
@@ -172,7 +281,7 @@ def _no_seal(batch: int) -> Finding:
 
 
 def _verify_seal(
-    seal: SignedSeal, previous: SignedSeal | None, keys: Mapping[str, TrustedKey], gone: Removed
+    seal: SignedSeal, previous: Reached | None, keys: Keys | None, gone: Removed
 ) -> Iterator[Finding]:
     number = seal.batch
     expected = previous.batch + 1 if previous else 1
@@ -183,6 +292,15 @@ def _verify_seal(
         yield Finding("chain_broken", f"Seal {number} doesn't follow seal {number - 1}.", number)
     if seal.seal != seal_hash(seal.prev_seal, seal.root, seal.n, number, seal.at):
         yield Finding("seal_altered", f"Seal {number} isn't the hash of what it seals.", number)
+    if keys is not None:
+        yield from _verify_signature(seal, keys)
+    if previous is not None and previous.key_id != seal.key_id and not _announced(seal, gone):
+        sentence = f"Key {seal.key_id} signs from seal {number} on, and no event before it says so."
+        yield Finding("rotation_unannounced", sentence, number)
+
+
+def _verify_signature(seal: SignedSeal, keys: Keys) -> Iterator[Finding]:
+    number = seal.batch
     match judge(keys, seal):
         case Trust.UNKNOWN:
             sentence = f"Seal {number} was signed with key {seal.key_id}: not trusted."
@@ -195,9 +313,6 @@ def _verify_seal(
             yield Finding("key_outside", sentence, number)
         case Trust.GOOD:
             pass
-    if previous is not None and previous.key_id != seal.key_id and not _announced(seal, gone):
-        sentence = f"Key {seal.key_id} signs from seal {number} on, and no event before it says so."
-        yield Finding("rotation_unannounced", sentence, number)
 
 
 def _announced(seal: SignedSeal, gone: Removed) -> bool:
@@ -264,7 +379,7 @@ def columns_agree(row: Mapping[str, Any]) -> bool:
 
 
 def _verify_batch(
-    seal: SignedSeal, previous: SignedSeal | None, leaves: Sequence[_Leaf], left: Remains
+    seal: SignedSeal, previous: Reached | None, leaves: Sequence[_Leaf], gone: Removed
 ) -> Iterator[Finding]:
     batch = seal.batch
     in_order = [leaf.idx for leaf in leaves] == list(range(seal.n))
@@ -276,8 +391,8 @@ def _verify_batch(
         yield Finding("leaf_altered", f"The leaves of batch {batch} aren't those that were sealed.", batch)
     for leaf in leaves:
         event_id = leaf.event_id
-        if left.covers(leaf.at):
-            left.take(leaf.at, leaf.leaf, gone=leaf.canon is None)
+        if gone.covers(leaf.at):
+            pass  # its month is compared as a whole
         elif leaf.canon is None:
             yield Finding(
                 "event_missing",

@@ -294,7 +294,7 @@ MOST_QUERIES = {
     "changes": 22,
     "timeline": 24,
     "event": 20,
-    "controls": 54,
+    "controls": 55,
     "reviews": 14,
     "review": 17,
     "campaigns": 14,

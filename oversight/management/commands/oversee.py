@@ -10,6 +10,7 @@ import structlog
 from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 
+from audit.ledger.scheduled import go_on
 from oversight.drift.runs import Outcome, run_slice
 from oversight.heartbeats import beat
 from oversight.rules.applying import carry_changes
@@ -23,8 +24,8 @@ EVERY_SECONDS = 15.0
 
 class Command(BaseCommand):
     help = (
-        "Compare portal, PIM and AWS when it is owed, raise, clear and send alerts, and apply accepted changes of the "
-        "rules; with --loop, for ever."
+        "Compare portal, PIM and AWS when it is owed, raise, clear and send alerts, apply accepted changes of the rules, "
+        "and verify a piece of the trail when that is due; with --loop, for ever."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -46,11 +47,14 @@ class Command(BaseCommand):
 
 
 def one_pass() -> None:
-    """Everything that watching owes now, to the end of a comparison, and what is owed to changes of the rules."""
+    """Everything that watching owes now, to the end of a comparison, what is owed to changes of the rules, and of a
+    verification one piece.
+    """
     carry_changes()
     while work_out_slice():
         carry_changes()
     outcome = watch()
     while outcome is Outcome.MORE:
         outcome = run_slice()
+    go_on()
     beat("task:oversight.tasks.watch")
