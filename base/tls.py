@@ -7,6 +7,8 @@ import socket
 import ssl
 from collections.abc import Iterator
 
+from base.exchange import Deadline, connect
+
 _CHUNK = 16 * 1024
 
 
@@ -49,7 +51,7 @@ class Session:
     def end(self) -> None:
         """Say that nothing follows, and wait until the other side says so too: then it has read everything.
 
-        Raises OSError when it hangs up, or turns us away, or says nothing for as long as the socket waits.
+        Raises OSError when it hangs up, or turns us away, or hasn't said so when the session's time is over.
         """
         with contextlib.suppress(ssl.SSLWantReadError):
             self._tls.unwrap()  # writes our close_notify; of the server nothing was fed since the handshake
@@ -76,11 +78,13 @@ class Session:
 
 @contextlib.contextmanager
 def session(
-    address: tuple[str, int], context: ssl.SSLContext, *, connect_seconds: float, answer_seconds: float
+    address: tuple[str, int], context: ssl.SSLContext, *, connect_seconds: float, seconds: float
 ) -> Iterator[Session]:
-    """A session with a server whose certificate names its host. Raises OSError."""
-    with socket.create_connection(address, timeout=connect_seconds) as raw:
-        raw.settimeout(answer_seconds)
+    """A session with a server whose certificate names its host; all of it, the end included, takes `seconds` at most.
+
+    Raises OSError.
+    """
+    with connect(address, Deadline(seconds), connect_seconds=connect_seconds) as raw:
         made = Session(raw, context, address[0])
         made.begin()
         yield made

@@ -84,6 +84,9 @@ def carry(name: str) -> int:
             if acknowledged is None:
                 break
             carried += acknowledged
+    except Exception as error:  # noqa: BLE001 - whatever it is: a stream that stands still has to say so
+        _recover()
+        _postpone(name, _problem(name, error), claim)
     finally:
         Stream.objects.filter(name=name, lease_until=claim).update(lease_until=real_now())
     return carried
@@ -146,8 +149,9 @@ def _deliver(
                 reached.append(each)
                 if time.monotonic() > last:
                     break
-    except Undelivered as error:
-        problem = str(error)
+    except Exception as error:  # noqa: BLE001 - what was acknowledged before it is noted all the same
+        problem = _problem(receiver.name, error)
+        _recover()
     crash_point("forwarding.before_noted")
     count = events.index(reached[-1]) + 1 if reached else 0
     if reached and not _note(receiver.name, reached[-1], count, gone, claim):
@@ -156,6 +160,22 @@ def _deliver(
         _postpone(receiver.name, problem, claim)
         return None
     return count
+
+
+def _problem(name: str, error: Exception) -> str:
+    """What operators read of it; of what nobody foresaw, a task's soft time limit among it, the log has the place."""
+    if isinstance(error, Undelivered):
+        return str(error)
+    log.error("stream.broken", stream=name, exc_info=error)
+    return (
+        f"Carrying it fails in a way that nobody foresaw ({type(error).__name__}). A worker's log says where."
+    )
+
+
+def _recover() -> None:
+    """A time limit may strike in the middle of a statement, and leave a connection on which nothing can be said."""
+    if not connection.in_atomic_block and not connection.is_usable():
+        connection.close()
 
 
 def _note(name: str, place: _Leaf | Sealed, count: int, gone: Sequence[_Leaf], claim: datetime) -> bool:

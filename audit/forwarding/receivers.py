@@ -9,9 +9,8 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
-import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -22,13 +21,16 @@ from audit.forwarding import cef, ocsf
 from audit.forwarding.ocsf_classes import VERSION, Severity, meaning_of
 from audit.ledger.canonical import instant
 from audit.ledger.reading import Entry
+from base.exchange import Connection, TlsConnection
 from base.tls import Session, session
 
 KINDS = ("webhook", "syslog", "s3")
+# No delivery begins after carrying.MOST_SECONDS: with the longest of these that is well below a task's soft limit.
 CONNECT_SECONDS = 5.0
-ANSWER_SECONDS = 10.0
-SEND_SECONDS = 15.0  # for all of one delivery to a syslog server
-MOST_ANSWER = 64 * 1024  # bytes that are read of what a webhook answers
+ANSWER_SECONDS = 10.0  # for all of one POST to a webhook, until its status is there
+REST_SECONDS = 1.0  # for what a webhook says beyond its status, of which nothing is kept
+MOST_ANSWER = 64 * 1024  # bytes that are read of that
+SESSION_SECONDS = 20.0  # for all of one delivery to a syslog server, the end of its session included
 # RFC 5424: facility 13 is "log audit"; severities from notice to critical.
 _FACILITY = 13
 _SEVERITIES = {
@@ -112,28 +114,39 @@ class Webhook:
         """See Receiver."""
         parts = urlsplit(self.url)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        try:
-            with closing(kind(parts.hostname or "", parts.port, timeout=ANSWER_SECONDS)) as connection:
-                for sealed in events:
-                    self._post(connection, path, sealed)
-                    yield sealed
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise Undelivered(f"The webhook can't be reached ({type(error).__name__}).") from error
+        kind = TlsConnection if parts.scheme == "https" else Connection
+        with closing(kind(parts.hostname or "", parts.port, timeout=ANSWER_SECONDS)) as connection:
+            for sealed in events:
+                self._post(connection, path, sealed)
+                yield sealed
 
-    def _post(self, connection: http.client.HTTPConnection, path: str, sealed: Sealed) -> None:
+    def _post(self, connection: Connection, path: str, sealed: Sealed) -> None:
         headers = {
             "Content-Type": "application/cloudevents+json; charset=utf-8",
             "User-Agent": "access-portal",
             "Authorization": f"Bearer {self.secret}",
         }
-        connection.request("POST", path, cloud_event(sealed), headers)
-        answer = connection.getresponse()
-        answer.read(MOST_ANSWER)
-        if not answer.isclosed():
-            connection.close()  # it says more than anybody reads; the next event gets a connection of its own
+        body = cloud_event(sealed)
+        connection.deadline.restart(ANSWER_SECONDS)
+        try:
+            connection.request("POST", path, body, headers)
+            answer = connection.getresponse()
+        except TimeoutError as error:
+            raise Undelivered(f"The webhook didn't answer within {ANSWER_SECONDS:.0f} seconds.") from error
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Undelivered(f"The webhook can't be reached ({type(error).__name__}).") from error
         if not 200 <= answer.status < 300:
             raise Undelivered(f"The webhook answered {answer.status} to event {sealed.entry.event.id}.")
+        _pass_by(answer, connection)
+
+
+def _pass_by(answer: http.client.HTTPResponse, connection: Connection) -> None:
+    """Read past what follows the status, which counts already, or give the next event a connection of its own."""
+    connection.deadline.restart(REST_SECONDS)
+    with suppress(OSError, http.client.HTTPException, ValueError):
+        answer.read(MOST_ANSWER)
+    if not answer.isclosed():
+        connection.close()
 
 
 def syslog_frame(sealed: Sealed, payload: Callable[[Sealed], str], host: str) -> bytes:
@@ -164,19 +177,17 @@ class Syslog:
 
     def deliver(self, events: Sequence[Sealed]) -> Generator[Sealed, None, None]:
         """See Receiver."""
-        last = time.monotonic() + SEND_SECONDS
         ours = urlsplit(settings.PORTAL_ORIGIN).hostname or "-"
+        frames = [syslog_frame(sealed, PAYLOADS[self.payload], ours) for sealed in events]
         try:
             with session(
                 (self.host, self.port),
                 self._context(),
                 connect_seconds=CONNECT_SECONDS,
-                answer_seconds=ANSWER_SECONDS,
+                seconds=SESSION_SECONDS,
             ) as tls:
-                for sealed in events:
-                    tls.send(syslog_frame(sealed, PAYLOADS[self.payload], ours))
-                    if time.monotonic() > last:
-                        raise Undelivered(f"The syslog server took longer than {SEND_SECONDS:.0f} seconds.")
+                for frame in frames:
+                    tls.send(frame)
                 self._end(tls)
         except (OSError, ValueError) as error:
             raise Undelivered(f"The syslog server can't be reached ({_reason(error)}).") from error

@@ -16,13 +16,14 @@ import urllib.request
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from audit.ledger.canonical import clean, instant
+from base.exchange import open_without_redirects
 
 FORMAT = "access-portal audit seal 1"
 KINDS = ("file", "webhook", "syslog", "s3", "tsa")
-TIMEOUT_SECONDS = 10.0
+TIMEOUT_SECONDS = 10.0  # for all of one exchange with a place
 MOST_RECEIPT = 500  # characters that are kept of what a place answers
 
 
@@ -124,16 +125,6 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """The secret goes to the address that was configured and to no other."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
-
-
-open_without_redirects = urllib.request.build_opener(_NoRedirects).open
-
-
 @dataclass(frozen=True, slots=True)
 class WebhookAnchor:
     """One POST a seal, the line as its body; an answer of 2xx means kept."""
@@ -157,11 +148,19 @@ class WebhookAnchor:
             method="POST",
         )
         try:
-            with open_without_redirects(request, timeout=TIMEOUT_SECONDS) as answer:
-                said = answer.read(4 * MOST_RECEIPT).decode("utf-8", "replace")
+            with open_without_redirects(request, TIMEOUT_SECONDS) as answer:
+                said = _beginning(answer).decode("utf-8", "replace")
                 return clean(f"{answer.status} {said}")[:MOST_RECEIPT].strip()
         except urllib.error.HTTPError as error:
             with error:
                 raise AnchorError(f"The webhook answered {error.code}.") from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise AnchorError(f"The webhook can't be reached ({type(error).__name__}).") from error
+
+
+def _beginning(answer: http.client.HTTPResponse) -> bytes:
+    """What a place says of what it has kept already: its status counts, also when the rest is late or torn."""
+    try:
+        return answer.read(4 * MOST_RECEIPT)
+    except (OSError, http.client.HTTPException, ValueError):
+        return b""

@@ -56,7 +56,7 @@ class SyslogAnchor:
                 (self.host, self.port),
                 context,
                 connect_seconds=TIMEOUT_SECONDS,
-                answer_seconds=TIMEOUT_SECONDS,
+                seconds=TIMEOUT_SECONDS,
             ) as tls:
                 certificate = tls.certificate()
                 tls.send(f"{len(said)} ".encode() + said)

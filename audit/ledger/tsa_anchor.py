@@ -28,9 +28,10 @@ from rfc3161_client import (
     decode_timestamp_response,
 )
 
-from audit.ledger.anchors import TIMEOUT_SECONDS, AnchorError, SignedSeal, open_without_redirects
+from audit.ledger.anchors import TIMEOUT_SECONDS, AnchorError, SignedSeal
 from audit.ledger.canonical import instant
 from audit.ledger.findings import Finding
+from base.exchange import open_without_redirects
 
 NAME = "tsa"
 MOST_ANSWER = 24 * 1024  # bytes; a token with its certificates has 3 to 8 thousand
@@ -96,8 +97,8 @@ class TsaAnchor:
             method="POST",
         )
         try:
-            with open_without_redirects(request, timeout=TIMEOUT_SECONDS) as answer:
-                said: bytes = answer.read(MOST_ANSWER + 1)
+            with open_without_redirects(request, TIMEOUT_SECONDS) as answer:
+                said = answer.read(MOST_ANSWER + 1)
         except urllib.error.HTTPError as error:
             with error:
                 raise AnchorError(f"The time-stamping authority answered {error.code}.") from error

@@ -7,20 +7,13 @@ import json
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
+from base.exchange import open_without_redirects
 from clients.errors import Unreachable
 from clients.types import Notice
 
-TIMEOUT_SECONDS = 10.0
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
-
-
-_opener = urllib.request.build_opener(_NoRedirects)
+TIMEOUT_SECONDS = 10.0  # for all of one exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +41,7 @@ class WebhookNotifier:
             method="POST",
         )
         try:
-            with _opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
+            with open_without_redirects(request, TIMEOUT_SECONDS) as answer:
                 if answer.status >= 300:
                     _failed(str(answer.status))
         except urllib.error.HTTPError as error:

@@ -6,6 +6,7 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,12 +21,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 @dataclass
 class Hook:
-    """What a webhook was sent; it answers `status`, and falls silent after `most` requests."""
+    """What a webhook was sent; it answers `status`, and falls silent after `most` requests.
+
+    One that `trickles` sends the head of its answer, or the body, a byte at a time, and for seconds.
+    """
 
     port: int = 0
     status: int = 200
     answer: bytes = b"ok"
     most: int = 1_000
+    trickles: str = ""
     bodies: list[bytes] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
 
@@ -49,11 +54,22 @@ def webhook(hook: Hook) -> Iterator[None]:
             hook.headers.append({"path": self.path, **self.headers})
             if hook.status == 200:
                 hook.bodies.append(body)
+            if hook.trickles == "head":
+                self.trickle()
+                return
             self.send_response(hook.status)
             self.send_header("Location", "/elsewhere")
-            self.send_header("Content-Length", str(len(hook.answer)))
+            self.send_header("Content-Length", "9999" if hook.trickles else str(len(hook.answer)))
             self.end_headers()
+            if hook.trickles == "body":
+                self.trickle()
             self.wfile.write(hook.answer)
+
+        def trickle(self) -> None:
+            for _ in range(100):
+                self.wfile.write(b"x")
+                time.sleep(0.02)
+            self.close_connection = True
 
         def log_message(self, *_: object) -> None:
             pass

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
 from django.db import connection
 from pytest_django import Settings
+from structlog.testing import capture_logs
 
 from audit.forwarding import carrying, receivers
 from audit.forwarding.carrying import carry, due, stream_states
@@ -127,6 +130,55 @@ def test_what_is_refused_is_never_skipped(status: int, seal: Seal, up: Hook) -> 
     up.status = 200
     assert carry("webhook") == 2
     assert ids_of(up) == ids
+
+
+def test_a_webhook_that_trickles_is_waited_for_so_long_and_its_status_counts_at_once(
+    seal: Seal, up: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receivers, "ANSWER_SECONDS", 0.4)
+    monkeypatch.setattr(receivers, "REST_SECONDS", 0.1)
+    ids = seal(2)
+    up.trickles = "head"
+    began = time.monotonic()
+    assert carry("webhook") == 0
+    assert Stream.objects.get().problem == "The webhook didn't answer within 0 seconds."
+    up.trickles = "body"
+    up.bodies.clear()
+    again()
+    assert carry("webhook") == 2
+    assert ids_of(up) == ids
+    assert time.monotonic() - began < 1.8, "each of the three answers takes two seconds"
+
+
+@pytest.mark.parametrize("error", [RuntimeError, SoftTimeLimitExceeded])
+def test_what_nobody_foresaw_postpones_the_stream_with_a_sentence_and_keeps_what_was_acknowledged(
+    error: type[Exception], seal: Seal, up: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def says(name: str) -> str:
+        return f"Carrying it fails in a way that nobody foresaw ({name}). A worker's log says where."
+
+    ids = seal(3)
+
+    def torn(sealed: Sealed) -> bytes:
+        if sealed.entry.event.id == ids[1]:
+            raise error
+        return cloud_event(sealed)
+
+    monkeypatch.setattr(receivers, "cloud_event", torn)
+    with capture_logs() as logs:
+        assert carry("webhook") == 0
+    [told] = [each for each in logs if each["event"] == "stream.broken"]
+    assert (told["log_level"], told["stream"]) == ("error", "webhook")
+    stream = Stream.objects.get()
+    assert (stream.sent, stream.problem) == (1, says(error.__name__))
+    assert due(["webhook"]) == [], "it waits before it tries again, and no longer"
+    monkeypatch.undo()
+    monkeypatch.setattr(carrying, "events_at", lambda _: 1 / 0)
+    again()
+    assert carry("webhook") == 0
+    stream.refresh_from_db()
+    assert (stream.problem, stream.failures) == (says("ZeroDivisionError"), 2)
+    assert stream.lease_until <= real_now()
 
 
 def test_a_death_repeats_and_loses_nothing(seal: Seal, up: Hook) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from audit.ledger import anchoring
+from audit.ledger import anchoring, anchors
 from audit.ledger.anchoring import Anchorer, anchor_newest, anchor_states, start
 from audit.ledger.anchors import AnchorError, FileAnchor, SignedSeal, WebhookAnchor
 from audit.ledger.checks import check_anchors
@@ -160,6 +161,7 @@ def test_a_file_only_grows_and_a_torn_line_stays_alone(tmp_path: Path) -> None:
 class Receiver:
     url: str
     status: int = 200
+    trickles: bool = False
     got: list[tuple[str | None, bytes]] = field(default_factory=list)
 
 
@@ -172,6 +174,9 @@ def receiver() -> Iterator[Receiver]:
             self.send_response(found.status)
             self.send_header("Location", found.url)
             self.end_headers()
+            for _ in range(100 if found.trickles else 0):
+                self.wfile.write(b"x")
+                time.sleep(0.02)
             self.wfile.write(b"kept as \x00 7" + b"x" * 5000)
 
         def log_message(self, *_: object) -> None:
@@ -200,6 +205,16 @@ def test_a_webhook_is_shown_the_secret_and_its_answer_is_the_receipt(receiver: R
     assert len(receiver.got) == 4  # no redirect was followed
     with pytest.raises(AnchorError, match="can't be reached"):
         WebhookAnchor("http://127.0.0.1:1/", "s3cret").put(seal_of(1))
+
+
+def test_a_webhook_has_kept_a_seal_when_its_status_says_so_however_slowly_it_goes_on(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(anchors, "TIMEOUT_SECONDS", 0.3)
+    receiver.trickles = True
+    began = time.monotonic()
+    assert WebhookAnchor(receiver.url, "s3cret").put(seal_of(1)) == "200"
+    assert time.monotonic() - began < 1.5
 
 
 def test_places_come_from_the_settings_and_mistakes_are_named(settings: Settings, tmp_path: Path) -> None:
