@@ -60,7 +60,7 @@ def decide(
         lasts, uses = last_accesses(rows), last_uses(rows)
         now = business_now()
         for row in rows:
-            before = row.verdict
+            before, use = row.verdict, uses.get((row.person_id, row.group_id), UNREAD)
             row.verdict, row.reason, row.decided_by, row.decided_at = verdict, reason, by, now
             row.save(update_fields=["verdict", "reason", "decided_by", "decided_at"])
             record(
@@ -73,7 +73,8 @@ def decide(
                     "verdict": verdict,
                     "before": before or None,
                     "last_access_at": lasts.get((row.person_id, row.group_id)),
-                    "last_use_at": uses.get((row.person_id, row.group_id), UNREAD).at,
+                    "last_use_at": use.at,
+                    "use_read_whole": use.whole,
                 },
                 words={"reason": reason},
                 rows=(ENTRY.stands(row),),

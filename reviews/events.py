@@ -64,9 +64,10 @@ DECIDED = EventType(
         "group_name": Field(),
         "verdict": Field(),
         "before": Field(optional=True),  # what was decided earlier
-        # What the reviewer was shown.
+        # What the page says at that moment. Without a use: none where it was read whole, else not known.
         "last_access_at": Field(Kind.INSTANT, optional=True),
         "last_use_at": Field(Kind.INSTANT, optional=True),
+        "use_read_whole": Field(Kind.FLAG, optional=True),
     },
     words=("reason",),
     tells=(ENTRY,),

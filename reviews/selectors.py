@@ -300,7 +300,12 @@ class Row:
         """What to say where no use is known."""
         if self.last_access_at is None:
             return "none"
-        return "none was read" if self.use.read else "not known"
+        return "none was read" if self.use.whole else "not known"
+
+    @property
+    def reservation(self) -> str:
+        """What to say beside a use that is known: there may have been a newer one."""
+        return "not read whole" if self.use.at and not self.use.whole else ""
 
     @property
     def words(self) -> str:

@@ -22,6 +22,7 @@ from oversight.models import Finding, FindingKind, FindingStatus
 from policy.approvers import all_seated
 from policy.demands import Demands
 from requests_app.activity.planning import MOST_ACCOUNTS
+from requests_app.activity.whole import WHOLE
 from requests_app.lifecycle import DecisionStatus, ItemStatus, WaiverStatus
 from requests_app.models import Decision, Grant, RequestItem, Verdict
 from requests_app.waivers.models import OwedReview, Waiver
@@ -212,15 +213,10 @@ def unused_eligibilities(period: Period) -> Unused:
     return Unused(held, unused, [Idle(*row[2:]) for row in rows if row[2] is not None])
 
 
-# From the looks, of which there are some, rather than from all that arrived. Where as many accounts were asked as a reading
-# asks, there may have been more: of such access nobody knows that it wasn't used.
-_USE = """
+# From the looks, of which there are some, rather than from all that arrived.
+_USE = f"""
 WITH judged AS (
-    SELECT given.id, given.arrived_at,
-           look.complete AND NOT EXISTS (SELECT FROM requests_app_activityplace place WHERE place.look_id = look.id
-               AND (place.problem <> '' OR place.cut_off_at IS NOT NULL OR place.unreadable > 0))
-           AND (SELECT count(DISTINCT place.account_id) FROM requests_app_activityplace place
-                WHERE place.look_id = look.id AND place.event_name = '') BETWEEN 1 AND %(asked)s AS whole,
+    SELECT given.id, given.arrived_at, {WHOLE} AS whole,
            EXISTS (SELECT FROM requests_app_activityplace place
                JOIN requests_app_activityuse use ON use.place_id = place.id WHERE place.look_id = look.id) AS used
     FROM requests_app_activitylook look JOIN requests_app_grant given ON given.id = look.grant_id
@@ -230,7 +226,7 @@ SELECT (SELECT count(*) FROM requests_app_grant WHERE arrived_at >= %(since)s AN
        count(*) FILTER (WHERE whole OR used), count(*) FILTER (WHERE whole AND NOT used),
        (array_agg(id ORDER BY arrived_at DESC, id) FILTER (WHERE whole AND NOT used))[:%(most)s]
 FROM judged
-"""
+"""  # noqa: S608 - names of this product only
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,10 +50,12 @@ WAY: tuple[tuple[GrantStatus, tuple[str, ...]], ...] = (
 
 
 def bring(grant: Grant, status: GrantStatus) -> Grant:
-    """Take a scheduled grant along its way to `status`."""
+    """Take a grant along its way from where it is to `status`."""
     if grant.status == status:
         return grant
-    for target, instants in WAY:
+    passed = [target for target, _ in WAY]
+    begin = passed.index(GrantStatus(grant.status)) + 1 if grant.status in passed else 0
+    for target, instants in WAY[begin:]:
         changes: dict[str, Any] = dict.fromkeys(instants, business_now())
         if target == GrantStatus.REMOVING:
             changes["end_reason"] = "ended_early"

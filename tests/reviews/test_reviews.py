@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.db import IntegrityError, ProgrammingError, transaction
+from django.db.models import QuerySet
 from pytest_django import Settings
 
 from audit.ledger.models import Event, PersonalWords
@@ -19,7 +20,7 @@ from base.clock import business_now
 from base.errors import Conflict, Denied, DomainError, Invalid, Missing
 from catalog.models import GroupOwner, PimGroup
 from identity.models import DirectoryGroup, Person
-from requests_app.activity.models import ActivityUse
+from requests_app.activity.models import ActivityLook, ActivityPlace, ActivityUse
 from requests_app.lifecycle import GrantStatus
 from requests_app.models import Grant
 from reviews.campaigns import add_reviewer, close_campaign, remove_reviewer, start_campaign
@@ -267,6 +268,53 @@ def test_beside_each_eligibility_stands_when_it_was_last_used_as_far_as_that_was
     with scene.world.as_role("portal_worker"):
         ActivityUse.objects.all().delete()
     assert uses()["Ada Asker", "AWS - First"] == "none was read"
+
+
+def test_of_use_that_was_not_read_whole_nobody_says_that_there_was_none(scene: Scene) -> None:
+    ada, campaign = scene.entry(scene.world.ada, scene.first), Campaign.objects.get(pk=scene.campaign)
+
+    def said() -> tuple[str, str, str]:
+        """On the page, in the table, and in the event of what is decided on it."""
+        scene.decide(scene.world.ben, ada, verdict="remove")
+        rows = sheet(scene.campaign, scene.world.ben, everything=True).rows
+        (row,) = [row for row in rows if row.entry.pk == ada.pk]
+        head, line = csv.reader(io.StringIO("".join(lines(campaign, removals(campaign)))))
+        whole = told("review.decided")[-1].data["fields"]["use_read_whole"]
+        assert dict(zip(head, line, strict=True))["use_read_whole"] == ("yes" if whole else "no")
+        return ("known" if row.use.at else row.no_use), row.reservation, str(whole)
+
+    with scene.world.as_role("portal_worker"):
+        place = activity(Grant.objects.get(group=scene.first))
+    places, looks = ActivityPlace.objects.filter(look=place.look), ActivityLook.objects.all()
+    gaps: list[tuple[QuerySet[Any], dict[str, Any]]] = [
+        (places, {"problem": "It could not be read."}),
+        (places, {"cut_off_at": business_now()}),
+        (places, {"unreadable": 2}),
+        (looks, {"complete": False}),
+        (places.filter(event_name=""), {"event_name": "Federate2"}),  # no account was asked
+    ]
+    assert said() == ("known", "", "True")
+    assert ActivityUse.objects.filter(place__look=place.look).exists()
+    for first in (True, False):
+        for rows, values in gaps:
+            with scene.world.as_role("portal_worker"):
+                before = list(rows.values("pk", *values))
+                assert rows.update(**values)
+            expected = ("known", "not read whole", "False") if first else ("not known", "", "False")
+            assert said() == expected, values
+            with scene.world.as_role("portal_worker"):
+                for each in before:
+                    rows.model.objects.filter(pk=each.pop("pk")).update(**each)
+        with scene.world.as_role("portal_worker"):
+            ActivityUse.objects.all().delete()
+        assert said() == ("none was read", "", "True")
+    with scene.world.as_role("portal_worker"):
+        bring(Grant.objects.get(group=scene.first), GrantStatus.ENDED)
+    item = make.pending_item(scene.world.ada, scene.first, scene.world.rule)
+    with scene.world.as_role("portal_worker"):
+        decide_on(item, scene.world.ben, "approve", scene.world.as_role)
+        bring(make.scheduled_grant(item), GrantStatus.ACTIVE)
+    assert said() == ("not known", "", "False"), "of the newest access nothing was read"
 
 
 def by_hand(entry: ReviewEntry, **fields: Any) -> None:
