@@ -361,14 +361,14 @@ class Stack:
                 serialization.NoEncryption(),
             )
             write_private(key_path, pem.decode())
-        # For whoever verifies: the demo's auditor finds it beside the key.
+        # For whoever verifies: the demo's auditor finds it beside the key, and each worker reads it when it starts, maybe
+        # while the next process is being told of it. So it is there whole, always.
         key = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
         public_path = key_path.with_name(f"{key_path.name}.pub")
-        public_path.write_bytes(
-            key.public_key().public_bytes(
-                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-            )
+        public = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
+        write_private(public_path, public.decode())
         secret_key_path = self.state_dir / "secret-key"
         if not secret_key_path.exists():
             write_private(secret_key_path, new_password() + new_password())
