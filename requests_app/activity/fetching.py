@@ -28,7 +28,8 @@ from clients.errors import (
     Unreachable,
 )
 from clients.registry import clients
-from clients.types import TrailPage, TrailQuestion
+from clients.types import StoreUser, TrailPage, TrailQuestion
+from identity.models import Person
 from requests_app.activity import tallying
 from requests_app.activity.matching import SIGN_IN_EVENTS, Holder, session_use, sign_in_use
 from requests_app.activity.models import ActivityLook, ActivityPlace, ActivityUse
@@ -51,6 +52,8 @@ SLICE = timedelta(seconds=30)  # real time
 # A place that doesn't answer, or asks to wait, is waited for so often within a reading; then it is a gap.
 PATIENCE = 5
 BY_NAME, EVERYTHING = "session_name", "everything"
+BY_USER_NAME = "Username"
+_UNKNOWN = "isn't known in IAM Identity Center, so nothing can be looked up."
 WAITED = "CloudTrail didn't answer in time, several times in a row. It is read again."
 
 
@@ -95,7 +98,7 @@ class _Reading:
         """Ask until nothing is left, the slice is over, or CloudTrail wants to be waited for."""
         cursor = self._look.cursor
         try:
-            if not cursor:
+            if "known_as" not in cursor:  # nothing is under way, or what an earlier release began
                 cursor = self._begin()
             while cursor["todo"]:
                 cursor = self._one(cursor)
@@ -115,26 +118,39 @@ class _Reading:
 
     def _begin(self) -> dict[str, Any]:
         """Whom to look for, until when, and the first questions."""
-        center, person = clients().identity_center, self._grant.person
-        instance = center.instance().value
-        found = center.find_user(person.user_principal_name).value
-        user_id = found.user_id if found else person.store_user_id
-        if not user_id or not instance.owner_account_id:
-            missing = "The person" if not user_id else "The owner of the instance"
-            raise Refused(f"{missing} isn't known in IAM Identity Center, so nothing can be looked up.")
+        instance = clients().identity_center.instance().value
+        if not instance.owner_account_id:
+            raise Refused(f"The owner of the instance {_UNKNOWN}")
+        known_as = self._known_as()
         until = min(business_now(), last_use_of(self._grant))
         delivered = min(business_now() - settings.ACTIVITY_DELIVERY_LAG, last_use_of(self._grant))
         cursor = {
             "until": until.isoformat(),
             "delivered": delivered.isoformat(),
-            "user_id": user_id,
-            "user_name": found.user_name if found else person.user_principal_name,
+            "known_as": known_as,
             "todo": [[instance.owner_account_id, instance.region, name] for name in SIGN_IN_EVENTS],
             "sessions": False,
             **_fresh(),
         }
-        self._save(cursor)
-        return cursor
+        with leasing.settle(self._claim) as row:
+            leasing.note(row, known_as=known_as)
+            return self._settle(row, cursor)
+
+    def _known_as(self) -> list[list[str]]:
+        """Each id and name of the person in IAM Identity Center, now and at earlier readings, the newest first.
+
+        The id of the last sync decides whose name it is: a name is given away again, and a renaming takes its time.
+        """
+        person, known = self._grant.person, self._look.known_as
+        found = clients().identity_center.find_user(person.user_principal_name).value
+        if found is None and person.store_user_id:
+            now = [[person.store_user_id, person.user_principal_name]]
+        else:
+            now = [[found.user_id, found.user_name]] if found and _is(found, person) else []
+        if not now and not known:
+            who = "The person's name is somebody else's or" if found else "The person"
+            raise Refused(f"{who} {_UNKNOWN}")
+        return [*now, *(each for each in known if each not in now)]
 
     def _one(self, cursor: dict[str, Any]) -> dict[str, Any]:
         """One page of the first question, and the cursor after it."""
@@ -150,7 +166,7 @@ class _Reading:
                 return self._gap(cursor, error.sentence, error.code)
             # The page isn't known any more: this question begins anew, and is a gap when that goes on. Its first page
             # is answered each time, so what is counted here outlasts answers.
-            restarts = cursor.get("restarts", 0)
+            restarts = cursor["restarts"]
             if restarts >= PATIENCE:
                 return self._gap(cursor, error.sentence, error.code)
             return self._save({**cursor, **_fresh(), "restarts": restarts + 1})
@@ -170,7 +186,12 @@ class _Reading:
         cursor = {**cursor, "tally": tally, "pages": cursor["pages"] + 1, "page": page.next_page, "tries": 0}
         if page.next_page and cursor["pages"] < settings.ACTIVITY_MOST_PAGES:
             return self._save(cursor)
-        cut_off = page.next_page and (tally["oldest"] or question.ends_at.isoformat())
+        cut_off = cursor["cut_off"]
+        if page.next_page:  # of several names the newest: what is older isn't whole
+            cut_off = max(filter(None, [cut_off, tally["oldest"] or question.ends_at.isoformat()]))
+        if question.attribute == BY_USER_NAME and cursor["asked"] + 1 < len(_names(cursor)):
+            another = {**_fresh(), "tally": {**tally, "oldest": None}, "restarts": cursor["restarts"]}
+            return self._save({**cursor, **another, "asked": cursor["asked"] + 1, "cut_off": cut_off})
         with leasing.settle(self._claim) as row:
             place = self._place(cursor)
             place.read_until = datetime.fromisoformat(cursor["delivered"])
@@ -277,7 +298,7 @@ class _Reading:
 
     def _question(self, cursor: Mapping[str, Any]) -> TrailQuestion:
         account, region, name = cursor["todo"][0]
-        attribute, value = ("EventName", name) if name else ("Username", cursor["user_name"])
+        attribute, value = ("EventName", name) if name else (BY_USER_NAME, _names(cursor)[cursor["asked"]])
         if not name and settings.ACTIVITY_LOOKUP == EVERYTHING:
             attribute = value = ""
         until = datetime.fromisoformat(cursor["until"])
@@ -290,8 +311,8 @@ class _Reading:
 
     def _holder(self, cursor: Mapping[str, Any]) -> Holder:
         return Holder(
-            store_user_id=cursor["user_id"],
-            user_name=cursor["user_name"],
+            store_user_ids={user_id for user_id, _ in cursor["known_as"]},
+            user_names=_names(cursor),
             granted=self._granted,
             since=self._since,
             until=_sessions_until(self._grant),
@@ -300,7 +321,25 @@ class _Reading:
 
 def _fresh() -> dict[str, Any]:
     """The part of a cursor that a question begins with."""
-    return {"page": "", "pages": 0, "tries": 0, "restarts": 0, "tally": tallying.empty()}
+    return {
+        "page": "",
+        "pages": 0,
+        "tries": 0,
+        "restarts": 0,
+        "asked": 0,  # which of the names
+        "cut_off": None,  # where one that was asked before was cut off
+        "tally": tallying.empty(),
+    }
+
+
+def _names(cursor: Mapping[str, Any]) -> list[str]:
+    return list(dict.fromkeys(name for _, name in cursor["known_as"]))
+
+
+def _is(user: StoreUser, person: Person) -> bool:
+    """Whether who has this person's name in IAM Identity Center is this person."""
+    ids = {each.lower() for each in user.external_ids}
+    return person.store_user_id in ("", user.user_id) or person.object_id.lower() in ids
 
 
 def _granted(grant: Grant) -> Mapping[str, frozenset[str]]:

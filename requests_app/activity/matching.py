@@ -8,7 +8,7 @@ of a role; "CloudTrail use cases", for its own events).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -31,10 +31,10 @@ DENIED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Whose events are looked for: the ids in the identity store, what was granted, and when sessions began."""
+    """Whose events are looked for: the ids and names in the identity store, earlier ones too; what was granted; and when."""
 
-    store_user_id: str
-    user_name: str
+    store_user_ids: Collection[str]
+    user_names: Collection[str]  # sessions are named after the one they began with
     granted: Mapping[str, frozenset[str]]  # account id -> names of permission sets
     since: datetime  # sessions that began earlier belong to earlier access
     until: datetime  # later sessions belong to later access, if there is any
@@ -61,9 +61,9 @@ def session_use(event: TrailEvent, holder: Holder) -> Used | None:
     if role["name"] not in holder.granted.get(event.account_id, frozenset()):
         return None
     if event.store_user_id:
-        theirs = event.store_user_id == holder.store_user_id
+        theirs = event.store_user_id in holder.store_user_ids
     else:
-        theirs = event.principal_id.rpartition(":")[2] == holder.user_name
+        theirs = event.principal_id.rpartition(":")[2] in holder.user_names
     began = event.session_started_at or event.at
     if not theirs or not holder.since <= began < holder.until:
         return None
@@ -74,7 +74,7 @@ def sign_in_use(event: TrailEvent, holder: Holder) -> Used | None:
     """What was opened, when the event says that the holder opened a session of what was granted; else None."""
     if event.source != SIGN_IN_SOURCE or event.name not in SIGN_IN_EVENTS:
         return None
-    if event.identity_type not in _SIGN_IN_TYPES or event.store_user_id != holder.store_user_id:
+    if event.identity_type not in _SIGN_IN_TYPES or event.store_user_id not in holder.store_user_ids:
         return None
     if event.error_code or not holder.since <= event.at < holder.until:
         return None

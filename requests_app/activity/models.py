@@ -23,6 +23,9 @@ class ActivityLook(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     grant = models.OneToOneField("requests_app.Grant", on_delete=models.PROTECT, related_name="activity")
     cursor = models.JSONField(default=dict)  # {}: no reading is under way
+    # Each id and user name that the person had in IAM Identity Center at a reading, the newest first: [[id, name]]. A
+    # session keeps those that it began with.
+    known_as = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
     read_until = models.DateTimeField(null=True)  # business time; what happened until then was delivered
     read_at = models.DateTimeField(null=True)  # business time of the end of the last reading
     # What the last reading asked, as ACTIVITY_SOURCE names it.

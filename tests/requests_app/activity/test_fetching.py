@@ -13,6 +13,7 @@ from django.test import override_settings
 from clients.errors import QueryFailed, Refused, StillRunning
 from clients.registry import clients
 from clients.types import Reading, TrailPage, TrailQuestion
+from identity.models import Person
 from requests_app.activity.fetching import PATIENCE, owed, read_activity, read_owed
 from requests_app.activity.models import ActivityLook, ActivityPlace, ActivityUse
 from requests_app.activity.planning import plan
@@ -129,6 +130,35 @@ def test_what_the_vendor_leaves_open_changes_nothing(
     assert last_uses(here.play.asker.pk, ["EC2AdminAccess", "EC2AdminAccess_Reports"]) == {
         "EC2AdminAccess": row.last_at
     }
+
+
+def test_what_somebody_did_under_an_earlier_name_or_id_stays_theirs(here: Scene) -> None:
+    store, act, asker = here.play.world.identity_store, here.play.world.access_portal.act, here.play.asker
+    here.grant()
+    act(here.open().id, "ec2:StopInstances")
+    read_later(here, minutes=16)
+    user = store.find_user_by_name(asker.user_principal_name)
+    assert user is not None
+    user.user_name = "married@example.org"
+    store.index_user(user)
+    Person.objects.filter(pk=asker.pk).update(user_principal_name=user.user_name)
+    act(here.open().id, "ec2:StartInstances")
+    look = read_later(here)
+    both = {
+        ("EC2AdminAccess", "StopInstances"): (1, 0, 0),
+        ("EC2AdminAccess", "StartInstances"): (1, 0, 0),
+    }
+    assert used() == both
+    assert look.known_as == [[user.id, "married@example.org"], [user.id, asker.user_principal_name]]
+    # The name is somebody else's by now, or the sync knows better: their id isn't the person's.
+    Person.objects.filter(pk=asker.pk).update(store_user_id="user-of-the-sync")
+    user.external_id = None
+    look = read_later(here, minutes=121)
+    assert (used(), [user_id for user_id, _ in look.known_as]) == (both, [user.id] * 2)
+    ActivityLook.objects.update(known_as=[])
+    look = read_later(here, minutes=60 * 5)
+    assert look.problem.startswith("The person's name is somebody else's or isn't known")
+    assert used() == both, "what was read before stays"
 
 
 def test_a_worker_that_dies_between_two_pages_counts_nothing_twice(here: Scene) -> None:

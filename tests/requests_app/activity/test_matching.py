@@ -14,7 +14,7 @@ from requests_app.activity.matching import Holder, Used, session_use, sign_in_us
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ACCOUNT, OTHER = "222233334444", "333344445555"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Admin_0123456789abcdef"
-HOLDER = Holder("user-1", "bob", {ACCOUNT: frozenset({"Admin"})}, NOON, NOON + timedelta(hours=3))
+HOLDER = Holder({"user-1"}, ["bob"], {ACCOUNT: frozenset({"Admin"})}, NOON, NOON + timedelta(hours=3))
 ACTED = TrailEvent(
     event_id="1",
     at=NOON + timedelta(hours=1),
