@@ -36,6 +36,8 @@ CONTEXT = b"access-portal audit seal 1\n"
 ANCHOR_FORMAT = "access-portal audit seal 1"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_BYTES = 1_000_000_000  # of all files in a pack, unpacked
+SALT_BYTES = 16
+INSTANT = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{6}Z")
 # What comes of a file that isn't what it should be; the first three are of the ZIP itself.
 BROKEN = (
     *(zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError),
@@ -47,6 +49,48 @@ class Unreadable(Exception):
     """The pack, or a file in it, isn't what it should be."""
 
 
+# --- One way to write each thing: what is hashed together has boundaries that nobody can move
+
+
+def loads(text: str) -> Any:
+    """JSON that every reader reads alike. Raises ValueError when a name stands twice in an object, or for NaN."""
+    return json.loads(text, object_pairs_hook=_each_once, parse_constant=_refused)
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name!r} stands twice in an object")
+        found[name] = value
+    return found
+
+
+def _refused(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+def octets(text: Any, size: int = 32) -> bytes:
+    """That many bytes, written in lower-case hex. Raises ValueError for anything else."""
+    if not isinstance(text, str) or not re.fullmatch(f"[0-9a-f]{{{2 * size}}}", text):
+        raise ValueError(f"{text!r} isn't {size} bytes in hex")
+    return bytes.fromhex(text)
+
+
+def whole(number: Any, least: int = 0) -> int:
+    """A whole number of at least that. Raises ValueError for anything else: 0.5, \"1\" and true could pass for another."""
+    if type(number) is not int or not least <= number < 2**63:
+        raise ValueError(f"{number!r} isn't a number from {least} on")
+    return number
+
+
+def time_of(text: Any) -> datetime:
+    """A time as the portal writes it, in UTC and with microseconds. Raises ValueError for anything else."""
+    if not isinstance(text, str) or not INSTANT.fullmatch(text):
+        raise ValueError(f"{text!r} isn't a time like 2026-05-01T12:00:00.000000Z")
+    return instant_of(text)
+
+
 # --- Hashes: what a leaf, a batch and a seal are the digest of
 
 
@@ -55,7 +99,9 @@ def sha256(data: bytes) -> bytes:
 
 
 def leaf_of(event: dict[str, Any]) -> bytes:
-    """SHA-256(0x00, id, LF, time, LF, text)."""
+    """SHA-256(0x00, id, LF, time, LF, text). Raises ValueError when id or time could reach into what follows them."""
+    whole(event["id"], 1)
+    time_of(event["at"])
     return sha256(b"\x00" + f"{event['id']}\n{event['at']}\n{event['canon']}".encode())
 
 
@@ -75,12 +121,12 @@ def root_of(leaf: bytes, index: int, count: int, path: Sequence[bytes]) -> bytes
 
 
 def seal_of(seal: dict[str, Any]) -> bytes:
-    """SHA-256(previous seal, root, number of events, batch, microseconds since 1970)."""
-    at = datetime.strptime(seal["at"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
-    since = at - EPOCH
+    """SHA-256(previous seal, root, number of events, batch, microseconds since 1970). Raises ValueError."""
+    since = time_of(seal["at"]) - EPOCH
     micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-    numbers = b"".join(n.to_bytes(8, "big", signed=True) for n in (seal["n"], seal["batch"], micros))
-    return sha256(bytes.fromhex(seal["prev_seal"]) + bytes.fromhex(seal["root"]) + numbers)
+    counted = (whole(seal["n"]), whole(seal["batch"], 1), micros)
+    numbers = b"".join(n.to_bytes(8, "big", signed=True) for n in counted)
+    return sha256(octets(seal["prev_seal"]) + octets(seal["root"]) + numbers)
 
 
 # --- Reading a pack
@@ -99,7 +145,7 @@ def read_pack(
             if sum(info.file_size for info in pack.infolist()) > MOST_BYTES:
                 raise Unreadable("The pack is larger than any that the portal makes.")
             files = {name: pack.read(name) for name in names}
-        manifest = json.loads(files["manifest.json"])
+        manifest = loads(files["manifest.json"].decode())
         if manifest["format"] != FORMAT:
             raise Unreadable(f"The pack has format {manifest['format']}; this program reads format {FORMAT}.")
         for name, digest in manifest["files"].items():
@@ -109,8 +155,10 @@ def read_pack(
                 wrong.append(f"{name} isn't the file that was packed.")
         added = sorted(set(files) - set(manifest["files"]) - {"manifest.json"})
         wrong += [f"{name} was added to the pack." for name in added]
-        events = [json.loads(line) for line in files["events.jsonl"].decode().splitlines()]
-        seals = [json.loads(line) for line in files["seals.jsonl"].decode().splitlines()]
+        events, seals = (
+            [loads(line) for line in files[name].decode().split("\n") if line]
+            for name in ("events.jsonl", "seals.jsonl")
+        )
         if len(events) != manifest["events"]:
             wrong.append(f"The pack was made of {manifest['events']} events and holds {len(events)}.")
     except BROKEN as error:
@@ -148,12 +196,12 @@ def instant_of(text: str) -> datetime:
 
 def doubt(seal: dict[str, Any], keys: dict[str, Key]) -> str:
     """What is wrong with a seal's signature; nothing when a trusted key made it."""
-    batch, value = seal["batch"], bytes.fromhex(seal["seal"])
+    batch, value = seal["batch"], octets(seal["seal"])
     key = keys.get(seal["key_id"])
     if key is None:
         return f"Seal {batch} was signed with key {seal['key_id']}, which wasn't given as trusted."
     try:
-        key.public.verify(bytes.fromhex(seal["signature"]), CONTEXT + value)
+        key.public.verify(octets(seal["signature"], 64), CONTEXT + value)
     except InvalidSignature:
         return f"The signature of seal {batch} is wrong."
     if not key.covers(batch, instant_of(seal["at"])):
@@ -168,7 +216,7 @@ def check_seals(
     wrong: list[str] = []
     found: dict[int, dict[str, Any]] = {}
     for seal in seals:
-        batch, value = seal["batch"], bytes.fromhex(seal["seal"])
+        batch, value = seal["batch"], octets(seal["seal"])
         if batch in found:
             wrong.append(f"Seal {batch} is in the pack twice.")
         if seal_of(seal) != value:
@@ -198,10 +246,13 @@ def check_events(events: Sequence[dict[str, Any]], seals: dict[int, dict[str, An
         if event["id"] in seen:
             wrong.append(f"{name} is in the pack twice.")
         seen.add(event["id"])
-        said = json.loads(event["canon"])
+        try:
+            said = loads(event["canon"])
+        except ValueError as error:
+            wrong.append(f"{name} isn't what every reader reads alike: {error}.")
+            continue
         for field, kept in event["words"].items():
-            promised = said.get("commitments", {}).get(field)
-            if sha256(bytes.fromhex(kept["salt"]) + kept["text"].encode()).hex() != promised:
+            if not opens(kept, said.get("commitments", {}).get(field)):
                 wrong.append(f"The words {field!r} of event {event['id']} aren't those that were written.")
         place = event.get("proof")
         if place is None:
@@ -211,14 +262,27 @@ def check_events(events: Sequence[dict[str, Any]], seals: dict[int, dict[str, An
         if seal is None:
             wrong.append(f"{name} is of batch {place['batch']}, whose seal is missing from the pack.")
             continue
-        if (place["batch"], place["index"]) in places:
+        index = whole(place["index"])
+        if (place["batch"], index) in places:
             wrong.append(f"{name} claims the place of another event.")
-        places.add((place["batch"], place["index"]))
-        path = [bytes.fromhex(each) for each in place["path"]]
-        root = root_of(leaf_of(event), place["index"], seal["n"], path)
+        places.add((place["batch"], index))
+        path = [octets(each) for each in place["path"]]
+        root = root_of(leaf_of(event), index, seal["n"], path)
         if root is None or root.hex() != seal["root"]:
             wrong.append(f"{name} isn't what batch {place['batch']} sealed: it was altered.")
     return wrong
+
+
+def opens(kept: dict[str, Any], promised: Any) -> bool:
+    """Whether the words are those of the commitment SHA-256(salt, words).
+
+    A salt of any other length is none: words that were moved into it, or out of it, have the same hash.
+    """
+    try:
+        salt = octets(kept["salt"], SALT_BYTES)
+    except ValueError:
+        return False
+    return bool(sha256(salt + kept["text"].encode()).hex() == promised)
 
 
 def not_kept(events: Sequence[dict[str, Any]]) -> tuple[int, int]:
@@ -280,7 +344,7 @@ def check_anchors(lines: Iterable[str], seals: dict[int, dict[str, Any]], keys: 
         if not line.strip():
             continue
         try:
-            kept = json.loads(line)
+            kept = loads(line)
             if kept["anchor"] != ANCHOR_FORMAT:
                 raise ValueError
             genuine = seal_of(kept).hex() == kept["seal"] and not doubt(kept, keys)
@@ -466,10 +530,8 @@ def check_stamps(
         try:
             line = stamps[f"stamps/{number}.json"]
             batch = int(number)
-            if (
-                json.loads(line)["seal"] != seals[batch]["seal"]
-                or seal_of(json.loads(line)).hex() != seals[batch]["seal"]
-            ):
+            stamped = loads(line.decode())
+            if stamped["seal"] != seals[batch]["seal"] or seal_of(stamped).hex() != stamped["seal"]:
                 raise ValueError("what was stamped isn't the pack's seal")
             stamp = read_stamp(answer)
             if stamp.imprint != hashed(stamp.digest, line):

@@ -188,6 +188,17 @@ def _words(event: dict[str, Any]) -> None:
     event["words"]["justification"]["text"] = "Because I say so"
 
 
+def _moved(event: dict[str, Any]) -> None:
+    """The first words go into the salt: what is hashed stays the same, what is read doesn't."""
+    kept = event["words"]["justification"]
+    kept["salt"] += kept["text"][:5].encode().hex()
+    kept["text"] = kept["text"][5:]
+
+
+def _contradicting(event: dict[str, Any]) -> None:
+    event["canon"] = event["canon"].replace('"outcome":', '"outcome":"failed","outcome":')
+
+
 def _bare(event: dict[str, Any]) -> None:
     event["proof"] = None
 
@@ -228,6 +239,8 @@ def _cut(files: Files) -> None:
         (edit("events.jsonl", 0, _set(at="2020-01-01T00:00:00.000000Z")), "it was altered"),
         (edit("events.jsonl", 1, _set(id=1)), "it was altered"),
         (edit("events.jsonl", 4, _words), "'justification' of event"),
+        (edit("events.jsonl", 4, _moved), "'justification' of event"),
+        (edit("events.jsonl", 0, _contradicting), "'outcome' stands twice"),
         (edit("events.jsonl", 2, _bare), "had no seal yet"),
         (edit("events.jsonl", 0, _index), "it was altered"),
         (edit("seals.jsonl", 0, _set(root="00" * 32)), "isn't the hash of what it seals"),
@@ -284,19 +297,34 @@ def test_a_byte_of_the_zip_itself_makes_it_unreadable(
     assert capsys.readouterr().out.startswith("UNREADABLE: The pack can't be read")
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        edit("seals.jsonl", 0, _set(n=2**70)),
-        lambda files: files.update({"seals.jsonl": b"[" * 100_000}),
-    ],
-    ids=["too large a number", "too deep"],
-)
-def test_what_is_too_much_is_unreadable(
-    change: Callable[[Files], None], pack: Path, capsys: pytest.CaptureFixture[str]
+def _seam(seal: dict[str, Any]) -> None:
+    """The seal's parts are cut apart elsewhere: the same bytes are hashed."""
+    seal["prev_seal"], seal["root"] = seal["prev_seal"] + seal["root"][:2], seal["root"][2:]
+
+
+def _named_twice(files: Files) -> None:
+    files["events.jsonl"] = files["events.jsonl"].replace(b'"at": ', b'"at": "2020-01-01", "at": ', 1)
+
+
+UNREADABLE: dict[str, Callable[[Files], None]] = {
+    "too large a number": edit("seals.jsonl", 0, _set(n=2**70)),
+    "too deep": lambda files: files.update({"seals.jsonl": b"[" * 100_000}),
+    "a number as text": edit("events.jsonl", 0, lambda event: event.update(id=str(event["id"]))),
+    "a number with a point": edit("events.jsonl", 0, lambda event: event["proof"].update(index=0.0)),
+    "no number": edit("events.jsonl", 0, _set(more=float("nan"))),
+    "a name twice": _named_twice,
+    "another time": edit("events.jsonl", 0, _set(at="2020-1-1T00:00:00.000000Z")),
+    "upper case": edit("seals.jsonl", 1, lambda seal: seal.update(seal=seal["seal"].upper())),
+    "another seam": edit("seals.jsonl", 1, _seam),
+}
+
+
+def test_what_is_too_much_or_could_be_read_otherwise_is_unreadable(
+    pack: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert verify(changed(pack, change)) == 2
-    assert capsys.readouterr().out.startswith("UNREADABLE: ")
+    for name, change in UNREADABLE.items():
+        assert verify(changed(pack, change)) == 2, name
+        assert capsys.readouterr().out.startswith("UNREADABLE: "), name
 
 
 def test_files_that_were_added_or_taken_are_named(pack: Path, capsys: pytest.CaptureFixture[str]) -> None:
