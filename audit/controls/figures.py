@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.db.models import Count, Min, Q
 from django.urls import reverse
 
 from audit.controls import measuring
 from audit.controls.charts import Chart, spread_chart
 from audit.controls.frameworks import EDITIONS, SUPPORTED, Controls
-from audit.controls.measuring import SelfApprovals, Spread, Undecidable, WithoutApproval
+from audit.controls.measuring import ManagedGroups, SelfApprovals, Spread, Undecidable, WithoutApproval
 from audit.controls.periods import Period
 from audit.ledger.anchoring import AnchorState, anchor_states
 from audit.ledger.reading import MOST_COUNTED
@@ -23,7 +22,6 @@ from audit.ledger.scheduled import VerificationState, verification_state
 from audit.ledger.waiting import waiting_for_seal
 from base.clock import business_clock, business_now, real_now
 from base.words import count_words, duration_words
-from catalog.models import PimGroup
 from oversight.health import LATE_ANCHOR, LATE_SEAL, verification_words
 from oversight.models import FindingKind
 from requests_app.activity.recorded import coverage_words
@@ -31,6 +29,8 @@ from requests_app.estimates import short_words
 from requests_app.overdue import number_overdue, overdue_grants
 
 GOOD, LOOK, PLAIN = "live", "problem", "ended"
+# Groups are compared every few minutes; older than this, what was found says little of now.
+COMPARED_WITHIN = timedelta(days=1)
 _WORDS = {GOOD: "As it should be", LOOK: "Look into it", PLAIN: "For information"}
 
 
@@ -97,15 +97,16 @@ class ControlsPage:
 def controls_page(period: Period) -> ControlsPage:
     """Reads PostgreSQL in about twenty bounded statements. Raises Invalid when one took longer than it may."""
     decided, removed = measuring.time_to_decide(period), measuring.time_to_remove(period)
+    groups = measuring.managed_groups()
     figures = [
         _self_approvals(measuring.self_approvals(period), period),
         _late_removals(removed, period),
-        _ungranted(period),
+        _ungranted(period, groups),
         *_without_approval(measuring.without_approval(period, business_now()), period),
         _undecidable(measuring.undecidable(business_now()), period),
         _took("time_to_decide", "Time to decide", "decision", decided, period.timeline("decision.counted")),
         _took("time_to_remove", "Time to remove", "removal", removed, period.timeline("grant.out_of_aws")),
-        _unused(period),
+        _unused(period, groups),
         _unused_access(period),
         _seal_lag(),
         _verification(verification_state(), period),
@@ -191,25 +192,40 @@ def _late_removals(removed: Spread, period: Period) -> Figure:
     )
 
 
-def _ungranted(period: Period) -> Figure:
+def _ungranted(period: Period, groups: ManagedGroups) -> Figure:
     kinds = measuring.ungranted_members(period)
-    number, still = (sum(each[place] for each in kinds.values()) for place in (0, 1))
+    number, still, accepted = (sum(each[place] for each in kinds.values()) for place in range(3))
+    unseen = groups.not_compared or groups.compared_never
+    old = groups.compared_at is None or groups.compared_at < business_now() - COMPARED_WITHIN
     return Figure(
         "ungranted_members",
         "Members without a grant",
         _number(number),
         "Differences between the portal, PIM and AWS that were first seen in the period: somebody holds access that no "
-        f"grant explains. {still:,} {'is' if still == 1 else 'are'} open now, whenever first seen.",
-        LOOK if still else GOOD if not number else PLAIN,
+        f"grant explains. {still:,} {'is' if still == 1 else 'are'} open now, and {accepted:,} accepted as known "
+        f"exceptions, whenever first seen. {_compared_words(groups)}",
+        LOOK if still or unseen else PLAIN if number or accepted or old else GOOD,
         [
             Behind(period.timeline("drift.found"), "Drift of every kind that was found"),
             Behind(reverse("operations_drift"), "Drift now"),
         ],
         [
-            f"{FindingKind(kind).label}: {found:,}, open now {opened:,}"
-            for kind, (found, opened) in kinds.items()
+            f"{FindingKind(kind).label}: {each.seen:,}, open now {each.opened:,}, accepted {each.accepted:,}"
+            for kind, each in kinds.items()
         ],
     )
+
+
+def _compared_words(groups: ManagedGroups) -> str:
+    """How far the comparison reaches: of a group that wasn't compared nobody knows its members."""
+    if groups.compared_at is None:
+        return "No managed group has been compared yet."
+    said = [f"Compared last, of no group longer ago than {groups.compared_at:%Y-%m-%d %H:%M} UTC"]
+    if groups.compared_never:
+        said.append(f"{_plural(groups.compared_never, 'group')} never")
+    if groups.not_compared:
+        said.append(f"{_plural(groups.not_compared, 'group')} could not be compared when it was last tried")
+    return f"{'; '.join(said)}."
 
 
 def _without_approval(found: WithoutApproval, period: Period) -> Iterator[Figure]:
@@ -282,17 +298,11 @@ def _took(key: str, name: str, thing: str, spread: Spread, address: str) -> Figu
     )
 
 
-def _unused(period: Period) -> Figure:
+def _unused(period: Period, groups: ManagedGroups) -> Figure:
     found = measuring.unused_eligibilities(period)
-    read = PimGroup.objects.filter(managed=True, present=True).aggregate(
-        at=Min("eligibilities_read_at"), never=Count("pk", filter=Q(eligibilities_read_at=None))
-    )
-    oldest = (
-        f"as last read from PIM, of no group longer ago than {read['at']:%Y-%m-%d %H:%M} UTC"
-        if read["at"]
-        else ""
-    )
-    never = f"{_plural(read['never'], 'group')} never read" if read["never"] else ""
+    at, unread = groups.eligibilities_at, groups.eligibilities_never
+    oldest = f"as last read from PIM, of no group longer ago than {at:%Y-%m-%d %H:%M} UTC" if at else ""
+    never = f"{_plural(unread, 'group')} never read" if unread else ""
     known = " and ".join(filter(None, (oldest, never))) or "of which there is none"
     return Figure(
         "unused",

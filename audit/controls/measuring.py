@@ -12,13 +12,14 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, Q
+from django.db.models import Count, Min, Q
 
 from audit.controls.periods import Period
 from audit.ledger import reading
 from audit.ledger.reading import EventFilter, bounded
+from catalog.models import PimGroup
 from identity.humans import human_key, same_human_sql
-from oversight.models import Finding, FindingKind, FindingStatus
+from oversight.models import UNRESOLVED, Finding, FindingKind, FindingStatus
 from policy.approvers import all_seated
 from policy.demands import Demands
 from requests_app.activity.planning import MOST_ACCOUNTS
@@ -155,16 +156,50 @@ def events_of(kind: str, period: Period) -> int:
     return reading.count(EventFilter(types=(kind,), since=period.since, until=period.until))
 
 
-def ungranted_members(period: Period) -> Mapping[str, tuple[int, int]]:
-    """Findings of members without a grant, by kind: first seen in the period, and unresolved now, whenever first seen."""
+class Ungranted(NamedTuple):
+    """Members without a grant: first seen in the period; now open, and now a known exception, whenever first seen."""
+
+    seen: int = 0
+    opened: int = 0
+    accepted: int = 0
+
+
+def ungranted_members(period: Period) -> Mapping[str, Ungranted]:
+    """Findings of members without a grant, by kind."""
     # Every status, so that the index by status and time serves.
     seen = Q(status__in=FindingStatus.values, first_seen_at__gte=period.since, first_seen_at__lt=period.until)
-    still = Q(status=FindingStatus.OPEN)
+    still = Q(status__in=UNRESOLVED)
     rows = Finding.objects.filter(seen | still, kind__in=UNGRANTED).order_by().values_list("kind")
-    counts = {"seen": Count("pk", filter=seen), "still": Count("pk", filter=still)}
+    counts = {
+        "seen": Count("pk", filter=seen),
+        "opened": Count("pk", filter=Q(status=FindingStatus.OPEN)),
+        "accepted": Count("pk", filter=Q(status=FindingStatus.ACCEPTED)),
+    }
     with bounded():
-        found = {kind: (first, opened) for kind, first, opened in rows.annotate(**counts)}
-    return {str(kind): found.get(kind, (0, 0)) for kind in UNGRANTED}
+        found = {kind: Ungranted(*numbers) for kind, *numbers in rows.annotate(**counts)}
+    return {str(kind): found.get(kind, Ungranted()) for kind in UNGRANTED}
+
+
+class ManagedGroups(NamedTuple):
+    """How far what is known of the managed groups reaches: "at" is of the group that was looked at longest ago."""
+
+    eligibilities_at: datetime | None
+    eligibilities_never: int
+    compared_at: datetime | None
+    compared_never: int
+    not_compared: int  # though it was tried, the last time
+
+
+def managed_groups() -> ManagedGroups:
+    """One statement over the groups, of which there are few."""
+    found = PimGroup.objects.filter(managed=True, present=True).aggregate(
+        eligibilities_at=Min("eligibilities_read_at"),
+        eligibilities_never=Count("pk", filter=Q(eligibilities_read_at=None)),
+        compared_at=Min("look__looked_at"),
+        compared_never=Count("pk", filter=Q(look__looked_at=None)),
+        not_compared=Count("pk", filter=Q(look__problem__gt="")),
+    )
+    return ManagedGroups(**found)
 
 
 _UNUSED = """

@@ -14,22 +14,25 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django_subatomic.db import transaction
 from pytest_django import DjangoDbBlocker, Settings
 
 from audit.controls import figures, measuring
 from audit.controls.charts import HEIGHT, TOP, spread_chart
-from audit.controls.figures import controls_page
+from audit.controls.figures import Figure, controls_page
 from audit.controls.frameworks import EDITIONS, SUPPORTED
 from audit.controls.measuring import Part, Spread
 from audit.controls.periods import MOST_DAYS, Period, PeriodForm
 from audit.ledger.anchoring import AnchorState
 from audit.ledger.models import Event
+from audit.ledger.recorder import Actor
 from audit.ledger.waiting import Waiting
 from base.clock import business_now, real_now
 from catalog.models import Eligibility, PimGroup
 from identity.absences.declaring import declare
 from identity.models import DirectoryGroup, DirectoryMembership
-from oversight.models import FindingKind
+from oversight.drift import writing
+from oversight.models import FindingKind, FindingStatus
 from policy.approvers import somebody_can_decide
 from policy.demands import Approvers, Demands, Stage
 from requests_app.activity.models import ActivityPlace, ActivityUse
@@ -341,7 +344,7 @@ def test_each_figure_says_what_it_is_and_leads_to_what_is_behind_it(asked: Asked
     assert "Members without a grant Look into it 1" in page
     long_ago = text_of(auditor, "/audit/controls/?since=2020-01-01&until=2020-01-31")
     assert "Members without a grant Look into it 0" in long_ago
-    assert "1 is open now, whenever first seen" in long_ago
+    assert "1 is open now, and 0 accepted as known exceptions, whenever first seen" in long_ago
     assert "Self-approvals As it should be 0" in page
     assert (
         "as last read from PIM, of no group longer ago than 2020-01-02 00:00 UTC, brought no access" in page
@@ -351,6 +354,38 @@ def test_each_figure_says_what_it_is_and_leads_to_what_is_behind_it(asked: Asked
     for action in ("decision.counted", "grant.overdue", "drift.found", "item.lapsed", "grant.arrived"):
         (address,) = {found for found in re.findall(r'href="(/audit/\?[^"]+)"', body) if action in found}
         assert auditor.get(address.replace("&amp;", "&")).status_code == 200
+
+
+def test_nobody_without_a_grant_is_good_only_where_all_was_compared_and_nothing_accepted(db: None) -> None:
+    groups = [make.pim_group() for _ in range(3)]
+    today = business_now().date()
+
+    def figure() -> Figure:
+        return figures._ungranted(Period(today, today), measuring.managed_groups())
+
+    assert (figure().value, figure().tone) == ("0", figures.LOOK)
+    assert "No managed group has been compared yet." in figure().sentence
+    for group in groups[1:]:
+        writing.write(group, [], now=business_now())
+    assert (figure().tone, "; 1 group never." in figure().sentence) == (figures.LOOK, True)
+    writing.write(groups[0], [], now=business_now() - timedelta(days=2))
+    assert figure().tone == figures.PLAIN, "what is old says little of now"
+    writing.write(groups[0], [], now=business_now())
+    assert figure().tone == figures.GOOD
+    writing.not_looked(groups[0], "Entra refused it.")
+    assert figure().tone == figures.LOOK
+    assert "; 1 group could not be compared when it was last tried." in figure().sentence
+    writing.write(groups[0], [], now=business_now())
+    long_ago, later = business_now() - timedelta(days=90), business_now() + timedelta(days=30)
+    row = make.finding(make.person(), groups[0], FindingKind.STANDING, first_seen_at=long_ago)
+    with transaction():
+        writing.change(
+            row, FindingStatus.ACCEPTED, "drift.accepted", actor=Actor.worker(), now=business_now(),
+            accepted_until=later, fields={"until": later},
+        )  # fmt: skip
+    assert (figure().value, figure().tone) == ("0", figures.PLAIN)
+    assert "0 are open now, and 1 accepted as known exceptions" in figure().sentence
+    assert "Permanent membership: 0, open now 0, accepted 1" in figure().details
 
 
 @pytest.fixture
