@@ -117,6 +117,7 @@ def _minute(moment: datetime) -> datetime:
 class TimelineForm(NamesForm):
     """Which events to look for."""
 
+    by = _text("Done by")
     words = _text("Words")
     address = _text("Address")
     action = forms.ChoiceField(label="Action", required=False)
@@ -128,6 +129,7 @@ class TimelineForm(NamesForm):
 
     placeholders: ClassVar = {
         **NamesForm.placeholders,
+        "by": "Beginning of a name, or object id",
         "words": "In what people wrote, or a reference",
         "address": "From which, such as 192.0.2.7",
     }

@@ -19,7 +19,7 @@ _UNIT_ID = re.compile(r"(ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}|r-[0-9a-z]{4,32})")
 _ACCOUNT_ID = re.compile(r"[0-9]{12}")
 
 
-def people_named(text: str) -> tuple[str, ...]:
+def people_named(text: str, field: str = "person") -> tuple[str, ...]:
     """Object ids of everybody whose name begins so; empty for no text. Raises Invalid for nobody, or too many."""
     if not text:
         return ()
@@ -30,7 +30,7 @@ def people_named(text: str) -> tuple[str, ...]:
         | Q(surname__istartswith=text)
         | Q(user_principal_name__istartswith=text)
     )
-    return _some(named, "object_id", "person", "people")
+    return _some(named, "object_id", field, "people")
 
 
 def groups_named(text: str) -> tuple[str, ...]:

@@ -92,6 +92,7 @@ def event_filter(wanted: Mapping[str, Any]) -> EventFilter:
     """The ledger's filter for a cleaned form. Raises Invalid for names that fit nothing or too much."""
     return EventFilter(
         people=people_named(wanted["person"]),
+        actors=people_named(wanted.get("by", ""), "by"),
         groups=groups_named(wanted["group"]),
         types=wanted["types"],
         outcome=wanted["outcome"],
@@ -126,10 +127,10 @@ def _named(found: Facets, wanted: Mapping[str, Any]) -> Sequence[Facet]:
                 for key, number in found.values["outcome"]
             ],
         ),
-        Facet("By", [Choice("person", key, names.get(key, key), number) for key, number in actors]),
+        Facet("By", [Choice("by", key, names.get(key, key), number) for key, number in actors]),
         Facet("PIM group", [Choice("group", key, called.get(key, key), number) for key, number in groups]),
     )
-    narrowed = {name for name in ("outcome", "person", "group") if wanted[name]}
+    narrowed = {name for name in ("outcome", "by", "group") if wanted.get(name)}
     if len(wanted["types"]) == 1:
         narrowed.add("action")
     return [each for each in facets if len(each.choices) > 1 and each.choices[0].field not in narrowed]

@@ -91,6 +91,7 @@ class EventFilter:
     """
 
     people: tuple[str, ...] = ()  # object ids, as actor or as the person whom it is about
+    actors: tuple[str, ...] = ()  # object ids, as actor only
     groups: tuple[str, ...] = ()  # object ids
     types: tuple[str, ...] = ()
     outcome: str = ""
@@ -105,7 +106,7 @@ class EventFilter:
         object.__setattr__(self, "words", self.words.strip())
         terms_of(self.words)
         # Whatever can have words may be named at once.
-        for values in (self.people, self.groups, {*self.types} - {*worded_types(())}):
+        for values in (self.people, self.actors, self.groups, {*self.types} - {*worded_types(())}):
             if len(values) > MOST_VALUES:
                 raise Invalid("audit.too_many", f"At most {MOST_VALUES} values at once. Be more precise.")
         if self.outcome and self.outcome not in Outcome.values:
@@ -396,7 +397,8 @@ def _of_many_requests(
     None when there are no more events than that, or no requests.
     """
     sliced = requests.query.is_sliced
-    by_index = sliced and not (wanted.people or wanted.groups or wanted.outcome or wanted.address)
+    others = wanted.people or wanted.actors or wanted.groups or wanted.outcome or wanted.address
+    by_index = sliced and not others
     tried = MOST_TRIED_BY_INDEX if by_index else MOST_TRIED
     candidates = _newest(replace(wanted, requests=None), None, tried, ("request_id",))
     try:
@@ -474,6 +476,9 @@ def _walks(wanted: EventFilter, worded: Sequence[Q] | None = None) -> Iterator[Q
         for person in wanted.people:
             yield Q(actor_oid=person) & rest
             yield Q(about_oid=person) & ~Q(actor_oid__in=wanted.people) & rest
+    elif wanted.actors:
+        rest = _rest(replace(wanted, actors=()))
+        yield from (Q(actor_oid=actor) & rest for actor in wanted.actors)
     elif wanted.requests is not None:
         # Many are tried on the newest events, of each type apart: its index says whose request an event is.
         apart = isinstance(wanted.requests, QuerySet | Once)
@@ -500,6 +505,8 @@ def _rest(wanted: EventFilter) -> Q:
     conditions = Q()
     if wanted.requests is not None:
         conditions &= among(wanted.requests)
+    if wanted.actors:
+        conditions &= Q(actor_oid__in=wanted.actors)
     if wanted.groups:
         conditions &= Q(group_oid__in=wanted.groups)
     if wanted.types:

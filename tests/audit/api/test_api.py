@@ -125,7 +125,7 @@ def test_pages_follow_each_other_without_a_gap(program: Program, monkeypatch: py
     for number in range(5):
         note(str(number))
     address, seen = "/api/v1/events?person=Ada&action=trial.noted", []
-    monkeypatch.setattr(searching, "people_named", lambda _: ())
+    monkeypatch.setattr(searching, "people_named", lambda *_: ())
     while address:
         page = program.read(address)
         seen += [each["facts"]["note"] for each in page["events"]]

@@ -20,7 +20,7 @@ type View = Callable[..., HttpResponseBase]
 
 NAMES = ("person", "permission_set", "account", "unit", "group")
 PAGES: tuple[tuple[str, View, tuple[str, ...]], ...] = (
-    ("/audit/", history, (*NAMES, "words", "address", "action", "outcome", "since", "until", "before")),
+    ("/audit/", history, (*NAMES, "by", "words", "address", "action", "outcome", "since", "until", "before")),
     ("/audit/as-of/", access_as_of, (*NAMES, "at", "after")),
     ("/audit/changes/", access_changes, (*NAMES, "since", "until", "show", "page")),
     ("/audit/controls/", controls, ("since", "until")),

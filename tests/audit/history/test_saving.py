@@ -87,6 +87,9 @@ def test_a_facet_leads_to_what_it_counted(some: tuple[Person, PimGroup], auditor
     ada, group = some
     noted(make.actor(ada), 3, group_oid=group.object_id)
     record_alone(REFUSED.name, actor=make.actor(ada), fields={})
+    record_alone(NOTED.name, actor=make.actor(ada), fields={"note": "x"})
+    ben = Actor.person(make.oid(), "Ben Boss")
+    record_alone(NOTED.name, actor=ben, fields={"note": "about Ada"}, about_oid=ada.object_id)
     page = auditor.get("/audit/?since=2020-01-01").content.decode()
     found = dict(
         re.findall(r'<li><a href="([^"]+)">[^<]+</a> <span class="soft figures">([\d,]+)</span>', page)

@@ -89,6 +89,13 @@ def test_a_person_is_found_as_actor_and_as_the_one_concerned_and_only_once() -> 
     worded = EventFilter(people=of_both.people, words="disk")
     assert [entry.event.id for entry in events(worded).entries] == [of_grace, both]
     assert (count(of_both), count(worded)) == (4, 2)
+    for wanted, expected in (
+        (EventFilter(actors=(GRACE.object_id,)), [by_grace]),
+        (EventFilter(actors=(GRACE.object_id, ADA.object_id)), [of_grace, by_ada, by_grace, both]),
+        (EventFilter(actors=(ADA.object_id,), people=(GRACE.object_id,)), [of_grace]),
+        (EventFilter(actors=(GRACE.object_id,), words="disk"), []),
+    ):
+        assert [entry.event.id for entry in events(wanted).entries] == expected
     assert events(EventFilter(people=("nobody",))).entries == []
 
 
@@ -163,6 +170,7 @@ FILTERS: dict[str, Any] = {
     "everything": EventFilter,
     "a person": lambda: EventFilter(people=("person-7",)),
     "some people": lambda: EventFilter(people=tuple(f"person-{number}" for number in range(MOST_VALUES))),
+    "an actor": lambda: EventFilter(actors=("person-7",)),
     "nobody": lambda: EventFilter(people=("absent",)),
     "a group": lambda: EventFilter(groups=("group-3",)),
     "an absent group": lambda: EventFilter(groups=("absent",)),
