@@ -37,6 +37,7 @@ EVIDENCE = {
     "store_request_id": "AWS's request id",
 }
 MOST_UNSEEN = 20
+MOST_OF_GRANTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +133,16 @@ def finding_or_missing(finding_id: UUID) -> FindingRow:
     return FindingRow(row, business_now() - row.first_seen_at)
 
 
-def findings_of_grants(grant_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[FindingRow]]:
-    """What was ever found about these grants, newest first; one query."""
+def findings_of_grants(grant_ids: Sequence[UUID]) -> tuple[Mapping[UUID, Sequence[FindingRow]], bool]:
+    """What was ever found about these grants, newest first, and whether older ones were left out; one query."""
     found: dict[UUID, list[FindingRow]] = {}
     now = business_now()
-    rows = (
-        Finding.objects.filter(grant__in=list(grant_ids)).select_related("group").order_by("-first_seen_at")
-    )
-    for row in rows[:100]:
+    rows = Finding.objects.filter(grant__in=list(grant_ids)).select_related("group")
+    kept = list(rows.order_by("-first_seen_at", "pk")[: MOST_OF_GRANTS + 1])
+    for row in kept[:MOST_OF_GRANTS]:
         if row.grant_id is not None:
             found.setdefault(row.grant_id, []).append(FindingRow(row, now - row.first_seen_at))
-    return found
+    return found, len(kept) > MOST_OF_GRANTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
+
+from django.db.models import BooleanField, ExpressionWrapper, Q
 
 from audit.history.presentation import Row, rows
 from audit.history.told import MOST_TOLD, Told, told_about
@@ -34,6 +36,7 @@ from requests_app.shown import Part, what_was_shown
 MOST_ITEMS = 50
 MOST_SCOPE = 500
 MOST_ATTEMPTS = 500
+_READS = (Attempt.Kind.READ_ENTRA, Attempt.Kind.READ_AWS, Attempt.Kind.READ_JOB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,8 @@ class Case:
     items: Sequence[CaseItem]
     rows: Sequence[Row]
     scope_cut: bool = False  # whether account assignments were left out
+    attempts_cut: bool = False  # whether older calls were left out, reads before writes
+    findings_cut: bool = False  # whether older findings were left out
 
     @property
     def title(self) -> str:
@@ -149,10 +154,8 @@ def case(request_id: UUID) -> Case:
         .order_by("submitted_at", "pk")
     ):
         decisions.setdefault(decision.item_id, []).append(decision)
-    attempts: dict[UUID, list[Attempt]] = {}
-    for attempt in Attempt.objects.filter(grant__in=grant_ids).order_by("started_at", "pk")[:MOST_ATTEMPTS]:
-        attempts.setdefault(attempt.grant_id, []).append(attempt)
-    findings = findings_of_grants(grant_ids)
+    attempts, attempts_cut = _attempts(grant_ids)
+    findings, findings_cut = findings_of_grants(grant_ids)
     told_of = told_about(keys, {grant.pk: item for item, grant in grants.items()})
     looks = {look.grant_id: look for look in ActivityLook.objects.filter(grant__in=grant_ids)}
     return Case(
@@ -173,4 +176,17 @@ def case(request_id: UUID) -> Case:
         ],
         rows(told),
         scope_cut=len(scope) > MOST_SCOPE,
+        attempts_cut=attempts_cut,
+        findings_cut=findings_cut,
     )
+
+
+def _attempts(grant_ids: Sequence[UUID]) -> tuple[Mapping[UUID, Sequence[Attempt]], bool]:
+    """The calls for each grant, oldest first, and whether some were left out: every write, then the newest reads."""
+    read = ExpressionWrapper(Q(kind__in=_READS), output_field=BooleanField())
+    rows = Attempt.objects.filter(grant__in=grant_ids).order_by(read, "-started_at", "pk")
+    kept = list(rows[: MOST_ATTEMPTS + 1])
+    found: dict[UUID, list[Attempt]] = {}
+    for attempt in sorted(kept[:MOST_ATTEMPTS], key=lambda each: (each.started_at, each.pk)):
+        found.setdefault(attempt.grant_id, []).append(attempt)
+    return found, len(kept) > MOST_ATTEMPTS

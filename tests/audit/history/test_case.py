@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from audit.history import case as cases
 from audit.history.case import case
 from audit.ledger.keys import make_key
 from audit.ledger.models import Event
@@ -19,6 +20,7 @@ from base.errors import Missing
 from identity.models import AppRole, Person
 from notifications.models import Message
 from notifications.planning import plan
+from oversight import selectors
 from requests_app.models import Attempt, Decision, RequestItem
 from requests_app.shown import what_was_shown
 from tests.audit.history.conftest import AsRole, browser_of
@@ -134,6 +136,30 @@ def test_it_has_the_vendors_request_id_of_every_outside_write(olga: Person, play
         # once among the calls, and once in the trail, which keeps it for good
         assert body.count(attempt.vendor_request_id) >= 2
         assert body.count(str(attempt.pk)) >= 2
+
+
+def test_of_too_many_calls_and_findings_the_oldest_are_left_out_and_no_write(
+    olga: Person, play: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grant, whole = play.grant(), case(play.grant().first_request_id)
+    assert (whole.attempts_cut, whole.findings_cut) == (False, False)
+    (every,) = (each.attempts for each in whole.items)
+    writes = {each.pk for each in every if each.kind in ("assign", "remove", "on_demand")}
+    newest = [each.pk for each in every if each.pk not in writes][-1]
+    assert every[0].pk not in {*writes, newest}
+    monkeypatch.setattr(cases, "MOST_ATTEMPTS", len(writes) + 1)
+    monkeypatch.setattr(selectors, "MOST_OF_GRANTS", 1)
+    with play.as_role("portal_worker"):
+        make.finding(grant.person, grant.group, "late", grant=grant)
+        last = make.finding(grant.person, grant.group, "widened", grant=grant, first_seen_at=play.time.now)
+    cut = case(grant.first_request_id)
+    (shown,) = cut.items
+    assert [each.pk for each in shown.attempts] == [each.pk for each in every if each.pk in {*writes, newest}]
+    assert (cut.attempts_cut, cut.findings_cut) == (True, True)
+    assert [row.finding for row in shown.findings] == [last]
+    text = text_of(page_of(olga, play))
+    assert "the oldest reads are left out" in text
+    assert "More drift was found than this page shows" in text
 
 
 def test_each_event_says_where_it_is_sealed(
