@@ -309,7 +309,7 @@ class Grant(models.Model):
             models.Index(
                 fields=["-out_of_aws_at"],
                 condition=Q(out_of_aws_at__isnull=False),
-                include=["end_reason", "ends_at", "removal_started_at"],
+                include=["end_reason", "ends_at", "fell_back_to", "removal_started_at"],
                 name="grant_out_of_aws",
             ),
             # Who had access at a given minute.

@@ -67,9 +67,11 @@ SELECT created_at AS began, decided_at AS ended FROM requests_app_requestitem it
 WHERE decided_at >= %(since)s AND decided_at < %(until)s AND status IN ('approved', 'denied')
   AND NOT EXISTS (SELECT 1 FROM requests_app_waiver waived WHERE waived.item_id = item.id AND waived.status = 'granted')
 """
-# A window that is over should have been cleared from its end on; whatever else ends access, from when that was begun.
+# A window that is over should have been cleared from its end on, where an extension fell from the one before it; whatever
+# else ends access, from when that was begun.
 _REMOVED = """
-SELECT CASE WHEN end_reason = 'window_over' THEN least(ends_at, removal_started_at) ELSE removal_started_at END AS began,
+SELECT CASE WHEN end_reason = 'window_over' THEN least(coalesce(fell_back_to, ends_at), removal_started_at)
+            ELSE removal_started_at END AS began,
        out_of_aws_at AS ended
 FROM requests_app_grant
 WHERE out_of_aws_at >= %(since)s AND out_of_aws_at < %(until)s AND removal_started_at IS NOT NULL
