@@ -151,7 +151,7 @@ def _some_events(
 
 
 def _proofs(ids: Sequence[int]) -> tuple[dict[int, Mapping[str, Any]], list[Seal]]:
-    """Each sealed event's place and path, and the seals of their batches. Each batch is read and hashed once."""
+    """Each sealed event's place and path, and the seals that it takes to verify them. Each batch is read and hashed once."""
     places: dict[int, list[tuple[int, int]]] = {}
     for event_id, batch, index in Leaf.objects.filter(event_id__in=ids).values_list(
         "event_id", "batch", "idx"
@@ -164,7 +164,9 @@ def _proofs(ids: Sequence[int]) -> tuple[dict[int, Mapping[str, Any]], list[Seal
             # In a batch that lacks a leaf no way leads up from the last: whoever verifies the pack is told so.
             path = [each.hex() for each in tree.path(index)] if index < len(leaves) else []
             proofs[event_id] = {"batch": batch, "index": index, "path": path}
-    return proofs, list(Seal.objects.filter(batch__in={*places, *_links(list(places))}).order_by("batch"))
+    # The seal before a batch too: no event of the batch is much older than that.
+    batches = {*places, *(batch - 1 for batch in places), *_links(list(places))}
+    return proofs, list(Seal.objects.filter(batch__in=batches).order_by("batch"))
 
 
 def _leaves(batches: Sequence[int]) -> Iterator[tuple[int, list[bytes]]]:

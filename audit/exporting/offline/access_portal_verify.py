@@ -18,8 +18,9 @@ import re
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from bisect import bisect
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,9 +35,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 FORMAT = 1
 CONTEXT = b"access-portal audit seal 1\n"
 ANCHOR_FORMAT = "access-portal audit seal 1"
+NO_SEAL = "00" * 32  # before the first
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_BYTES = 1_000_000_000  # of all files in a pack, unpacked
 SALT_BYTES = 16
+# A time can differ by so much from what comes before or after it: an event's by the length of its transaction, which is
+# seconds, a seal's by how far a database's clock was put right.
+LATE_AFTER = timedelta(hours=1)
 INSTANT = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{6}Z")
 # What comes of a file that isn't what it should be; the first three are of the ZIP itself.
 BROKEN = (
@@ -210,9 +215,12 @@ def doubt(seal: dict[str, Any], keys: dict[str, Key]) -> str:
 
 
 def check_seals(
-    seals: Sequence[dict[str, Any]], keys: dict[str, Key]
+    seals: Sequence[dict[str, Any]], keys: dict[str, Key], held: Collection[int]
 ) -> tuple[dict[int, dict[str, Any]], list[str]]:
-    """The seals by batch, and what is wrong with them."""
+    """The seals by batch, and what is wrong with them; `held` are the batches of the pack's events.
+
+    A seal that merely stands before one of those needs no trusted key: the next, which a trusted key signed, holds its hash.
+    """
     wrong: list[str] = []
     found: dict[int, dict[str, Any]] = {}
     for seal in seals:
@@ -221,15 +229,14 @@ def check_seals(
             wrong.append(f"Seal {batch} is in the pack twice.")
         if seal_of(seal) != value:
             wrong.append(f"Seal {batch} isn't the hash of what it seals.")
-        if doubted := doubt(seal, keys):
+        if (batch in held or batch + 1 not in held) and (doubted := doubt(seal, keys)):
             wrong.append(doubted)
         found[batch] = seal
     # When all are there: whoever makes a pack writes them in any order.
-    wrong += [
-        f"Seal {batch} doesn't follow seal {batch - 1}."
-        for batch, seal in sorted(found.items())
-        if batch - 1 in found and found[batch - 1]["seal"] != seal["prev_seal"]
-    ]
+    for batch, seal in sorted(found.items()):
+        before = found[batch - 1]["seal"] if batch - 1 in found else NO_SEAL if batch == 1 else None
+        if before not in (None, seal["prev_seal"]):
+            wrong.append(f"Seal {batch} doesn't follow seal {batch - 1}.")
     return found, wrong
 
 
@@ -270,7 +277,28 @@ def check_events(events: Sequence[dict[str, Any]], seals: dict[int, dict[str, An
         root = root_of(leaf_of(event), index, seal["n"], path)
         if root is None or root.hex() != seal["root"]:
             wrong.append(f"{name} isn't what batch {place['batch']} sealed: it was altered.")
+        wrong += misdated(event, seal, seals.get(place["batch"] - 1))
     return wrong
+
+
+def misdated(event: dict[str, Any], seal: dict[str, Any], previous: dict[str, Any] | None) -> list[str]:
+    """Whether an event is of another time than that between the seal before its own, where that is here, and its own."""
+    at = time_of(event["at"])
+    if previous is not None and at < time_of(previous["at"]) - LATE_AFTER:
+        found = f"seal {previous['batch']} is of {previous['at']}"
+        return [f"Event {event['id']} claims a time at which the sealer didn't find it: {found}."]
+    if at > time_of(seal["at"]) + LATE_AFTER:
+        return [f"Event {event['id']} claims a time after the seal that holds it was made, at {seal['at']}."]
+    return []
+
+
+def not_dated(events: Sequence[dict[str, Any]], seals: dict[int, dict[str, Any]]) -> list[int]:
+    """The events whose time can't be held against the seal before theirs, because the pack lacks it."""
+    return [
+        event["id"]
+        for event in events
+        if (event.get("proof") or {}).get("batch", 1) > 1 and event["proof"]["batch"] - 1 not in seals
+    ]
 
 
 def opens(kept: dict[str, Any], promised: Any) -> bool:
@@ -339,7 +367,8 @@ def check_anchors(lines: Iterable[str], seals: dict[int, dict[str, Any]], keys: 
     """
     wrong: list[str] = []
     anchored: set[int] = set()
-    unreadable = newest = 0
+    times: dict[int, datetime] = {}
+    unreadable = 0
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -355,7 +384,7 @@ def check_anchors(lines: Iterable[str], seals: dict[int, dict[str, Any]], keys: 
         if not genuine:
             wrong.append(f"Line {number} of the anchors holds a seal {batch} that no trusted key signed.")
             continue
-        unreadable, newest = 0, max(newest, batch)
+        unreadable, times[batch] = 0, time_of(kept["at"])
         if batch not in seals:
             continue
         if seals[batch]["seal"] == kept["seal"]:
@@ -367,6 +396,8 @@ def check_anchors(lines: Iterable[str], seals: dict[int, dict[str, Any]], keys: 
             )
     if unreadable:
         wrong.append(f"Line {unreadable} of the anchors can't be read, and no sound one follows it.")
+    wrong += out_of_order(seals, times)
+    newest = max(times, default=0)
     leading: set[int] = set()
     for batch in sorted(seals, reverse=True):
         following = seals.get(batch + 1)
@@ -377,6 +408,26 @@ def check_anchors(lines: Iterable[str], seals: dict[int, dict[str, Any]], keys: 
     return Anchored(
         len(leading), wrong, [batch for batch in sorted(seals) if batch < newest and batch not in leading]
     )
+
+
+def out_of_order(seals: dict[int, dict[str, Any]], times: Mapping[int, datetime]) -> list[str]:
+    """Seals whose time isn't between those of the anchored seals next to them: who has the key can sign any time."""
+    wrong: list[str] = []
+    anchored = sorted(times)
+    for batch, seal in sorted(seals.items()):
+        place, at = bisect(anchored, batch), time_of(seal["at"])
+        before, after = anchored[max(place - 1, 0) : place], anchored[place : place + 1]
+        wrong += [
+            f"Seal {batch} claims to be of {seal['at']}, before seal {each}, which was anchored and comes before it."
+            for each in before
+            if at < times[each] - LATE_AFTER
+        ]
+        wrong += [
+            f"Seal {batch} claims to be of {seal['at']}, after seal {each}, which was anchored and comes after it."
+            for each in after
+            if at > times[each] + LATE_AFTER
+        ]
+    return wrong
 
 
 # --- Time stamps (RFC 3161): the answer of an authority, in DER
@@ -617,14 +668,30 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def verify(chosen: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str], list[str]]:
-    """The pack's events, what is wrong, and what is proven where nothing is. Raises Unreadable."""
+class Verified(NamedTuple):
+    """What a pack holds, what is wrong with it, and what is proven where nothing is."""
+
+    events: list[dict[str, Any]]
+    seals: dict[int, dict[str, Any]]
+    wrong: list[str]
+    told: list[str]
+
+
+def verify(chosen: argparse.Namespace) -> Verified:
+    """Hold a pack against everything that was given. Raises Unreadable."""
     keys = load_keys(chosen.public_key)
     events, given, wrong, beside = read_pack(chosen.pack)
     kept = {name: data for name, data in beside.items() if name.startswith("stamps/")}
-    seals, wrong_seals = check_seals(given, keys)
+    seals, wrong_seals = check_seals(
+        given, keys, {event["proof"]["batch"] for event in events if event.get("proof")}
+    )
     wrong += wrong_seals + check_events(events, seals) + check_noted(chosen.noted_seal, seals)
     told = [f"PROVEN: {len(events)} events are what {len(seals)} signed seals sealed."]
+    if undated := not_dated(events, seals):
+        told.append(
+            f"NOT DATED: of {len(undated)} events, the first of them {undated[0]}, the seal before theirs isn't in the "
+            "pack: they may have been written later than they say. Have the portal make the pack again."
+        )
     texts, of_events = not_kept(events)
     if texts:
         told.append(
@@ -663,27 +730,28 @@ def verify(chosen: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str],
         told += [
             f"NOT VERIFIED without --tsa-roots: a time stamp says that {sentence}." for sentence, _ in stamped
         ]
-    return events, wrong, told
+    return Verified(events, seals, wrong, told)
 
 
-def shown(event: dict[str, Any]) -> str:
-    """A proven event for reading: number, time, what happened and how it ended; then all else, with the words."""
+def shown(event: dict[str, Any], seals: dict[int, dict[str, Any]]) -> str:
+    """A proven event for reading: number, times, what happened and how it ended; then all else, with the words."""
+    seal = seals[event["proof"]["batch"]]
     said = json.loads(event["canon"])
     said["words"] = {name: kept["text"] for name, kept in event["words"].items()}
     first = ("business_at", "type", "outcome")
     rest = {
         name: said[name] for name in sorted(said) if said[name] and name not in {*first, "v", "commitments"}
     }
-    return "  ".join(
-        [str(event["id"]), *(str(said[name]) for name in first), json.dumps(rest, ensure_ascii=False)]
-    )
+    happened_at, *what = (str(said[name]) for name in first)
+    times = f"{happened_at} (written {event['at']}, sealed {seal['at']} with seal {seal['batch']})"
+    return "  ".join([str(event["id"]), times, *what, json.dumps(rest, ensure_ascii=False)])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check what the command line names; gives the exit code."""
     chosen = parsed(arguments)
     try:
-        events, wrong, told = verify(chosen)
+        events, seals, wrong, told = verify(chosen)
     except Unreadable as error:
         print(f"UNREADABLE: {safe(error)}")
         return 2
@@ -692,7 +760,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     if chosen.show and not wrong:
         for event in events:
-            print(safe(shown(event)))
+            print(safe(shown(event, seals)))
     for sentence in [f"WRONG: {each}" for each in wrong] or told:
         print(safe(sentence))
     return 1 if wrong else 0

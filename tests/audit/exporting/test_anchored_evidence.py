@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from audit.exporting import evidence
 from audit.exporting.evidence import make_pack
-from audit.exporting.offline.access_portal_verify import check_anchors, load_keys, main, read_pack
+from audit.exporting.offline.access_portal_verify import (
+    check_anchors,
+    check_seals,
+    load_keys,
+    main,
+    read_pack,
+)
 from audit.ledger.anchoring import anchor_newest
 from audit.ledger.anchors import FileAnchor, SignedSeal
 from audit.ledger.keys import SealingKey, make_key
 from audit.ledger.merkle import seal_hash
+from audit.ledger.models import Leaf
 from audit.ledger.reading import EventFilter, events
 from audit.ledger.recorder import Actor
 from audit.ledger.sealing import seal_everything
@@ -58,6 +67,7 @@ def test_a_pack_leads_to_the_next_anchored_seal(
     said = capsys.readouterr().out
     assert "PROVEN: 2 events are what 4 signed seals sealed." in said
     assert "ANCHORED: 3 of 4 seals lead to seals that were anchored elsewhere." in said
+    assert "NOT " not in said.replace("NOT SEALED: what", "")
 
 
 def test_anchors_of_another_trail_show_a_rewriting(
@@ -72,10 +82,12 @@ def test_anchors_of_another_trail_show_a_rewriting(
     assert "Seal 3 isn't the one that was anchored (line 1)" in capsys.readouterr().out
 
 
-def forged(line: str, key: SealingKey) -> str:
+def forged(line: str, key: SealingKey, *, ahead: int = 0, late: timedelta = timedelta(0)) -> str:
+    """Another seal of its place, or of one so many batches ahead, at its time or that much later."""
     seal = SignedSeal.parse(line)
-    value = seal_hash(seal.prev_seal, bytes(32), seal.n, seal.batch, seal.at)
-    return replace(seal, root=bytes(32), seal=value, signature=key.sign(value)).line() + "\n"
+    seal = replace(seal, root=bytes(32), batch=seal.batch + ahead, at=seal.at + late)
+    value = seal_hash(seal.prev_seal, seal.root, seal.n, seal.batch, seal.at)
+    return replace(seal, seal=value, signature=key.sign(value)).line() + "\n"
 
 
 def test_lines_that_prove_nothing_are_named(
@@ -104,6 +116,35 @@ def test_only_a_whole_chain_leads_to_an_anchor(pack: Path, anchors: Path) -> Non
     assert check_anchors(lines, {batch: seals[batch] for batch in (1, 3, 4)}, keys) == (1, [], [1])
 
 
+def test_a_seal_is_of_the_time_between_the_anchored_ones_next_to_it(
+    pack: Path, anchors: Path, key: SealingKey
+) -> None:
+    """Whoever has the key can sign another time, and who leaves no links is still held to the anchors' times."""
+    keys, line = load_keys([f"{pack.parent / 'key.pub'}"]), anchors.read_text()
+    later = forged(line, key, ahead=10, late=timedelta(hours=5))
+    for ahead, hours, words in (
+        (900, -2, "Seal 903 claims to be of"),
+        (900, 2, ""),
+        (5, -2, "before seal 3, which was anchored and comes before it"),
+        (5, 4, ""),
+        (5, 7, "after seal 13, which was anchored and comes after it"),
+        (-1, 2, "after seal 3, which was anchored and comes after it"),
+    ):
+        seal = json.loads(forged(line, key, ahead=ahead, late=timedelta(hours=hours)))
+        anchored = [line] if ahead == 900 else [later, line]
+        said = " ".join(check_anchors(anchored, {seal["batch"]: seal}, keys).wrong)
+        assert (words in said, bool(words)) == (True, bool(said)), (ahead, hours)
+
+
+def test_the_seal_before_a_batch_is_packed_and_held_by_the_signature_of_the_next(pack: Path) -> None:
+    [last] = Leaf.objects.filter(batch=4).values_list("event_id", flat=True)
+    assert [seal.batch for seal in evidence._proofs([last])[1]] == [3, 4]
+    seals, keys = read_pack(str(pack))[1][2:], load_keys([f"{pack.parent / 'key.pub'}@4.."])
+    assert check_seals(seals, keys, {4})[1] == [], "one who isn't given the key of before"
+    assert "Seal 3 was signed" in check_seals(seals, keys, {3, 4})[1][0]
+    assert "doesn't follow" in check_seals([{**seals[1], "batch": 1}], keys, {1})[1][-1]
+
+
 def test_links_that_were_taken_out_of_a_pack_are_missed(
     pack: Path, anchors: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,6 +158,7 @@ def test_links_that_were_taken_out_of_a_pack_are_missed(
     said = capsys.readouterr().out
     assert "ANCHORED: 0 of 2 seals" in said
     assert "NOT ANCHORED: 1 seals, the first of them 1, lead to none" in said  # 4 was sealed after the newest
+    assert "NOT DATED: of 1 events, the first of them" in said, "nor the seal before"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from django_subatomic.db import transaction
 
 from audit.exporting import evidence
 from audit.exporting.evidence import MOST_EVENTS, VERIFIER, make_pack
-from audit.exporting.offline.access_portal_verify import main, root_of
+from audit.exporting.offline.access_portal_verify import check_events, leaf_of, main, not_dated, root_of
 from audit.ledger import merkle
 from audit.ledger.keys import SealingKey, make_key
 from audit.ledger.merkle import audit_path, node_hash, root_hash
@@ -164,6 +164,9 @@ def test_it_is_proven_by_a_program_that_knows_nothing_of_the_portal(pack: Path) 
     (asked,) = [line for line in done.stdout.splitlines() if "trial.asked" in line]
     for said in ('"justification": "Disk is full"', '"actor": "Ada"', '"group": "Storage"', oid_of(pack)):
         assert said in asked, "what is proven is who did what to whom, and in which words"
+    files = zipfile.ZipFile(pack)
+    event, seal = (json.loads(files.read(name).splitlines()[-1]) for name in ("events.jsonl", "seals.jsonl"))
+    assert f"(written {event['at']}, sealed {seal['at']} with seal 2)  trial.asked" in asked
     assert "commitments" not in asked
     assert (
         "NOT SEALED: what README.txt, access_portal_verify.py, case.html, manifest.json say;" in done.stdout
@@ -172,6 +175,28 @@ def test_it_is_proven_by_a_program_that_knows_nothing_of_the_portal(pack: Path) 
         line.split()[1] for line in VERIFIER.read_text().splitlines() if line.startswith(("import ", "from "))
     ]
     assert {name.partition(".")[0] for name in imports} - set(sys.stdlib_module_names) == {"cryptography"}
+
+
+def test_an_event_is_of_the_time_between_the_seal_before_and_its_own() -> None:
+    """Give or take an hour: a transaction takes a while."""
+    seals = {1: {"batch": 1, "at": at(12, 0)}, 2: {"batch": 2, "at": at(14, 0), "n": 1}}
+    for written, words in (
+        (at(10, 59), "claims a time at which the sealer didn't find it: seal 1 is of"),
+        (at(11, 1), ""),
+        (at(14, 59), ""),
+        (at(15, 1), "claims a time after the seal that holds it was made"),
+    ):
+        event = {"id": 5, "at": written, "canon": "{}", "words": {}}
+        event["proof"] = {"batch": 2, "index": 0, "path": []}
+        seals[2]["root"] = leaf_of(event).hex()
+        said = " ".join(check_events([event], seals))
+        assert (words in said, bool(words)) == (True, bool(said)), written
+        assert not_dated([event], seals) == []
+        assert not_dated([event], {2: seals[2]}) == [5]
+
+
+def at(hour: int, minute: int) -> str:
+    return f"2026-05-01T{hour:02}:{minute:02}:00.000000Z"
 
 
 def oid_of(pack: Path) -> str:
