@@ -197,9 +197,13 @@ def verification_words(state: VerificationState, real: datetime) -> str:
     newest = state.newest
     if newest is None or newest.status == Verification.Status.DONE:
         return ""
-    verb = "was given up" if newest.status == Verification.Status.GIVEN_UP else "isn't finished"
     begun = f"{business_clock().at(newest.started_at):%Y-%m-%d %H:%M} UTC"
-    words = [f"The one of {begun} {verb}; it came to batch {newest.last_batch:,}."]
+    if newest.status == Verification.Status.GIVEN_UP:
+        words = [f"The one of {begun} was given up; it came to batch {newest.last_batch:,}."]
+    elif newest.step:
+        words = [f"The one of {begun} isn't finished; it came to batch {newest.last_batch:,}."]
+    else:
+        words = ["One is about to begin."]
     if newest.problem:
         words.append(f"{newest.problem}.")
     if state.stands_still(real):

@@ -45,7 +45,7 @@ NAMED = {
     "row_missing": {"many": 1, "first": ""},
 }
 WRONG: dict[str, Any] = {"findings": 5, "named": NAMED, "first_bad_batch": 2}
-RUNNING: dict[str, Any] = {"status": "running", "finished_at": None, "last_batch": 17}
+RUNNING: dict[str, Any] = {"status": "running", "finished_at": None, "last_batch": 17, "step": "chain"}
 
 
 def standing() -> dict[str, Alert]:
@@ -137,6 +137,9 @@ def test_the_controls_page_leads_to_the_event_of_what_was_found(auditor: Client,
     period = Period(today, today)
     empty = figures._verification(verification_state(), period)
     assert (empty.value, empty.state) == ("Not yet", "For information")
+    owed = verification(timedelta(0), **RUNNING | {"step": ""})
+    soon = figures._verification(VerificationState(owed, None), period)
+    assert soon.sentence == "No worker has verified the whole trail yet. One is about to begin."
     with as_role("portal_worker"):
         event = record_alone(
             DIFFERS.name,

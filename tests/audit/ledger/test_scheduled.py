@@ -187,10 +187,12 @@ def test_what_never_works_is_given_up_until_the_next_turn(
 ) -> None:
     the_first(time)
     steps.fails["two"] = TimeoutError("…")
-    for _ in range(MOST_TRIES + 1):
+    for tries in range(1, MOST_TRIES + 1):
         assert not go_on()
-        assert not go_on()  # later, not at once
+        assert not go_on()
+        assert steps.asked.count("two") == tries, "later, not at once"
         time.passes(minutes=20)
+    assert not go_on()
     run = Verification.objects.get()
     assert steps.asked == ["one", *["two"] * MOST_TRIES]
     assert (run.status, run.problem) == ("given_up", "TimeoutError at the step two")
@@ -241,6 +243,12 @@ def key(tmp_path: Path, settings: Settings) -> SealingKey:
     return make_key(tmp_path / "key")
 
 
+def takes_its_time(_: datetime | None) -> Iterator[Finding]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(0.1)")
+    return iter(())
+
+
 def verified(name: str) -> dict[str, Any]:
     """The event of a verification of its own, in the smallest pieces."""
     now = clock.real_now()
@@ -259,7 +267,7 @@ def test_a_good_trail_gives_a_good_event_and_a_forged_one_is_named(
     tmp_path: Path,
     settings: Settings,
 ) -> None:
-    """By the verifier itself, as a worker whose statements may take no time at all, over several pieces of the chain."""
+    """By the verifier itself, as a role whose statements may take no time at all, and over several pieces of the chain."""
     monkeypatch.setattr(sealing, "BATCH", 1)
     monkeypatch.setattr(verifying, "_CHUNK", 2)
     for number in range(5):
@@ -274,7 +282,7 @@ def test_a_good_trail_gives_a_good_event_and_a_forged_one_is_named(
         with connection.cursor() as cursor:
             cursor.execute("SET statement_timeout = '1ms'")
             try:
-                assert verifying.verify({key.id: key.trusted}).sound
+                assert verifying.verify({key.id: key.trusted}, beside=[takes_its_time]).sound
             finally:
                 cursor.execute("RESET statement_timeout")
 
