@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -22,6 +22,7 @@ from base.clock import real_now
 from base.errors import Conflict, Invalid, Missing
 
 LOOK_EVERY = 1.0  # seconds (real time) between two looks at most
+LONGEST = 3600.0  # seconds (real time): whoever takes the file more slowly keeps one of few threads
 KEEP = timedelta(days=30)  # no longer than the words of an event are kept at least (audit.ledger.retention)
 MOST_DELETED = 1_000
 _EVENTS = {
@@ -53,6 +54,30 @@ class Cancelled(ConnectionResetError):
         super().__init__(errno.ECONNRESET, "The export was cancelled.")
 
 
+class Stopped(ConnectionResetError):
+    """It has to end, and nobody asked for that; `sentence` says why. The transfer breaks as with Cancelled.
+
+    Of any other error gunicorn closes a connection twice, counts one too few, and waits for no other when it ends.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(errno.ECONNRESET, sentence)
+        self.sentence = sentence
+
+
+def end_when(stopping: Callable[[], bool]) -> None:
+    """From now on every export of this process ends at its next look once `stopping` says so."""
+    global _stopping
+    _stopping = stopping
+
+
+def _nobody_stops() -> bool:
+    return False
+
+
+_stopping: Callable[[], bool] = _nobody_stops
+
+
 @dataclass(slots=True)
 class Running:
     """An export that streams, as its process knows it."""
@@ -60,15 +85,24 @@ class Running:
     export_id: UUID
     form: str
     actor: Actor
-    looked: float  # on the monotonic clock
+    began: float  # on the monotonic clock
+    looked: float = 0.0
 
     def look(self, rows: int) -> None:
         """Say that `rows` are written, once in LOOK_EVERY at most: one statement, which also says whether to go on.
 
         Raises:
             Cancelled: somebody cancelled it.
+            Stopped: it took too long, or this process is told to end.
         """
-        if (now := time.monotonic()) - self.looked < LOOK_EVERY:
+        if _stopping():
+            raise Stopped("The portal was stopped or updated meanwhile. Export it again.")
+        now = time.monotonic()
+        if now - self.began > LONGEST:
+            raise Stopped(
+                f"It took more than {LONGEST / 60:.0f} minutes. Ask for a shorter time, or take it by a faster connection."
+            )
+        if now - max(self.began, self.looked) < LOOK_EVERY:
             return
         with connection.cursor() as cursor:
             cursor.execute(_LOOK, [rows, real_now(), self.export_id])
@@ -99,7 +133,7 @@ def begin(form: str, wanted: EventFilter, *, query: str, most: int, actor: Actor
     """A row for an export of at most `most` rows, and the event of its beginning."""
     expected, more = _expected(wanted, most)
     now = real_now()
-    running = Running(uuid4(), form, actor, looked=time.monotonic())
+    running = Running(uuid4(), form, actor, began=time.monotonic())
     with transaction():
         Export.objects.create(
             id=running.export_id,

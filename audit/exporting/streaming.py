@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from audit.exporting.models import How
-from audit.exporting.running import Cancelled, Running, begin
+from audit.exporting.running import Cancelled, Running, Stopped, begin
 from audit.exporting.tables import csv_lines, json_lines, ocsf_lines
 from audit.exporting.workbook import workbook_bytes
 from audit.history.presentation import Row, rows
@@ -111,6 +111,9 @@ def _stream(form: Form, counted: _Counted, running: Running) -> Iterator[bytes]:
         raise
     except Cancelled:
         running.end(How.CANCELLED, counted.count)
+        raise
+    except Stopped as error:
+        running.end(How.FAILED, counted.count, reason=error.sentence)
         raise
     except Exception as error:
         log.exception("export_failed", export=str(running.export_id), error=type(error).__name__)

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from audit.exporting import running, streaming
 from audit.exporting.models import Export
-from audit.exporting.running import KEEP, Cancelled, cancel, exports_of
+from audit.exporting.running import KEEP, Cancelled, Stopped, cancel, exports_of
 from audit.exporting.streaming import stream
 from audit.exporting.tasks import forget_exports
 from audit.ledger import reading
@@ -124,6 +124,27 @@ def test_a_failure_is_in_the_row_too(wanted: EventFilter, monkeypatch: pytest.Mo
     with pytest.raises(ZeroDivisionError):
         list(chunks)
     assert ended(export) == ("failed", 3, "export.failed", 3, None)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "xlsx"])
+def test_one_whose_process_has_to_end_or_that_takes_too_long_says_so_and_breaks_its_transfer(
+    form: str, wanted: EventFilter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunks, export = start(wanted, form)
+    next(chunks)
+    written = 0 if form == "xlsx" else 3
+    with monkeypatch.context() as patched:
+        patched.setattr(running, "_stopping", lambda: True)
+        with pytest.raises(Stopped):
+            next(chunks)
+    assert ended(export) == ("failed", written, "export.failed", written, None)
+    said = Event.objects.get(type="export.failed").data["fields"]["reason"]
+    assert said == "The portal was stopped or updated meanwhile. Export it again."
+    slow = start(wanted, form)[0]
+    next(slow)
+    monkeypatch.setattr(running, "LONGEST", -1.0)
+    with pytest.raises(Stopped, match="It took more than"):
+        next(slow)
 
 
 def test_only_ones_own_and_only_while_it_runs(wanted: EventFilter) -> None:
