@@ -299,7 +299,7 @@ def _took(key: str, name: str, thing: str, spread: Spread, address: str) -> Figu
 
 
 def _unused(period: Period, groups: ManagedGroups) -> Figure:
-    found = measuring.unused_eligibilities(period)
+    found = measuring.unused_eligibilities(period, business_now())
     at, unread = groups.eligibilities_at, groups.eligibilities_never
     oldest = f"as last read from PIM, of no group longer ago than {at:%Y-%m-%d %H:%M} UTC" if at else ""
     never = f"{_plural(unread, 'group')} never read" if unread else ""
@@ -309,7 +309,7 @@ def _unused(period: Period, groups: ManagedGroups) -> Figure:
         "Unused eligibilities",
         _number(found.unused),
         f"Of {_plural(found.held, 'eligibility', 'eligibilities')} for managed groups, {known}, "
-        "brought no access through the portal in the period.",
+        "brought no access through the portal in the period, nor any that lasted into it.",
         PLAIN,
         [
             Behind(period.timeline("grant.arrived"), "Access that became ready"),

@@ -204,15 +204,27 @@ def managed_groups() -> ManagedGroups:
     return ManagedGroups(**found)
 
 
+# Access of the period is what became ready in it, and what was ready before and lasted into it: of that no more than was
+# held at its first moment, by the index of spans (requests_app/held.py).
 _UNUSED = """
 WITH held AS MATERIALIZED (
     SELECT DISTINCT person_id, group_id FROM catalog_eligibility
     WHERE group_id IN (SELECT id FROM catalog_pimgroup WHERE managed AND present)
+      AND (ends_at IS NULL OR ends_at > %(now)s)
+), lasting AS MATERIALIZED (
+    SELECT person_id, group_id FROM requests_app_grant
+    WHERE tstzrange(coalesce(assigned_at, starts_at),
+                    greatest(coalesce(assigned_at, starts_at),
+                             coalesce(last_possible_use_at, ended_at, 'infinity'::timestamptz)))
+          @> %(since)s::timestamptz
+      AND arrived_at < %(since)s
 ), unused AS MATERIALIZED (
     SELECT person_id, group_id FROM held
     WHERE NOT EXISTS (SELECT FROM requests_app_grant used
                       WHERE used.person_id = held.person_id AND used.group_id = held.group_id
                         AND arrived_at >= %(since)s AND arrived_at < %(until)s)
+      AND NOT EXISTS (SELECT FROM lasting
+                      WHERE lasting.person_id = held.person_id AND lasting.group_id = held.group_id)
 )
 SELECT (SELECT count(*) FROM held), (SELECT count(*) FROM unused),
        person.display_name, person.object_id, pim.display_name, pim.object_id
@@ -241,10 +253,16 @@ class Unused:
     some: Sequence[Idle]
 
 
-def unused_eligibilities(period: Period) -> Unused:
+def unused_eligibilities(period: Period, now: datetime) -> Unused:
     """Those that are there now, and what came of them in the period. One statement."""
+    wanted: dict[str, datetime | int] = {
+        "since": period.since,
+        "until": period.until,
+        "now": now,
+        "most": MOST_NAMED,
+    }
     with bounded(roomy=True), connection.cursor() as cursor:
-        cursor.execute(_UNUSED, {"since": period.since, "until": period.until, "most": MOST_NAMED})
+        cursor.execute(_UNUSED, wanted)
         rows = cursor.fetchall()
     held, unused = rows[0][:2]
     return Unused(held, unused, [Idle(*row[2:]) for row in rows if row[2] is not None])

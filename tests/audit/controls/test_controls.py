@@ -80,6 +80,7 @@ def _write_templates() -> dict[str, Any]:
         for who in people
         for group in groups
     )
+    Eligibility.objects.create(person=twins[0], group=groups[0], instance_id="over", ends_at=START)
     request = AccessRequest.objects.create(
         requester=people[0], justification="x", created_at=START, created_real_at=START
     )
@@ -140,6 +141,8 @@ _COPIES = (
         " 'group_id', (%(groups)s::bigint[])[n %% 3 + 1], 'starts_at', began, 'ends_at', began + interval '1 hour',"
         " 'arrived_at', began + interval '1 minute', 'end_reason', (ARRAY['window_over', 'ended_early'])[n %% 2 + 1],"
         " 'removal_started_at', began + (50 + n %% 20) * interval '1 minute',"
+        # Every fortieth lasts for twenty days.
+        " 'last_possible_use_at', began + CASE WHEN n %% 40 = 0 THEN interval '20 days' ELSE interval '4 hours' END,"
         " 'fell_back_to', CASE WHEN n %% 16 = 0 THEN began + interval '30 minutes' END,"
         " 'out_of_aws_at', began + interval '2 hours' + (n * 104729 %% 3600) * interval '1 second'))).*"
         " FROM requests_app_grant kept, generate_series(1, %(many)s::bigint) n,"
@@ -226,16 +229,18 @@ def test_self_approvals_are_found_by_any_account() -> None:
 
 
 @pytest.mark.usefixtures("many")
-def test_an_eligibility_is_unused_when_no_access_of_the_period_came_of_it() -> None:
-    arrived = Grant.objects.filter(arrived_at__gte=MONTH.since, arrived_at__lt=MONTH.until)
+@pytest.mark.parametrize("period", [MONTH, Period(MONTH.first, MONTH.first)], ids=["a month", "a day"])
+def test_an_eligibility_is_unused_when_no_access_in_the_period_came_of_it(period: Period) -> None:
+    arrived = Grant.objects.filter(arrived_at__lt=period.until, last_possible_use_at__gt=period.since)
     pairs = set(arrived.values_list("person__object_id", "group__object_id"))
-    found = measuring.unused_eligibilities(MONTH)
+    found = measuring.unused_eligibilities(period, business_now())
     assert (found.held, found.unused) == (100, 100 - len(pairs))
     assert 0 < len(pairs) < 100
+    assert arrived.filter(arrived_at__lt=period.since).count() > 5
     named = {(each.person_object_id, each.group_object_id) for each in found.some}
     assert len(named) == min(found.unused, measuring.MOST_NAMED)
     assert named.isdisjoint(pairs)
-    (figure,) = [each for each in controls_page(MONTH).figures if each.key == "unused"]
+    (figure,) = [each for each in controls_page(period).figures if each.key == "unused"]
     assert len(figure.behind) == 1 + len(named)
     assert list(figure.details) == ["20 of them are named here."]
     assert f"person={found.some[0].person_object_id}&group=" in figure.behind[1].address
@@ -254,6 +259,9 @@ def test_every_statement_about_the_period_is_served_by_an_index() -> None:
             each for each in nodes(plan) if each["Node Type"] == "Seq Scan" and each["Relation Name"] in big
         ]
         assert whole == [], plan
+    spans = [statement for statement in reads if "tstzrange" in statement]
+    assert spans
+    assert any(each.get("Index Name") == "grant_held" for each in nodes(explain(spans[0])))
 
 
 # --- The period and the chart
