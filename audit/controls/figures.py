@@ -104,8 +104,8 @@ def controls_page(period: Period) -> ControlsPage:
         _ungranted(period, groups),
         *_without_approval(measuring.without_approval(period, business_now()), period),
         _undecidable(measuring.undecidable(business_now()), period),
-        _took("time_to_decide", "Time to decide", "decision", decided, period.timeline("decision.counted")),
-        _took("time_to_remove", "Time to remove", "removal", removed, period.timeline("grant.out_of_aws")),
+        _took("time_to_decide", "Time to decide", "decision", decided, _behind_decided(period)),
+        _took("time_to_remove", "Time to remove", "removal", removed, _behind_removed(period)),
         _unused(period, groups),
         _unused_access(period),
         _seal_lag(),
@@ -149,6 +149,11 @@ def _plural(count: int, thing: str, things: str = "") -> str:
     return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"
 
 
+def _named_words(named: int, of: int) -> Sequence[str]:
+    """That not all are named, where they aren't."""
+    return [f"{named:,} of them {'is' if named == 1 else 'are'} named here."] if of > named else ()
+
+
 def _self_approvals(found: SelfApprovals, period: Period) -> Figure:
     cases = [
         Behind(
@@ -164,13 +169,14 @@ def _self_approvals(found: SelfApprovals, period: Period) -> Figure:
         f"Of {_plural(found.counted, 'approval')} that counted, by somebody who asked themselves, with any account of "
         "theirs. It has to be none.",
         LOOK if found.own else GOOD,
-        [Behind(period.timeline("decision.counted"), "Decisions that counted"), *cases],
+        [Behind(period.timeline("decision.counted"), "Decisions that counted, denials among them"), *cases],
+        _named_words(len(cases), found.own),
     )
 
 
 def _late_removals(removed: Spread, period: Period) -> Figure:
     late, overdue = measuring.events_of("grant.overdue", period), overdue_grants()
-    still = number_overdue(overdue)
+    still, named = number_overdue(overdue), overdue[: measuring.MOST_NAMED]
     return Figure(
         "late_removals",
         "Removals past their target",
@@ -186,9 +192,10 @@ def _late_removals(removed: Spread, period: Period) -> Figure:
                     reverse("audit_case", args=[each.grant.first_request_id]),
                     f"Overdue now: {each.grant.person.display_name}, {each.grant.group.display_name}",
                 )
-                for each in overdue[: measuring.MOST_NAMED]
+                for each in named
             ),
         ],
+        _named_words(len(named), still),
     )
 
 
@@ -229,20 +236,19 @@ def _compared_words(groups: ManagedGroups) -> str:
 
 
 def _without_approval(found: WithoutApproval, period: Period) -> Iterator[Figure]:
-    unreviewed = len(found.open)
     yield Figure(
         "unreviewed_emergencies",
         "Emergency requests without a review",
-        f"More than {unreviewed - 1}" if unreviewed >= measuring.MOST_NAMED else _number(unreviewed),
+        _number(found.unreviewed),
         f"Reviews of emergency use that are owed now, whenever that was; {found.overdue:,} of them overdue. In the "
         f"period, {_plural(found.emergencies, 'emergency', 'emergencies')} went without an approval, and "
         f"{_plural(found.not_in_order, 'review')} found one not in order. Drills, which are granted nothing, count apart: "
         f"{_number(found.drills).lower()}.",
         LOOK if found.overdue or found.not_in_order else GOOD,
         [
-            Behind(period.timeline("waiver.granted"), "What went without an approval"),
-            Behind(period.timeline("emergency.reviewed"), "Reviews"),
-            Behind(period.timeline("item.drilled"), "Drills"),
+            Behind(reverse("operations_emergencies"), "Every emergency and drill with its reviews"),
+            Behind(period.timeline("emergency.reviewed"), "Reviews in the period"),
+            Behind(period.timeline("item.drilled"), "Drills in the period"),
             *(
                 Behind(
                     reverse("emergency_review", args=[each.pk]),
@@ -251,6 +257,7 @@ def _without_approval(found: WithoutApproval, period: Period) -> Iterator[Figure
                 for each in found.open
             ),
         ],
+        _named_words(len(found.open), found.unreviewed),
     )
     yield Figure(
         "automatic_approvals",
@@ -258,7 +265,12 @@ def _without_approval(found: WithoutApproval, period: Period) -> Iterator[Figure
         _number(found.automatic),
         "Requests that needed nobody to decide, because a worker found every condition of the rules to hold.",
         PLAIN,
-        [Behind(period.timeline("waiver.granted"), "What went without an approval, with the conditions")],
+        [
+            Behind(
+                period.timeline("waiver.granted"),
+                "What went without an approval, emergencies among it, with the conditions",
+            )
+        ],
     )
 
 
@@ -285,7 +297,16 @@ def _undecidable(found: Undecidable, period: Period) -> Figure:
     )
 
 
-def _took(key: str, name: str, thing: str, spread: Spread, address: str) -> Figure:
+def _behind_decided(period: Period) -> Behind:
+    address = period.timeline("item.approved,item.denied")
+    return Behind(address, "Requests approved or denied, among them those that needed nobody's decision")
+
+
+def _behind_removed(period: Period) -> Behind:
+    return Behind(period.timeline("grant.out_of_aws"), "The removals")
+
+
+def _took(key: str, name: str, thing: str, spread: Spread, behind: Behind) -> Figure:
     if spread.typical is None or spread.slow is None or spread.longest is None:
         return Figure(key, name, "None yet", f"There was no {thing} in the period.", PLAIN, [])
     return Figure(
@@ -294,7 +315,7 @@ def _took(key: str, name: str, thing: str, spread: Spread, address: str) -> Figu
         f"{short_words(spread.typical)} / {short_words(spread.slow)}",
         f"Median and 95th percentile of {_plural(spread.number, thing)}; the longest took {short_words(spread.longest)}.",
         PLAIN,
-        [Behind(address, f"The {thing}s")],
+        [behind],
     )
 
 
@@ -322,7 +343,7 @@ def _unused(period: Period, groups: ManagedGroups) -> Figure:
                 for each in found.some
             ),
         ],
-        [f"{len(found.some)} of them are named here."] if found.unused > len(found.some) else (),
+        _named_words(len(found.some), found.unused),
     )
 
 
@@ -342,6 +363,7 @@ def _unused_access(period: Period) -> Figure:
             )
             for grant in use.cases
         ],
+        _named_words(len(use.cases), use.unused),
     )
 
 

@@ -423,7 +423,8 @@ class WithoutApproval:
     drills: int
     automatic: int
     not_in_order: int
-    overdue: int  # open past their time, drills left out
+    unreviewed: int  # open, drills left out
+    overdue: int  # of these, those past their time
     open: Sequence[OwedReview]  # a few that are open, the first due first, drills left out
 
 
@@ -449,6 +450,7 @@ def without_approval(period: Period, now: datetime) -> WithoutApproval:
                     reviewed_at__lt=period.until,
                 ),
             ),
+            unreviewed=Count("pk", filter=Q(verdict="")),
             overdue=Count("pk", filter=Q(verdict="", due_at__lte=now)),
         )
         rows = unreviewed.select_related("person", "waiver__item__group").order_by("due_at", "pk")

@@ -9,6 +9,8 @@ from audit.ledger.registry import registered
 type Choices = list[tuple[str, str | list[tuple[str, str]]]]
 
 
+# Events that are asked for together: what counts as one thing is told by either.
+_TOGETHER = {"item": [("item.approved,item.denied", "approved or denied")]}
 # Words that people spell otherwise than code does.
 _SPELLING = {"api": "API", "aws": "AWS", "pim": "PIM", "entra": "Entra", "signin": "sign-in", "arn": "ARN"}
 
@@ -19,8 +21,9 @@ def area_of(name: str) -> str:
 
 
 def action_words(name: str) -> str:
-    """An event's name in words: "grant.out_of_aws" is "Grant: out of AWS"."""
+    """An event's name in words: "grant.out_of_aws" is "Grant: out of AWS"; also of several that are asked for together."""
     area, _, verb = name.partition(".")
+    verb = dict(_TOGETHER.get(area, ())).get(name, verb)
     return f"{_spoken(area)}: {_spoken(verb, begin=False)}"
 
 
@@ -37,6 +40,7 @@ def action_choices() -> Choices:
         entries = [(name, _spoken(name.partition(".")[2])) for name in names]
         if len(entries) > 1:
             entries.insert(0, (f"{area}.", f"{title}: anything"))
+        entries += [(several, _spoken(words)) for several, words in _TOGETHER.get(area, ())]
         choices.append((title, entries))
     return choices
 
@@ -47,7 +51,7 @@ def types_of(action: str) -> tuple[str, ...]:
         return ()
     if action.endswith("."):
         return tuple(name for name in registered() if name.startswith(action))
-    return (action,)
+    return tuple(action.split(","))
 
 
 def _spoken(name: str, *, begin: bool = True) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from statistics import quantiles
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django_subatomic.db import transaction
 from pytest_django import DjangoDbBlocker, Settings
 
@@ -30,7 +32,7 @@ from audit.ledger.waiting import Waiting
 from base.clock import business_now, real_now
 from catalog.models import Eligibility, PimGroup
 from identity.absences.declaring import declare
-from identity.models import DirectoryGroup, DirectoryMembership
+from identity.models import AppRole, DirectoryGroup, DirectoryMembership
 from oversight.drift import writing
 from oversight.models import FindingKind, FindingStatus
 from policy.approvers import somebody_can_decide
@@ -213,7 +215,7 @@ def test_times_are_those_of_the_rows_counted_one_by_one(period: Period) -> None:
 
 
 @pytest.mark.usefixtures("many")
-def test_self_approvals_are_found_by_any_account() -> None:
+def test_self_approvals_are_found_by_any_account(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = Decision.objects.select_related("approver", "item__requester")
     inside = [row for row in rows if row.settled_at and YEAR.since <= row.settled_at < YEAR.until]
     own = [
@@ -226,6 +228,14 @@ def test_self_approvals_are_found_by_any_account() -> None:
     assert (found.counted, found.own) == (len(inside), len(own))
     assert {row.approver_id == row.item.requester_id for row in own} == {True, False}
     assert len(found.cases) == min(len(own), measuring.MOST_NAMED)
+    assert list(figures._self_approvals(found, YEAR).details) == []
+    monkeypatch.setattr(measuring, "MOST_NAMED", 3)
+    few = figures._self_approvals(measuring.self_approvals(YEAR), YEAR)
+    assert (few.value, len(few.behind), list(few.details)) == (
+        str(len(own)),
+        1 + 3,
+        ["3 of them are named here."],
+    )
 
 
 @pytest.mark.usefixtures("many")
@@ -419,15 +429,21 @@ def emergencies(db: None, as_role: AsRole) -> dict[str, OwedReview]:
 
 
 def test_emergencies_without_a_review_are_counted_from_the_reviews_and_drills_apart(
-    emergencies: dict[str, OwedReview], auditor: Client
+    emergencies: dict[str, OwedReview], auditor: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = text_of(auditor, "/audit/controls/")
     body = auditor.get("/audit/controls/").content.decode()
     assert "Emergency requests without a review Look into it 2" in page
     assert "1 of them overdue. In the period, 3 emergencies went without an approval" in page
     assert "Drills, which are granted nothing, count apart: 1." in page
+    assert auditor.get(reverse("operations_emergencies")).status_code == 200
+    assert f'href="{reverse("operations_emergencies")}"' in body
     named = {name for name, owed in emergencies.items() if f"/emergencies/{owed.pk}/" in body}
     assert named == {"fresh", "late"}
+    monkeypatch.setattr(measuring, "MOST_NAMED", 1)
+    page = text_of(auditor, "/audit/controls/")
+    assert "Emergency requests without a review Look into it 2" in page
+    assert "1 of them is named here." in page
 
 
 def test_a_figure_names_controls_of_every_framework() -> None:
@@ -514,8 +530,9 @@ def test_access_was_unused_where_cloudtrail_was_read_whole_and_shows_nothing(
     ActivityUse.objects.exclude(place__look__grant=used).delete()
     ActivityPlace.objects.filter(look__grant=with_a_gap).update(problem="It could not be read.")
     today = business_now().date()
+    today_alone = Period(today, today)
     with world.as_role("portal_web"):
-        found = measuring.use_of_access(Period(today, today))
+        found = measuring.use_of_access(today_alone)
         figure = next(
             each for each in controls_page(Period(today, today)).figures if each.key == "unused_access"
         )
@@ -530,6 +547,15 @@ def test_access_was_unused_where_cloudtrail_was_read_whole_and_shows_nothing(
     )
     assert "no proof that there was none" in figure.sentence
     assert [each.address for each in figure.behind] == [f"/audit/requests/{unused.first_request_id}/"]
+    monkeypatch.setattr(measuring, "use_of_access", lambda period: replace(found, unused=2))
+    with world.as_role("portal_web"):
+        (told,) = [each for each in controls_page(today_alone).figures if each.key == "unused_access"]
+    assert list(told.details) == ["1 of them is named here."]
+    (took,) = [each for each in controls_page(today_alone).figures if each.key == "time_to_decide"]
+    (behind,) = took.behind
+    assert "5 decisions" in took.sentence
+    olga = world.sign_in(make.person("Olga Auditor"), AppRole.AUDITOR)
+    assert re.search(r">\s*5 events", olga.get(behind.address).content.decode())
 
 
 def test_a_removal_that_is_overdue_now_leads_to_its_case(
@@ -550,6 +576,7 @@ def test_a_removal_that_is_overdue_now_leads_to_its_case(
     with world.as_role("portal_web"):
         many = figures._late_removals(measuring.time_to_remove(Period(today, today)), Period(today, today))
     assert "left AWS in the period; more than 10,000 removals are overdue now." in many.sentence
+    assert (list(found.details), list(many.details)) == ([], ["1 of them is named here."])
 
 
 def test_the_lags_of_seals_and_anchors_lead_to_the_events_behind_them(

@@ -18,6 +18,9 @@ def test_every_declared_action_can_be_chosen_and_so_can_each_area() -> None:
     assert types_of("") == ()
     assert types_of("item.approved") == ("item.approved",)
     assert set(types_of("item.")) == {name for name in registered() if name.startswith("item.")}
+    assert types_of("item.approved,item.denied") == ("item.approved", "item.denied")
+    assert {name for value in offered for name in types_of(value)} <= set(registered())
+    assert action_words("item.approved,item.denied") == "Item: approved or denied"
     assert len(types_of("grant.")) <= MOST_VALUES, "one filter takes at most so many"
 
 
