@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import DatabaseError, connections
 from django.db.backends.utils import CursorWrapper
@@ -304,6 +305,44 @@ def _apart(alias: str, cursor: CursorWrapper) -> tuple[list[str], set[str]]:
     return halves, uncalled
 
 
+_BEYOND = """
+SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM') AS month, count(*) FROM audit_event_beyond GROUP BY 1 ORDER BY 1 LIMIT %s
+"""
+_MOST_MONTHS = 12
+
+
+def check_beyond(*, databases: Sequence[str] | None, **_: Any) -> list[CheckMessage]:
+    """No event stands in the default partition, which is for those whose month isn't there.
+
+    Runs with `manage.py check --database default`. A warning: they can't be moved, and keep nothing from going on.
+    """
+    found: list[CheckMessage] = []
+    for alias in databases or ():
+        try:
+            with connections[alias].cursor() as cursor:
+                cursor.execute(
+                    "SELECT has_table_privilege(to_regclass('public.audit_event_beyond'), 'SELECT')"
+                )
+                ((readable,),) = cursor.fetchall()
+                if not readable:
+                    continue
+                cursor.execute(_BEYOND, [_MOST_MONTHS])
+                months = [f"{number} of {month}" for month, number in cursor.fetchall()]
+        except DatabaseError:
+            continue  # which the project's own check of the database reports
+        if months:
+            found.append(
+                checks.Warning(
+                    f"Events of the audit trail stand beyond its months, in audit_event_beyond: {', '.join(months)}.",
+                    hint="Either the database's clock was wrong when they were written: put it right. Or nobody made "
+                    "months: have the sealer run. They are read, sealed and verified like any other and stay where they "
+                    "are; their months get no partition of their own, and no other month waits for them.",
+                    id="ledger.W001",
+                )
+            )
+    return found
+
+
 def check_retention(**_: Any) -> list[CheckMessage]:
     """AUDIT_WORDS_KEPT_DAYS and AUDIT_EVENTS_KEPT_DAYS can be carried out, and name events that exist."""
     found: list[CheckMessage] = []
@@ -351,5 +390,6 @@ def register_all() -> None:
     register(check_retention, Tags.security)
     register(check_verification, Tags.security)
     register(check_guards, Tags.database)
+    register(check_beyond, Tags.database)
     register(check_rights, Tags.database)
     register(check_watched, Tags.database)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django_subatomic.db import transaction
 
 from audit.ledger.keys import SealingKey
@@ -31,7 +31,7 @@ _LOCK = 0x617564697473  # "audits": one sealer at a time, whoever and wherever
 SHORT_LOOK = timedelta(minutes=15)
 LONG_LOOK, LONG_LOOK_EVERY = timedelta(hours=26), timedelta(minutes=5)
 FULL_LOOK_EVERY = timedelta(hours=6)
-MONTHS_EVERY = timedelta(hours=24)
+MONTHS_EVERY, MONTHS_AGAIN = timedelta(hours=24), timedelta(minutes=10)  # after months were made, and weren't
 
 _first: list[Callable[[], object]] = []
 
@@ -159,12 +159,15 @@ class Sealer:
             self.stop.wait(self.pause)
 
     def step(self) -> int:
-        """One pass; gives how many events were sealed."""
+        """One pass; gives how many events were sealed. Nothing stands before them: months are made afterwards."""
+        sealed = self._seal()
+        if sealed:
+            log.info("sealer.sealed", events=sealed)
         if self._is_due("months"):
-            made = make_months()
-            self._done("months", MONTHS_EVERY)
-            if made:
-                log.info("sealer.months_made", made=made)
+            self._make_months()
+        return sealed
+
+    def _seal(self) -> int:
         if self._is_due("full"):
             sealed = seal_everything(self.key)
             self._done("full", FULL_LOOK_EVERY)
@@ -173,9 +176,24 @@ class Sealer:
             self._done("long", LONG_LOOK_EVERY)
         else:
             sealed = seal_everything(self.key, look_back=SHORT_LOOK)
-        if sealed:
-            log.info("sealer.sealed", events=sealed)
         return sealed
+
+    def _make_months(self) -> None:
+        """What goes wrong is said and tried again later: a month that isn't there stops no event, and no seal."""
+        try:
+            made = make_months()
+        except (DatabaseError, InterfaceError) as error:
+            log.error(
+                "sealer.months_not_made",
+                problem="The months ahead couldn't be made. Events find their place without them; `manage.py check "
+                "--database default` says what stands in the way.",
+                error=str(error).strip(),
+            )
+            self._done("months", MONTHS_AGAIN)
+            return
+        self._done("months", MONTHS_EVERY)
+        if made:
+            log.info("sealer.months_made", made=made)
 
     def _is_due(self, name: str) -> bool:
         return time.monotonic() >= self._due.get(name, 0.0)

@@ -224,6 +224,25 @@ REVOKE ALL ON FUNCTION public.audit_make_months(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION public.audit_make_months(integer) TO portal_sealer;
 """
 
+# A month that the default partition holds events of can't be attached any more: they are of a day when the database's clock
+# was wrong, or when nobody had made months. It is passed by, and all its events find their place where those are. Who may
+# read the events may look which those are.
+_ALL_OTHERS = "        CONTINUE WHEN to_regclass('public.' || name) IS NOT NULL;\n"
+_PASS_BY = f"""{_ALL_OTHERS}        CONTINUE WHEN EXISTS (SELECT FROM public.audit_event_beyond
+                              WHERE at >= month AND at < month + interval '1 month');
+"""
+_MAKE_MONTHS = MONTHS.partition("CREATE FUNCTION public.audit_guard_partition")[0].replace(
+    "CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"
+)
+MONTHS_PASSED_BY = f"""
+{_MAKE_MONTHS.replace(_ALL_OTHERS, _PASS_BY)}
+GRANT SELECT ON public.audit_event_beyond TO portal_web, portal_worker, portal_sealer, portal_remover, portal_severer;
+"""
+MONTHS_NOT_PASSED_BY = f"""
+{_MAKE_MONTHS}
+REVOKE SELECT ON public.audit_event_beyond FROM portal_web, portal_worker, portal_sealer, portal_remover, portal_severer;
+"""  # noqa: S608 - ours
+
 # For other tables: AFTER INSERT OR UPDATE constraint trigger, DEFERRABLE INITIALLY DEFERRED, with the
 # subject's kind as its argument; the table has `id uuid` and `version integer`.
 REQUIRE_EVENT = """

@@ -20,18 +20,20 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django_subatomic.db import transaction
 from pytest_django import Settings
+from structlog.testing import capture_logs
 
 from audit.ledger import sealing
 from audit.ledger.anchored import anchored_lines
+from audit.ledger.checks import check_beyond
 from audit.ledger.keys import SealingKey, load_key, load_public_keys, make_key, public_path
 from audit.ledger.merkle import EMPTY_ROOT, leaf_hash, node_hash, root_hash, seal_hash
 from audit.ledger.models import Event, Leaf, Seal
-from audit.ledger.sealing import seal_batch, seal_everything
+from audit.ledger.sealing import Sealer, seal_batch, seal_everything
 from audit.ledger.verifying import Report, verify
 from tests.audit.ledger.bulk import fill
 from tests.audit.ledger.factories import ask, note
 from tests.support.seldom import seldom
-from tests.support.servers import PostgresServer
+from tests.support.servers import MONTHS_OF_TESTS, PostgresServer
 
 CANON = (
     '{"actor":{"kind":"anonymous"},"business_at":"2026-01-01T00:00:00.000000Z",'
@@ -406,6 +408,55 @@ def test_a_chain_signed_anew_with_another_key_is_found(
     with as_role("portal_sealer"):
         seal_everything(make_key(tmp_path / "forged"))
     assert codes(verified(key)) == {"key_unknown"}
+
+
+# --- months
+
+
+def test_a_day_of_a_wrong_clock_stops_neither_seals_nor_months(
+    key: SealingKey, as_role: AsRole, superuser: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it wrote stands beyond the months, whose own partition can't be made any more."""
+    months = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'audit_event'::regclass"
+    ((before,),) = superuser.execute(months).fetchall()
+    assert before == MONTHS_OF_TESTS + 1
+    monkeypatch.setattr(sealing, "MONTHS_AHEAD", MONTHS_OF_TESTS + 2)
+    with as_role("portal_worker"):
+        assert check_beyond(databases=["default"]) == []
+    superuser.execute(
+        "INSERT INTO audit_event (canon, at) "
+        "VALUES (%s, date_trunc('month', now()) + make_interval(months => %s, days => 9))",
+        [CANON, MONTHS_OF_TESTS + 1],
+    )
+    with as_role("portal_sealer"):
+        assert Sealer(key).step() == 1
+    ((after,),) = superuser.execute(months).fetchall()
+    assert after == before + 2  # all but that one
+    for role in ("portal_web", "portal_worker"):
+        with as_role(role):
+            (told,) = check_beyond(databases=["default"])
+            assert "beyond its months, in audit_event_beyond: 1 of " in told.msg
+
+
+@pytest.mark.django_db
+def test_months_that_can_not_be_made_are_told_of_and_stop_no_seal(
+    key: SealingKey, as_role: AsRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused() -> int:
+        with transaction(), connection.cursor() as cursor:
+            cursor.execute("SELECT audit_make_months(61)")
+        raise AssertionError
+
+    monkeypatch.setattr(sealing, "make_months", refused)
+    sealer = Sealer(key)
+    note()
+    with as_role("portal_sealer"), capture_logs() as logs:
+        assert sealer.step() == 1
+        assert sealer.step() == 0
+    (told,) = (
+        each for each in logs if each["event"] == "sealer.months_not_made"
+    )  # once, until it is tried again
+    assert "not 61" in told["error"]
 
 
 # --- keys, commands, the process
