@@ -21,6 +21,11 @@ class BusinessClock:
     anchor_real: datetime
     anchor_business: datetime
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is the machine's own clock, as in production."""
+        return self.factor == 1.0 and self.anchor_business == self.anchor_real
+
     def at(self, real: datetime) -> datetime:
         """The business instant that corresponds to a real one."""
         return self.anchor_business + (real - self.anchor_real) * self.factor

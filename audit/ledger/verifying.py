@@ -15,6 +15,7 @@ from itertools import chain
 from typing import Any, Self
 
 from cryptography.x509 import Certificate
+from django.conf import settings
 from django.db import connection
 from django_subatomic.db import transaction
 
@@ -30,6 +31,7 @@ from audit.ledger.tsa_anchor import stamp_findings
 from audit.ledger.unexplained import Further, unexplained
 from audit.ledger.verifying_words import words_are_readable, words_findings
 from audit.ledger.watched import unexplained_rows
+from base.clock import business_clock
 
 # The sealer needs a second; after this long an event without a seal is worth a finding.
 UNSEALED_AFTER = timedelta(minutes=15)
@@ -334,6 +336,7 @@ class _Leaf:
     at: datetime
     canon: str | None  # None: the event isn't there
     agrees: bool  # its columns say what its text says
+    business_at: datetime | None
 
 
 COLUMNS = (
@@ -354,7 +357,9 @@ def _leaves(after: int, until: int | None) -> dict[int, list[_Leaf]]:
     for batch, event_id, idx, leaf, at, *values in _rows(statement, [after, until or 2**62]):
         row = dict(zip(COLUMNS, values, strict=True))
         agrees = row["canon"] is None or columns_agree(row)
-        found.setdefault(batch, []).append(_Leaf(event_id, idx, bytes(leaf), at, row["canon"], agrees))
+        found.setdefault(batch, []).append(
+            _Leaf(event_id, idx, bytes(leaf), at, row["canon"], agrees, row["business_at"])
+        )
     return found
 
 
@@ -382,6 +387,8 @@ def _verify_batch(
     seal: SignedSeal, previous: Reached | None, leaves: Sequence[_Leaf], gone: Removed
 ) -> Iterator[Finding]:
     batch = seal.batch
+    # Whoever writes an event says its business time, by which searches go. The demo's clock is another than Postgres's.
+    one_clock = settings.PORTAL_MODE == "production" and business_clock().plain
     in_order = [leaf.idx for leaf in leaves] == list(range(seal.n))
     if not in_order:
         yield Finding(
@@ -413,6 +420,12 @@ def _verify_batch(
                 f"Event {event_id} claims a time after the seal that holds it was made (batch {batch})."
             )
             yield Finding("event_postdated", sentence, batch, event_id)
+        if one_clock and leaf.business_at is not None and abs(leaf.business_at - leaf.at) > LATE_AFTER:
+            sentence = (
+                f"Event {event_id} was written at {instant(leaf.at)} and says that it was "
+                f"{instant(leaf.business_at)} (batch {batch})."
+            )
+            yield Finding("business_time_astray", sentence, batch, event_id)
 
 
 def _verify_unsealed(report: Report) -> Iterator[Finding]:

@@ -24,6 +24,7 @@ from structlog.testing import capture_logs
 
 from audit.ledger import sealing
 from audit.ledger.anchored import anchored_lines
+from audit.ledger.canonical import instant
 from audit.ledger.checks import check_beyond
 from audit.ledger.keys import SealingKey, load_key, load_public_keys, make_key, public_path
 from audit.ledger.merkle import EMPTY_ROOT, leaf_hash, node_hash, root_hash, seal_hash
@@ -395,6 +396,25 @@ def test_a_backdated_event_is_found(key: SealingKey, as_role: AsRole, superuser:
     with as_role("portal_sealer"):
         seal_everything(key)
     assert codes(verified(key)) == {"event_backdated"}
+
+
+def test_where_both_clocks_are_one_an_event_of_another_business_time_is_found(
+    key: SealingKey, as_role: AsRole, superuser: psycopg.Connection, settings: Settings
+) -> None:
+    """Searches go by what the writer says of it: a decision of years ago would be found by nobody who looks at today."""
+    note()
+    said = (datetime.now(UTC) - timedelta(minutes=50), datetime.now(UTC) + timedelta(minutes=70))
+    for at in said:
+        text = CANON.replace("2026-01-01T00:00:00.000000Z", instant(at))
+        superuser.execute("INSERT INTO audit_event (canon) VALUES (%s)", [text])
+    with as_role("portal_sealer"):
+        seal_everything(key)
+    assert verified(key).sound
+    settings.PORTAL_MODE = "production"
+    report = verified(key)
+    (astray,) = report.findings
+    assert (astray.code, astray.batch, astray.event_id) == ("business_time_astray", 1, 3)
+    assert f"says that it was {instant(said[1])}" in astray.sentence
 
 
 def test_a_chain_signed_anew_with_another_key_is_found(
