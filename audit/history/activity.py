@@ -72,6 +72,10 @@ class GroupActivity:
         return [PlaceRow(each, self.account(each.account_id)) for each in self.activity.cut_off]
 
     @property
+    def early(self) -> list[PlaceRow]:
+        return [PlaceRow(each, self.account(each.account_id)) for each in self.activity.early]
+
+    @property
     def scope(self) -> list[ScopeRow]:
         """What was used first; what wasn't, up to a bound."""
         return [
@@ -183,6 +187,10 @@ def _document(group: GroupActivity, look: ActivityLook) -> Mapping[str, Any]:
         "cut_off": [
             {"account": row.account, "region": row.place.region, "before": row.place.cut_off_at}
             for row in group.cut_off
+        ],
+        "read_only_until": [
+            {"account": row.account, "region": row.place.region, "until": row.place.read_until}
+            for row in group.early
         ],
         "not_asked": [group.account(account) for account in activity.unasked],
         "unreadable": activity.unreadable,

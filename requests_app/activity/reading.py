@@ -145,7 +145,12 @@ class Activity:
             return "not read"
         if any(each.problem or each.cut_off_at or each.unreadable for each in places):
             return "not read whole"
-        return "" if {each.region for each in places} >= set(self.regions) else "not read whole"
+        if {each.region for each in places} < set(self.regions):
+            return "not read whole"
+        until = min(
+            (each.read_until for each in places if each in self.early and each.read_until), default=None
+        )
+        return f"read only until {until:%Y-%m-%d %H:%M} UTC" if until else ""
 
     @property
     def regions(self) -> Sequence[str]:
@@ -168,6 +173,18 @@ class Activity:
     def cut_off(self) -> list[ActivityPlace]:
         """Where there was too much to read it all."""
         return [each for each in self.places if each.cut_off_at]
+
+    @cached_property
+    def early(self) -> Sequence[ActivityPlace]:
+        """Where an earlier reading asked, and the last one didn't: it asked others."""
+        last = self.look.read_until if self.look is not None and self.read else None
+        if last is None:
+            return ()
+        return [
+            each
+            for each in self.places
+            if not each.event_name and not each.problem and each.read_until and each.read_until < last
+        ]
 
     @property
     def unasked(self) -> Sequence[str]:
@@ -197,6 +214,11 @@ class Activity:
                 cut,
                 "place had too many events to read them all.",
                 "places had too many events to read them all.",
+            ),
+            (
+                len(self.early),
+                "place was read only until an earlier time, as the last reading asked others.",
+                "places were read only until an earlier time, as the last reading asked others.",
             ),
             (
                 self.unreadable,

@@ -291,6 +291,7 @@ def test_of_use_that_was_not_read_whole_nobody_says_that_there_was_none(scene: S
         (places, {"cut_off_at": business_now()}),
         (places, {"unreadable": 2}),
         (looks, {"complete": False}),
+        (places.filter(event_name=""), {"read_until": business_now() - timedelta(days=1)}),
         (places.filter(event_name=""), {"event_name": "Federate2"}),  # no account was asked
     ]
     assert said() == ("known", "", "True")

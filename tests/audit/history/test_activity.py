@@ -14,6 +14,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
+from audit.history.activity import activity_file
 from audit.ledger.models import Event
 from base import clock
 from base.clock import real_now
@@ -141,6 +142,15 @@ def test_accounts_that_were_not_asked_are_told_and_none_of_them_is_called_unused
         other.unreadable = 1
         other.save()
     assert "No use found" not in text_of(ruth.get(address(held)).content.decode()), "it may be in that one"
+    with as_role("portal_worker"):
+        other.unreadable, other.read_until = 0, held.starts_at
+        other.save()
+    text = text_of(ruth.get(address(held)).content.decode())
+    assert f"Not knownread only until {held.starts_at:%Y-%m-%d %H:%M} UTC" in text
+    assert f"({other.account_id}), eu-west-1: read only until" in text
+    assert "No use found" not in text
+    kept = json.loads(activity_file(held.first_request_id) or b"")
+    assert [row["region"] for row in kept[0]["read_only_until"]] == ["eu-west-1"]
     with as_role("portal_worker"):
         other.delete()
     monkeypatch.setattr("audit.history.activity.MOST_SCOPE", 1)
