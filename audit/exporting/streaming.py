@@ -16,8 +16,9 @@ from audit.exporting.tables import csv_lines, json_lines, ocsf_lines
 from audit.exporting.workbook import workbook_bytes
 from audit.history.presentation import Row, rows
 from audit.ledger import reading
-from audit.ledger.reading import EventFilter
+from audit.ledger.reading import EventFilter, Page, Position
 from audit.ledger.recorder import Actor
+from base.errors import Invalid
 
 log = structlog.get_logger(__name__)
 
@@ -66,9 +67,10 @@ FORMS: Mapping[str, Form] = {
 class _Counted:
     """Rows newest first, page by page, counted as they leave."""
 
-    def __init__(self, wanted: EventFilter, most: int, running: Running) -> None:
+    def __init__(self, wanted: EventFilter, most: int, first: Page, running: Running) -> None:
         self.wanted = wanted
         self.most = most
+        self.first = first
         self.running = running
         self.count = 0
         self.older = False  # whether the search finds older ones, which have no place in it
@@ -78,7 +80,7 @@ class _Counted:
         while self.count < self.most:
             # Here too, because a workbook sends nothing before it has all of its rows.
             self.running.look(self.count)
-            page = reading.events(self.wanted, before=before, limit=min(PAGE, self.most - self.count))
+            page = self._following(before) if before else self.first
             for row in rows(page.entries):
                 self.count += 1
                 yield row
@@ -86,6 +88,9 @@ class _Counted:
             if before is None:
                 return
         self.older = True
+
+    def _following(self, before: Position) -> Page:
+        return reading.events(self.wanted, before=before, limit=min(PAGE, self.most - self.count))
 
 
 def stream(form: str, wanted: EventFilter, *, query: str, actor: Actor) -> Iterator[bytes]:
@@ -95,10 +100,14 @@ def stream(form: str, wanted: EventFilter, *, query: str, actor: Actor) -> Itera
     `query` is the filter as the address had it, which is kept as words. Whoever breaks it off (GeneratorExit) or
     cancels it, and whatever fails on the way, is recorded too; both of the latter break the transfer, so that no half
     file looks whole.
+
+    Raises:
+        Invalid: the search takes too long. Nothing has begun then.
     """
     kind = FORMS[form]
+    first = reading.events(wanted, limit=min(PAGE, kind.most))
     running = begin(form, wanted, query=query, most=kind.most, actor=actor)
-    return _stream(kind, _Counted(wanted, kind.most, running), running)
+    return _stream(kind, _Counted(wanted, kind.most, first, running), running)
 
 
 def _stream(form: Form, counted: _Counted, running: Running) -> Iterator[bytes]:
@@ -115,6 +124,9 @@ def _stream(form: Form, counted: _Counted, running: Running) -> Iterator[bytes]:
     except Stopped as error:
         running.end(How.FAILED, counted.count, reason=error.sentence)
         raise
+    except Invalid as error:  # of a later page
+        running.end(How.FAILED, counted.count, reason=error.sentence)
+        raise Stopped(error.sentence) from error
     except Exception as error:
         log.exception("export_failed", export=str(running.export_id), error=type(error).__name__)
         running.end(How.FAILED, counted.count, reason=type(error).__name__)

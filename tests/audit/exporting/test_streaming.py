@@ -11,11 +11,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from audit.exporting import streaming
+from audit.exporting.running import Stopped
 from audit.exporting.streaming import FORMS, stream
 from audit.ledger import reading
 from audit.ledger.models import Event
 from audit.ledger.reading import EventFilter
 from audit.ledger.recorder import Actor
+from base.errors import Invalid
 from tests.audit.history.conftest import AsRole
 from tests.audit.ledger.factories import ADA, note
 from tests.requests_app import factories as make
@@ -41,8 +43,8 @@ def told() -> list[tuple[str, str, int | None]]:
 
 
 def test_all_of_it_newest_first_in_bounded_steps(wanted: EventFilter) -> None:
-    chunks = stream("jsonl", wanted, query="person=Ada", actor=BOB)
     with CaptureQueriesContext(connection) as queries:
+        chunks = stream("jsonl", wanted, query="person=Ada", actor=BOB)
         found = [json.loads(line) for chunk in chunks for line in chunk.decode().splitlines()]
     assert [each["facts"]["note"] for each in found] == [f"number {number}" for number in reversed(range(7))]
     assert len([query for query in queries if "LIMIT 4" in query["sql"]]) == 3, (
@@ -80,6 +82,23 @@ def test_a_failure_breaks_the_transfer_and_is_recorded(
     with pytest.raises(ConnectionError):
         list(chunks)
     assert told()[-1] == ("export.failed", "failed", 3)
+
+
+def test_a_search_that_takes_too_long_is_refused_before_it_begins_and_says_so_when_it_is_a_later_page(
+    wanted: EventFilter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_slow(*_: object, **__: object) -> None:
+        raise Invalid("audit.too_slow", "Be more precise.")
+
+    chunks = stream("csv", wanted, query="", actor=BOB)
+    monkeypatch.setattr(reading, "events", too_slow)
+    with pytest.raises(Invalid, match="Be more precise"):
+        stream("csv", wanted, query="", actor=BOB)
+    assert told() == [("export.began", "done", None)], "of the first alone"
+    with pytest.raises(Stopped, match="Be more precise"):
+        list(chunks)
+    assert told()[-1] == ("export.failed", "failed", 3)
+    assert Event.objects.get(type="export.failed").data["fields"]["reason"] == "Be more precise."
 
 
 def test_it_ends_at_the_most(wanted: EventFilter, monkeypatch: pytest.MonkeyPatch) -> None:
