@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import ssl
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -41,6 +42,7 @@ _SEVERITIES = {
     Severity.CRITICAL: 2,
 }
 LONGEST_MESSAGE_ID = 32  # RFC 5424, section 6
+_NOT_PRINTABLE = re.compile("[^!-~]")
 
 
 class Undelivered(Exception):
@@ -153,9 +155,14 @@ def syslog_frame(sealed: Sealed, payload: Callable[[Sealed], str], host: str) ->
     """One message of RFC 5424, framed by its length (RFC 5425, section 4.3)."""
     event = sealed.entry.event
     priority = _FACILITY * 8 + _SEVERITIES[meaning_of(event.type).severity]
-    head = f"<{priority}>1 {instant(event.at)} {host} access-portal - {event.type[:LONGEST_MESSAGE_ID]} - "
+    head = f"<{priority}>1 {instant(event.at)} {host} access-portal - {_message_id(event.type)} - "
     message = head.encode() + payload(sealed).encode()
     return f"{len(message)} ".encode() + message
+
+
+def _message_id(event_type: str) -> str:
+    """The type as RFC 5424, section 6.2.7, takes it: at most 32 printable characters of ASCII."""
+    return _NOT_PRINTABLE.sub("?", event_type[:LONGEST_MESSAGE_ID]) or "-"
 
 
 @dataclass(frozen=True, slots=True)

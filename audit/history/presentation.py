@@ -14,6 +14,7 @@ from audit.history.words import action_words, label_words
 from audit.ledger import sentences
 from audit.ledger.models import Leaf, Outcome
 from audit.ledger.reading import Entry
+from audit.ledger.said import UNREADABLE
 from audit.ledger.sentences import Piece, known_type
 from base.visible import visible
 
@@ -93,7 +94,7 @@ class Row:
     def facts(self) -> list[tuple[str, Piece]]:
         """Every field of the event that says something, in the order of its declaration."""
         declared = known_type(self.entry.event.type)
-        order: Sequence[str] = list(declared.fields) if declared else sorted(self.entry.fields)
+        order: Sequence[str] = [*declared.fields, UNREADABLE] if declared else sorted(self.entry.fields)
         source, target = self.entry.fields.get("source"), self.entry.fields.get("target")
         step = [("Status", Piece("value", f"{source or 'new'} → {target}"))] if target else []
         return step + [

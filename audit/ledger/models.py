@@ -6,10 +6,12 @@ Events are written through `recorder` only, seals through `sealing` only. A veri
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
+
+from audit.ledger.said import SaidField
 
 
 class Outcome(models.TextChoices):
@@ -42,7 +44,7 @@ class Event(models.Model):
     ip = models.TextField()
     session = models.TextField()  # a hash, enough to tell sessions apart
     canon = models.TextField()  # the exact text that is sealed
-    data: models.JSONField[Any, Any] = models.JSONField()
+    data = SaidField()
 
     class Meta:
         managed = False

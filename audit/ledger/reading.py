@@ -560,6 +560,8 @@ def _entry(event: Event, kept: Mapping[str, PersonalWords]) -> Entry:
         name: kept[name].words
         for name, promised in commitments.items()
         if name in kept
-        and hmac.compare_digest(commitment(bytes(kept[name].salt), kept[name].words), promised)
+        and hmac.compare_digest(
+            commitment(bytes(kept[name].salt), kept[name].words).encode(), promised.encode()
+        )
     }
     return Entry(event, texts, frozenset(set(commitments) - set(kept)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from audit.ledger.models import ActorKind
@@ -83,8 +83,8 @@ def field_piece(declared: EventType | None, name: str, value: Any) -> Piece:
     """A field's value as its type says it is to be shown."""
     kind = declared.fields[name].kind if declared and name in declared.fields else Kind.JSON
     try:
-        if kind is Kind.INSTANT:
-            return Piece("instant", datetime.fromisoformat(value))
+        if kind is Kind.INSTANT and (moment := datetime.fromisoformat(value)).tzinfo is not None:
+            return Piece("instant", moment.astimezone(UTC))
         if kind is Kind.DURATION:
             return Piece("duration", timedelta(seconds=value))
     except (TypeError, ValueError, OverflowError):

@@ -412,6 +412,25 @@ DERIVED = {
     "ip": ("coalesce(said #>> '{actor,ip}', '')", "text"),
     "session": ("coalesce(said #>> '{actor,session}', '')", "text"),
 }
+
+
+def _says(more: str) -> str:
+    """The function that the constraint asks whether an event's columns say what its text says, and `more`."""
+    return f"""
+CREATE FUNCTION public.audit_says(canon text, {", ".join(f"{name} {kind}" for name, (_, kind) in DERIVED.items())})
+RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    said pg_catalog.jsonb := canon;
+BEGIN
+    RETURN {" AND ".join(f"{name} IS NOT DISTINCT FROM {how}" for name, (how, _) in DERIVED.items())}{more};
+END
+$$;
+"""
+
+
+_ADD_SAYS = (
+    f"ADD CONSTRAINT audit_event_says CHECK (public.audit_says(canon, {', '.join(DERIVED)})) NOT VALID"
+)
 # Generated columns parse the text each for itself, and are planned anew with each event. A trigger writes them instead,
 # and isn't believed: a constraint derives them once more, whoever wrote them. NOT VALID: what is there was generated.
 DERIVE = f"""
@@ -423,19 +442,39 @@ BEGIN
     {"".join(f"NEW.{name} := {how};{chr(10)}    " for name, (how, _) in DERIVED.items())}RETURN NEW;
 END
 $$;
-CREATE FUNCTION public.audit_says(canon text, {", ".join(f"{name} {kind}" for name, (_, kind) in DERIVED.items())})
-RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
-DECLARE
-    said pg_catalog.jsonb := canon;
-BEGIN
-    RETURN {" AND ".join(f"{name} IS NOT DISTINCT FROM {how}" for name, (how, _) in DERIVED.items())};
-END
-$$;
+{_says("")}
 CREATE TRIGGER audit_event_derived BEFORE INSERT ON public.audit_event
     FOR EACH ROW EXECUTE FUNCTION public.audit_derive();
 ALTER TABLE public.audit_event ENABLE ALWAYS TRIGGER audit_event_derived;
-ALTER TABLE public.audit_event ADD CONSTRAINT audit_event_says
-    CHECK (public.audit_says(canon, {", ".join(DERIVED)})) NOT VALID;
+ALTER TABLE public.audit_event {_ADD_SAYS};
+"""
+
+# Everybody who reads the trail expects as much of an event, so nobody writes one of another form: its type can stand in any
+# header, its facts and promises are objects, the promises are texts, and no number is larger than a float (JSON may say
+# 1e99999, which Postgres keeps and Python refuses to read). What isn't there at all is no fault. Three constraints of the
+# table are part of it now: apart, they cost as much as all of this. It is made anew, so that it is asked of no event that is
+# here, not even in months that were made since it was made first.
+TYPE_FORM = r"^[a-z][a-z_]*\.[a-z][a-z_]*$"
+_PLAIN = {
+    "canon": "octet_length(canon) <= 262144",
+    "outcome": "outcome IN ('done', 'refused', 'failed')",
+    "actor_kind": "actor_kind IN ('person', 'worker', 'system', 'anonymous')",
+}
+_FORMED = f""" AND {" AND ".join(_PLAIN.values())}
+    AND type ~ '{TYPE_FORM}' AND NOT said @? 'strict $ ? (
+        @.fields.type() != "object" || @.commitments.type() != "object"
+        || exists(@.commitments.* ? (@.type() != "string"))
+        || exists(@.** ? (@ > 1e300 || @ < -1e300)))'"""
+FORM = f"""
+{_says(_FORMED).replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION")}
+ALTER TABLE public.audit_event {", ".join(f"DROP CONSTRAINT audit_event_{name}_check" for name in _PLAIN)},
+    DROP CONSTRAINT audit_event_says, {_ADD_SAYS};
+"""
+NO_FORM = f"""
+{_says("").replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION")}
+ALTER TABLE public.audit_event
+    {", ".join(f"ADD CONSTRAINT audit_event_{name}_check CHECK ({what}) NOT VALID" for name, what in _PLAIN.items())},
+    DROP CONSTRAINT audit_event_says, {_ADD_SAYS};
 """
 
 # Words stand beside the event that their session wrote last, and no other: whoever may add some could otherwise take the

@@ -379,7 +379,7 @@ def columns_agree(row: Mapping[str, Any]) -> bool:
             and str(row["request_id"] or "") == said.get("request", "")
             and str(row["grant_id"] or "") == said.get("grant", "")
         )
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return False
 
 

@@ -322,6 +322,9 @@ def test_a_frame_is_as_the_standards_say() -> None:
     assert message.decode().startswith(
         "<107>1 2026-05-01T12:30:00.123456Z access.example.com access-portal - drift.found - CEF:0|"
     )
+    sealed = Sealed(entry_of("drift.found", type="x - \nforged <13>1 é and so on, for long"), 12, 3)
+    message = syslog_frame(sealed, receivers.PAYLOADS["cef"], "access.example.com").partition(b" ")[2]
+    assert message.split(b" ")[5:7] == [b"x?-??forged?<13>1???and?so?on,?f", b"-"]
 
 
 def test_a_syslog_server_that_dies_gets_it_all_again(

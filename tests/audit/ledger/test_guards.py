@@ -238,10 +238,20 @@ def test_no_column_says_what_the_text_does_not(mighty: psycopg.Connection) -> No
         CANON.replace("2026-01-01T00:00:00.000000Z", "2026-01-01T00:00:00.000000+05"),
         CANON.replace("{", '{"request":"no uuid",', 1),
         CANON.replace("{", '{"subject":{"kind":"trial","id":null,"version":1},', 1),
+        CANON.replace("trial.noted", "x - - - \\nforged <13>1 é"),
+        CANON.replace("trial.noted", "noted"),
+        CANON.replace("{", '{"fields":5,', 1),
+        CANON.replace("{", '{"fields":[],', 1),
+        CANON.replace("{", '{"commitments":[],', 1),
+        CANON.replace("{", '{"commitments":{"about":["x"]},', 1),
+        CANON.replace("{", '{"fields":{"note":["x",{"number":1e5000}]},', 1),
+        CANON.replace("{", f'{{"fields":{{"note":-{"9" * 5_000}}},', 1),
     ],
 )
 def test_text_that_is_no_event_is_refused(canon: str) -> None:
-    run("INSERT INTO audit_event (canon) VALUES (%s)", CANON)
+    whole = '{"commitments":{"about":"x"},"fields":{"note":["1e5000",{"number":-1e299}]},'
+    for sound in (CANON, CANON.replace("{", whole, 1)):
+        run("INSERT INTO audit_event (canon) VALUES (%s)", sound)
     with pytest.raises(DatabaseError):
         run("INSERT INTO audit_event (canon) VALUES (%s)", canon)
 
