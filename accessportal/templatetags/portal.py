@@ -14,6 +14,7 @@ import heroicons
 from django import template
 from django.core.paginator import Page
 from django.forms import BoundField
+from django.http import HttpRequest, QueryDict
 from django.template.context import Context
 from django.template.loader import render_to_string
 from django.utils.html import format_html
@@ -140,9 +141,15 @@ def pager(
 
 
 @register.inclusion_tag("components/page_numbers.html", takes_context=True)
-def page_numbers(context: Context, page: Page[Any], things: str) -> dict[str, Any]:
-    """Numbered paging that keeps the other parameters of the address."""
-    return {"page": page, "things": things, "request": context.get("request")}
+def page_numbers(
+    context: Context, page: Page[Any], things: str, kept: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Numbered paging that keeps the other parameters of the address, and names what is `kept` besides."""
+    request: HttpRequest | None = context.get("request")
+    query = request.GET.copy() if request else QueryDict(mutable=True)
+    for name, value in (kept or {}).items():
+        query[name] = value
+    return {"page": page, "things": things, "query": query}
 
 
 @register.inclusion_tag("components/snippet.html")

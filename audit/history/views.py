@@ -169,6 +169,7 @@ def access_changes(request: PortalRequest) -> HttpResponse:
         "form": form,
         "found": found,
         "filtered": bool(kept.keys() - {"since", "until"}),
+        "minutes": minutes,  # so that "now" stays what it was from page to page
         "lasting": _address(request, {**kept, **minutes}),
     }
     return render(request, "audit/changes.html", context, status=422 if found is None else 200)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs
 from uuid import UUID, uuid4
 
 import psycopg
@@ -442,6 +443,25 @@ def test_the_page_says_who_gained_and_who_lost(played: Stage, olga: Client) -> N
     assert "Nothing changed" in page(inside, inside + timedelta(minutes=1))
     assert "Same" in page(inside, inside + timedelta(minutes=1), "same")
     assert "Nothing changed" in page(before, after)
+
+
+def test_a_further_page_compares_the_same_two_minutes(olga: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = [changing.Pair(f"Person {n}", "AWS", (), ()) for n in range(3)]
+    monkeypatch.setattr(changing, "compare", lambda before, after: pairs)
+    monkeypatch.setattr(changing, "PAGE", 1)
+    ways = {}
+    for page in ("1", "2"):
+        body = olga.get(f"/audit/changes/?show=all&page={page}").content.decode()
+        for way, rel in re.findall(r'href="([^"]+)" rel="(next|prev)"', body):
+            ways[page, rel] = parse_qs(way.replace("&amp;", "&").lstrip("?"))
+    assert ways.keys() == {("1", "next"), ("2", "next"), ("2", "prev")}
+    now = business_now()
+    for (page, rel), query in ways.items():
+        assert query["show"] == ["all"]
+        assert query["page"] == [str(int(page) + (1 if rel == "next" else -1))]
+        since, until = (datetime.fromisoformat(f"{query[name][0]}+00:00") for name in ("since", "until"))
+        assert until - since == timedelta(days=1)
+        assert timedelta(0) <= now - until < timedelta(minutes=3)
 
 
 def test_it_says_what_it_covers_and_refuses_what_it_cannot_know(olga: Client) -> None:
