@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.core.paginator import Page, Paginator
@@ -21,6 +21,7 @@ from oversight.models import (
     Alert,
     DriftRun,
     Finding,
+    FindingKind,
     FindingStatus,
     GroupLook,
 )
@@ -38,6 +39,9 @@ EVIDENCE = {
 }
 MOST_UNSEEN = 20
 MOST_OF_GRANTS = 100
+MOST_WIDENED = 20
+WIDENED_FOR = timedelta(days=90)  # how long ago what is resolved by now may have been seen first
+COMPARED_WITHIN = timedelta(hours=1)  # what opens more is seen within this
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +147,32 @@ def findings_of_grants(grant_ids: Sequence[UUID]) -> tuple[Mapping[UUID, Sequenc
         if row.grant_id is not None:
             found.setdefault(row.grant_id, []).append(FindingRow(row, now - row.first_seen_at))
     return found, len(kept) > MOST_OF_GRANTS
+
+
+def widened_between(
+    since: datetime, until: datetime, *, people: Sequence[str], groups: Sequence[str]
+) -> Sequence[FindingRow]:
+    """Groups that were seen to open more than was approved at some time between the two, the newest first; MOST_WIDENED at
+    most. Named are object ids, none for any. One query, over what is unresolved and what was first seen lately enough.
+    """
+    seen = Q(first_seen_at__lt=until + COMPARED_WITHIN)
+    rows = Finding.objects.filter(
+        Q(seen, status__in=UNRESOLVED)
+        | Q(
+            seen,
+            status__in=(FindingStatus.HANDLED, FindingStatus.GONE),
+            first_seen_at__gte=since - WIDENED_FOR,
+            resolved_at__gt=since,
+        ),
+        kind=FindingKind.WIDENED,
+    )
+    if people:
+        rows = rows.filter(principal__in=people)
+    if groups:
+        rows = rows.filter(group__object_id__in=groups)
+    now = business_now()
+    newest = rows.select_related("group").order_by("-first_seen_at", "pk")[:MOST_WIDENED]
+    return [FindingRow(row, now - row.first_seen_at) for row in newest]
 
 
 @dataclass(frozen=True, slots=True)

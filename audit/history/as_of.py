@@ -19,6 +19,7 @@ from django.db.models.functions import Concat, Lower, RowNumber
 from audit.history.forms import MINUTE
 from audit.history.naming import groups_named, people_named, scope_named
 from audit.ledger.reading import MOST_COUNTED, bounded
+from oversight.selectors import FindingRow, widened_between
 from requests_app.held import HELD
 from requests_app.lifecycle import GrantStatus
 from requests_app.models import Grant, GrantInterval, RequestScope
@@ -82,6 +83,9 @@ class AsOf:
     accesses: Sequence[Access]
     after: UUID | None
     counted: int | None  # only on the first page
+    # Looked for by what it opens: only in what requests had been shown, and beside it is what was seen to open more.
+    scoped: bool = False
+    widened: Sequence[FindingRow] = ()
 
     @property
     def count_words(self) -> str:
@@ -100,8 +104,8 @@ def as_of(wanted: Mapping[str, Any], after: UUID | None = None) -> AsOf:
     """
     at: datetime = wanted["at"]
     with bounded():
-        scope = scope_named(wanted)
-        holding = holding_at(at, named(wanted), scope)
+        scope, who = scope_named(wanted), named(wanted)
+        holding = holding_at(at, who, scope)
         page = holding.select_related("person", "group").alias(name=_NAME).order_by("name", "pk")
         found = list(_behind(page, after)[: PAGE + 1])
         shown = found[:PAGE]
@@ -111,7 +115,9 @@ def as_of(wanted: Mapping[str, Any], after: UUID | None = None) -> AsOf:
             if counted > PAGE:
                 counted = holding.order_by()[: MOST_COUNTED + 1].count()
         accesses = accesses_of(shown, at, scope)
-    return AsOf(at, accesses, shown[-1].pk if len(found) > PAGE else None, counted)
+        widened = opened_more(at, at + MINUTE, who, scope)
+    following = shown[-1].pk if len(found) > PAGE else None
+    return AsOf(at, accesses, following, counted, scope is not None, widened)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +147,15 @@ def holding_at(at: datetime, who: Named, scope: QuerySet[RequestScope] | None) -
         )
         rows = rows.filter(Exists(opened))
     return rows
+
+
+def opened_more(
+    since: datetime, until: datetime, who: Named, scope: QuerySet[RequestScope] | None
+) -> Sequence[FindingRow]:
+    """What was seen meanwhile to open more than its request had been shown, which a search by scope can't find."""
+    if scope is None:
+        return ()
+    return widened_between(since, until, people=who.people, groups=who.groups)
 
 
 def _begun(interval: str, at: datetime, first: Any) -> Q:

@@ -16,10 +16,12 @@ from uuid import UUID
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 
-from audit.history.as_of import PAGE, Access, Named, accesses_of, holding_at, named
+from audit.history.as_of import PAGE, Access, Named, accesses_of, holding_at, named, opened_more
+from audit.history.forms import MINUTE
 from audit.history.naming import scope_named
 from audit.ledger.reading import bounded
 from base.errors import Invalid
+from oversight.selectors import FindingRow
 from requests_app.models import Grant, RequestScope
 
 # Grants in force at one minute that are compared; beyond, the search has to be narrower.
@@ -89,6 +91,8 @@ class Changes:
     counts: Mapping[str, int]
     page: Page[Pair]
     rows: Sequence[Row]
+    scoped: bool = False  # as in `AsOf`
+    widened: Sequence[FindingRow] = ()
 
 
 def changes(wanted: Mapping[str, Any], number: str = "1") -> Changes:
@@ -105,11 +109,12 @@ def changes(wanted: Mapping[str, Any], number: str = "1") -> Changes:
         page = Paginator(shown, PAGE).get_page(number)
         at_first = _accesses((pk for pair in page for pk in pair.before), since, scope)
         at_second = _accesses((pk for pair in page for pk in pair.after), until, scope)
+        widened = opened_more(since, until + MINUTE, who, scope)
     rows = [
         Row(pair, [at_first[pk] for pk in pair.before], [at_second[pk] for pk in pair.after]) for pair in page
     ]
     counts = {change.value: sum(1 for pair in pairs if pair.change is change) for change in Change}
-    return Changes(since, until, counts, page, rows)
+    return Changes(since, until, counts, page, rows, scope is not None, widened)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,16 +16,20 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django_subatomic.db import transaction
 from pytest_django import DjangoDbBlocker, Settings
 
 from audit.history import changes as changing
 from audit.history.as_of import MOST_SCOPE, Held, as_of
 from audit.history.changes import Change, changes
 from audit.history.forms import ChangesForm
+from audit.ledger.recorder import Actor
 from base.clock import business_now
 from base.errors import Invalid
 from catalog.models import AwsAccount
 from identity.models import AppRole
+from oversight.drift import writing
+from oversight.models import FindingKind, FindingStatus
 from requests_app.lifecycle import GrantStatus, ItemStatus
 from requests_app.models import AccessRequest, Grant, GrantInterval, RequestItem, RequestScope
 from tests.audit.history.conftest import AsRole, browser_of
@@ -443,6 +447,42 @@ def test_the_page_says_who_gained_and_who_lost(played: Stage, olga: Client) -> N
     assert "Nothing changed" in page(inside, inside + timedelta(minutes=1))
     assert "Same" in page(inside, inside + timedelta(minutes=1), "same")
     assert "Nothing changed" in page(before, after)
+
+
+def test_what_a_widened_group_opened_is_not_denied(played: Stage, olga: Client, as_role: AsRole) -> None:
+    grant = played.grant()
+    assert grant.arrived_at
+    seen, hour, day = grant.arrived_at, timedelta(hours=1), timedelta(days=1)
+    played.time.now += hour
+    with as_role("portal_worker"):
+        row = make.finding(
+            grant.person, grant.group, FindingKind.WIDENED, grant=grant, first_seen_at=seen, last_seen_at=seen
+        )
+        make.finding(grant.person, grant.group, FindingKind.LATE, first_seen_at=seen)
+        with transaction():
+            writing.change(row, FindingStatus.GONE, "drift.gone", actor=Actor.worker(), now=seen + hour)
+    link = f"/operations/drift/{row.pk}/"
+
+    def body(address: str) -> str:
+        return str(olga.get(f"/audit/{address}").content.decode())
+
+    at = f"as-of/?at={seen:%Y-%m-%dT%H:%M}"
+    inside = body(f"{at}&account=999999999999")
+    assert "had been shown to open this" in inside
+    assert "Nobody who fits" not in inside
+    assert inside.count("/operations/drift/") == 1 + 1, "the link of the page, and the one finding"
+    assert link in inside
+    assert link in body(
+        f"{at}&account=999999999999&person={grant.person.object_id}&group={grant.group.object_id}"
+    )
+    assert link not in body(f"{at}&account=999999999999&person={make.oid()}")
+    assert link not in body(f"{at}&account=999999999999&group={make.oid()}")
+    assert link not in body(f"{at}&person={grant.person.object_id}"), "there nothing is looked for in scopes"
+    assert link not in body(f"as-of/?at={seen - day:%Y-%m-%dT%H:%M}&account=999999999999")
+    assert link not in body(f"as-of/?at={seen + 2 * hour:%Y-%m-%dT%H:%M}&account=999999999999")
+    between = f"since={seen - day:%Y-%m-%dT%H:%M}&until={seen:%Y-%m-%dT%H:%M}"
+    assert link in body(f"changes/?{between}&account=999999999999")
+    assert link not in body(f"changes/?{between}")
 
 
 def test_a_further_page_compares_the_same_two_minutes(olga: Client, monkeypatch: pytest.MonkeyPatch) -> None:
