@@ -184,7 +184,7 @@ def case(request_id: UUID) -> Case:
 def _attempts(grant_ids: Sequence[UUID]) -> tuple[Mapping[UUID, Sequence[Attempt]], bool]:
     """The calls for each grant, oldest first, and whether some were left out: every write, then the newest reads."""
     read = ExpressionWrapper(Q(kind__in=_READS), output_field=BooleanField())
-    rows = Attempt.objects.filter(grant__in=grant_ids).order_by(read, "-started_at", "pk")
+    rows = Attempt.objects.filter(grant__in=grant_ids).order_by(read, "-started_at", "-pk")
     kept = list(rows[: MOST_ATTEMPTS + 1])
     found: dict[UUID, list[Attempt]] = {}
     for attempt in sorted(kept[:MOST_ATTEMPTS], key=lambda each: (each.started_at, each.pk)):
