@@ -200,6 +200,7 @@ def environment_problems(
     yield from _files(given, process)
     yield from _cutting(given, process)
     yield from _activity(given, process)
+    yield from _api(given)
     yield from _personal(given, process)
     yield from _mail(given, mode)
     if process == WEB:
@@ -349,6 +350,13 @@ def _activity(given: Mapping[str, str], process: str) -> Iterator[checks.CheckMe
             f"ACTIVITY_KEEP_DAYS is {days!r}.",
             "It is a number of days, 90 at least: CloudTrail's event history itself reaches back so far.",
         )
+
+
+def _api(given: Mapping[str, str]) -> Iterator[checks.CheckMessage]:
+    """A token can't outlive the role of its owner by more than a token lasts."""
+    days = given.get("API_SIGN_IN_DAYS") or "30"
+    if not days.isdecimal() or not 1 <= int(days) <= 90:
+        yield _error(25, f"API_SIGN_IN_DAYS is {days!r}.", "It is a number of days, from 1 to 90.")
 
 
 def _personal(given: Mapping[str, str], process: str) -> Iterator[checks.CheckMessage]:

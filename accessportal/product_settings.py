@@ -113,6 +113,10 @@ AUDIT_VERIFY_KEYS: list[str] = env.list("AUDIT_VERIFY_KEYS", [])
 
 # --- The trail for other machines
 
+# How long ago the owner of an API token may have signed in last (real time): until the next sign-in nobody hears that they
+# are no auditor any more.
+API_SIGN_IN_WITHIN = timedelta(days=env.int("API_SIGN_IN_DAYS", 30))
+
 # The trail's receivers outside, by blanks: webhook, syslog, s3. Everybody knows which, so that pages can say how they
 # stand; only the worker knows where.
 AUDIT_STREAMS = env.str("AUDIT_STREAMS", "").split()

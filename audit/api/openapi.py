@@ -34,7 +34,9 @@ def description() -> dict[str, Any]:
         "info": {
             "title": "Access Portal: audit trail",
             "version": VERSION,
-            "description": "Reading only. Times are ISO 8601 in UTC; ids of people and groups are Entra's object ids.",
+            "description": "Reading only. Times are ISO 8601 in UTC; ids of people and groups are Entra's object ids. "
+            "A token counts while its owner is an auditor and has signed in within the last "
+            f"{settings.API_SIGN_IN_WITHIN.days} days.",
         },
         "servers": [{"url": settings.PORTAL_ORIGIN}],
         "security": [{"token": []}],

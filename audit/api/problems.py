@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Concatenate
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.views.decorators.http import require_http_methods
@@ -55,7 +56,8 @@ def api_view[**P](scope: Scope | None) -> Callable[[Handler[P]], View[P]]:
                 answer = problem(
                     401,
                     "No token that counts",
-                    "Send Authorization: Bearer with a token that is neither revoked nor expired. "
+                    "Send Authorization: Bearer with a token that is neither revoked nor expired, and whose owner has "
+                    f"signed in here within the last {settings.API_SIGN_IN_WITHIN.days} days. "
                     "Auditors make them at /audit/tokens/.",
                 )
                 answer["WWW-Authenticate"] = 'Bearer realm="audit"'

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from django.conf import settings
 from django.db import connection
 from django_subatomic.db import transaction
 
@@ -109,7 +110,7 @@ def accept(text: str, *, ip: str) -> ApiToken:
     """The token that somebody sent, counted, and noted in the trail at its first use of a day.
 
     Raises:
-        Unauthorised: unknown, revoked, expired, or its owner is no auditor any more.
+        Unauthorised: unknown, revoked, expired, or its owner is no auditor any more, or long not signed in.
         Throttled: more than MOST_A_MINUTE uses in this minute.
     """
     now = real_now()
@@ -133,7 +134,8 @@ def accept(text: str, *, ip: str) -> ApiToken:
 
 
 def _still_auditor(owner: Person) -> bool:
-    user = User.objects.filter(person=owner).first()
+    """As of a sign-in that is young enough: nothing else tells the portal that somebody has lost the role."""
+    user = User.objects.filter(person=owner, last_login__gte=real_now() - settings.API_SIGN_IN_WITHIN).first()
     return owner.enabled and user is not None and user.is_active and user.is_auditor
 
 

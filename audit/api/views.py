@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -103,6 +104,7 @@ def token_page(request: PortalRequest) -> HttpResponse:
         "made": made,
         "tokens": tokens(),
         "now": real_now(),
+        "sign_in_days": settings.API_SIGN_IN_WITHIN.days,
     }
     status = 422 if form.is_bound and made is None else 200
     return render(request, "audit/tokens.html", context, status=status)

@@ -224,6 +224,8 @@ WORKGROUP = "arn:aws:athena:eu-west-1:111122223333:workgroup/activity"
         ({"ACTIVITY": "yes"}, "portal.E022"),
         ({"ACTIVITY_LOOKUP": "prefix"}, "portal.E022"),
         ({"ACTIVITY_KEEP_DAYS": "30"}, "portal.E022"),
+        ({"API_SIGN_IN_DAYS": "0"}, "portal.E025"),
+        ({"API_SIGN_IN_DAYS": "91"}, "portal.E025"),
         ({"ACTIVITY": "on"}, "portal.E023"),
         ({"ACTIVITY_SOURCE": "logs"}, "portal.E022"),
         ({"ACTIVITY_SOURCE": "lake"}, "portal.E023"),

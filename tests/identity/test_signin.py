@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,7 +19,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from audit.ledger.models import Event
-from base.clock import business_now
+from base.clock import business_now, real_now
 from identity.events import LOGIN
 from identity.models import Person, SignIn, User, UserManager
 from identity.signin import entra
@@ -142,6 +143,9 @@ def test_somebody_whom_the_sync_met_first_gets_that_person(visitor: Visitor) -> 
     )
     visitor.sign_in()
     assert User.objects.get().person == known
+    assert User.objects.filter(last_login__gte=real_now() - timedelta(minutes=5)).exists(), (
+        "tokens ask for it"
+    )
 
 
 def test_app_roles_follow_each_sign_in(visitor: Visitor) -> None:

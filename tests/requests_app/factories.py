@@ -58,7 +58,10 @@ def person(name: str = "", *, object_id: str = "", **extra: object) -> Person:
 def login(who: Person, *app_roles: str) -> User:
     """Their login, as a sign-in at Entra with these app roles leaves it. Runs as the web role, which is who may make one."""
     with transaction():
-        return give_roles(who, User.objects.filter(person=who).first(), app_roles)
+        user = give_roles(who, User.objects.filter(person=who).first(), app_roles)
+        user.last_login = real_now()
+        user.save(update_fields=["last_login"])
+        return user
 
 
 def pim_group(name: str = "", *, object_id: str = "", accounts: int = 2, **extra: object) -> PimGroup:

@@ -12,6 +12,7 @@ import pytest
 from django.test import Client
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # no types published
 from openapi_spec_validator import validate
+from pytest_django import Settings
 
 from audit.api import tokens as making
 from audit.api.models import ApiToken, Scope
@@ -21,7 +22,7 @@ from audit.history import searching
 from audit.ledger import reading
 from audit.ledger.models import Event
 from base.clock import real_now
-from identity.models import Person
+from identity.models import Person, User
 from requests_app.lifecycle import GrantStatus
 from requests_app.models import RequestItem
 from tests.audit.history.conftest import AsRole, browser_of
@@ -193,6 +194,24 @@ def test_a_token_ends(olga: Person, as_role: AsRole, time_machine_at: Any) -> No
         program.read("/api/v1/events")
         time_machine_at(timedelta(days=7) + timedelta(seconds=1))
         program.read("/api/v1/events", 401)
+
+
+def test_a_token_rests_until_its_owner_signs_in_again(
+    olga: Person, as_role: AsRole, time_machine_at: Any, settings: Settings
+) -> None:
+    settings.API_SIGN_IN_WITHIN = timedelta(days=14)
+    with as_role("portal_web"):
+        program = Program(token_of(olga, "events", lasts=timedelta(days=60)))
+        time_machine_at(timedelta(days=14) - timedelta(minutes=1))
+        program.read("/api/v1/events")
+        time_machine_at(timedelta(days=14) + timedelta(minutes=1))
+        refused = program.read("/api/v1/events", 401)
+        assert "whose owner has signed in here within the last 14 days" in refused["detail"]
+        again = real_now() + timedelta(days=14)
+        User.objects.filter(person=olga).update(last_login=again)  # as a sign-in does
+        program.read("/api/v1/events")
+        assert "within the last 14 days" in program.read("/api/v1/openapi.json")["info"]["description"]
+        assert b"at least every 14 days" in browser_of(olga).get("/audit/tokens/").content
 
 
 @pytest.fixture
