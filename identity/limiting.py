@@ -40,6 +40,7 @@ class Act(StrEnum):
     SEARCH = "search"
     EXPORT = "export"
     BE_REFUSED = "be refused"
+    API_REFUSED = "api refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ ALLOWANCES: Mapping[Act, Allowance] = {
     Act.SEARCH: Allowance(60, _MINUTE, "searches from you in a short time."),
     Act.EXPORT: Allowance(10, 5 * _MINUTE, "copies of the trail from you in a short time. None was made."),
     # So many refused attempts are told in the trail; nobody is told of this bound.
+    Act.API_REFUSED: Allowance(60, _MINUTE, "refusals of your tokens in a short time."),
     Act.BE_REFUSED: Allowance(60, _MINUTE, "refused attempts of yours in a short time."),
 }
 

@@ -1,7 +1,8 @@
-"""What the ledger holds about tokens: who made one for what, who took it back, and each day's first use."""
+"""What the ledger holds about tokens: who made and took back one, each day's first use, and what was refused."""
 
 from __future__ import annotations
 
+from audit.ledger.models import Outcome
 from audit.ledger.registry import EventType, Field, Kind, register
 from audit.ledger.rows import Watched
 
@@ -28,8 +29,18 @@ REVOKED = EventType(
 USED = EventType(
     "api.token_used", "The token “{token}” of {about} was used, for the first time on that day", _TOKEN
 )
+REFUSED = EventType(
+    "api.refused",
+    "The token “{token}” of {about} was refused: {reason}",
+    {
+        **_TOKEN,
+        "scope": Field(optional=True),
+        "reason": Field(),
+    },  # what it was shown for; absent: the description
+    outcome=Outcome.REFUSED,
+)
 
 
 def register_all() -> None:
     """Declare this app's event types."""
-    register(CREATED, REVOKED, USED)
+    register(CREATED, REVOKED, USED, REFUSED)

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.views.decorators.http import require_http_methods
 
 from audit.api.models import ApiToken, Scope
-from audit.api.tokens import Throttled, Unauthorised, accept
+from audit.api.tokens import Throttled, Unauthorised, accept, tell_refused
 from base.errors import Invalid, Missing
 from identity.actors import client_ip
 
@@ -46,8 +46,10 @@ def api_view[**P](scope: Scope | None) -> Callable[[Handler[P]], View[P]]:
         @wraps(handler)
         def view(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             try:
-                token = _token(request)
+                token = _token(request, scope or "")
                 if scope is not None and scope not in token.scopes:
+                    reason = "It isn't for this scope."
+                    tell_refused(token, ip=client_ip(request), scope=scope, reason=reason)
                     return problem(
                         403, "Not for this token", f"This token isn't for “{scope}”. Make one that is."
                     )
@@ -80,8 +82,8 @@ def api_view[**P](scope: Scope | None) -> Callable[[Handler[P]], View[P]]:
     return decorate
 
 
-def _token(request: HttpRequest) -> ApiToken:
+def _token(request: HttpRequest, scope: str) -> ApiToken:
     kind, _, text = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() != "bearer" or not text.strip():
         raise Unauthorised
-    return accept(text.strip(), ip=client_ip(request))
+    return accept(text.strip(), ip=client_ip(request), scope=scope)

@@ -8,18 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import structlog
 from django.conf import settings
 from django.db import connection
 from django_subatomic.db import transaction
 
 from audit.api.events import TOKEN
 from audit.api.models import ApiToken, Scope
-from audit.ledger.recorder import Actor, record
+from audit.ledger.recorder import Actor, record, record_alone
 from audit.ledger.rows import Row
 from base.clock import real_now
-from base.errors import Conflict, Invalid, Missing
+from base.errors import Conflict, Invalid, Missing, TooOften
+from identity.limiting import Act, spend
 from identity.models import Person, User
 
+log = structlog.get_logger(__name__)
 PREFIX = "apt_"  # so that a token that was left somewhere is known for what it is
 SECRET_BYTES = 32
 MOST_TOKENS = 20  # of one owner, that can still be used
@@ -106,7 +109,7 @@ def revoke_token(*, token_id: int, actor: Actor) -> None:
         _record("api.token_revoked", token, actor, TOKEN.stands(token))
 
 
-def accept(text: str, *, ip: str) -> ApiToken:
+def accept(text: str, *, ip: str, scope: str = "") -> ApiToken:
     """The token that somebody sent, counted, and noted in the trail at its first use of a day.
 
     Raises:
@@ -114,12 +117,12 @@ def accept(text: str, *, ip: str) -> ApiToken:
         Throttled: more than MOST_A_MINUTE uses in this minute.
     """
     now = real_now()
-    token = (
-        ApiToken.objects.select_related("owner")
-        .filter(digest=digest_of(text), revoked_at=None, expires_at__gt=now)
-        .first()
-    )
-    if token is None or not _still_auditor(token.owner):
+    token = ApiToken.objects.select_related("owner").filter(digest=digest_of(text)).first()
+    if token is None:
+        log.warning("api_token_unknown", ip=ip)
+        raise Unauthorised
+    if reason := _why_not(token, now):
+        tell_refused(token, ip=ip, scope=scope, reason=reason)
         raise Unauthorised
     minute = now.replace(second=0, microsecond=0)
     if _count(token, minute) > MOST_A_MINUTE:
@@ -131,6 +134,34 @@ def accept(text: str, *, ip: str) -> ApiToken:
             owner = token.owner
             _record("api.token_used", token, Actor.person(owner.object_id, owner.display_name, ip=ip))
     return token
+
+
+def _why_not(token: ApiToken, now: datetime) -> str:
+    """Why a token doesn't count now, for the trail alone; "" when it does."""
+    if token.revoked_at is not None:
+        return "It is revoked."
+    if token.expires_at <= now:
+        return "It has expired."
+    if not _still_auditor(token.owner):
+        return "Its owner is no auditor any more, or has not signed in for too long."
+    return ""
+
+
+def tell_refused(token: ApiToken, *, ip: str, scope: str, reason: str) -> None:
+    """An event in nobody's name, for who sent the token isn't known; what a script repeats is logged only."""
+    owner = token.owner
+    try:
+        spend(owner, Act.API_REFUSED)
+    except TooOften:
+        log.warning("api_refusal_not_recorded", token_id=token.pk)
+        return
+    record_alone(
+        "api.refused",
+        actor=Actor.anonymous(ip=ip),
+        fields={"token": token.name, "token_id": token.pk, "scope": scope or None, "reason": reason},
+        about_oid=owner.object_id,
+        about_name=owner.display_name,
+    )
 
 
 def _still_auditor(owner: Person) -> bool:

@@ -196,6 +196,7 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType({
     "api.token_created": Meaning(API, 1, _LOW),
     "api.token_revoked": Meaning(API, 4),
     "api.token_used": _READ,
+    "api.refused": Meaning(API, OTHER, _LOW),
 })  # fmt: skip
 NO_LONGER_DECLARED = Meaning(BASE, OTHER)
 

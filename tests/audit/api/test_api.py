@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from unittest.mock import Mock
 from uuid import uuid4
 
 import pytest
@@ -22,6 +23,7 @@ from audit.history import searching
 from audit.ledger import reading
 from audit.ledger.models import Event
 from base.clock import real_now
+from base.errors import TooOften
 from identity.models import Person, User
 from requests_app.lifecycle import GrantStatus
 from requests_app.models import RequestItem
@@ -169,7 +171,7 @@ def test_without_a_token_that_counts_nothing_opens(address: str, olga: Person, a
             assert Client().get(address, headers={"Authorization": header}).status_code == 401
         browser = browser_of(olga)
         assert browser.get(address).status_code == 401, "a session is no token"
-    assert not Event.objects.filter(type="api.token_used").exists()
+    assert not Event.objects.filter(type__in=["api.token_used", "api.refused"]).exists()
 
 
 def test_a_token_opens_what_it_is_for(olga: Person, as_role: AsRole) -> None:
@@ -212,6 +214,40 @@ def test_a_token_rests_until_its_owner_signs_in_again(
         program.read("/api/v1/events")
         assert "within the last 14 days" in program.read("/api/v1/openapi.json")["info"]["description"]
         assert b"at least every 14 days" in browser_of(olga).get("/audit/tokens/").content
+
+
+def test_what_is_refused_to_a_known_token_is_told_as_often_as_it_is_bearable(
+    olga: Person, as_role: AsRole, time_machine_at: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told() -> list[tuple[str | None, str]]:
+        rows = [row.data for row in Event.objects.filter(type="api.refused").order_by("id")]
+        assert all(row["actor"]["kind"] == "anonymous" and row["actor"]["ip"] == "127.0.0.1" for row in rows)
+        assert {row["fields"]["token_id"] for row in rows} <= {token.pk}
+        return [(row["fields"].get("scope"), row["fields"]["reason"]) for row in rows]
+
+    with as_role("portal_web"):
+        program = Program(token_of(olga, "events", lasts=timedelta(days=7)))
+        token = ApiToken.objects.get()
+        program.read("/api/v1/as-of", 403)
+        assert told() == [("as_of", "It isn't for this scope.")]
+        time_machine_at(timedelta(days=8))
+        program.read("/api/v1/events", 401)
+        program.read("/api/v1/openapi.json", 401)
+        time_machine_at(timedelta(0))
+        User.objects.filter(person=olga).update(last_login=None)
+        program.read("/api/v1/events", 401)
+        making.revoke_token(token_id=token.pk, actor=make.actor(olga))
+        program.read("/api/v1/events", 401)
+        assert told()[1:] == [
+            ("events", "It has expired."),
+            (None, "It has expired."),
+            ("events", "Its owner is no auditor any more, or has not signed in for too long."),
+            ("events", "It is revoked."),
+        ]
+        wait = TooOften("limit", "Wait.", wait=timedelta(seconds=1))
+        monkeypatch.setattr(making, "spend", Mock(side_effect=wait))
+        program.read("/api/v1/events", 401)
+        assert len(told()) == 5
 
 
 @pytest.fixture
@@ -276,7 +312,7 @@ def test_an_auditor_makes_a_token_sees_it_once_and_revokes_it(auditor: Client) -
     Program(text).read("/api/v1/events", 401)
     assert auditor.post(f"/audit/tokens/{token.pk}/revoke/").status_code == 409
     told = Event.objects.filter(type__startswith="api.").order_by("id").values_list("type", flat=True)
-    assert list(told) == ["api.token_created", "api.token_used", "api.token_revoked"]
+    assert list(told) == ["api.token_created", "api.token_used", "api.token_revoked", "api.refused"]
     assert text not in str(list(Event.objects.values_list("canon", flat=True)))
 
 
