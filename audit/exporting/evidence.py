@@ -21,7 +21,8 @@ from django.template.loader import render_to_string
 from audit.exporting import offline
 from audit.history.presentation import rows
 from audit.ledger import tsa_anchor
-from audit.ledger.anchors import SignedSeal
+from audit.ledger.anchoring import pace
+from audit.ledger.anchors import KINDS, SignedSeal
 from audit.ledger.canonical import instant
 from audit.ledger.merkle import Tree
 from audit.ledger.models import AnchorReceipt, Event, Leaf, PersonalWords, Seal
@@ -34,8 +35,8 @@ FORMAT = 1
 MOST_EVENTS = 10_000
 # Of what they say, in bytes: several times as much as so many events have, though each may be as long as 256 KB.
 MOST_BYTES = 32_000_000
-# From a batch to the next anchored one are the seals of a minute, unless a place was away; so far it is looked for.
-MOST_LINKS_OF_ONE = 100
+# From a batch to the next anchored one are the seals of a place's pace, unless it was away; so much longer it is looked for.
+LATE_LINKS = 100
 MOST_LINKS = 100_000
 _LEAVES_AT_ONCE = 20_000
 _EVENTS_AT_ONCE = 500
@@ -192,24 +193,38 @@ def _leaves_of(batches: Sequence[int]) -> Iterator[tuple[int, list[bytes]]]:
     yield from found.items()
 
 
-_LINKS = """
-SELECT DISTINCT number FROM unnest(%s::bigint[]) AS given (batch)
-CROSS JOIN LATERAL (SELECT max(batch) AS batch
-                    FROM (SELECT min(batch) AS batch FROM audit_anchor kept
-                          WHERE kept.batch BETWEEN given.batch AND given.batch + %s GROUP BY place) first) anchored
-CROSS JOIN LATERAL generate_series(given.batch, anchored.batch) AS number
-ORDER BY number LIMIT %s
+_NEXT_ANCHORED = """
+SELECT paced.place, given.batch,
+       (SELECT min(kept.batch) FROM audit_anchor kept
+        WHERE kept.place = paced.place AND kept.batch BETWEEN given.batch AND given.batch + paced.most) AS anchored
+FROM unnest(%s::bigint[]) AS given (batch) CROSS JOIN unnest(%s::text[], %s::bigint[]) AS paced (place, most)
+ORDER BY paced.most, given.batch, paced.place
 """
+
+
+def _most_links(place: str) -> int:
+    """How far its next seal is looked for: with events in every second, there is a seal a second."""
+    return int(pace(place).total_seconds()) + LATE_LINKS
 
 
 def _links(batches: Sequence[int]) -> Sequence[int]:
     """The batches that lead from each of these to the next that each place was given, where one is near.
 
-    Each place is given seals at its own pace, and whoever verifies a pack may have the file of any of them.
+    Each place is given seals at its own pace, and whoever verifies a pack may have the file of any of them. The short ways
+    come first: a place of a slow pace gets what they leave.
     """
+    found: set[int] = set()
+    walked: dict[str, int] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_LINKS, [list(batches), MOST_LINKS_OF_ONE, MOST_LINKS])
-        return [number for (number,) in cursor.fetchall()]
+        cursor.execute(_NEXT_ANCHORED, [list(batches), list(KINDS), [_most_links(place) for place in KINDS]])
+        for place, batch, anchored in cursor.fetchall():
+            start = max(batch, walked.get(place, 0) + 1)
+            further = {*range(start, anchored + 1)} - found if anchored is not None else set()
+            if len(found) + len(further) > MOST_LINKS:
+                break
+            found |= further
+            walked[place] = max(walked.get(place, 0), anchored or 0)
+    return sorted(found)
 
 
 def _stamps(seals: Sequence[Seal]) -> dict[str, bytes]:

@@ -352,9 +352,9 @@ def check_noted(noted: Sequence[str], seals: dict[int, dict[str, Any]]) -> list[
 
 
 class Anchored(NamedTuple):
-    """How many of the pack's seals lead to one that was anchored, and what is wrong."""
+    """Which of the pack's seals lead to one that was anchored, and what is wrong."""
 
-    leading: int
+    leading: set[int]
     wrong: list[str]
     astray: list[int]  # those that don't, although a later one was anchored
 
@@ -406,7 +406,7 @@ def check_anchors(lines: Iterable[str], seals: dict[int, dict[str, Any]], keys: 
         ):
             leading.add(batch)
     return Anchored(
-        len(leading), wrong, [batch for batch in sorted(seals) if batch < newest and batch not in leading]
+        leading, wrong, [batch for batch in sorted(seals) if batch < newest and batch not in leading]
     )
 
 
@@ -710,7 +710,7 @@ def verify(chosen: argparse.Namespace) -> Verified:
             raise Unreadable(f"The anchors can't be read: {error}") from error
         wrong += compared.wrong
         told.append(
-            f"ANCHORED: {compared.leading} of {len(seals)} seals lead to seals that were anchored elsewhere."
+            f"ANCHORED: {len(compared.leading)} of {len(seals)} seals lead to seals that were anchored elsewhere."
         )
         if compared.astray:
             told.append(
@@ -725,7 +725,13 @@ def verify(chosen: argparse.Namespace) -> Verified:
         compared = check_anchors([line for _, line in stamped], seals, keys)
         wrong += compared.wrong
         told += [f"STAMPED: an authority signed that {sentence}." for sentence, _ in stamped]
-        told.append(f"STAMPED: {compared.leading} of {len(seals)} seals lead to such a seal.")
+        told.append(f"STAMPED: {len(compared.leading)} of {len(seals)} seals lead to such a seal.")
+        if unstamped := sorted({*seals} - compared.leading):
+            told.append(
+                f"NOT STAMPED: {len(unstamped)} seals, the first of them {unstamped[0]}, lead to none: no later one was "
+                "stamped yet when the pack was made, or the pack holds no links that far. Have the portal make the "
+                "pack again."
+            )
     else:
         told += [
             f"NOT VERIFIED without --tsa-roots: a time stamp says that {sentence}." for sentence, _ in stamped

@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db import connection
+from pytest_django import Settings
 
 from audit.exporting import evidence
 from audit.exporting.evidence import make_pack
@@ -18,7 +20,7 @@ from audit.exporting.offline.access_portal_verify import (
     main,
     read_pack,
 )
-from audit.ledger.anchoring import anchor_newest
+from audit.ledger.anchoring import _RECEIPT, anchor_newest
 from audit.ledger.anchors import FileAnchor, SignedSeal
 from audit.ledger.keys import SealingKey, make_key
 from audit.ledger.merkle import seal_hash
@@ -111,9 +113,9 @@ def test_lines_that_prove_nothing_are_named(
 def test_only_a_whole_chain_leads_to_an_anchor(pack: Path, anchors: Path) -> None:
     keys, lines = load_keys([f"{pack.parent / 'key.pub'}"]), anchors.read_text().splitlines()
     seals = {seal["batch"]: seal for seal in read_pack(str(pack))[1]}
-    assert check_anchors(lines, seals, keys) == (3, [], [])
-    assert check_anchors(lines, {**seals, 2: {**seals[2], "prev_seal": ""}}, keys) == (2, [], [1])
-    assert check_anchors(lines, {batch: seals[batch] for batch in (1, 3, 4)}, keys) == (1, [], [1])
+    assert check_anchors(lines, seals, keys) == ({1, 2, 3}, [], [])
+    assert check_anchors(lines, {**seals, 2: {**seals[2], "prev_seal": ""}}, keys) == ({2, 3}, [], [1])
+    assert check_anchors(lines, {batch: seals[batch] for batch in (1, 3, 4)}, keys) == ({3}, [], [1])
 
 
 def test_a_seal_is_of_the_time_between_the_anchored_ones_next_to_it(
@@ -184,10 +186,21 @@ def test_where_the_next_anchor_is_far_the_pack_holds_its_own_seals_only(
     pack: Path, anchors: Path, monkeypatch: pytest.MonkeyPatch, as_role: AsRole, key: SealingKey
 ) -> None:
     assert list(evidence._links([1, 4])) == [1, 2, 3]
-    monkeypatch.setattr(evidence, "MOST_LINKS_OF_ONE", 1)
+    monkeypatch.setattr(evidence, "_most_links", lambda place: 1)
     assert list(evidence._links([1, 4])) == [1, 2], "to the other place"
-    monkeypatch.setattr(evidence, "MOST_LINKS_OF_ONE", 0)
+    monkeypatch.setattr(evidence, "_most_links", lambda place: 0)
     assert list(evidence._links([1, 4])) == []
-    monkeypatch.setattr(evidence, "MOST_LINKS_OF_ONE", 2)
+    monkeypatch.setattr(evidence, "_most_links", {"file": 2, "webhook": 1}.get)
+    assert list(evidence._links([1])) == [1, 2, 3]
     monkeypatch.setattr(evidence, "MOST_LINKS", 2)
-    assert list(evidence._links([1])) == [1, 2]
+    assert list(evidence._links([1])) == [1, 2], "a way that doesn't lead to the end is of no use"
+
+
+def test_links_lead_as_far_as_a_place_s_own_pace(pack: Path, as_role: AsRole, settings: Settings) -> None:
+    settings.AUDIT_ANCHOR_TSA_MINUTES = 60
+    with as_role("portal_sealer"), connection.cursor() as cursor:
+        for place, batch in (("tsa", 3_600), ("s3", 3_601)):
+            cursor.execute(_RECEIPT, [place, batch, bytes(32), "kept"])
+    assert list(evidence._links([1])) == [*range(1, 3_601)], "an hour of a seal a second"
+    settings.AUDIT_ANCHOR_TSA_MINUTES = 30
+    assert list(evidence._links([1])) == [1, 2, 3]

@@ -140,6 +140,7 @@ def test_the_offline_verifier_reads_time_stamps_and_verifies_them(
     code, out = said(pack, "--tsa-roots", place.roots)
     assert (code, "STAMPED: an authority signed that seal 2 was there at 20" in out) == (0, True), out
     assert "STAMPED: 2 of 2 seals lead to such a seal." in out
+    assert "NOT STAMPED" not in out
     code, out = said(pack, "--tsa-roots", stranger)
     assert (code, "no authority under the given roots signed it" in out) == (1, True), out
     assert said(pack, "--tsa-roots", tmp_path / "absent")[0] == 2
@@ -160,6 +161,14 @@ def test_the_offline_verifier_reads_time_stamps_and_verifies_them(
     ):
         code, out = said(with_another(pack, tmp_path, name, data), "--tsa-roots", place.roots)
         assert (code, words in out) == (1, True), (words, out)
+
+    note()
+    with as_role("portal_sealer"):
+        seal_everything(key)
+    pack.write_bytes(make_pack(events(EventFilter()).entries, title="All").file.read())
+    code, out = said(pack, "--tsa-roots", place.roots)
+    assert (code, "STAMPED: 2 of 3 seals lead to such a seal." in out) == (0, True), out
+    assert "NOT STAMPED: 1 seals, the first of them 3, lead to none" in out
 
 
 def with_another(pack: Path, folder: Path, name: str, data: bytes) -> Path:
