@@ -1,4 +1,4 @@
-"""What the ledger holds about tokens: who made and took back one, each day's first use, and what was refused."""
+"""What the ledger holds about tokens: who made and took back one, each day's first use, how much it read, and refusals."""
 
 from __future__ import annotations
 
@@ -39,8 +39,14 @@ REFUSED = EventType(
     },  # what it was shown for; absent: the description
     outcome=Outcome.REFUSED,
 )
+READ = EventType(
+    "api.events_read",
+    "The token “{token}” of {about} has read {events} events on that day so far",
+    {**_TOKEN, "events": Field(Kind.NUMBER)},
+    words=("filter",),
+)
 
 
 def register_all() -> None:
     """Declare this app's event types."""
-    register(CREATED, REVOKED, USED, REFUSED)
+    register(CREATED, REVOKED, USED, READ, REFUSED)

@@ -30,6 +30,8 @@ class ApiToken(models.Model):
     last_used_on = models.DateField(null=True)  # UTC
     minute = models.DateTimeField(null=True)  # the one that `uses` counts
     uses = models.IntegerField(default=0)
+    read_on = models.DateField(null=True)  # UTC; the day of which `events_read` are
+    events_read = models.IntegerField(default=0, db_default=0)
 
     class Meta:
         indexes: ClassVar = [models.Index(fields=["-created_at", "-id"], name="api_token_by_age")]

@@ -9,6 +9,7 @@ from django import forms
 from django.conf import settings
 
 from audit.api.problems import CONTENT_TYPE
+from audit.api.tokens import FIRST_TOLD
 from audit.exporting.tables import COLUMNS
 from audit.history.forms import AsOfForm, TimelineForm
 
@@ -36,7 +37,9 @@ def description() -> dict[str, Any]:
             "version": VERSION,
             "description": "Reading only. Times are ISO 8601 in UTC; ids of people and groups are Entra's object ids. "
             "A token counts while its owner is an auditor and has signed in within the last "
-            f"{settings.API_SIGN_IN_WITHIN.days} days.",
+            f"{settings.API_SIGN_IN_WITHIN.days} days. "
+            "The trail tells of each day's first use of a token, and of how many events it has read on a day: once they are "
+            f"{FIRST_TOLD:,}, and each time that they have doubled, with what was asked for then.",
         },
         "servers": [{"url": settings.PORTAL_ORIGIN}],
         "security": [{"token": []}],

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.views.decorators.http import require_http_methods
 
 from audit.api.models import ApiToken, Scope
-from audit.api.tokens import Throttled, Unauthorised, accept, tell_refused
+from audit.api.tokens import Throttled, Unauthorised, accept, note_read, tell_refused
 from base.errors import Invalid, Missing
 from identity.actors import client_ip
 
@@ -53,7 +53,11 @@ def api_view[**P](scope: Scope | None) -> Callable[[Handler[P]], View[P]]:
                     return problem(
                         403, "Not for this token", f"This token isn't for “{scope}”. Make one that is."
                     )
-                return JsonResponse(dict(handler(request, *args, **kwargs)), headers=_NO_STORE)
+                found = dict(handler(request, *args, **kwargs))
+                asked = {name: text for name, text in request.GET.items() if text and name != "before"}
+                events = len(found.get("events", ()))
+                note_read(token, events, {**asked, **kwargs}, ip=client_ip(request))
+                return JsonResponse(found, headers=_NO_STORE)
             except Unauthorised:
                 answer = problem(
                     401,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 import structlog
 from django.conf import settings
@@ -29,6 +30,8 @@ MOST_TOKENS = 20  # of one owner, that can still be used
 LONGEST = timedelta(days=90)
 MOST_A_MINUTE = 120
 MOST_LISTED = 200
+# Events read by a token on a day of which the trail tells: at so many, and each time that they have doubled.
+FIRST_TOLD = 1_000
 
 
 class Unauthorised(Exception):
@@ -162,6 +165,42 @@ def tell_refused(token: ApiToken, *, ip: str, scope: str, reason: str) -> None:
         about_oid=owner.object_id,
         about_name=owner.display_name,
     )
+
+
+_READ = """
+UPDATE audit_api_apitoken SET read_on = %(today)s,
+    events_read = CASE WHEN read_on = %(today)s THEN events_read ELSE 0 END + %(number)s
+WHERE id = %(token)s RETURNING events_read
+"""
+
+
+def note_read(token: ApiToken, number: int, asked: Mapping[str, object], *, ip: str) -> None:
+    """Count the events that a page gives, in one transaction with the event of it that this makes due, if any.
+
+    Page after page they are a copy of the trail, as an export is. `asked` is what this page was asked for.
+    """
+    if not number:
+        return
+    with transaction():
+        with connection.cursor() as cursor:
+            today = real_now().astimezone(UTC).date()
+            cursor.execute(_READ, {"today": today, "number": number, "token": token.pk})
+            ((read,),) = cursor.fetchall()
+        if _doublings(read) == _doublings(read - number):
+            return
+        owner, query = token.owner, urlencode(asked)
+        record(
+            "api.events_read",
+            actor=Actor.person(owner.object_id, owner.display_name, ip=ip),
+            fields={"token": token.name, "token_id": token.pk, "events": read},
+            words={"filter": query} if query else {},
+            about_oid=owner.object_id,
+            about_name=owner.display_name,
+        )
+
+
+def _doublings(read: int) -> int:
+    return (read // FIRST_TOLD).bit_length()
 
 
 def _still_auditor(owner: Person) -> bool:

@@ -197,6 +197,7 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType({
     "api.token_revoked": Meaning(API, 4),
     "api.token_used": _READ,
     "api.refused": Meaning(API, OTHER, _LOW),
+    "api.events_read": _READ,
 })  # fmt: skip
 NO_LONGER_DECLARED = Meaning(BASE, OTHER)
 

@@ -21,7 +21,8 @@ from audit.api.openapi import description
 from audit.api.tokens import digest_of, make_token
 from audit.history import searching
 from audit.ledger import reading
-from audit.ledger.models import Event
+from audit.ledger.models import Event, PersonalWords
+from audit.ledger.registry import LedgerError
 from base.clock import real_now
 from base.errors import TooOften
 from identity.models import Person, User
@@ -293,6 +294,47 @@ def test_the_first_use_of_a_day_is_in_the_trail(program: Program, monkeypatch: p
     monkeypatch.setattr(making, "real_now", lambda: now + timedelta(hours=23, minutes=59))
     program.read("/api/v1/openapi.json")
     assert used() == 2
+
+
+def test_how_many_events_a_token_reads_on_a_day_is_in_the_trail_at_a_bounded_cost(
+    item: RequestItem, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "FIRST_TOLD", 8)
+
+    def told() -> list[int]:
+        found = Event.objects.filter(type="api.events_read").order_by("id")
+        return [each.data["fields"]["events"] for each in found]
+
+    for _ in range(16):
+        program.read("/api/v1/events?person=Ada&action=item.requested&before=")
+    program.read("/api/v1/as-of?group=AWS")
+    program.read("/api/v1/openapi.json")
+    assert told() == [8, 16], "at so many, and each time they have doubled"
+    event = Event.objects.filter(type="api.events_read").latest("id")
+    words = PersonalWords.objects.get(event_id=event.id, field="filter").words
+    assert (words, event.actor_oid) == ("person=Ada&action=item.requested", event.about_oid)
+    counted = len(program.read(f"/api/v1/cases/{item.request_id}")["events"])
+    assert ApiToken.objects.get().events_read == 16 + counted
+    monkeypatch.setattr(making, "FIRST_TOLD", 1)
+
+    def refused(*_: object, **__: object) -> None:
+        raise LedgerError("No room.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(making, "record", refused)
+        for _ in range(16 + counted):
+            try:
+                program.client.get("/api/v1/events?person=Ada&action=item.requested")
+            except LedgerError:
+                break
+        else:
+            pytest.fail("no page without its event")
+    now, before = real_now(), ApiToken.objects.get().events_read
+    assert before < 2 * (16 + counted), "what isn't given isn't counted"
+    monkeypatch.setattr(making, "real_now", lambda: now + timedelta(hours=23, minutes=59))
+    monkeypatch.setattr(making, "FIRST_TOLD", 8)
+    program.read("/api/v1/events?person=Ada&action=item.requested")
+    assert ApiToken.objects.get().events_read == 1
 
 
 # ------------------------------------------------------------ the page
