@@ -7,7 +7,13 @@ from audit.ledger.registry import EventType, Field, Kind, register
 # `process` is whose environment it was. `settings` are all that were recorded so far, by name, as they stand now: the next
 # start is compared with them. No value of a secret is among them (accessportal.recorded_settings).
 _WEB = "The portal's web process"
-_SEEN = {"process": Field(), "names": Field(), "settings": Field(Kind.JSON)}
+# `noted` is the sealer's row that a worker tells of.
+_SEEN = {
+    "process": Field(),
+    "names": Field(),
+    "settings": Field(Kind.JSON),
+    "noted": Field(Kind.NUMBER, optional=True),
+}
 
 SETTINGS_RECORDED = EventType(
     "settings.recorded",

@@ -18,12 +18,14 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from urllib.parse import SplitResult, urlsplit
 
 import structlog
 from django.conf import settings
 from django.db import Error, connection, connections
+from django.db.backends.utils import CursorWrapper
 from django_subatomic.db import transaction
 
 from accessportal.environment import env
@@ -147,7 +149,22 @@ _NOTED = """
 SELECT told::text, at < clock_timestamp() - make_interval(secs => %s) AND at >= coalesce(%s, '-infinity'::timestamptz)
 FROM audit_sealer_settings ORDER BY id DESC LIMIT 1
 """
+# What it wrote since the row that an event told of last, oldest first, and its newest word in any case: the web process can
+# write an event that says another, though none in the portal's own name.
+_UNTOLD = """
+WITH told AS (
+    SELECT (data #>> '{fields,noted}')::bigint AS row FROM audit_event
+    WHERE type IN ('settings.recorded', 'settings.changed') AND actor_kind = 'system'
+      AND data #>> '{fields,noted}' IS NOT NULL
+    ORDER BY at DESC, id DESC LIMIT 1
+)
+SELECT id, told::text FROM (
+    SELECT id, told FROM audit_sealer_settings
+    WHERE id > (SELECT row FROM told) OR id = (SELECT max(id) FROM audit_sealer_settings) ORDER BY id DESC LIMIT %s
+) newest ORDER BY id
+"""
 TELL_WITHIN = timedelta(minutes=10)
+MOST_TOLD = 20  # of the sealer's rows at once, the newest: it starts no more often
 
 _begun = False
 _look_from = 0.0  # when a worker looks next at what the sealer said, by the monotonic clock
@@ -173,28 +190,40 @@ def settings_told(process: str, environ: Mapping[str, str], values: Mapping[str,
 
 def record_settings(process: str, told: Told) -> None:
     """Write the one event that is owed, if any is. Raises the database's errors."""
+    with _alone() as cursor:
+        _record(cursor, process, told)
+
+
+@contextmanager
+def _alone() -> Iterator[CursorWrapper]:
+    """A transaction in which nobody else compares."""
     with transaction(), connection.cursor() as cursor:
         # In its own statement: the next one's view of the trail begins after the lock is ours.
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-        cursor.execute(_NEWEST)
-        row = cursor.fetchone()
-        before: dict[str, str] = json.loads(row[0]) if row and row[0] else {}
-        other = sorted(name for name in told if before.get(name) != told[name])
-        changed = [name for name in other if name in before]
-        seen: dict[str, Value] = {
-            "process": process,
-            "names": ", ".join(changed or other),
-            "settings": {**before, **told},
-        }
-        # The web process can write no event in the portal's own name.
-        actor = Actor.anonymous() if process == "web" else Actor.system()
-        if changed:
-            changes: list[JSON] = [
-                {"name": name, "before": before.get(name), "after": told[name]} for name in other
-            ]
-            record(SETTINGS_CHANGED.name, actor=actor, fields={**seen, "changes": changes})
-        elif other:
-            record(SETTINGS_RECORDED.name, actor=actor, fields={**seen, "number": len(other)})
+        yield cursor
+
+
+def _record(cursor: CursorWrapper, process: str, told: Told, *, noted_as: int | None = None) -> None:
+    cursor.execute(_NEWEST)
+    row = cursor.fetchone()
+    before: dict[str, str] = json.loads(row[0]) if row and row[0] else {}
+    other = sorted(name for name in told if before.get(name) != told[name])
+    changed = [name for name in other if name in before]
+    seen: dict[str, Value] = {
+        "process": process,
+        "names": ", ".join(changed or other),
+        "settings": {**before, **told},
+        **({} if noted_as is None else {"noted": noted_as}),
+    }
+    # The web process can write no event in the portal's own name.
+    actor = Actor.anonymous() if process == "web" else Actor.system()
+    if changed:
+        changes: list[JSON] = [
+            {"name": name, "before": before.get(name), "after": told[name]} for name in other
+        ]
+        record(SETTINGS_CHANGED.name, actor=actor, fields={**seen, "changes": changes})
+    elif other:
+        record(SETTINGS_RECORDED.name, actor=actor, fields={**seen, "number": len(other)})
 
 
 def note_settings(_process: str, told: Told) -> None:
@@ -205,26 +234,43 @@ def note_settings(_process: str, told: Told) -> None:
                 cursor.execute("INSERT INTO audit_sealer_settings (told) VALUES (%s)", [json.dumps(told)])
 
 
-def noted(*, since: timedelta = timedelta(0), after: datetime | None = None) -> Told:
+def noted(*, since: timedelta = timedelta(0), after: datetime | None = None) -> Mapping[str, object]:
     """The sealer's newest word, if it is older than that and not from before; nothing where it has said nothing."""
     with connection.cursor() as cursor:
         cursor.execute(_NOTED, [since.total_seconds(), after])
         row = cursor.fetchone()
-    told: dict[str, str] = json.loads(row[0]) if row and row[1] else {}
-    return told
+    return _read(row[0]) if row and row[1] else {}
 
 
 def tell_for_sealer() -> None:
-    """Have a worker write the event that the sealer may not write; at most once a minute it looks whether one is owed."""
+    """Have a worker write the events that the sealer may not write; at most once a minute it looks whether some are owed."""
     global _look_from
     if time.monotonic() < _look_from:
         return
     _look_from = time.monotonic() + TRY_AGAIN_AFTER
     try:
-        if told := _of_sealer(noted()):
-            record_settings(SEALER, told)
+        _tell_all_for_sealer()
     except (Error, LedgerError) as error:
         log.warning("settings.not_recorded", error=type(error).__name__)
+
+
+def _tell_all_for_sealer() -> None:
+    """Of each row in their order, so that what it went by for a moment is told as well."""
+    # All in one: whoever looked meanwhile would tell of the same rows once more, between these events.
+    with _alone() as cursor:
+        cursor.execute(_UNTOLD, [MOST_TOLD])
+        for row, said in cursor.fetchall():
+            if told := _of_sealer(_read(said)):
+                _record(cursor, SEALER, told, noted_as=row)
+
+
+def _read(said: str) -> Mapping[str, object]:
+    """The sealer's word as settings; none where it is something else, or nothing that can be read."""
+    try:
+        found = json.loads(said)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _of_sealer(said: Mapping[str, object]) -> Told:

@@ -224,6 +224,20 @@ def test_what_the_sealer_goes_by_is_told_by_a_worker(
     theirs = {name for name, kinds in {**SECRETS, **CONCERNS}.items() if "sealer" in kinds}
     assert {f"sealer: {name}" for name in theirs} <= set(first.data["fields"]["settings"])
 
+    # What it went by for a moment is told as well, in its order; what can't be read stands in nobody's way.
+    begin("other")
+    with connection.cursor() as cursor, as_role("portal_sealer"):
+        said = f'{{"sealer: AUDIT_ANCHOR_BUCKET": {"1" * 5_000}}}'
+        cursor.execute("INSERT INTO audit_sealer_settings (told) VALUES (%s)", [said])
+    begin("second")
+    for _ in range(2):
+        tell()
+    _, _, there, back = recorded()
+    for told, before, after in ((there, "second", "other"), (back, "other", "second")):
+        assert told.data["fields"]["changes"] == [
+            {"name": "sealer: AUDIT_ANCHOR_BUCKET", "before": before, "after": after}
+        ]
+
     # What no worker tells of is found, and nobody but the sealer says it, or takes it back.
     assert list(unexplained_settings(None)) == []
     begin("third")
