@@ -42,7 +42,7 @@ def test_memory_stays_below_a_hundred_megabytes(
     """The trail is one page of events over and over; everything after reading it is as it is."""
     entries = [entry_of("grant.revoked", "A sentence of some length") for _ in range(streaming.PAGE)]
     monkeypatch.setattr(
-        reading, "events", lambda wanted, before, limit: Page(entries[:limit], Position(AT, 1))
+        reading, "events", lambda wanted, limit, before=None: Page(entries[:limit], Position(AT, 1))
     )
     seen = [0, 0]  # bytes, ends of lines
 
