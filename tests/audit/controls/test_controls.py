@@ -20,11 +20,10 @@ from django_subatomic.db import transaction
 from pytest_django import DjangoDbBlocker, Settings
 
 from audit.controls import figures, measuring
-from audit.controls.charts import HEIGHT, TOP, spread_chart
 from audit.controls.figures import Figure, controls_page
 from audit.controls.frameworks import EDITIONS, SUPPORTED
-from audit.controls.measuring import Part, Spread
-from audit.controls.periods import MOST_DAYS, Period, PeriodForm
+from audit.controls.measuring import Spread
+from audit.controls.periods import Period
 from audit.ledger.anchoring import AnchorState
 from audit.ledger.models import Event
 from audit.ledger.recorder import Actor
@@ -272,57 +271,6 @@ def test_every_statement_about_the_period_is_served_by_an_index() -> None:
     spans = [statement for statement in reads if "tstzrange" in statement]
     assert spans
     assert any(each.get("Index Name") == "grant_held" for each in nodes(explain(spans[0])))
-
-
-# --- The period and the chart
-
-
-@pytest.mark.parametrize(
-    ("asked", "refused"),
-    [
-        ({"since": "2026-01-02", "until": "2026-01-01"}, "until"),
-        ({"since": "2024-01-01", "until": "2026-01-01"}, "since"),
-        ({"since": "1066-10-14"}, "since"),
-        ({"until": "9999-12-31"}, "until"),
-        ({"since": "yesterday"}, "since"),
-    ],
-)
-def test_what_is_no_period_is_refused_with_its_field(asked: dict[str, str], refused: str) -> None:
-    form = PeriodForm(asked)
-    assert not form.is_valid()
-    assert list(form.errors) == [refused]
-
-
-def test_a_period_is_thirty_days_up_to_now_unless_it_is_named() -> None:
-    form = PeriodForm({})
-    assert form.is_valid()
-    period = form.cleaned_data["period"]
-    assert period.last == business_now().date()
-    assert period.days == 30
-    longest = PeriodForm({"since": "2025-01-01", "until": "2026-01-01"})
-    assert longest.is_valid()
-    assert longest.cleaned_data["period"].days == MOST_DAYS
-    assert (
-        Period(date(2026, 1, 1), date(2026, 1, 31))
-        .timeline("grant.overdue")
-        .endswith("/audit/?action=grant.overdue&since=2026-01-01T00%3A00&until=2026-01-31T23%3A59")
-    )
-
-
-def test_a_chart_keeps_its_points_inside_and_leaves_gaps_where_nothing_was() -> None:
-    period = Period(date(2026, 1, 1), date(2026, 1, 5))
-    spans = [None, 3_700, 0, None, 90_000]
-    parts = [
-        Part(day) if took is None else Part(day, 1, timedelta(seconds=took), timedelta(seconds=took))
-        for day, took in zip(period.parts(), spans, strict=True)
-    ]
-    chart = spread_chart("x", "X", "", Spread(3, None, None, None, parts), period)
-    line = chart.lines[0]
-    assert [len(run) for run in line.runs] == [2, 1]
-    assert len(line.paths) == 1
-    assert all(TOP <= point.y <= HEIGHT - 30 for point in line.points)
-    assert [mark.words for mark in chart.heights] == ["0", "12 h", "1 day", "1 day 12 h"]
-    assert spread_chart("x", "X", "", Spread(0, None, None, None, [Part(period.first)]), period).empty
 
 
 # --- The page
