@@ -47,7 +47,8 @@ def export(request: PortalRequest) -> HttpResponseBase:
             return _export(request, form, chosen, urlencode(kept))
         except Invalid as error:
             form.add_error(error.field or None, error.sentence)
-    return render(request, "audit/timeline.html", {"form": form, "filtered": True, "kept": kept}, status=422)
+    context = {"form": form, "filtered": True, "kept": kept, "refused": "Nothing was exported"}
+    return render(request, "audit/timeline.html", context, status=422)
 
 
 def _export(request: PortalRequest, form: TimelineForm, chosen: str, query: str) -> HttpResponseBase:

@@ -169,6 +169,8 @@ def test_a_refusal_is_a_sentence_and_leaves_nothing(
     answer = auditor.post("/audit/export/", sent)
     assert answer.status_code == 422
     assert words in answer.content.decode()
+    assert ("Nothing was exported" in answer.content.decode()) == words.startswith("Choose")
+    assert "The search was stopped" not in answer.content.decode()
     assert not Event.objects.filter(type__startswith="export.").exists()
 
 
