@@ -187,10 +187,12 @@ def _why_it_never_arrived(grant: Grant) -> str:
     """What ended it before AWS showed it, as a sentence. What undid its activation is in the trail: later waits have said
     other things in its place."""
     if grant.end_reason == EndReason.OUTCOME_UNKNOWN:
-        undone = Event.objects.filter(grant_id=grant.pk, type="grant.activation_abandoned").order_by("-id")
-        if (event := undone.first()) is not None:
-            reason = str(event.data["fields"]["reason"]).rstrip(".")
-            return f"{reason[:1].upper()}{reason[1:]}."
+        undone = Event.objects.filter(grant_id=grant.pk, type="grant.activation_abandoned")
+        # The step's own, which brought the grant to a version: others may be anybody's who may write events.
+        event = undone.filter(data__has_key="subject").order_by("-id").first()
+        reason = event.data.get("fields", {}).get("reason") if event is not None else None
+        if isinstance(reason, str) and reason:
+            return f"{reason[:1].upper()}{reason[1:].rstrip('.')}."
     return _ENDED_BEFORE.get(grant.end_reason, "It was taken out of Entra before AWS showed it.")
 
 
